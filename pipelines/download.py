@@ -1,0 +1,21 @@
+"""Download stage: a dataset from the Hub or a folder, as parquet with a manifest."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from unroll.config.build import source_of
+from unroll.config.stage import stage
+
+
+@stage
+def main(config: DictConfig) -> None:
+    from unroll.data.download import download
+
+    manifest = download(source_of(config), Path(config.output))
+    for split, facts in manifest["splits"].items():
+        print(f"{config.output}: {split} {facts['rows']:,} rows")
+
+
+if __name__ == "__main__":
+    main()

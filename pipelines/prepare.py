@@ -1,0 +1,25 @@
+"""Prepare stage: raw rows, checked and encoded."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from unroll.config.build import build_options, source_of
+from unroll.config.stage import stage
+
+
+@stage
+def main(config: DictConfig) -> None:
+    from unroll.data.prepare import PrepareOptions, prepare
+
+    options = build_options(PrepareOptions, config)
+    description = prepare(source_of(config), Path(config.raw), Path(config.output), options)
+    for split, facts in description["splits"].items():
+        print(
+            f"{config.output}: {split} {facts['rows']:,} rows, {facts['tokens']:,} tokens, "
+            f"{facts['unknown_share']:.1%} unknown, {sum(description['quarantined'].get(split, {}).values())} quarantined"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Register stage: the model with the best mean validation score, as a version of the registered model."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from unroll.config.build import optional_path, source_of
+from unroll.config.stage import stage
+
+
+@stage
+def main(config: DictConfig) -> None:
+    from unroll.data.prepared import PreparedData
+    from unroll.data.rows import sample_texts
+    from unroll.evaluation.leaderboard import leaderboard
+    from unroll.evaluation.plan import read_plan
+    from unroll.evaluation.runs import read_runs
+    from unroll.files import read_json, write_json
+    from unroll.tracking.registry import Candidate, register
+
+    source = source_of(config)
+    plan = read_plan(optional_path(config.plan), source.task)
+    runs = read_runs(Path(config.runs), plan.models, plan.seeds)
+    winner = leaderboard(runs).iloc[0]
+    run = max((run for run in runs if run.model == winner["model"]), key=lambda run: run.best_score)
+    folder = Path(config.runs) / run.model / str(run.seed)
+    candidate = Candidate(
+        dataset=run.dataset,
+        model=run.model,
+        seed=run.seed,
+        run_id=run.run_id,
+        model_uri=read_json(folder / "run.json")["model_uri"],
+        score=float(winner[run.monitor]),
+        monitor=run.monitor,
+        checksum=PreparedData(Path(config.data)).checksum,
+        folder=folder / "model",
+    )
+    decision = register(candidate, sample_texts(Path(config.raw), source))
+    write_json(Path(config.output) / "champion.json", decision)
+    print(f"{candidate.dataset} version {decision['version']}: {decision['reason']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""unroll: recurrent networks on text - train, compare, register and serve."""

@@ -1,0 +1,49 @@
+"""Composed configuration to the package's plain objects."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from unroll.config.check import check_arguments
+from unroll.data.source import Source
+
+T = TypeVar("T")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Nested dicts, lists and values, with every interpolation resolved."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+
+
+def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
+    """Call `target` with all of the configuration, which stands at the key `where`, as its arguments.
+
+    Raises:
+        ValueError: a key is unknown, missing, or of the wrong type.
+    """
+    arguments = plain(config)
+    check_arguments(target, arguments, where)
+    return target(**arguments)
+
+
+def build_options(target: Callable[..., T], config: DictConfig) -> T:
+    """Call `target` with those keys of a primary configuration that it has arguments for.
+
+    Raises:
+        ValueError: a value is of the wrong type, or refused by `target`.
+    """
+    arguments = {name: config[name] for name in inspect.signature(target).parameters}
+    check_arguments(target, arguments, "")
+    return target(**arguments)
+
+
+def source_of(config: DictConfig) -> Source:
+    """The dataset that the configuration's `dataset` group declares."""
+    return build(Source, config.dataset, "dataset")
+
+
+def optional_path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)

@@ -1,0 +1,79 @@
+"""Checks a configuration against the signatures that it feeds, before anything is built or imported twice."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+_HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+
+
+def check_targets(config: Any, where: str) -> None:
+    """Check every `_target_` in `config` with `check_arguments`; `where` is the dotted key it stands at.
+
+    Raises:
+        ValueError: a target does not exist, or an argument of one is unknown or of the wrong type.
+    """
+    if not isinstance(config, Mapping):
+        return
+    if "_target_" in config:
+        arguments = {key: value for key, value in config.items() if key not in _HYDRA_KEYS}
+        check_arguments(_locate(config["_target_"], where), arguments, where)
+    for key, value in config.items():
+        check_targets(value, f"{where}.{key}")
+
+
+def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
+    """Check names and plain types of keyword arguments that stand at the key `where`.
+
+    Raises:
+        ValueError: names the key, its value, and what is accepted.
+    """
+    parameters = inspect.signature(target).parameters
+    prefix = f"{where}." if where else ""
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    accepted = [name for name in parameters if name != "self"]
+    for name, value in arguments.items():
+        if name not in parameters and not takes_any:
+            raise ValueError(unknown_key(f"{prefix}{name}", name, accepted))
+        adapter = _adapter(target, name)
+        if adapter is None or (isinstance(value, Mapping) and "_target_" in value):
+            continue
+        try:
+            adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{prefix}{name}={value!r}: {error.errors()[0]['msg'].lower()}") from None
+
+
+def unknown_key(where: str, key: str, accepted: list[str]) -> str:
+    """The message for a key that nothing reads."""
+    close = get_close_matches(key, accepted, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
+
+
+def _locate(target: str, where: str) -> Callable[..., Any]:
+    from hydra.utils import get_object
+
+    try:
+        located: Callable[..., Any] = get_object(target)
+    except Exception as error:
+        raise ValueError(f"{where}._target_={target!r} cannot be imported: {error}") from error
+    return located
+
+
+@lru_cache
+def _adapter(target: Callable[..., Any], name: str) -> TypeAdapter[Any] | None:
+    """A validator for the argument's annotation; None where it has none, or one that is no plain type."""
+    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    try:
+        annotation = get_type_hints(function).get(name)
+        if annotation is None or annotation is Any:
+            return None
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=False))
+    except (NameError, TypeError, PydanticSchemaGenerationError, PydanticUserError):
+        return None

@@ -1,0 +1,89 @@
+"""Turns a function of a configuration into a command: a Hydra app whose user errors are one line, not a traceback."""
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from unroll.config.check import unknown_key
+
+log = logging.getLogger("unroll")
+
+
+class JobFailed(Exception):
+    """A job failed and has said why."""
+
+
+def stage(task: Callable[[DictConfig], None]) -> Callable[[], None]:
+    """Decorate the function of `pipelines/NAME.py`, whose primary configuration is `conf/NAME.yaml`.
+
+    A ValueError is the user's to mend: it is printed as one message, and the command ends with status 1. In a
+    multirun each failing job says so when it fails, and the others run on. Anything else is a bug and keeps its
+    traceback.
+    """
+    script = Path(task.__code__.co_filename).resolve()
+    project = script.parent.parent
+
+    @functools.wraps(task)
+    def job(config: DictConfig) -> None:
+        try:
+            task(config)
+        except (ValueError, OmegaConfBaseException, HydraException) as error:
+            log.error("error: %s", _message(error))
+            raise JobFailed from error
+        except Exception as error:
+            log.exception("this is a bug in unroll, or in what it calls:")
+            raise JobFailed from error
+
+    def command() -> None:
+        set_environment(project)
+        app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
+        try:
+            app()
+        except JobFailed:
+            sys.exit(1)
+        except (HydraException, OmegaConfBaseException) as error:
+            sys.exit(f"error: {_message(error)}")
+
+    return command
+
+
+def set_environment(project: Path) -> None:
+    """Defaults that third-party libraries read from the environment; what the user has set stays."""
+    defaults = {
+        "HYDRA_FULL_ERROR": "1",  # lets errors reach `command`
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{_home(project)}/mlflow.db",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _home(project: Path) -> Path:
+    """The project whose database is meant: `dvc exp run --queue` works in a copy under .dvc/tmp."""
+    return next((parent.parent for parent in project.parents if parent.name == ".dvc"), project)
+
+
+def _message(error: BaseException) -> str:
+    """What the error says to a person: the culprit and what is accepted, without Hydra's search paths."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+        accepted = [str(key) for key in cause.parent_node if key != "hydra"]
+        return unknown_key(str(cause.full_key or cause.key), str(cause.key), accepted)
+    return str(error).strip()

@@ -1,0 +1,1 @@
+"""Data: download, check, tokenise, encode, batch."""

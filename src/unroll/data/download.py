@@ -1,0 +1,85 @@
+"""The download stage: a Hub repository or a folder in, parquet splits and a manifest out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from unroll.data import hub
+from unroll.data.source import Source
+from unroll.files import sha256, whole_folder, write_json
+
+
+def download(source: Source, output: Path) -> dict[str, Any]:
+    """Write `output`/{train,validation,test}.parquet and manifest.json; return the manifest.
+
+    The manifest holds the path, the configuration, the commit that came, rows and SHA-256 of every split,
+    and the label names that the dataset declares.
+
+    Raises:
+        ValueError: the data cannot be had, or lacks a split or a column of `source`.
+    """
+    if Path(source.path).is_dir():
+        folder, commit = Path(source.path), None
+    elif source.path.startswith(("/", "./", "../", "~")) or source.path.count("/") != 1:
+        raise ValueError(
+            f"dataset.path={source.path!r}: no such folder; accepted: a folder, or a Hub repository 'owner/name'"
+        )
+    else:
+        folder, commit = hub.snapshot(source.path, source.revision)
+
+    with tempfile.TemporaryDirectory() as cache, whole_folder(output) as work:
+        splits = _load(source, folder, cache)
+        for split, rows in splits.items():
+            rows.to_parquet(str(work / f"{split}.parquet"))
+        files = {split: work / f"{split}.parquet" for split in splits}
+        manifest = {
+            "task": source.task,
+            "path": source.path,
+            "name": source.name,
+            "revision": source.revision,
+            "commit": commit,
+            "label_names": source.label_names or _declared_labels(source, splits["train"].features),
+            "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
+        }
+        write_json(work / "manifest.json", manifest)
+    return manifest
+
+
+def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:
+    """Our split names to `datasets.Dataset`s, columns checked."""
+    from datasets import disable_progress_bars, load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    disable_progress_bars()
+    try:
+        found = load_dataset(str(folder), source.name, cache_dir=cache)
+    except (DatasetGenerationError, FileNotFoundError, ValueError) as error:
+        cause = f"{error.__cause__ or error}".strip().splitlines()[0]
+        raise ValueError(
+            f"dataset.path={source.path!r} (configuration {source.name!r}) does not load as a dataset: {cause}; "
+            "accepted: a folder or repository with parquet (or CSV, JSON lines) files in the Hub's layout"
+        ) from error
+    splits = {}
+    for split, theirs in source.splits.items():
+        if theirs is None:
+            continue
+        if theirs not in found:
+            hint = " (dataset.splits.validation=null carves one from train)" if split == "validation" else ""
+            raise ValueError(
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such split; it has {sorted(found)}{hint}"
+            )
+        for ours, column in source.columns.items():
+            if column not in found[theirs].column_names:
+                raise ValueError(
+                    f"dataset.columns.{ours}={column!r}: split {theirs!r} of {source.path} has no such column; "
+                    f"it has {found[theirs].column_names}"
+                )
+        splits[split] = found[theirs]
+    return splits
+
+
+def _declared_labels(source: Source, features: Any) -> list[str] | None:
+    """The names of a ClassLabel column, or of a sequence of ClassLabels; None where there are none."""
+    feature = features[source.columns["label" if source.task == "classification" else "labels"]]
+    feature = getattr(feature, "feature", feature)
+    return list(feature.names) if hasattr(feature, "names") else None

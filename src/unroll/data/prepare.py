@@ -1,0 +1,165 @@
+"""The prepare stage: raw rows in, checked; encoded splits, a vocabulary and a quarantine out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unroll.data.encoding import UNKNOWN, TokenEncoder, build_vocabulary
+from unroll.data.prepared import EncodedSplit
+from unroll.data.rows import Labels, SplitRows, SurfaceTable, read_rows
+from unroll.data.source import SPLITS, Source
+from unroll.files import read_json, sha256, whole_folder, write_json
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How raw rows become encoded ones.
+
+    Args:
+        min_count: a word seen fewer times in train is `<unk>`, which is how `<unk>` gets trained.
+        validation_fraction: the share of train that becomes validation where the dataset has none.
+        max_bad_share: a larger share of rows that cannot be used stops the stage.
+        seed: of the carving.
+    """
+
+    min_count: int = 1
+    validation_fraction: float = 0.1
+    max_bad_share: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1:
+            raise ValueError(f"min_count={self.min_count}; accepted: 1 or more")
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction={self.validation_fraction}; accepted: between 0 and 1")
+        if not 0 <= self.max_bad_share <= 1:
+            raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}; accepted: 0 or more")
+
+
+def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) -> dict[str, Any]:
+    """Encode the splits of `raw` into `output`; return what `output`/dataset.json says.
+
+    Raises:
+        ValueError: `raw` is not there, too many rows cannot be used, or a split has none that can.
+    """
+    manifest = _read_manifest(raw)
+    labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
+    surfaces = SurfaceTable()
+    splits = {split: read_rows(raw / f"{split}.parquet", source, labels, surfaces) for split in manifest["splits"]}
+    for split, rows in splits.items():
+        _stop_if_bad(split, rows, source, labels, options.max_bad_share)
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = _carve(splits["train"], source, options)
+    splits = {split: splits[split] for split in SPLITS}
+
+    words = [surface.lower() for surface in surfaces.surfaces]
+    vocabulary = build_vocabulary(*_count_words(words, splits["train"].surface_ids), options.min_count)
+    word_of_surface, casing_of_surface = TokenEncoder(vocabulary).encode(surfaces.surfaces)
+
+    with whole_folder(output) as work:
+        for split, rows in splits.items():
+            EncodedSplit(
+                task=source.task,
+                words=word_of_surface[rows.surface_ids],
+                casing=casing_of_surface[rows.surface_ids],
+                labels=rows.labels,
+                offsets=rows.offsets,
+                rows=rows.rows,
+            ).save(work / split)
+        write_json(work / "vocabulary.json", vocabulary)
+        quarantine = _write_quarantine(splits, work / "quarantine.parquet")
+        description = {
+            "task": source.task,
+            "label_names": labels.names,
+            "vocabulary_size": len(vocabulary),
+            "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
+            "checksum": _checksum(work),
+            "splits": {
+                split: {
+                    "rows": len(rows.rows),
+                    "tokens": len(rows.surface_ids),
+                    "unknown_share": float(np.mean(word_of_surface[rows.surface_ids] == UNKNOWN)),
+                }
+                for split, rows in splits.items()
+            },
+            "quarantined": quarantine,
+            "texts_in_two_splits": _shared_texts(splits),
+        }
+        write_json(work / "dataset.json", description)
+    return description
+
+
+def _read_manifest(raw: Path) -> dict[str, Any]:
+    if not (raw / "manifest.json").exists():
+        raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
+    manifest: dict[str, Any] = read_json(raw / "manifest.json")
+    return manifest
+
+
+def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, max_bad_share: float) -> None:
+    bad, total = len(rows.quarantined), len(rows.quarantined) + len(rows.rows)
+    if not len(rows.rows):
+        raise ValueError(f"split {split!r} of {source.path} has no row that can be used, of {total}")
+    if bad > max_bad_share * total:
+        row, reason = rows.quarantined[0]
+        raise ValueError(
+            f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used, more than "
+            f"max_bad_share={max_bad_share:g}; {rows.count_reasons()}; first: row {row}, {reason}; "
+            f"accepted labels: {labels.describe()}"
+        )
+
+
+def _carve(train: SplitRows, source: Source, options: PrepareOptions) -> tuple[SplitRows, SplitRows]:
+    """Split train in two by seed, with equal label shares where each sequence has one label."""
+    from sklearn.model_selection import train_test_split
+
+    try:
+        kept, carved = train_test_split(
+            np.arange(len(train.rows)),
+            test_size=options.validation_fraction,
+            random_state=options.seed,
+            stratify=train.labels if source.task == "classification" else None,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation_fraction={options.validation_fraction:g} of the {len(train.rows)} training rows of "
+            f"{source.path} cannot be carved: {error}"
+        ) from error
+    # What is quarantined stays counted with train.
+    return train.take(np.sort(kept)), replace(train.take(np.sort(carved)), quarantined=[])
+
+
+def _count_words(words: list[str], surface_ids: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Distinct words and how often each stands in `surface_ids`."""
+    distinct = list(dict.fromkeys(words))
+    ids = {word: i for i, word in enumerate(distinct)}
+    word_of_surface = np.array([ids[word] for word in words], np.int64)
+    return distinct, np.bincount(word_of_surface[surface_ids], minlength=len(distinct))
+
+
+def _write_quarantine(splits: dict[str, SplitRows], path: Path) -> dict[str, dict[str, int]]:
+    entries = [(split, *entry) for split, rows in splits.items() for entry in rows.quarantined]
+    columns = list(zip(*entries, strict=True)) if entries else [(), (), ()]
+    schema = pa.schema([("split", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
+    pq.write_table(pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema), path)
+    return {split: rows.count_reasons() for split, rows in splits.items()}
+
+
+def _shared_texts(splits: dict[str, SplitRows]) -> dict[str, int]:
+    """How many sequences of one split stand, token for token, in another too."""
+    texts = {
+        split: [rows.surface_ids[a:b].tobytes() for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
+        for split, rows in splits.items()
+    }
+    pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
+    return {f"{a}, {b}": sum(text in seen for text in texts[b]) for a, b in pairs for seen in [set(texts[a])]}
+
+
+def _checksum(folder: Path) -> str:
+    return sha256(*sorted(folder.rglob("*.npy")), folder / "vocabulary.json")

@@ -1,0 +1,73 @@
+"""Prepared data on disk: encoded splits, the vocabulary, the label names."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unroll.data.source import Task
+from unroll.files import read_json
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A split as ragged arrays: sequence i is `words[offsets[i]:offsets[i + 1]]`.
+
+    Shapes, for N sequences of M tokens in all: `words` and `casing` (M,), `offsets` (N + 1,), `rows` (N,) the
+    row of the raw split, `labels` (N,) for classification or (M,) for labeling.
+    """
+
+    task: Task
+    words: np.ndarray
+    casing: np.ndarray
+    labels: np.ndarray
+    offsets: np.ndarray
+    rows: np.ndarray
+
+    ARRAYS = ("words", "casing", "labels", "offsets", "rows")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+        for name in self.ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path, task: Task) -> "EncodedSplit":
+        """Map the arrays into memory: pages are read as batches ask for them."""
+        return cls(task, *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.ARRAYS))
+
+
+class PreparedData:
+    """What the prepare stage wrote into `folder`.
+
+    Raises:
+        ValueError: nothing has been prepared there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "dataset.json").exists():
+            raise ValueError(
+                f"{folder} holds no prepared data; first: python pipelines/prepare.py dataset={folder.name}"
+            )
+        self.folder = folder
+        self.description: dict[str, Any] = read_json(folder / "dataset.json")
+        self.task: Task = self.description["task"]
+        self.label_names: list[str] = self.description["label_names"]
+        self.checksum: str = self.description["checksum"]
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        words: list[str] = read_json(self.folder / "vocabulary.json")
+        return words
+
+    def split(self, name: str) -> EncodedSplit:
+        return EncodedSplit.load(self.folder / name, self.task)

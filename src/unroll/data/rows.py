@@ -1,0 +1,175 @@
+"""Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from unroll.data.source import Source
+from unroll.data.tags import check_tag_names
+from unroll.data.text import tokenize
+
+
+class BadRow(ValueError):
+    """A row that cannot be used; the message is the reason that the quarantine gives."""
+
+
+class SurfaceTable:
+    """Every distinct token gets a number as it is met, so that a corpus is held as integers, not as strings."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    @property
+    def surfaces(self) -> list[str]:
+        return list(self._ids)
+
+    def ids(self, tokens: Sequence[str]) -> np.ndarray:
+        ids = self._ids
+        return np.array([ids.setdefault(token, len(ids)) for token in tokens], np.int32)
+
+
+class Labels:
+    """The label names of a dataset, and what a raw label value means."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self._ids = {name: i for i, name in enumerate(names)}
+
+    @classmethod
+    def of(cls, source: Source, declared: list[str] | None, train: Path) -> "Labels":
+        """The declared names, else the distinct values of the training split, sorted.
+
+        Raises:
+            ValueError: nothing is declared and the values are not strings, or a tag name is not IOB2.
+        """
+        names = declared
+        if names is None:
+            column = source.columns["label" if source.task == "classification" else "labels"]
+            values = pq.read_table(train, columns=[column])[column].to_pylist()
+            if source.task == "labeling":
+                values = [tag for tags in values for tag in tags or ()]
+            distinct = {value for value in values if value is not None}
+            if not all(isinstance(value, str) for value in distinct):
+                raise ValueError(
+                    f"column {column!r} of {source.path} holds {type(next(iter(distinct))).__name__} labels "
+                    "without names; accepted: a ClassLabel feature, strings, or names in dataset.label_names"
+                )
+            names = sorted(distinct)
+        if source.task == "labeling":
+            check_tag_names(names)
+        return cls(names)
+
+    def describe(self) -> str:
+        shown = ", ".join(self.names[:20])
+        return shown if len(self.names) <= 20 else f"{shown}, and {len(self.names) - 20} more"
+
+    def id(self, value: Any) -> int:
+        """Raises BadRow for a value that is neither a name nor the number of one."""
+        if value is None:
+            raise BadRow("missing label")
+        if isinstance(value, str) and value in self._ids:
+            return self._ids[value]
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self.names):
+            return value
+        raise BadRow(f"unknown label {value!r}")
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """A split's usable rows as ragged arrays (see EncodedSplit), and the others as (row, reason)."""
+
+    surface_ids: np.ndarray
+    labels: np.ndarray
+    offsets: np.ndarray
+    rows: np.ndarray
+    quarantined: list[tuple[int, str]]
+
+    def count_reasons(self) -> dict[str, int]:
+        """Rows by reason, most frequent first."""
+        return dict(Counter(reason for _, reason in self.quarantined).most_common())
+
+    def take(self, chosen: np.ndarray) -> "SplitRows":
+        """The rows at the positions `chosen`."""
+        lengths = np.diff(self.offsets)[chosen]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        tokens = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        one_label_a_row = len(self.labels) == len(self.rows)
+        return SplitRows(
+            surface_ids=self.surface_ids[tokens],
+            labels=self.labels[chosen if one_label_a_row else tokens],
+            offsets=offsets,
+            rows=self.rows[chosen],
+            quarantined=self.quarantined,
+        )
+
+
+def read_rows(path: Path, source: Source, labels: Labels, surfaces: SurfaceTable) -> SplitRows:
+    """Read one raw split, a batch of rows at a time."""
+    read_row = _read_text if source.task == "classification" else _read_tokens
+    columns = list(source.columns.values())
+    ids: list[np.ndarray] = []
+    targets: list[list[int]] = []
+    rows: list[int] = []
+    quarantined: list[tuple[int, str]] = []
+    row = 0
+    for batch in pq.ParquetFile(path).iter_batches(columns=columns):
+        for values in batch.to_pylist():
+            try:
+                tokens, target = read_row({ours: values[theirs] for ours, theirs in source.columns.items()}, labels)
+            except BadRow as reason:
+                quarantined.append((row, str(reason)))
+            else:
+                ids.append(surfaces.ids(tokens))
+                targets.append(target)
+                rows.append(row)
+            row += 1
+    return SplitRows(
+        surface_ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
+        labels=np.array([label for target in targets for label in target], np.int64),
+        offsets=np.cumsum([0] + [len(tokens) for tokens in ids]),
+        rows=np.array(rows, np.int64),
+        quarantined=quarantined,
+    )
+
+
+def _read_text(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
+    text = values["text"]
+    if not isinstance(text, str):
+        raise BadRow("missing text" if text is None else f"text is not a string but {type(text).__name__}")
+    tokens = tokenize(text)
+    if not tokens:
+        raise BadRow("empty text")
+    return tokens, [labels.id(values["label"])]
+
+
+def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
+    tokens, tags = values["tokens"], values["labels"]
+    if not tokens:
+        raise BadRow("no tokens")
+    if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
+        raise BadRow("tokens are not all non-empty strings")
+    if not isinstance(tags, list):
+        raise BadRow("missing labels")
+    if len(tokens) != len(tags):
+        raise BadRow("tokens and labels differ in number")
+    return tokens, [labels.id(tag) for tag in tags]
+
+
+def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:
+    """The first usable training texts, to try a model on; a labeling sentence as its tokens with spaces between.
+
+    Raises:
+        ValueError: `raw` holds no downloaded data.
+    """
+    path = raw / "train.parquet"
+    if not path.exists():
+        raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
+    column = source.columns["text" if source.task == "classification" else "tokens"]
+    values = next(pq.ParquetFile(path).iter_batches(100, columns=[column]))[column].to_pylist()
+    texts = [value if isinstance(value, str) else " ".join(value or ()) for value in values if value]
+    return [text for text in texts if tokenize(text)][:count]

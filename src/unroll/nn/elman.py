@@ -1,0 +1,43 @@
+"""The simple recurrent network (Elman 1990)."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["sigmoid", "tanh", "relu"]
+
+
+class Elman(nn.Module):
+    """sᵢ = σ(U xᵢ + W sᵢ₋₁ + b) from s₀ = 0, left to right.
+
+    PyTorch has fused loops for tanh and relu. The sigmoid is the same loop in other variables: with
+    σ(z) = (1 + tanh(z / 2)) / 2 and s = (1 + t) / 2 it becomes tᵢ = tanh(U/2 xᵢ + W/4 tᵢ₋₁ + b/2 + W/4 · 1)
+    from t₀ = -1.
+
+    Raises:
+        ValueError: an unknown activation.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, activation: Activation = "tanh") -> None:
+        super().__init__()
+        if activation not in get_args(Activation):
+            raise ValueError(f"activation={activation!r}; accepted: {', '.join(get_args(Activation))}")
+        self.activation = activation
+        self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))  # U
+        self.recurrent_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W
+        self.bias = nn.Parameter(torch.zeros(hidden_size))  # b
+        nn.init.xavier_uniform_(self.input_weight)
+        nn.init.orthogonal_(self.recurrent_weight)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x: (B, T, I) → states (B, T, H) and the state after step T (B, H)."""
+        U, W, b = self.input_weight, self.recurrent_weight, self.bias
+        start = x.new_zeros(1, len(x), len(b))  # (layers, B, H)
+        if self.activation == "sigmoid":
+            U, W, b, start = U / 2, W / 4, b / 2 + W.sum(dim=1) / 4, start - 1
+        loop = torch.rnn_relu if self.activation == "relu" else torch.rnn_tanh
+        states, last = loop(x, start, [U, W, b, torch.zeros_like(b)], True, 1, 0.0, self.training, False, True)
+        if self.activation == "sigmoid":
+            states, last = (1 + states) / 2, (1 + last) / 2
+        return states, last[0]

@@ -1,0 +1,25 @@
+"""The MLflow model, as code: MLflow runs this file to load a logged model."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+
+class TextModel(PythonModel):
+    """A column `text` in; the columns of `Predictor.predict` out."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        from unroll.serving.predictor import Predictor
+
+        self._predictor = Predictor.load(Path(context.artifacts["model"]))
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        return pd.DataFrame(self._predictor.predict(model_input["text"].tolist()))
+
+
+set_model(TextModel())

@@ -1,0 +1,1 @@
+"""MLflow: where runs are kept, what a run says, and the registry."""

@@ -1,0 +1,32 @@
+"""A trained model inside an MLflow run: loadable by MLflow anywhere, without this project's checkout."""
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+from mlflow.models.signature import ModelSignature
+from mlflow.types import ColSpec, Schema
+
+import unroll
+from unroll.serving import mlflow_model
+from unroll.tracking.runs import TrackedRun
+
+PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch"]
+SIGNATURE = ModelSignature(inputs=Schema([ColSpec("string", "text")]))
+
+
+def log_model(run: TrackedRun, folder: Path) -> str:
+    """Log the model folder to the run as a model from code; return its URI, `models:/m-…`."""
+    with mlflow.start_run(run_id=run.run_id), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=mlflow_model.__file__,
+            artifacts={"model": str(folder)},
+            code_paths=[str(Path(unroll.__file__).parent)],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
+            signature=SIGNATURE,
+        )
+    uri: str = logged.model_uri
+    return uri

@@ -1,0 +1,68 @@
+"""Opens the tracking store: safe when several processes meet a database that does not exist yet."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+SQLITE = "sqlite:///"
+
+
+def open_store() -> MlflowClient:
+    """A client of the store at MLFLOW_TRACKING_URI.
+
+    Two processes that create a sqlite database at once would break it for good, so that is done under a lock.
+
+    Raises:
+        ValueError: the variable is not set, or nothing answers there.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        raise ValueError("MLFLOW_TRACKING_URI is not set; for example sqlite:////home/me/mlflow.db")
+    try:
+        if not uri.startswith(SQLITE):
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+            return client
+        database = Path(uri.removeprefix(SQLITE))
+        with FileLock(f"{database}.lock"):
+            is_new = not database.exists()
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)  # makes the tables
+            if is_new:
+                _let_readers_and_writers_work_at_once(database)
+        return client
+    except (MlflowException, OSError) as error:
+        raise ValueError(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {error}") from error
+
+
+def open_experiment(client: MlflowClient, name: str) -> str:
+    """The id of the experiment `name`, created where it is missing."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            return client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri, name))
+        except MlflowException:  # another process was faster
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        raise ValueError(f"the MLflow experiment {name!r} is deleted; mlflow experiments restore or gc it first")
+    experiment_id: str = experiment.experiment_id
+    return experiment_id
+
+
+def _artifact_location(uri: str, name: str) -> str | None:
+    """Beside a sqlite database, wherever the process runs; a server decides for itself."""
+    if not uri.startswith(SQLITE):
+        return None
+    return (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts" / name).as_uri()
+
+
+def _let_readers_and_writers_work_at_once(database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()

@@ -1,0 +1,118 @@
+"""What happens around the loop: randomness that survives a kill, the history, lines for a log."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
+from pytorch_lightning.utilities import rank_zero_only
+
+
+class RandomState(Callback):
+    """Keeps PyTorch's random state in the checkpoint, so that a resumed run draws what an unbroken one would."""
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        states = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            states["cuda"] = torch.cuda.get_rng_state()
+        return states
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._restored = state_dict
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if self._restored is None:
+            return
+        torch.set_rng_state(self._restored["cpu"])
+        if "cuda" in self._restored and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self._restored["cuda"])
+        self._restored = None
+
+
+class ResumableEarlyStopping(EarlyStopping):
+    """Early stopping that stays stopped: a run killed after its last epoch does not train another one."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class ResumePoint(Checkpoint):
+    """Saves the whole training state every `steps` steps and after every epoch's validation.
+
+    A Checkpoint, because Lightning calls those after all other callbacks: their state is then up to date.
+    """
+
+    def __init__(self, path: Path, steps: int) -> None:
+        self.path = path
+        self.steps = steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.steps == 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
+
+
+class History(Callback):
+    """Writes one row an epoch to `path`, and prints it where no progress bar is shown.
+
+    Columns: epoch (from 1), train/loss, val/..., learning_rate, seconds (since the start, without any time that
+    a broken run lay still).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._seconds_before = 0.0
+        self._start = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._start
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+        self._seconds_before = state_dict["seconds"]
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        names = sorted(name for name in trainer.callback_metrics if name.startswith(("train/", "val/")))
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                **{name: float(trainer.callback_metrics[name]) for name in names},
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "seconds": round(self.seconds, 3),
+            }
+        )
+        self._write()
+        if trainer.progress_bar_callback is None:
+            self._print(trainer.max_epochs)
+
+    @rank_zero_only
+    def _write(self) -> None:
+        with self.path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    @rank_zero_only
+    def _print(self, max_epochs: int | None) -> None:
+        row = self.rows[-1]
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if "/" in name)
+        print(f"epoch {row['epoch']}/{max_epochs}  {scores}  {row['seconds']:.0f} s", flush=True)

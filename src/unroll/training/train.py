@@ -1,0 +1,168 @@
+"""The train stage: prepared data in, the best model by validation score out."""
+
+import csv
+import logging
+import os
+import shutil
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from unroll.data.batching import SequentialBatches, ShuffledBatches
+from unroll.data.prepared import PreparedData
+from unroll.files import read_json, write_json
+from unroll.training.callbacks import History, RandomState, ResumableEarlyStopping, ResumePoint
+from unroll.training.model_folder import ModelFolder, build_model
+from unroll.training.module import SequenceTask
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a model is trained, next to its optimiser, schedule and trainer.
+
+    Args:
+        patience: epochs without a better validation score before training stops.
+        checkpoint_steps: steps between two checkpoints within an epoch; each epoch ends with one.
+        threads: of PyTorch, in each process.
+    """
+
+    seed: int
+    batch_size: int
+    patience: int
+    checkpoint_steps: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}; accepted: 0 or more")
+        for name in ("batch_size", "patience", "checkpoint_steps", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; accepted: 1 or more")
+
+
+def train(
+    data: PreparedData,
+    parts: dict[str, Any],
+    options: TrainOptions,
+    output: Path,
+    logger: Logger | None = None,
+) -> dict[str, Any]:
+    """Train, and write `output`/model and history.csv; return the figures of the training.
+
+    Interrupted at any moment, the same call goes on from `output`/checkpoints and ends with the weights that an
+    unbroken run would have; those checkpoints stay until `discard_checkpoints`.
+
+    Args:
+        parts: what to build, as Hydra `_target_` dictionaries: `model`, `optimizer`, `scheduler`, `trainer`.
+
+    Raises:
+        ValueError: a part does not fit this machine, or its values are refused where it is built.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for the processes that ddp starts
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    checkpoints = open_checkpoints(output, data, parts, options)
+    model = build_model(parts["model"], data.task, len(data.label_names), len(data.vocabulary))
+    task = SequenceTask(
+        model,
+        data,
+        ShuffledBatches(data.split("train"), options.batch_size, options.seed),
+        SequentialBatches(data.split("validation"), options.batch_size),
+        instantiate(parts["optimizer"]),
+        instantiate(parts["scheduler"]),
+    )
+    history = History(output / "history.csv")
+    callbacks = [
+        RandomState(),
+        ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
+        history,
+        ModelCheckpoint(
+            checkpoints,
+            filename="best",
+            monitor=task.monitor,
+            mode="max",
+            save_weights_only=True,
+            enable_version_counter=False,
+        ),
+        ResumePoint(checkpoints / "last.ckpt", options.checkpoint_steps),
+    ]
+    resumable = (checkpoints / "last.ckpt").exists()
+    if resumable:
+        print(f"{output}: going on from the last checkpoint", flush=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        _build_trainer(parts["trainer"], callbacks, logger).fit(
+            task,
+            ckpt_path=str(checkpoints / "last.ckpt") if resumable else None,
+            weights_only=True,
+        )
+
+    state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+    ModelFolder(model, data.task, data.label_names, data.vocabulary).save(output / "model", parts["model"])
+    return _summarise(output, task)
+
+
+def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
+    """The folder `output`/checkpoints; emptied where it is of another configuration or of other data."""
+    identity = {"parts": parts, "options": vars(options), "data": data.checksum}
+    folder = output / "checkpoints"
+    record = folder / "identity.json"
+    if folder.exists() and not (record.exists() and read_json(record) == identity):
+        print(f"{output}: an interrupted run of another configuration or other data is discarded", flush=True)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(record, identity)
+    return folder
+
+
+def discard_checkpoints(output: Path) -> None:
+    """Drop what only a resumed training would need."""
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
+
+
+def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Logger | None) -> Trainer:
+    try:
+        trainer: Trainer = instantiate(
+            config,
+            callbacks=callbacks,
+            logger=logger or False,
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # the batches share themselves out
+        )
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, MisconfigurationException | ValueError):
+            raise ValueError(
+                f"trainer: {cause}; trainer.accelerator={config.get('accelerator')!r}, "
+                f"trainer.devices={config.get('devices')!r}; trainer=cpu works everywhere"
+            ) from error
+        raise
+    return trainer
+
+
+def _summarise(output: Path, task: SequenceTask) -> dict[str, Any]:
+    with (output / "history.csv").open(newline="") as stream:
+        epochs = list(csv.DictReader(stream))
+    best = max(epochs, key=lambda epoch: float(epoch[task.monitor]))
+    return {
+        "monitor": task.monitor,
+        "best_score": float(best[task.monitor]),
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(epochs),
+        "training_seconds": float(epochs[-1]["seconds"]),
+        "parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
+        "size_bytes": sum(file.stat().st_size for file in (output / "model").iterdir()),
+    }
