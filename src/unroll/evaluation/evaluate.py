@@ -1,0 +1,96 @@
+"""The evaluate stage: a trained model and the test split in; scores, predictions and speed out."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.evaluation.scores import Scores, classification_scores, labeling_scores
+from unroll.files import write_json
+from unroll.training.inference import label_probabilities
+from unroll.training.model_folder import ModelFolder
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How the test split is read; no score depends on it."""
+
+    batch_size: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; accepted: 1 or more")
+
+
+def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[str, float]:
+    """Score `run`/model on the test split; return the metrics.
+
+    Writes into `run`: metrics.json, classes.csv, confusion.csv, predictions.parquet, throughput.json.
+
+    Raises:
+        ValueError: `run` holds no trained model, or one for other labels than the data's.
+    """
+    torch.set_num_threads(options.threads)
+    trained = ModelFolder.load(run / "model")
+    if trained.label_names != data.label_names:
+        raise ValueError(
+            f"{run}/model has labels {trained.label_names}, but {data.folder} has {data.label_names}"
+        )
+    split = data.split("test")
+    start = time.perf_counter()
+    probabilities = label_probabilities(trained.model, split, options.batch_size)
+    seconds = time.perf_counter() - start
+
+    scores, predictions = _score(split, probabilities, data.label_names)
+    scores.metrics["test/loss"] = _loss(split, probabilities)
+    pq.write_table(predictions, run / "predictions.parquet")
+    scores.classes.to_csv(run / "classes.csv", index=False, lineterminator="\n")
+    scores.confusion.to_csv(run / "confusion.csv", lineterminator="\n")
+    write_json(run / "throughput.json", _throughput(split, seconds, options.batch_size))
+    write_json(run / "metrics.json", scores.metrics)
+    return scores.metrics
+
+
+def _score(split: EncodedSplit, probabilities: list[np.ndarray], names: list[str]) -> tuple[Scores, pa.Table]:
+    """Scores, and the predictions: a row a sequence with its gold and predicted labels."""
+    facts = {"row": pa.array(split.rows), "length": pa.array(split.lengths)}
+    if split.task == "classification":
+        best = np.array([row.argmax() for row in probabilities])
+        scores = classification_scores(np.array(split.labels), np.array(probabilities), names)
+        gold, predicted = [names[i] for i in split.labels], [names[i] for i in best]
+        shown = probabilities
+    else:
+        gold = [
+            [names[i] for i in split.labels[a:b]]
+            for a, b in zip(split.offsets, split.offsets[1:], strict=False)
+        ]
+        predicted = [[names[i] for i in row.argmax(axis=1)] for row in probabilities]
+        shown = [row.max(axis=1) for row in probabilities]
+        scores = labeling_scores(gold, predicted, shown, names)
+    columns = {"label": pa.array(gold), "predicted": pa.array(predicted)}
+    confidence = pa.array([row.astype(np.float32) for row in shown], pa.list_(pa.float32()))
+    return scores, pa.table({**facts, **columns, "probabilities": confidence})
+
+
+def _loss(split: EncodedSplit, probabilities: list[np.ndarray]) -> float:
+    """The mean negative log-likelihood of a label."""
+    rows = np.concatenate([np.atleast_2d(row) for row in probabilities])  # (N or M, L)
+    chosen = rows[np.arange(len(rows)), split.labels]
+    return float(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean())
+
+
+def _throughput(split: EncodedSplit, seconds: float, batch_size: int) -> dict[str, float]:
+    tokens = len(split.words)
+    return {
+        "tokens_per_second": tokens / seconds,
+        "tokens": tokens,
+        "seconds": seconds,
+        "batch_size": batch_size,
+    }

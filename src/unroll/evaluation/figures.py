@@ -1,0 +1,165 @@
+"""Pictures of runs. Each function returns a free-standing Figure: pyplot's global state is never touched."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from unroll.evaluation.leaderboard import leaderboard, main_metric, scores_by_length
+from unroll.evaluation.runs import Run
+from unroll.evaluation.scores import metric_title
+
+INK = "#24292f"
+WIDTH = 4.8  # inches: a phone shows this with hardly smaller text
+
+# Wong 2011, "Points of view: Color blindness", less black and yellow, which vanish on dark or light paper.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", ":")
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a label may hold dollar signs
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "unroll",  # ids, and so bytes, that do not change
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+}
+COUNTED_LABELS = 20  # a larger confusion matrix has no room for its counts
+NAME_LENGTH = 24
+
+
+@rc_context(STYLE)
+def learning_curve_figure(runs: Sequence[Run]) -> Figure:
+    """Validation score by epoch: mean of the seeds that reached the epoch, in a band of one sd."""
+    monitor = runs[0].monitor
+    figure = Figure(figsize=(WIDTH, 3))
+    axes = figure.add_subplot()
+    for model, style in model_styles(runs).items():
+        history = pd.concat([run.history for run in runs if run.model == model])
+        by_epoch = history.groupby("epoch")[monitor]
+        mean, sd = by_epoch.mean(), by_epoch.std()
+        axes.plot(mean.index, mean, label=_shorten(model), markersize=3, **style)
+        axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.15, linewidth=0)
+    axes.set(title="Learning curves", xlabel="epoch", ylabel=_score_label("validation", runs))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(_percent())
+    _add_legend(figure, axes)
+    return figure
+
+
+@rc_context(STYLE)
+def score_figure(runs: Sequence[Run]) -> Figure:
+    """Main test metric of each model, best validation score on top: every seed, their mean and one sd."""
+    metric = f"test/{main_metric(runs)}"
+    board, styles = leaderboard(runs), model_styles(runs)
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(board)))
+    axes = figure.add_subplot()
+    for place, (_, row) in enumerate(board.iterrows()):
+        style = styles[row["model"]]
+        scores = [run.metrics[metric] for run in runs if run.model == row["model"]]
+        axes.errorbar(row[metric], place, xerr=np.nan_to_num(row[f"{metric}_sd"]), markersize=6, **style)
+        axes.scatter(scores, [place] * len(scores), s=90, marker="|", color=style["color"])
+    axes.set(title="Test scores", xlabel=_score_label("test", runs))
+    axes.set_yticks(range(len(board)), [_shorten(model) for model in board["model"]])
+    axes.set_ylim(len(board) - 0.5, -0.5)
+    axes.xaxis.set_major_formatter(_percent())
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+@rc_context(STYLE)
+def length_figure(runs: Sequence[Run]) -> Figure:
+    """Main test metric of each model against the number of tokens, mean over seeds."""
+    table = scores_by_length(runs)
+    figure = Figure(figsize=(WIDTH, 3))
+    axes = figure.add_subplot()
+    for model, style in model_styles(runs).items():
+        scores = table[table["model"] == model]
+        axes.plot(range(len(scores)), scores["score"], label=_shorten(model), markersize=5, **style)
+    axes.set(title="Scores by length", xlabel="tokens", ylabel=_score_label("test", runs))
+    lengths = table["length"].unique()
+    axes.set_xticks(range(len(lengths)), lengths)
+    axes.yaxis.set_major_formatter(_percent())
+    _add_legend(figure, axes)
+    return figure
+
+
+@rc_context(STYLE)
+def confusion_figure(confusion: pd.DataFrame) -> Figure:
+    """Gold labels in rows, predicted ones in columns; coloured by the share of the gold label."""
+    counts = confusion.to_numpy()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = [_shorten(str(name)) for name in confusion.columns]
+    counted = len(names) <= COUNTED_LABELS
+    cell, font_size = (0.45, 8) if counted else (0.15, 6)
+    side = max(1.4, cell * len(names))
+    margin = font_size / 130 * max(map(len, names))  # inches that the longest name takes
+    # "compressed" keeps the axis labels inside the picture when the cells are square
+    figure = Figure(figsize=(side + margin + 1.6, side + margin + 0.8), layout="compressed")
+    axes = figure.add_subplot()
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font_size)
+    axes.set_yticks(range(len(names)), names, fontsize=font_size)
+    axes.set(title="Confusion matrix", xlabel="predicted", ylabel="gold")
+    axes.grid(visible=False)
+    if counted:
+        for (row, column), count in np.ndenumerate(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
+    bar = figure.colorbar(picture, label="share of the gold label (%)", format=_percent(), fraction=0.05)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
+    """Colour, marker and line of each model, the same in every picture of these runs."""
+    models = sorted({run.model for run in runs})
+    return {
+        model: {
+            "color": COLORS[index % len(COLORS)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "linestyle": LINES[index // len(COLORS) % len(LINES)],
+        }
+        for index, model in enumerate(models)
+    }
+
+
+def _score_label(split: str, runs: Sequence[Run]) -> str:
+    return f"{split} {metric_title(main_metric(runs), runs[0].task)} (%)"
+
+
+def _percent() -> PercentFormatter:
+    return PercentFormatter(1, symbol=None)  # one for each axis: it looks at its axis to choose the decimals
+
+
+def _add_legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, in as many columns as fit; the figure grows by the legend's rows."""
+    handles, names = axes.get_legend_handles_labels()
+    column_width = 0.6 + 0.075 * max(map(len, names))
+    columns = max(1, int(WIDTH / column_width))
+    figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(names) / columns))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"

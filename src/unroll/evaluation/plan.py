@@ -1,0 +1,30 @@
+"""Which models and seeds a comparison is about."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+
+class Plan(NamedTuple):
+    """Models and seeds to compare; None for every one that is found."""
+
+    models: list[str] | None
+    seeds: list[int] | None
+
+
+def read_plan(path: Path | None, task: str) -> Plan:
+    """What the `params.yaml` at `path` lists for the task.
+
+    Raises:
+        ValueError: there is no such file, or it does not list them.
+    """
+    if path is None:
+        return Plan(None, None)
+    if not path.is_file():
+        raise ValueError(f"plan={path}: no such file; accepted: a params.yaml, or null")
+    content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return Plan([str(name) for name in content[task]["models"]], [int(seed) for seed in content["seeds"]])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"plan={path} does not list {task}.models and seeds: {error!r}") from error

@@ -1,0 +1,142 @@
+"""Evaluated runs, as the train and evaluate stages leave them in ``models/DATASET/MODEL/SEED``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from unroll.files import read_json
+
+RECORD_KEYS = (
+    "dataset",
+    "task",
+    "model",
+    "seed",
+    "run_id",
+    "parameters",
+    "training_seconds",
+    "epochs",
+    "best_epoch",
+    "monitor",
+    "best_score",
+)
+FILES = (
+    "run.json",
+    "history.csv",
+    "metrics.json",
+    "classes.csv",
+    "confusion.csv",
+    "throughput.json",
+    "predictions.parquet",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model trained with one seed and scored on the test split.
+
+    monitor: the validation metric that chose the epoch. best_score: its best value, in 0..1.
+    metrics: test metric to value. history: one row an epoch. classes, confusion: see
+    :class:`unroll.evaluation.scores.Scores`. predictions: one row a test example.
+    """
+
+    dataset: str
+    task: str
+    model: str
+    seed: int
+    run_id: str
+    parameters: int
+    training_seconds: float
+    epochs: int
+    best_epoch: int
+    monitor: str
+    best_score: float
+    tokens_per_second: float
+    metrics: dict[str, float]
+    history: pd.DataFrame
+    classes: pd.DataFrame
+    confusion: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+def read_runs(
+    folder: Path, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None
+) -> list[Run]:
+    """Read the runs of one dataset.
+
+    folder: ``models/DATASET``. models, seeds: exactly these, in this order; None takes every evaluated one.
+
+    Raises ValueError for a missing run, for no run at all, and for runs that cannot be compared because
+    they were scored on other test examples or chosen by another validation metric.
+    """
+    folders = _run_folders(folder, models, seeds)
+    if not folders:
+        raise _missing(folder / "MODEL" / "SEED", "metrics.json")
+    runs = [_read_run(path) for path in folders]
+    for run in runs[1:]:
+        _check_comparable(runs[0], run)
+    return runs
+
+
+def _run_folders(folder: Path, models: Sequence[str] | None, seeds: Sequence[int] | None) -> list[Path]:
+    if models is None:
+        models = sorted({path.parts[-3] for path in folder.glob("*/*/metrics.json")})
+    folders = []
+    for model in models:
+        chosen = seeds
+        if chosen is None:
+            chosen = sorted(int(path.parts[-2]) for path in (folder / model).glob("*/metrics.json"))
+            if not chosen:
+                raise _missing(folder / model / "SEED", "metrics.json")
+        folders += [folder / model / str(seed) for seed in chosen]
+    return folders
+
+
+def _read_run(folder: Path) -> Run:
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise _missing(folder, name)
+    record, throughput = read_json(folder / "run.json"), read_json(folder / "throughput.json")
+    return Run(
+        **{key: record[key] for key in RECORD_KEYS},
+        tokens_per_second=throughput["tokens_per_second"],
+        metrics=read_json(folder / "metrics.json"),
+        history=pd.read_csv(folder / "history.csv"),
+        classes=pd.read_csv(folder / "classes.csv", dtype={"label": str}, na_filter=False),
+        confusion=_read_confusion(folder / "confusion.csv"),
+        predictions=pd.read_parquet(folder / "predictions.parquet").sort_values("row", ignore_index=True),
+    )
+
+
+def _read_confusion(path: Path) -> pd.DataFrame:
+    # all cells as text first: a label may be called "NA", "1" or "gold", which read_csv would reinterpret
+    cells = pd.read_csv(path, header=None, dtype=str, na_filter=False)
+    names = list(cells.iloc[0, 1:])
+    return pd.DataFrame(
+        cells.iloc[1:, 1:].astype(int).to_numpy(), index=pd.Index(names, name="gold"), columns=names
+    )
+
+
+def _missing(folder: Path, name: str) -> ValueError:
+    dataset, model, seed = folder.parts[-3:]
+    command = f"python pipelines/evaluate.py dataset={dataset} model={model} seed={seed}"
+    return ValueError(f"no evaluated run in {folder} ({name} is missing): make it with `{command}`")
+
+
+def _check_comparable(first: Run, other: Run) -> None:
+    if other.monitor != first.monitor:
+        raise ValueError(
+            f"{_name(other)} was chosen by {other.monitor}, {_name(first)} by {first.monitor}: "
+            "models are ranked by one validation metric"
+        )
+    columns = ["row", "length"]
+    if not other.predictions[columns].equals(first.predictions[columns]):
+        raise ValueError(
+            f"{_name(other)} and {_name(first)} were scored on different test examples "
+            f"({len(other.predictions)} and {len(first.predictions)}): evaluate both on the same data"
+        )
+
+
+def _name(run: Run) -> str:
+    return f"{run.dataset}/{run.model}/{run.seed}"

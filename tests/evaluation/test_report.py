@@ -1,0 +1,121 @@
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from unroll.evaluation.leaderboard import leaderboard
+from unroll.evaluation.report import write_report
+from unroll.evaluation.runs import read_runs
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about, and checks that every element is closed where it should be."""
+
+    VOID = frozenset({"meta"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.attributes if key == name]
+
+
+@pytest.fixture(scope="module", params=["classification_runs", "labeling_runs", "awkward_runs"])
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reports") / request.param
+    write_report(read_runs(request.getfixturevalue(request.param)), folder)
+    return folder
+
+
+def test_page_is_well_formed_and_its_ids_are_unique(report: Path) -> None:
+    ids = Page((report / "index.html").read_text()).values("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_page_refers_to_nothing_outside_its_folder(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    page = Page(text)
+    ids = set(page.values("id"))
+    for reference in [*page.values("href"), *page.values("xlink:href"), *page.values("src")]:
+        assert (
+            reference == "leaderboard.csv"
+            or reference.startswith("data:image/png;base64,")
+            or reference[1:] in ids
+        )
+    assert set(re.findall(r"url\(#(.*?)\)", text)) <= ids
+    assert len(re.findall(r"url\(", text)) == len(re.findall(r"url\(#", text))
+    assert not {"script", "link", "iframe"} & set(page.tags)
+
+
+def test_every_picture_has_a_text_alternative(report: Path) -> None:
+    pictures = re.findall(r"<svg .*?</svg>", (report / "index.html").read_text(), flags=re.DOTALL)
+    assert len(pictures) >= 4
+    for picture in pictures:
+        assert re.match(r'<svg role="img" aria-label="[^"]+"', picture)
+        assert re.search(r"<title>[^<]+</title>", picture)
+
+
+def test_leaderboard_csv_holds_full_precision(classification_runs: Path, tmp_path: Path) -> None:
+    runs = read_runs(classification_runs)
+    write_report(runs, tmp_path)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "leaderboard.csv"), leaderboard(runs), check_exact=True
+    )
+
+
+def test_same_runs_give_the_same_bytes(classification_runs: Path, tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        write_report(read_runs(classification_runs), tmp_path / folder)
+    for name in ("index.html", "leaderboard.csv"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def verdict(folder: Path) -> str:
+    paragraph = re.search(
+        r'<p class="verdict">(.*?)</p>', (folder / "index.html").read_text(), flags=re.DOTALL
+    )
+    assert paragraph
+    return re.sub(r"\s+", " ", re.sub("<.*?>", "", paragraph[1]))
+
+
+def test_page_opens_with_the_winner_and_its_test_score(classification_runs: Path, tmp_path: Path) -> None:
+    runs = read_runs(classification_runs)
+    write_report(runs, tmp_path)
+    best = leaderboard(runs).iloc[0]
+    assert verdict(tmp_path) == (
+        f"gru has the best validation accuracy ({100 * best['val/accuracy']:.2f} %) and reached "
+        f"{100 * best['test/accuracy']:.2f} ± {100 * best['test/accuracy_sd']:.2f} % on the test split "
+        "(mean ± standard deviation over 2 seeds)."
+    )
+
+
+def test_one_seed_shows_no_spread(labeling_runs: Path, tmp_path: Path) -> None:
+    write_report(read_runs(labeling_runs, seeds=[1]), tmp_path)
+    assert verdict(tmp_path).endswith("on the test split (one seed).")
+    assert "±" not in verdict(tmp_path)
+
+
+def test_dataset_strings_are_escaped(awkward_runs: Path, tmp_path: Path) -> None:
+    write_report(read_runs(awkward_runs), tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(&#34;$x$&#34;)&lt;/script&gt; &amp; more" in text

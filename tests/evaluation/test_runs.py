@@ -1,0 +1,98 @@
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from unroll.evaluation.runs import Run, read_runs
+
+
+@pytest.fixture
+def folder(classification_runs: Path, tmp_path: Path) -> Path:
+    """A copy of the runs that a test may spoil."""
+    return Path(shutil.copytree(classification_runs, tmp_path / "reviews"))
+
+
+def names(runs: list[Run]) -> list[tuple[str, int]]:
+    return [(run.model, run.seed) for run in runs]
+
+
+def test_every_run_is_found_in_order(folder: Path) -> None:
+    shutil.copytree(folder / "gru" / "2", folder / "gru" / "10")
+    record = json.loads((folder / "gru" / "10" / "run.json").read_text())
+    (folder / "gru" / "10" / "run.json").write_text(json.dumps(record | {"seed": 10}))
+    assert names(read_runs(folder)) == [("elman", 1), ("elman", 2), ("gru", 1), ("gru", 2), ("gru", 10)]
+
+
+def test_exactly_the_named_runs_are_read(classification_runs: Path) -> None:
+    assert names(read_runs(classification_runs, ["gru", "elman"], [2])) == [("gru", 2), ("elman", 2)]
+    assert names(read_runs(classification_runs, models=["gru"])) == [("gru", 1), ("gru", 2)]
+
+
+def test_a_run_holds_what_its_files_say(labeling_runs: Path) -> None:
+    run = read_runs(labeling_runs, ["gru"], [2])[0]
+    assert (run.dataset, run.task, run.run_id, run.parameters) == ("entities", "labeling", "gru2", 12_345)
+    assert run.tokens_per_second == 20_002
+    assert run.metrics["test/loss"] == 0.5
+    assert run.best_score == run.history["val/f1"].max()
+    assert run.confusion.to_numpy().sum() == run.predictions["length"].sum()
+    assert list(run.predictions["predicted"].map(len)) == list(run.predictions["length"])
+
+
+@pytest.mark.parametrize(
+    ("models", "seeds", "missing"),
+    [
+        (["lstm"], [1], "model=lstm seed=1"),
+        (["gru"], [1, 9], "model=gru seed=9"),
+        (["lstm"], None, "model=lstm seed=SEED"),
+        (None, [9], "model=elman seed=9"),
+    ],
+)
+def test_a_missing_run_is_named_with_the_command_that_makes_it(
+    classification_runs: Path, models: list[str] | None, seeds: list[int] | None, missing: str
+) -> None:
+    with pytest.raises(
+        ValueError, match=rf"no evaluated run in .*python pipelines/evaluate.py dataset=reviews {missing}`"
+    ):
+        read_runs(classification_runs, models, seeds)
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no evaluated run in .*reviews"):
+        read_runs(tmp_path / "reviews")
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "gru" / "1" / "throughput.json").unlink()
+    with pytest.raises(ValueError, match=r"gru/1 \(throughput.json is missing\)"):
+        read_runs(folder)
+
+
+def test_runs_on_different_test_examples_are_refused(folder: Path) -> None:
+    path = folder / "gru" / "2" / "predictions.parquet"
+    pd.read_parquet(path)[:100].to_parquet(path)
+    with pytest.raises(ValueError, match=r"reviews/gru/2 and reviews/elman/1 .* \(100 and 120\)"):
+        read_runs(folder)
+
+
+def test_runs_chosen_by_different_metrics_are_refused(folder: Path) -> None:
+    path = folder / "gru" / "2" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"monitor": "val/f1"}))
+    with pytest.raises(
+        ValueError, match="reviews/gru/2 was chosen by val/f1, reviews/elman/1 by val/accuracy"
+    ):
+        read_runs(folder)
+
+
+def test_predictions_come_in_the_order_of_the_test_split(folder: Path) -> None:
+    path = folder / "gru" / "2" / "predictions.parquet"
+    pd.read_parquet(path)[::-1].to_parquet(path)
+    assert list(read_runs(folder, ["gru"], [2])[0].predictions["row"]) == list(range(120))
+
+
+def test_labels_that_look_like_something_else_stay_text(awkward_runs: Path) -> None:
+    run = read_runs(awkward_runs)[0]
+    labels = ["NA", "gold", "1", "$a", '<script>alert("$x$")</script> & more']
+    assert list(run.classes["label"]) == list(run.confusion.index) == list(run.confusion.columns) == labels
+    assert run.confusion.to_numpy().sum() == 120
