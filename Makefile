@@ -1,0 +1,39 @@
+# make repro: install, then run the whole pipeline.  make test: install, then run the tests.
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export OMP_NUM_THREADS ?= 1
+PORT ?= 5000
+
+.PHONY: repro classification labeling test lint ui clean
+
+# The two tasks share nothing but the machine: run them side by side, then let DVC confirm that all is done.
+repro: $(READY)
+	$(MAKE) --jobs=2 classification labeling
+	dvc repro
+
+classification labeling: $(READY)
+	dvc repro compare-$@ register-$@
+
+test: $(READY)
+	python -m pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: $(READY)
+	@echo "MLflow: http://127.0.0.1:$(PORT)"
+	mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1 --port $(PORT)
+
+# What was made here: environment, data, models, reports, runs. `dvc repro` makes the last four again.
+clean:
+	rm -rf $(VENV) data/raw data/prepared models reports multirun mlflow.db* mlartifacts .dvc/cache .dvc/tmp dvc.lock
+
+$(READY): pyproject.toml constraints.txt
+	python3.11 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
