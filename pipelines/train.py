@@ -15,7 +15,9 @@ from unroll.config.stage import stage
 def main(config: DictConfig) -> None:
     from unroll.data.prepared import PreparedData
     from unroll.files import write_json
+    from unroll.training.options import TrainOptions
 
+    options = build_options(TrainOptions, config)
     data = PreparedData(Path(config.data))
     output = Path(os.path.relpath(config.output))
     parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
@@ -26,9 +28,8 @@ def main(config: DictConfig) -> None:
 
     from unroll.tracking.models import log_model
     from unroll.tracking.runs import training_run
-    from unroll.training.train import TrainOptions, discard_checkpoints, open_checkpoints, train
+    from unroll.training.train import discard_checkpoints, open_checkpoints, train
 
-    options = build_options(TrainOptions, config)
     names = HydraConfig.get().runtime.choices
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
     record = open_checkpoints(output, data, parts, options) / "run.json"

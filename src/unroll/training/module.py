@@ -1,6 +1,8 @@
 """The one LightningModule: any SequenceModel, either task."""
 
+import logging
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +50,9 @@ class SequenceTask(LightningModule):
         self.monitor = self.metric_names[-1]
         self.metrics = nn.ModuleList(metrics.values())
 
+    def setup(self, stage: str) -> None:
+        quiet_lightning()  # in every process
+
     def train_dataloader(self) -> ShuffledBatches:
         return self._train_batches
 
@@ -88,3 +93,9 @@ class SequenceTask(LightningModule):
         if not epochs or epochs < 1:
             raise ValueError(f"trainer.max_epochs={epochs}; accepted: 1 or more")
         return epochs * math.ceil(len(self._train_batches) / self.trainer.accumulate_grad_batches)
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's banners, tips and warnings about what is meant here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")

@@ -1,12 +1,9 @@
 """The train stage: prepared data in, the best model by validation score out."""
 
 import csv
-import logging
 import os
 import shutil
 import sys
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +19,8 @@ from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
 from unroll.training.callbacks import History, RandomState, ResumableEarlyStopping, ResumePoint
 from unroll.training.model_folder import ModelFolder, build_model
-from unroll.training.module import SequenceTask
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How a model is trained, next to its optimiser, schedule and trainer.
-
-    Args:
-        patience: epochs without a better validation score before training stops.
-        checkpoint_steps: steps between two checkpoints within an epoch; each epoch ends with one.
-        threads: of PyTorch, in each process.
-    """
-
-    seed: int
-    batch_size: int
-    patience: int
-    checkpoint_steps: int
-    threads: int
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}; accepted: 0 or more")
-        for name in ("batch_size", "patience", "checkpoint_steps", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}; accepted: 1 or more")
+from unroll.training.module import SequenceTask, quiet_lightning
+from unroll.training.options import TrainOptions
 
 
 def train(
@@ -67,7 +41,7 @@ def train(
     Raises:
         ValueError: a part does not fit this machine, or its values are refused where it is built.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    quiet_lightning()
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for the processes that ddp starts
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -99,13 +73,9 @@ def train(
     resumable = (checkpoints / "last.ckpt").exists()
     if resumable:
         print(f"{output}: going on from the last checkpoint", flush=True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        _build_trainer(parts["trainer"], callbacks, logger).fit(
-            task,
-            ckpt_path=str(checkpoints / "last.ckpt") if resumable else None,
-            weights_only=True,
-        )
+    _build_trainer(parts["trainer"], callbacks, logger).fit(
+        task, ckpt_path=str(checkpoints / "last.ckpt") if resumable else None, weights_only=True
+    )
 
     state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})

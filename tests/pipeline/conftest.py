@@ -1,0 +1,78 @@
+"""A copy of the project in which the whole pipeline has really run, on a small matrix and for one epoch."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTS = ["conf", "data/demo", "pipelines", "src", "dvc.yaml", ".dvcignore", ".gitignore", "Makefile"]
+PLAN = {
+    "classification": {"datasets": ["demo_reviews"], "models": ["fcnn", "lstm"]},
+    "labeling": {"datasets": ["demo_entities"], "models": ["fcnn", "bilstm"]},
+    "seeds": [1],
+    "trainer": "cpu",
+}
+
+
+class Project:
+    """A checkout to run commands in, with a database of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        scripts = Path(sys.executable).parent
+        self.environment = {**environment, "PATH": f"{scripts}:{environment['PATH']}", "PYTHONPATH": str(root / "src")}
+
+    def run(self, command: str, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            shell=True,
+            cwd=self.root,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def ok(self, command: str, **environment: str) -> str:
+        """Run a command that must succeed; return what it printed."""
+        done = self.run(command, **environment)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def stages_to_run(self) -> set[str]:
+        return set(re.findall(r"^Running stage '(.+)':$", self.ok("dvc repro --dry"), re.MULTILINE))
+
+
+def copy_project(root: Path) -> Project:
+    """Copy what a clone would hold into `root`, under git and DVC, with small settings."""
+    for part in PARTS:
+        source, target = PROJECT / part, root / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, target)
+    (root / ".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(PROJECT / ".dvc" / name, root / ".dvc" / name)
+    (root / "params.yaml").write_text(yaml.safe_dump(PLAN))
+    trainer = root / "conf/trainer/cpu.yaml"
+    trainer.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 1", trainer.read_text()))
+    project = Project(root)
+    project.ok("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start")
+    return project
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project after `dvc repro`. Tests that change a tracked file put it back."""
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    project.ok("dvc repro")
+    return project

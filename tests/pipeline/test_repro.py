@@ -1,0 +1,134 @@
+"""A real `dvc repro`, and what a second one does after an edit."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.pipeline.conftest import Project
+
+RUNS = [("demo_reviews", "fcnn"), ("demo_reviews", "lstm"), ("demo_entities", "fcnn"), ("demo_entities", "bilstm")]
+
+
+@contextmanager
+def edited(path: Path, pattern: str, replacement: str) -> Iterator[None]:
+    """The file with a change, for as long as the block lasts."""
+    before = path.read_text()
+    after = re.sub(pattern, replacement, before)
+    assert after != before
+    path.write_text(after)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@pytest.fixture(scope="session")
+def client(reproduced: Project) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db")
+
+
+@pytest.mark.parametrize(("dataset", "model"), RUNS)
+def test_every_run_leaves_its_model_scores_and_predictions(reproduced: Project, dataset: str, model: str) -> None:
+    folder = reproduced.root / "models" / dataset / model / "1"
+    assert (folder / "model/weights.safetensors").is_file()
+    assert (folder / "predictions.parquet").is_file()
+    metric = "test/f1" if dataset == "demo_entities" else "test/accuracy"
+    assert 0 <= json.loads((folder / "metrics.json").read_text())[metric] <= 1
+    assert not (folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
+def test_each_dataset_has_a_leaderboard_and_a_page(reproduced: Project, dataset: str) -> None:
+    report = reproduced.root / "reports" / dataset
+    assert len((report / "leaderboard.csv").read_text().splitlines()) == 3
+    page = (report / "index.html").read_text()
+    assert "<svg" in page
+    assert not re.search(r'(src|href)="https?://', page)
+
+
+def test_nothing_runs_again_when_nothing_changed(reproduced: Project) -> None:
+    assert "Data and pipelines are up to date." in reproduced.ok("dvc repro")
+
+
+def test_an_edited_model_file_reruns_only_that_models_stages(reproduced: Project) -> None:
+    with edited(reproduced.root / "conf/model/lstm.yaml", "hidden_size: 128", "hidden_size: 64"):
+        stages = reproduced.stages_to_run()
+    assert stages == {
+        "train-classification@demo_reviews-lstm-1",
+        "evaluate-classification@demo_reviews-lstm-1",
+        "compare-classification@demo_reviews",
+        "register-classification@demo_reviews",
+    }
+
+
+def test_a_comment_in_a_model_file_reruns_nothing(reproduced: Project) -> None:
+    with edited(reproduced.root / "conf/model/lstm.yaml", r"\A", "# a remark\n"):
+        assert reproduced.stages_to_run() == set()
+
+
+def test_an_edited_prepare_option_reruns_what_follows_from_it(reproduced: Project) -> None:
+    with edited(reproduced.root / "conf/prepare.yaml", "min_count: 1", "min_count: 2"):
+        stages = reproduced.stages_to_run()
+    assert {stage.split("-")[0] for stage in stages} == {"prepare", "train", "evaluate", "compare", "register"}
+
+
+def test_a_removed_model_leaves_the_leaderboard(reproduced: Project) -> None:
+    with edited(reproduced.root / "params.yaml", r"- fcnn\n  - lstm", "- lstm"):
+        assert "compare-classification@demo_reviews" in reproduced.stages_to_run()
+        reproduced.ok("python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere")
+    assert "fcnn" not in (reproduced.root / "elsewhere/leaderboard.csv").read_text()
+
+
+@pytest.mark.parametrize(("dataset", "model"), RUNS)
+def test_each_training_is_one_finished_mlflow_run(client: MlflowClient, dataset: str, model: str) -> None:
+    experiment = client.get_experiment_by_name(dataset)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{model}-1'")
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.hidden_size"] == "128"
+    assert run.data.params["trainer.max_epochs"] == "1"
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    assert len(run.data.tags["dataset.checksum"]) == 64
+    assert {"val/accuracy", "train/loss", "test/accuracy", "test/loss", "tokens_per_second"} <= set(run.data.metrics)
+    assert run.inputs.dataset_inputs[0].dataset.name == dataset
+    assert "evaluation" in [artifact.path for artifact in client.list_artifacts(run.info.run_id)]
+
+
+@pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
+def test_the_best_model_is_the_registered_champion(reproduced: Project, client: MlflowClient, dataset: str) -> None:
+    champion = client.get_model_version_by_alias(dataset, "champion")
+    board = (reproduced.root / "reports" / dataset / "leaderboard.csv").read_text().splitlines()
+    assert champion.tags["model"] == board[1].split(",")[0]
+
+
+def test_a_sweep_writes_to_its_own_folder_and_leaves_dvc_alone(reproduced: Project, client: MlflowClient) -> None:
+    reproduced.ok("python pipelines/train.py -m model=fcnn seed=1,2 hydra.sweep.dir=multirun/here")
+    for job in ("0", "1"):
+        assert (reproduced.root / "multirun/here" / job / "model/weights.safetensors").is_file()
+    assert reproduced.stages_to_run() == set()
+
+
+def test_a_sweeps_seed_repeats_the_pipelines_run_digit_for_digit(reproduced: Project) -> None:
+    sweep = reproduced.root / "multirun/here/0"
+    if not sweep.exists():
+        reproduced.ok("python pipelines/train.py -m model=fcnn seed=1 hydra.sweep.dir=multirun/here")
+    pipeline = reproduced.root / "models/demo_reviews/fcnn/1"
+    for file in ("model/weights.safetensors", "model/vocabulary.json"):
+        assert (sweep / file).read_bytes() == (pipeline / file).read_bytes()
+
+
+def test_a_failed_training_ends_its_run_as_failed(reproduced: Project, client: MlflowClient) -> None:
+    done = reproduced.run("python pipelines/train.py trainer=gpu run_name=no-gpu hydra.run.dir=elsewhere")
+    if done.returncode == 0:
+        pytest.skip("this machine has a GPU")
+    assert "trainer.accelerator='gpu'" in done.stderr
+    assert "Traceback" not in done.stderr
+    experiment = client.get_experiment_by_name("demo_reviews")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id], "attributes.run_name = 'no-gpu'")
+    assert run.info.status == "FAILED"

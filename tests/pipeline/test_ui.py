@@ -1,0 +1,68 @@
+"""What a person sees: MLflow's page with the runs, in a real browser."""
+
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.pipeline.conftest import Project
+
+CHROMIUM = shutil.which("chromium")
+OFFLINE = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def mlflow_page(reproduced: Project) -> Iterator[str]:
+    """The address of `make ui`'s server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    ui = f"mlflow ui --backend-store-uri sqlite:///{reproduced.root}/mlflow.db --host 127.0.0.1 --port {port}"
+    server = subprocess.Popen(
+        ui.split(), cwd=reproduced.root, env=reproduced.environment, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(address, seconds=60)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_for(address: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/health", timeout=2).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_the_page_shows_the_experiments_and_their_runs(mlflow_page: str) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        page = browser.new_page()
+        page.goto(f"{mlflow_page}/#/experiments", wait_until="domcontentloaded")
+        page.get_by_text("demo_entities", exact=True).first.click(timeout=60_000)
+        page.get_by_text("bilstm-1").first.wait_for(timeout=60_000)
+        assert page.get_by_text("fcnn-1").count() > 0
+        browser.close()
