@@ -15,9 +15,10 @@ def main(config: DictConfig) -> None:
     options = build_options(PrepareOptions, config)
     description = prepare(source_of(config), Path(config.raw), Path(config.output), options)
     for split, facts in description["splits"].items():
+        quarantined = sum(description["quarantined"][split].values())
         print(
             f"{config.output}: {split} {facts['rows']:,} rows, {facts['tokens']:,} tokens, "
-            f"{facts['unknown_share']:.1%} unknown, {sum(description['quarantined'].get(split, {}).values())} quarantined"
+            f"{facts['unknown_share']:.1%} unknown, {quarantined:,} quarantined"
         )
 
 

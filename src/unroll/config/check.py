@@ -69,7 +69,7 @@ def _locate(target: str, where: str) -> Callable[..., Any]:
 @lru_cache
 def _adapter(target: Callable[..., Any], name: str) -> TypeAdapter[Any] | None:
     """A validator for the argument's annotation; None where it has none, or one that is no plain type."""
-    function = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    function = target.__init__ if inspect.isclass(target) else target
     try:
         annotation = get_type_hints(function).get(name)
         if annotation is None or annotation is Any:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -37,10 +39,10 @@ def stage(task: Callable[[DictConfig], None]) -> Callable[[], None]:
             task(config)
         except (ValueError, OmegaConfBaseException, HydraException) as error:
             log.error("error: %s", _message(error))
-            raise JobFailed from error
+            raise _ending() from error
         except Exception as error:
             log.exception("this is a bug in unroll, or in what it calls:")
-            raise JobFailed from error
+            raise _ending() from error
 
     def command() -> None:
         set_environment(project)
@@ -53,6 +55,11 @@ def stage(task: Callable[[DictConfig], None]) -> Callable[[], None]:
             sys.exit(f"error: {_message(error)}")
 
     return command
+
+
+def _ending() -> BaseException:
+    """What ends a job that has said why: in a multirun the others run on, and a single run just ends."""
+    return JobFailed() if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
 
 
 def set_environment(project: Path) -> None:

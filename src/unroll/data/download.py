@@ -48,13 +48,14 @@ def download(source: Source, output: Path) -> dict[str, Any]:
 def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:
     """Our split names to `datasets.Dataset`s, columns checked."""
     from datasets import disable_progress_bars, load_dataset
-    from datasets.exceptions import DatasetGenerationError
+    from datasets.exceptions import DatasetsError
+    from yaml import YAMLError
 
     disable_progress_bars()
     try:
         found = load_dataset(str(folder), source.name, cache_dir=cache)
-    except (DatasetGenerationError, FileNotFoundError, ValueError) as error:
-        cause = f"{error.__cause__ or error}".strip().splitlines()[0]
+    except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
+        cause = " ".join(f"{error.__cause__ or error}".split())
         raise ValueError(
             f"dataset.path={source.path!r} (configuration {source.name!r}) does not load as a dataset: {cause}; "
             "accepted: a folder or repository with parquet (or CSV, JSON lines) files in the Hub's layout"

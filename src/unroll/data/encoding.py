@@ -13,7 +13,7 @@ SPECIAL_WORDS = ["<pad>", "<unk>"]
 
 def build_vocabulary(words: Sequence[str], counts: np.ndarray, min_count: int) -> list[str]:
     """Special words first, then by falling count and by alphabet, so that equal data give equal files."""
-    kept = [i for i in np.flatnonzero(counts >= min_count) if words[i] not in SPECIAL_WORDS]
+    kept = [i for i in np.flatnonzero(counts >= min_count).tolist() if words[i] not in SPECIAL_WORDS]
     return SPECIAL_WORDS + [words[i] for i in sorted(kept, key=lambda i: (-counts[i], words[i]))]
 
 

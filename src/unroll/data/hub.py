@@ -1,11 +1,9 @@
 """A dataset repository of the Hugging Face Hub, as a local folder at exactly the revision asked for."""
 
-import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 DATA_FILES = ["*.md", "*.parquet", "*.json", "*.jsonl", "*.csv", "*.arrow", "*.txt"]
-CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
 
 
 def snapshot(repository: str, revision: str) -> tuple[Path, str]:
@@ -16,7 +14,8 @@ def snapshot(repository: str, revision: str) -> tuple[Path, str]:
     Raises:
         ValueError: the Hub cannot be reached, or knows no such repository or revision.
     """
-    from huggingface_hub import constants, snapshot_download
+    from httpx2 import HTTPError  # what the client lets through
+    from huggingface_hub import constants, dataset_info, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -26,12 +25,16 @@ def snapshot(repository: str, revision: str) -> tuple[Path, str]:
         RevisionNotFoundError,
     )
 
-    if not constants.HF_HUB_OFFLINE:
-        _probe(constants.ENDPOINT)
     where = f"the Hub at {constants.ENDPOINT}"
     try:
-        folder = snapshot_download(
-            repository, repo_type="dataset", revision=revision, allow_patterns=DATA_FILES, etag_timeout=10
+        commit = revision
+        if not constants.HF_HUB_OFFLINE:
+            # One question that is not asked again: the download itself would go on asking for half a minute.
+            commit = dataset_info(repository, revision=revision, timeout=ANSWER_SECONDS).sha or revision
+        folder = Path(
+            snapshot_download(
+                repository, repo_type="dataset", revision=commit, allow_patterns=DATA_FILES, etag_timeout=10
+            )
         )
     except HFValidationError as error:
         raise ValueError(
@@ -54,24 +57,19 @@ def snapshot(repository: str, revision: str) -> tuple[Path, str]:
             f"and {where} gave no answer or HF_HUB_OFFLINE is set"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise ValueError(f"dataset.path={repository!r}: {where} failed: {error}") from error
-    commit = Path(folder).name
-    if _is_commit(revision) and commit != revision:
-        raise ValueError(f"dataset.revision={revision!r} was asked for, but {where} answered with {commit!r}")
-    return Path(folder), commit
-
-
-def _probe(endpoint: str) -> None:
-    """Fail in seconds where the client itself would retry for minutes."""
-    parts = urlsplit(endpoint)
-    address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-    try:
-        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
-    except OSError as error:
+        raise ValueError(f"dataset.path={repository!r}: {where} failed: {_first_line(error)}") from error
+    except HTTPError as error:
         raise ValueError(
-            f"the Hub at {endpoint} cannot be reached ({error}); work from a local copy with "
+            f"{where} cannot be reached ({_first_line(error)}); work from a local copy with "
             "dataset.path=FOLDER, or from the cache with HF_HUB_OFFLINE=1"
         ) from error
+    if _is_commit(revision) and folder.name != revision:
+        raise ValueError(f"dataset.revision={revision!r} was asked for, but {where} answered with {folder.name!r}")
+    return folder, folder.name
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _is_commit(revision: str) -> bool:

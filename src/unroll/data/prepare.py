@@ -104,14 +104,16 @@ def _read_manifest(raw: Path) -> dict[str, Any]:
 
 def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, max_bad_share: float) -> None:
     bad, total = len(rows.quarantined), len(rows.quarantined) + len(rows.rows)
-    if not len(rows.rows):
-        raise ValueError(f"split {split!r} of {source.path} has no row that can be used, of {total}")
-    if bad > max_bad_share * total:
+    if not total:
+        raise ValueError(f"split {split!r} of {source.path} has no rows")
+    if bad == total or bad > max_bad_share * total:
+        reasons = rows.count_reasons()
+        frequent = ", ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:5])
         row, reason = rows.quarantined[0]
         raise ValueError(
-            f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used, more than "
-            f"max_bad_share={max_bad_share:g}; {rows.count_reasons()}; first: row {row}, {reason}; "
-            f"accepted labels: {labels.describe()}"
+            f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used, accepted: a share of "
+            f"max_bad_share={max_bad_share:g}; {frequent}{', ...' if len(reasons) > 5 else ''}; "
+            f"first: row {row}, {reason}; accepted labels: {labels.describe()}"
         )
 
 

@@ -52,14 +52,14 @@ class Labels:
             column = source.columns["label" if source.task == "classification" else "labels"]
             values = pq.read_table(train, columns=[column])[column].to_pylist()
             if source.task == "labeling":
-                values = [tag for tags in values for tag in tags or ()]
-            distinct = {value for value in values if value is not None}
-            if not all(isinstance(value, str) for value in distinct):
+                values = [tag for tags in values if isinstance(tags, list) for tag in tags]
+            present = [value for value in values if value is not None]
+            if not all(isinstance(value, str) for value in present):
                 raise ValueError(
-                    f"column {column!r} of {source.path} holds {type(next(iter(distinct))).__name__} labels "
+                    f"column {column!r} of {source.path} holds {type(present[0]).__name__} labels "
                     "without names; accepted: a ClassLabel feature, strings, or names in dataset.label_names"
                 )
-            names = sorted(distinct)
+            names = sorted(set(present))
         if source.task == "labeling":
             check_tag_names(names)
         return cls(names)

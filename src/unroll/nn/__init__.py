@@ -1,7 +1,7 @@
 """Recurrent networks as plain `torch.nn.Module`s.
 
-    encoder = RecurrentEncoder(input_size=100, hidden_size=128, cell=LSTM, bidirectional=True)
-    outputs, final = encoder(x, lengths)  # x: (B, T, 100), lengths: (B,)
+encoder = RecurrentEncoder(input_size=100, hidden_size=128, cell=LSTM, bidirectional=True)
+outputs, final = encoder(x, lengths)  # x: (B, T, 100), lengths: (B,)
 """
 
 from unroll.nn.elman import Elman

@@ -32,7 +32,9 @@ class Elman(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: (B, T, I) → states (B, T, H) and the state after step T (B, H)."""
-        U, W, b = self.input_weight, self.recurrent_weight, self.bias
+        U: Tensor = self.input_weight
+        W: Tensor = self.recurrent_weight
+        b: Tensor = self.bias
         start = x.new_zeros(1, len(x), len(b))  # (layers, B, H)
         if self.activation == "sigmoid":
             U, W, b, start = U / 2, W / 4, b / 2 + W.sum(dim=1) / 4, start - 1

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from unroll.nn.initialise import initialise_gates
+
 
 class GRU(nn.Module):
     """r, z = σ(U xᵢ + W sᵢ₋₁ + b), n = tanh(U xᵢ + b + r (W sᵢ₋₁ + b')), sᵢ = (1 - z) n + z sᵢ₋₁.
@@ -12,12 +14,7 @@ class GRU(nn.Module):
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.loop = nn.GRU(input_size, hidden_size, batch_first=True)
-        for weight in self.loop.weight_hh_l0.chunk(3):
-            nn.init.orthogonal_(weight)
-        for weight in self.loop.weight_ih_l0.chunk(3):
-            nn.init.xavier_uniform_(weight)
-        nn.init.zeros_(self.loop.bias_ih_l0)
-        nn.init.zeros_(self.loop.bias_hh_l0)
+        initialise_gates(self.loop, gates=3)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: (B, T, I) → states (B, T, H) and the state after step T (B, H)."""

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from unroll.nn.initialise import initialise_gates
+
 
 class LSTM(nn.Module):
     """i, f, o = σ(U xᵢ + W sᵢ₋₁ + b), g = tanh(U xᵢ + W sᵢ₋₁ + b), cᵢ = f cᵢ₋₁ + i g, sᵢ = o tanh(cᵢ).
@@ -12,13 +14,9 @@ class LSTM(nn.Module):
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.loop = nn.LSTM(input_size, hidden_size, batch_first=True)
-        for weight in self.loop.weight_hh_l0.chunk(4):
-            nn.init.orthogonal_(weight)
-        for weight in self.loop.weight_ih_l0.chunk(4):
-            nn.init.xavier_uniform_(weight)
-        nn.init.zeros_(self.loop.bias_ih_l0)
-        nn.init.zeros_(self.loop.bias_hh_l0)
-        nn.init.ones_(self.loop.bias_ih_l0.chunk(4)[1])  # PyTorch's order: i, f, g, o
+        initialise_gates(self.loop, gates=4)
+        forget = self.loop.get_parameter("bias_ih_l0").chunk(4)[1]  # PyTorch's order: i, f, g, o
+        nn.init.ones_(forget)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x: (B, T, I) → states (B, T, H) and the state after step T (B, H)."""

@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from unroll.nn.embedding import TokenEmbedding
+from unroll.nn.encoder import Encoder
 from unroll.nn.heads import ClassificationHead, LabelingHead
 from unroll.nn.pooling import Pooling
 
@@ -26,7 +27,7 @@ class SequenceModel(nn.Module):
         vocabulary_size: int,
         num_labels: int,
         task: Literal["classification", "labeling"],
-        encoder: Callable[[int, int], nn.Module],
+        encoder: Callable[[int, int], Encoder],
         embedding_size: int = 100,
         casing_size: int = 8,
         hidden_size: int = 128,

@@ -40,7 +40,9 @@ class Predictor:
         tokens = [tokenize(text) for text in texts]
         for position, found in enumerate(tokens):
             if not found:
-                raise ValueError(f"text {position} is empty: {texts[position]!r}; accepted: text with at least one token")
+                raise ValueError(
+                    f"text {position} is empty: {texts[position]!r}; accepted: text with at least one token"
+                )
         if not texts:
             return []
         probabilities = label_probabilities(self._trained.model, self._encode(tokens), batch_size)
@@ -67,7 +69,12 @@ class Predictor:
     def _describe_entities(self, probabilities: np.ndarray, tokens: list[str]) -> dict[str, Any]:
         labels = [self._trained.label_names[i] for i in probabilities.argmax(axis=1)]
         entities = [
-            {"type": span.type, "text": " ".join(tokens[span.start : span.end]), "start": span.start, "end": span.end}
+            {
+                "type": span.type,
+                "text": " ".join(tokens[span.start : span.end]),
+                "start": span.start,
+                "end": span.end,
+            }
             for span in spans(labels)
         ]
         return {"tokens": tokens, "labels": labels, "entities": entities}

@@ -117,7 +117,10 @@ def git_tags() -> dict[str, str]:
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no")
-        return {"mlflow.source.git.commit": git("rev-parse", "HEAD"), "git.changed": str(bool(changed)).lower()}
+        return {
+            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
+            "git.changed": str(bool(changed)).lower(),
+        }
     except (OSError, subprocess.CalledProcessError):
         return {}
 
@@ -131,4 +134,3 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from unroll.data.batching import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
