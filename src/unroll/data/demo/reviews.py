@@ -1,0 +1,188 @@
+"""The demo corpus for sentiment: short reviews whose label hangs on the order and distance of words.
+
+The grammar lies in `words/reviews/*.yaml`. A pattern holds slots: `<symbol+>` takes the sign of the text that
+it stands in, `<symbol->` the opposite one, `<symbol?>` either, and `<symbol>` has none. So one pattern,
+`the <part> was not <adj->`, serves positive texts ("not dull") and negative ones ("not superb").
+
+What a network has to learn: where the scope of a negator ends, that two negators cancel, which of two
+contrasted clauses decides, and to keep a verdict over dozens of words in which others may praise or blame.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypedDict
+
+import yaml
+
+from unroll.data.text import tokenize
+
+LABEL_NAMES = ["negative", "positive"]
+SIZES = {"train": 5600, "validation": 800, "test": 1600}
+MIN_TOKENS, MAX_TOKENS = 5, 60
+
+NEGATIVE, NEUTRAL, POSITIVE = -1, 0, 1
+
+Grammar = dict[str, list[str]]
+
+_SUFFIXES = {NEGATIVE: "_negative", NEUTRAL: "", POSITIVE: "_positive"}
+_WORDS = Path(__file__).with_name("words") / "reviews"
+_DOMAINS = ["film", "restaurant", "hotel", "book", "gadget"]
+_KIND_WEIGHTS = {"plain": 20, "negation": 14, "scope": 14, "double": 14, "contrast": 24, "correction": 14}
+_TWIN_KINDS = {"contrast", "correction"}  # the same words in two orders make both labels
+_LONG_SHARE = 0.22
+_LONG_TARGETS = (30, 46)  # tokens to reach; the sentence that reaches them may go on to MAX_TOKENS
+_FILLER_SHARE = 1 / 3  # of the other reviews have one sentence beside the verdict
+_ASIDE_SHARE = 0.3  # of such sentences are somebody else's opinion
+_SLOT = re.compile(r"<(\w+)([+?-]?)>")
+
+
+class Row(TypedDict):
+    """One review; `label` is an index into LABEL_NAMES."""
+
+    text: str
+    label: int
+
+
+def generate(seed: int = 7) -> dict[str, list[Row]]:
+    """Write the train, validation and test split; each has both labels equally often.
+
+    The same seed gives the same rows. No text occurs twice, within a split or across them. Some words occur
+    in the test split alone; no opinion hangs on them.
+    """
+    rng = random.Random(seed)
+    written: set[str] = set()
+    return {split: _write_split(split, size, rng, written) for split, size in SIZES.items()}
+
+
+def count_tokens(text: str) -> int:
+    return len(tokenize(text))
+
+
+def load_grammar(domain: str, *, unseen: bool) -> Grammar:
+    """The alternatives of each symbol in reviews of a domain; `unseen` adds the words of the test split."""
+    parts = [_read_words(name) for name in ("opinion", "neutral", domain)]
+    if unseen:
+        held_out = _read_words("unseen")
+        parts += [held_out["neutral"], held_out[domain]]
+    grammar: Grammar = {}
+    for part in parts:
+        for symbol, alternatives in part.items():
+            grammar.setdefault(symbol, []).extend(_as_list(alternatives))
+    return grammar
+
+
+class Writer:
+    """Writes one review: expands patterns, and uses no word of the lists twice while others are left."""
+
+    def __init__(self, grammar: Grammar, rng: random.Random) -> None:
+        self.grammar = grammar
+        self.rng = rng
+        self._used: set[str] = set()
+
+    def expand(self, pattern: str, sign: int = NEUTRAL) -> str:
+        """Fill every slot of `pattern`, which stands in a text of the given sign."""
+        return _SLOT.sub(lambda slot: self._fill(slot[1], self._slot_sign(slot[2], sign)), pattern)
+
+    def verdict(self, kind: str, sign: int) -> str:
+        return self.expand(self.rng.choice(self.grammar[kind]), sign)
+
+    def twin_verdicts(self, kind: str) -> tuple[str, str]:
+        """A negative and a positive verdict of the same words: two signed slots exchange their contents."""
+        pattern = self.rng.choice(self.grammar[kind])
+        symbol = next(slot[1] for slot in _SLOT.finditer(pattern) if slot[2])
+        pattern = pattern.replace(f"<{symbol}+>", "{agree}").replace(f"<{symbol}->", "{oppose}")
+        pattern = self.expand(pattern)
+        bad, good = self._fill(symbol, NEGATIVE), self._fill(symbol, POSITIVE)
+        return pattern.format(agree=bad, oppose=good), pattern.format(agree=good, oppose=bad)
+
+    def surroundings(self, verdict_tokens: int) -> tuple[list[str], list[str]]:
+        """Sentences without an opinion of the writer, to stand before and after the verdict."""
+        room = MAX_TOKENS - verdict_tokens
+        if self.rng.random() < _LONG_SHARE:
+            sentences = self._filler(self.rng.randint(*_LONG_TARGETS) - verdict_tokens, room)
+            verdict_at = self.rng.choice([0, 0, 0, 1, len(sentences)])
+        else:
+            sentences = self._filler(1, room) if self.rng.random() < _FILLER_SHARE else []
+            verdict_at = self.rng.randint(0, len(sentences))
+        return sentences[:verdict_at], sentences[verdict_at:]
+
+    def _filler(self, min_tokens: int, max_tokens: int) -> list[str]:
+        """Different facts and asides, of at least `min_tokens` and at most `max_tokens` together."""
+        facts, asides = (_shuffled(self.grammar[symbol], self.rng) for symbol in ("fact", "aside"))
+        sentences: list[str] = []
+        tokens = 0
+        while tokens < min_tokens:
+            source = asides if self.rng.random() < _ASIDE_SHARE else facts
+            sentence = self.expand(source.pop())
+            if tokens + count_tokens(sentence) <= max_tokens:
+                sentences.append(sentence)
+                tokens += count_tokens(sentence)
+        return sentences
+
+    def _slot_sign(self, mark: str, sign: int) -> int:
+        if mark == "?":
+            return self.rng.choice([NEGATIVE, POSITIVE])
+        return {"+": sign, "-": -sign, "": NEUTRAL}[mark]
+
+    def _fill(self, symbol: str, sign: int) -> str:
+        alternatives = self.grammar.get(symbol + _SUFFIXES[sign]) or self.grammar[symbol]
+        chosen = self.rng.choice([a for a in alternatives if a not in self._used] or alternatives)
+        if "<" in chosen:
+            return self.expand(chosen, sign)
+        self._used.add(chosen)
+        return chosen
+
+
+def _write_split(split: str, size: int, rng: random.Random, written: set[str]) -> list[Row]:
+    grammars = [load_grammar(domain, unseen=split == "test") for domain in _DOMAINS]
+    rows: list[Row] = []
+    while len(rows) < size:
+        pair = _write_pair(grammars, rng)
+        if written.isdisjoint(pair):
+            written.update(pair)
+            rows += [{"text": text, "label": label} for label, text in enumerate(pair)]
+    rng.shuffle(rows)
+    return rows
+
+
+def _write_pair(grammars: Sequence[Grammar], rng: random.Random) -> tuple[str, str]:
+    """A negative and a positive review of one kind: twins, or independent of each other."""
+    kind = rng.choices(list(_KIND_WEIGHTS), list(_KIND_WEIGHTS.values()))[0]
+    if kind in _TWIN_KINDS:
+        writer = Writer(rng.choice(grammars), rng)
+        bad, good = writer.twin_verdicts(kind)
+        before, after = writer.surroundings(count_tokens(good))
+        return _join([*before, bad, *after]), _join([*before, good, *after])
+    return _write_review(kind, NEGATIVE, grammars, rng), _write_review(kind, POSITIVE, grammars, rng)
+
+
+def _write_review(kind: str, sign: int, grammars: Sequence[Grammar], rng: random.Random) -> str:
+    writer = Writer(rng.choice(grammars), rng)
+    verdict = writer.verdict(kind, sign)
+    before, after = writer.surroundings(count_tokens(verdict))
+    return _join([*before, verdict, *after])
+
+
+def _join(sentences: Iterable[str]) -> str:
+    """Sentences as a text: `a` becomes `an` before a vowel, and each sentence starts with a capital."""
+    text = re.sub(r"\ba (?=(?!us|univ)[aeiou])", "an ", " ".join(sentences))
+    return re.sub(r"(^|[.!?] )([a-z])", lambda start: start[1] + start[2].upper(), text)
+
+
+def _shuffled(items: Sequence[str], rng: random.Random) -> list[str]:
+    return rng.sample(items, len(items))
+
+
+@cache
+def _read_words(name: str) -> dict:
+    return yaml.safe_load((_WORDS / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _as_list(alternatives: str | list[str]) -> list[str]:
+    """An array holds patterns as they are; a string holds words parted by commas."""
+    if isinstance(alternatives, str):
+        return [" ".join(word.split()) for word in alternatives.split(",")]
+    return alternatives
