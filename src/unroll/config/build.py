@@ -26,6 +26,10 @@ def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
     """
     arguments = plain(config)
     check_arguments(target, arguments, where)
+    parameters = inspect.signature(target).parameters
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in arguments:
+            raise ValueError(f"{where}.{name}: missing key; accepted: {', '.join(parameters)}")
     return target(**arguments)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from unroll.config.check import unknown_key
 
@@ -89,8 +89,10 @@ def _message(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"
-    cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
-        accepted = [str(key) for key in cause.parent_node if key != "hydra"]
-        return unknown_key(str(cause.full_key or cause.key), str(cause.key), accepted)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
+    culprit = error.__cause__ if isinstance(error, HydraException) else error
+    if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
+        accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
+        return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
     return str(error).strip()

@@ -1,6 +1,8 @@
 """Batches of sequences of similar lengths, cut from an encoded split."""
 
+import math
 from collections.abc import Iterator
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,7 +88,7 @@ class ShuffledBatches(SequentialBatches):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._epoch, self._position = state["epoch"], state["position"]
-        self._resumed = self._position < len(self)
+        self._resumed = 0 < self._position < len(self)
 
     def _order(self) -> list[np.ndarray]:
         draw = np.random.default_rng([self.seed, max(self._epoch, 0)])
@@ -100,8 +102,9 @@ class ShuffledBatches(SequentialBatches):
 
     def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
         """As many batches for every process, or their gradients would wait for each other for ever."""
-        if is_initialized() and len(batches) % get_world_size():
-            batches = batches + batches[: get_world_size() - len(batches) % get_world_size()]
+        if is_initialized():
+            rounds = math.ceil(len(batches) / get_world_size())
+            batches = list(islice(cycle(batches), rounds * get_world_size()))
         return super()._share(batches)
 
 

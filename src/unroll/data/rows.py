@@ -171,5 +171,6 @@ def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:
         raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
     column = source.columns["text" if source.task == "classification" else "tokens"]
     values = next(pq.ParquetFile(path).iter_batches(100, columns=[column]))[column].to_pylist()
-    texts = [value if isinstance(value, str) else " ".join(value or ()) for value in values if value]
+    sentences = [[value] if isinstance(value, str) else value for value in values if value]
+    texts = [" ".join(tokens) for tokens in sentences if all(isinstance(token, str) for token in tokens)]
     return [text for text in texts if tokenize(text)][:count]

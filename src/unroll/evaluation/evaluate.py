@@ -40,9 +40,7 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     torch.set_num_threads(options.threads)
     trained = ModelFolder.load(run / "model")
     if trained.label_names != data.label_names:
-        raise ValueError(
-            f"{run}/model has labels {trained.label_names}, but {data.folder} has {data.label_names}"
-        )
+        raise ValueError(f"{run}/model has labels {trained.label_names}, but {data.folder} has {data.label_names}")
     split = data.split("test")
     start = time.perf_counter()
     probabilities = label_probabilities(trained.model, split, options.batch_size)
@@ -67,10 +65,7 @@ def _score(split: EncodedSplit, probabilities: list[np.ndarray], names: list[str
         gold, predicted = [names[i] for i in split.labels], [names[i] for i in best]
         shown = probabilities
     else:
-        gold = [
-            [names[i] for i in split.labels[a:b]]
-            for a, b in zip(split.offsets, split.offsets[1:], strict=False)
-        ]
+        gold = [[names[i] for i in split.labels[a:b]] for a, b in zip(split.offsets, split.offsets[1:], strict=False)]
         predicted = [[names[i] for i in row.argmax(axis=1)] for row in probabilities]
         shown = [row.max(axis=1) for row in probabilities]
         scores = labeling_scores(gold, predicted, shown, names)

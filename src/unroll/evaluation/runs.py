@@ -60,9 +60,7 @@ class Run:
     predictions: pd.DataFrame
 
 
-def read_runs(
-    folder: Path, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None
-) -> list[Run]:
+def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> list[Run]:
     """Read the runs of one dataset.
 
     folder: ``models/DATASET``. models, seeds: exactly these, in this order; None takes every evaluated one.
@@ -113,9 +111,7 @@ def _read_confusion(path: Path) -> pd.DataFrame:
     # all cells as text first: a label may be called "NA", "1" or "gold", which read_csv would reinterpret
     cells = pd.read_csv(path, header=None, dtype=str, na_filter=False)
     names = list(cells.iloc[0, 1:])
-    return pd.DataFrame(
-        cells.iloc[1:, 1:].astype(int).to_numpy(), index=pd.Index(names, name="gold"), columns=names
-    )
+    return pd.DataFrame(cells.iloc[1:, 1:].astype(int).to_numpy(), index=pd.Index(names, name="gold"), columns=names)
 
 
 def _missing(folder: Path, name: str) -> ValueError:

@@ -53,9 +53,7 @@ def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_nam
 
     predicted = distributions.argmax(axis=1)
     indices = np.arange(len(label_names))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        gold, predicted, labels=indices, zero_division=0
-    )
+    precision, recall, f1, support = precision_recall_fscore_support(gold, predicted, labels=indices, zero_division=0)
     return Scores(
         metrics={
             "test/accuracy": float(accuracy_score(gold, predicted)),
@@ -101,8 +99,7 @@ def labeling_scores(
     precision, recall, f1 = _precision_recall_f1(correct.total(), found.total(), gold.total())
     entity_types = dict.fromkeys(name.partition("-")[2] for name in label_names if name != OUTSIDE)
     classes = [
-        (name, *_precision_recall_f1(correct[name], found[name], gold[name]), gold[name])
-        for name in entity_types
+        (name, *_precision_recall_f1(correct[name], found[name], gold[name]), gold[name]) for name in entity_types
     ]
     is_correct = np.array(gold_tags) == np.array(predicted_tags)
     return Scores(
@@ -114,9 +111,7 @@ def labeling_scores(
             "test/calibration_error": calibration_error(np.concatenate(list(confidences)), is_correct),
         },
         classes=pd.DataFrame(classes, columns=["label", "precision", "recall", "f1", "support"]),
-        confusion=_confusion_table(
-            confusion_matrix(gold_tags, predicted_tags, labels=list(label_names)), label_names
-        ),
+        confusion=_confusion_table(confusion_matrix(gold_tags, predicted_tags, labels=list(label_names)), label_names),
     )
 
 

@@ -81,9 +81,7 @@ def class_table(runs: Sequence[Run], model: str) -> Table:
         for label, row in means.iterrows()
     ]
     first = "entity type" if runs[0].task == "labeling" else "label"
-    return Table(
-        f"{model}, by {first}", [first, "precision (%)", "recall (%)", "F1 (%)", "in the test split"], rows
-    )
+    return Table(f"{model}, by {first}", [first, "precision (%)", "recall (%)", "F1 (%)", "in the test split"], rows)
 
 
 def score_text(metric: str, mean: float, sd: float = float("nan")) -> str:
