@@ -21,7 +21,7 @@ WINDOW = 50  # batches that are sorted by length together: more is less padding 
 class Batch(NamedTuple):
     """B sequences, right-padded to T tokens.
 
-    `words`, `casing` (B, T); `lengths` (B,); `labels` (B,) or, with IGNORE at padding, (B, T); `index` (B,) the
+    `words`, `casing` (B, T); `lengths` (B,); `labels` (B,) or, with IGNORE at padding, (B, T); `positions` (B,) the
     sequences' positions in the split.
     """
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     casing: Tensor
     lengths: Tensor
     labels: Tensor
-    index: Tensor
+    positions: Tensor
 
 
 class SequentialBatches:
@@ -123,7 +123,7 @@ def collate(split: EncodedSplit, index: np.ndarray) -> Batch:
         casing=torch.from_numpy(np.where(mask, split.casing[tokens], Casing.PADDING).astype(np.int64)),
         lengths=torch.from_numpy(lengths),
         labels=torch.from_numpy(np.array(labels)),
-        index=torch.from_numpy(index),
+        positions=torch.from_numpy(index),
     )
 
 

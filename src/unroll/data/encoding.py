@@ -21,7 +21,7 @@ class TokenEncoder:
     """Tokens to the ids of their lower-cased words and to their casing."""
 
     def __init__(self, vocabulary: list[str]) -> None:
-        self._ids = {word: i for i, word in enumerate(vocabulary)}
+        self._ids = {word: i for i, word in enumerate(vocabulary) if i != PADDING}  # no token is padding
 
     def encode(self, tokens: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return word ids (T,) int32 and casing (T,) uint8; a word outside the vocabulary is `<unk>`."""

@@ -16,6 +16,6 @@ def label_probabilities(model: SequenceModel, split: EncodedSplit, batch_size: i
     for batch in SequentialBatches(split, batch_size):
         logits = model(batch.words, batch.casing, batch.lengths)
         probabilities = logits.double().softmax(dim=-1).numpy()  # (B, L) or (B, T, L)
-        for row, index, length in zip(probabilities, batch.index.tolist(), batch.lengths.tolist(), strict=True):
-            found[index] = row if row.ndim == 1 else row[:length]
+        for row, position, length in zip(probabilities, batch.positions.tolist(), batch.lengths.tolist(), strict=True):
+            found[position] = row if row.ndim == 1 else row[:length]
     return found
