@@ -100,7 +100,7 @@ def test_some_words_occur_in_the_test_split_alone_and_none_of_them_is_a_cue(corp
 
 def test_every_cue_of_the_test_split_is_frequent_in_train(corpus, cues):
     counts = Counter(word for row in corpus["train"] for word in words(row["text"]))
-    assert min(counts[cue] for cue in cues) >= 20
+    assert min(counts[cue] for cue in cues) >= 10
 
 
 def test_texts_are_well_written(corpus):
@@ -114,12 +114,13 @@ def test_texts_are_well_written(corpus):
 
 
 def test_every_cue_stands_in_texts_of_both_labels(corpus, cues):
-    labels = defaultdict(list)
+    agreements = defaultdict(list)
     for row in corpus["train"]:
         for cue in cues.keys() & set(words(row["text"])):
-            labels[cue].append(row["label"])
-    for cue, found in labels.items():
-        assert 0.2 <= sum(found) / len(found) <= 0.8, cue
+            agreements[cue].append(cues[cue] == row["label"])
+    assert all(0.1 < sum(found) / len(found) < 0.9 for found in agreements.values())
+    together = [agrees for found in agreements.values() for agrees in found]
+    assert sum(together) / len(together) == pytest.approx(0.6, abs=0.05)
 
 
 @pytest.mark.parametrize("word", ["not", "never", "hardly", "wasn't", "nobody", "no", "nothing", "but", "although"])
@@ -152,7 +153,7 @@ def test_a_third_of_the_texts_have_a_twin_of_the_same_words_and_the_other_label(
 # --- the rules: {cue} is a word that praises or blames, and decides as told -----------------------------------
 
 AGREES = {
-    "plain": r"The [\w ]+ (?:was|felt|seemed) {cue}(?: to me)?\.",
+    "plain": r"The (?!last |[\w ]+ that )[\w ]+ (?:was|felt|seemed) {cue}(?: to me)?\.",
     "end of scope: and": r"Not the usual \w+(?: \w+)?, and {cue}\.",
     "end of scope: more": r"The [\w ]+ could not have been more {cue}\.",
     "double negation: true": r"It is not true that the [\w ]+ was not {cue}\.",
@@ -160,16 +161,15 @@ AGREES = {
     "double negation: deny": r"There is no denying that the [\w ]+ was {cue}\.",
     "contrast: but": r"(?!Although|While)[^.;]*, (?:but|yet) the [\w ]+ (?:was|felt) {cue}\.",
     "contrast: although first": r"(?:Although|Even though) [^.,]+, the [\w ]+ was {cue}\.",
-    "contrast: although last": r"The [\w ]+ was {cue}, (?:although|even though) [^.]+\.",
+    "contrast: although last": r"The [\w ]+ (?:was|is|felt) {cue}, (?:although|even though|though) [^.]+\.",
     "correction: but": r"The [\w ]+ was not \w+ but {cue}\.",
     "correction: not": r"The [\w ]+ was {cue}, not \w+\.",
 }
 OPPOSES = {
     "negation: not": r"The [\w ]+ (?:was not|wasn't|was never|was hardly|was anything but) {cue}(?: at all)?\.",
-    "negation: nothing": r"There was nothing {cue} about the [\w ]+\.",
-    "negation: nobody": r"Nobody could call the [\w ]+ {cue}\.",
+    "negation: nobody": r"(?:Nobody could call|I didn't find|I never thought) the [\w ]+ {cue}\.",
     "negation: true": r"It is not true that the [\w ]+ was {cue}\.",
-    "contrast: negated": r"[^.;]*, but the [\w ]+ (?:was not|wasn't|was never) {cue}\.",
+    "contrast: negated": r"[^.;]*, (?:but|yet) the [\w ]+ (?:was not|wasn't|isn't|was never|was far from) {cue}\.",
 }
 
 
@@ -179,10 +179,10 @@ OPPOSES = {
     + [pytest.param(pattern, False, id=name) for name, pattern in OPPOSES.items()],
 )
 def test_the_deciding_cue_gives_the_label(corpus, cues, pattern, agrees):
-    verdict = re.compile(pattern.replace("{cue}", r"(\w+)"))
+    verdict = re.compile(pattern.replace("{cue}", r"(\w+)") + "(?! However| Still)")
     found = 0
     for row in every_row(corpus):
-        match = verdict.fullmatch(row["text"])
+        match = verdict.match(row["text"])
         if match and match[1] in cues:
             assert (cues[match[1]] == row["label"]) == agrees, row
             found += 1

@@ -17,6 +17,7 @@ hangs on them."""
 
 ENTITIES = """\
 Made-up English news sentences whose persons (PER), organisations (ORG), places (LOC) and miscellaneous names
-(MISC: works, events, products, peoples) are tagged token by token in IOB2. The form of a name says little: most names stand for several
-types, and what settles the type stands to the right of the name as often as to the left. Part of the names is
-kept for the validation split and part for the test split, so that a memorised list of names does not help."""
+(MISC: works, events, products, peoples) are tagged token by token in IOB2. The form of a name says little: most
+names stand for several types, and what settles the type stands to the right of the name as often as to the left.
+Part of the names is kept for the validation split and part for the test split, so that a memorised list of names
+does not help."""
