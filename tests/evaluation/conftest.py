@@ -71,8 +71,7 @@ def write_labeling_run(folder: Path, skill: float) -> None:
     gold = [generator.choice(TAGS, length).tolist() for length in lengths]
     generator = np.random.default_rng([int(folder.name), int(100 * skill)])
     predicted = [
-        [tag if generator.random() < skill else str(generator.choice(TAGS)) for tag in sentence]
-        for sentence in gold
+        [tag if generator.random() < skill else str(generator.choice(TAGS)) for tag in sentence] for sentence in gold
     ]
     confidences = [[0.8] * length for length in lengths]
     predictions = pd.DataFrame(
@@ -88,9 +87,7 @@ def write_labeling_run(folder: Path, skill: float) -> None:
     _write_run(folder, "labeling", "val/f1", skill, scores, predictions)
 
 
-def _write_run(
-    folder: Path, task: str, monitor: str, skill: float, scores: Scores, predictions: pd.DataFrame
-) -> None:
+def _write_run(folder: Path, task: str, monitor: str, skill: float, scores: Scores, predictions: pd.DataFrame) -> None:
     folder.mkdir(parents=True)
     model, seed = folder.parent.name, int(folder.name)
     epochs = 4 + seed

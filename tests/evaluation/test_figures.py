@@ -43,9 +43,7 @@ def test_scores_by_length_are_drawn_for_every_bucket(runs: list[Run]) -> None:
     table = scores_by_length(runs)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == list(table["length"].unique())
     for line in axes.lines:
-        assert line.get_ydata() == pytest.approx(
-            table.loc[table["model"] == line.get_label(), "score"].to_numpy()
-        )
+        assert line.get_ydata() == pytest.approx(table.loc[table["model"] == line.get_label(), "score"].to_numpy())
 
 
 def test_confusion_matrix_shows_gold_in_rows_with_its_counts() -> None:

@@ -74,9 +74,7 @@ def test_f1_by_length_equals_seqeval_on_the_sentences_of_that_length(labeling_ru
             part = run.predictions[run.predictions["length"].between(low, high)]
             assert len(part) == bucket.examples
             expected.append(
-                seqeval.metrics.f1_score(
-                    part["label"].map(list).tolist(), part["predicted"].map(list).tolist()
-                )
+                seqeval.metrics.f1_score(part["label"].map(list).tolist(), part["predicted"].map(list).tolist())
             )
         assert bucket.score == pytest.approx(np.mean(expected))
 

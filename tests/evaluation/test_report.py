@@ -56,11 +56,7 @@ def test_page_refers_to_nothing_outside_its_folder(report: Path) -> None:
     page = Page(text)
     ids = set(page.values("id"))
     for reference in [*page.values("href"), *page.values("xlink:href"), *page.values("src")]:
-        assert (
-            reference == "leaderboard.csv"
-            or reference.startswith("data:image/png;base64,")
-            or reference[1:] in ids
-        )
+        assert reference == "leaderboard.csv" or reference.startswith("data:image/png;base64,") or reference[1:] in ids
     assert set(re.findall(r"url\(#(.*?)\)", text)) <= ids
     assert len(re.findall(r"url\(", text)) == len(re.findall(r"url\(#", text))
     assert not {"script", "link", "iframe"} & set(page.tags)
@@ -77,9 +73,7 @@ def test_every_picture_has_a_text_alternative(report: Path) -> None:
 def test_leaderboard_csv_holds_full_precision(classification_runs: Path, tmp_path: Path) -> None:
     runs = read_runs(classification_runs)
     write_report(runs, tmp_path)
-    pd.testing.assert_frame_equal(
-        pd.read_csv(tmp_path / "leaderboard.csv"), leaderboard(runs), check_exact=True
-    )
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "leaderboard.csv"), leaderboard(runs), check_exact=True)
 
 
 def test_same_runs_give_the_same_bytes(classification_runs: Path, tmp_path: Path) -> None:
@@ -90,9 +84,7 @@ def test_same_runs_give_the_same_bytes(classification_runs: Path, tmp_path: Path
 
 
 def verdict(folder: Path) -> str:
-    paragraph = re.search(
-        r'<p class="verdict">(.*?)</p>', (folder / "index.html").read_text(), flags=re.DOTALL
-    )
+    paragraph = re.search(r'<p class="verdict">(.*?)</p>', (folder / "index.html").read_text(), flags=re.DOTALL)
     assert paragraph
     return re.sub(r"\s+", " ", re.sub("<.*?>", "", paragraph[1]))
 

@@ -79,9 +79,7 @@ def test_runs_on_different_test_examples_are_refused(folder: Path) -> None:
 def test_runs_chosen_by_different_metrics_are_refused(folder: Path) -> None:
     path = folder / "gru" / "2" / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"monitor": "val/f1"}))
-    with pytest.raises(
-        ValueError, match="reviews/gru/2 was chosen by val/f1, reviews/elman/1 by val/accuracy"
-    ):
+    with pytest.raises(ValueError, match="reviews/gru/2 was chosen by val/f1, reviews/elman/1 by val/accuracy"):
         read_runs(folder)
 
 

@@ -58,9 +58,7 @@ def test_macro_f1_leaves_out_a_label_that_never_occurs() -> None:
         ([0, 3], np.eye(3)[:2], "run from 0 to 3: accepted are 0 to 2"),
     ],
 )
-def test_unusable_classification_input_is_named(
-    labels: list[int], probabilities: np.ndarray, message: str
-) -> None:
+def test_unusable_classification_input_is_named(labels: list[int], probabilities: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         classification_scores(labels, probabilities, NAMES)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-PARTS = ["conf", "data/demo", "pipelines", "src", "dvc.yaml", ".dvcignore", ".gitignore", "Makefile"]
+PARTS = ["conf", "data/demo", "pipelines", "src", "tests/nn", "dvc.yaml", ".dvcignore", ".gitignore", "Makefile", "pyproject.toml"]
 PLAN = {
     "classification": {"datasets": ["demo_reviews"], "models": ["fcnn", "lstm"]},
     "labeling": {"datasets": ["demo_entities"], "models": ["fcnn", "bilstm"]},
@@ -27,7 +28,11 @@ class Project:
         self.root = root
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         scripts = Path(sys.executable).parent
-        self.environment = {**environment, "PATH": f"{scripts}:{environment['PATH']}", "PYTHONPATH": str(root / "src")}
+        self.environment = {
+            **environment,
+            "PATH": f"{scripts}:{environment['PATH']}",
+            "PYTHONPATH": str(root / "src"),
+        }
 
     def run(self, command: str, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -45,9 +50,6 @@ class Project:
         done = self.run(command, **environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
-
-    def stages_to_run(self) -> set[str]:
-        return set(re.findall(r"^Running stage '(.+)':$", self.ok("dvc repro --dry"), re.MULTILINE))
 
 
 def copy_project(root: Path) -> Project:
@@ -68,6 +70,13 @@ def copy_project(root: Path) -> Project:
     project = Project(root)
     project.ok("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start")
     return project
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 @pytest.fixture(scope="session")

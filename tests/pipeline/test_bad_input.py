@@ -23,7 +23,10 @@ MISTAKES = {
     "train.py model.hidden_size=big": ["model.hidden_size='big'", "integer"],
     "train.py model.hidden_size=0": ["hidden_size=0", "1 or more"],
     "train.py model.pooling=sum": ["model.pooling='sum'", "'last', 'mean' or 'max'"],
-    "train.py model=elman model.encoder.cell.activation=gelu": ["activation='gelu'", "'sigmoid', 'tanh' or 'relu'"],
+    "train.py model=elman model.encoder.cell.activation=gelu": [
+        "activation='gelu'",
+        "'sigmoid', 'tanh' or 'relu'",
+    ],
     "train.py optimizer.learning_rate=1": ["optimizer.learning_rate", "accepted: _target_, _partial_, lr"],
     "train.py trainer.max_epochs=0": ["trainer.max_epochs=0", "1 or more"],
     "train.py scheduler.warmup=2": ["scheduler.warmup=2", "0 to below 1"],
@@ -104,7 +107,7 @@ def prepare_fails(project: Project, folder: Path, *said: str) -> None:
 
 
 def test_a_folder_without_data_is_named(reproduced: Project, tmp_path: Path) -> None:
-    (tmp_path / "readme.txt.bak").write_text("nothing")
+    (tmp_path / "README.md").write_text("# Nothing here yet\n")
     fails(reproduced, f"download.py dataset.path={tmp_path} output=data/raw/bad", str(tmp_path), "parquet")
     assert not (reproduced.root / "data/raw/bad").exists()
 

@@ -1,7 +1,6 @@
 """What a person sees: MLflow's page with the runs, in a real browser."""
 
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pipeline.conftest import Project
+from tests.pipeline.conftest import Project, free_port
 
 CHROMIUM = shutil.which("chromium")
 OFFLINE = [
@@ -26,13 +25,15 @@ OFFLINE = [
 @pytest.fixture(scope="module")
 def mlflow_page(reproduced: Project) -> Iterator[str]:
     """The address of `make ui`'s server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     ui = f"mlflow ui --backend-store-uri sqlite:///{reproduced.root}/mlflow.db --host 127.0.0.1 --port {port}"
     server = subprocess.Popen(
-        ui.split(), cwd=reproduced.root, env=reproduced.environment, start_new_session=True, stderr=subprocess.DEVNULL
+        ui.split(),
+        cwd=reproduced.root,
+        env=reproduced.environment,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait_for(address, seconds=60)

@@ -1,0 +1,114 @@
+"""Every command of the README and of CONTRIBUTING is run: here, or where RUN_ELSEWHERE says."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.loopback_hub import Hub, serve
+from tests.pipeline.conftest import PROJECT, Project, free_port
+
+SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
+RUN_ELSEWHERE = {
+    "make test": "this is it",
+    "make lint": ".ci/run",
+    "make repro": "test_make_repro_runs_the_pipeline_side_by_side",
+    "make ui": "tests/pipeline/test_ui.py",
+    SERVE: "test_the_champion_is_served",
+    "source .venv/bin/activate": "the environment of these tests",
+}
+ROTTEN_TOMATOES = "aa13bc287fa6fcab6daf52f0dfb9994269ffea28"
+
+
+def commands(document: str) -> list[str]:
+    """The lines of a document's sh blocks, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", (PROJECT / document).read_text(), re.DOTALL)
+    lines = [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and line not in RUN_ELSEWHERE]
+
+
+COMMANDS = [*commands("README.md"), *commands("CONTRIBUTING.md")]
+ON_THE_HUB = [command for command in COMMANDS if "dataset=rotten_tomatoes" in command]
+
+
+def test_no_command_is_excused_that_the_documents_do_not_have() -> None:
+    documents = (PROJECT / "README.md").read_text() + (PROJECT / "CONTRIBUTING.md").read_text()
+    assert [command for command in RUN_ELSEWHERE if command not in documents] == []
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ON_THE_HUB])
+def test_a_command_runs(reproduced: Project, command: str) -> None:
+    reproduced.ok(command.replace("seed=1,2,3", "seed=1"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
+    """A Hub that has a small made-up dataset in the place of rotten_tomatoes."""
+    rows = {"text": [f"{word} number {i}" for i in range(20) for word in ("good", "bad")], "label": [1, 0] * 20}
+    splits = dict.fromkeys(("train", "validation", "test"), rows)
+    folder = write_dataset(tmp_path / "rotten", splits, {"label": ["neg", "pos"]})
+    with serve({"cornell-movie-review-data/rotten_tomatoes": {ROTTEN_TOMATOES: folder}}) as hub:
+        yield hub
+
+
+def test_the_commands_for_a_hub_dataset_run_one_after_the_other(reproduced: Project, hub: Hub, tmp_path: Path) -> None:
+    assert len(ON_THE_HUB) == 6
+    for command in ON_THE_HUB:
+        reproduced.ok(command, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "cache"))
+
+
+def test_ones_own_dataset_is_the_readmes_one_file(
+    reproduced: Project, tmp_path: Path, write_dataset: Callable[..., Path]
+) -> None:
+    yaml = re.search(r"```yaml\n# (conf/dataset/complaints\.yaml)\n(.*?)```", (PROJECT / "README.md").read_text(), re.S)
+    assert yaml
+    rows = {"text": ["my parcel is late", "the bill is wrong"] * 20, "label": ["delivery", "billing"] * 20}
+    write_dataset(reproduced.root / "data/complaints", {"train": rows, "test": rows})
+    (reproduced.root / yaml[1]).write_text(yaml[2])
+    reproduced.ok("python pipelines/download.py dataset=complaints")
+    assert "4 rows" in reproduced.ok("python pipelines/prepare.py dataset=complaints")
+    assert "val/accuracy" in reproduced.ok("python pipelines/train.py dataset=complaints model=fcnn")
+
+
+def test_make_repro_runs_the_pipeline_side_by_side(reproduced: Project) -> None:
+    """With an environment that is ready; a fresh one is what `make test` has just set up."""
+    ready = reproduced.root / ".venv/.ready"
+    ready.parent.mkdir()
+    ready.touch()
+    printed = reproduced.ok("make --old-file=.venv/.ready repro")
+    assert printed.rstrip().endswith("Data and pipelines are up to date.")
+
+
+def test_the_champion_is_served(reproduced: Project) -> None:
+    port = free_port()
+    command = SERVE.replace("5001", str(port)).split()
+    environment = {**reproduced.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{reproduced.root}/mlflow.db"}
+    server = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        answer = _ask(f"http://127.0.0.1:{port}/invocations", {"inputs": {"text": ["Not bad at all."]}}, seconds=90)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+    (prediction,) = answer["predictions"]
+    assert prediction["label"] in ("negative", "positive")
+
+
+def _ask(address: str, question: dict[str, object], seconds: float) -> dict[str, list[dict[str, object]]]:
+    """Post the question as soon as the server listens."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = requests.post(address, json=question, timeout=20)
+        except requests.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            assert answer.ok, answer.text
+            answered: dict[str, list[dict[str, object]]] = answer.json()
+            return answered
