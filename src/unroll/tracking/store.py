@@ -2,11 +2,13 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 SQLITE = "sqlite:///"
 
@@ -29,13 +31,11 @@ def open_store() -> MlflowClient:
             return client
         database = Path(uri.removeprefix(SQLITE))
         with FileLock(f"{database}.lock"):
-            is_new = not database.exists()
+            _try_to_open(database)
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)  # makes the tables
-            if is_new:
-                _let_readers_and_writers_work_at_once(database)
         return client
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise ValueError(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {error}") from error
 
 
@@ -62,7 +62,8 @@ def _artifact_location(uri: str, name: str) -> str | None:
     return (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts" / name).as_uri()
 
 
-def _let_readers_and_writers_work_at_once(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
+def _try_to_open(database: Path) -> None:
+    """Fail at once where MLflow would try for minutes; a new database lets readers and writers work at once."""
+    pragma = "schema_version" if database.exists() else "journal_mode=WAL"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA {pragma}")

@@ -56,11 +56,20 @@ class ResumePoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.steps == 0 and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            trainer.save_checkpoint(self.path)
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # else gradients would be lost
+        is_last_batch = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if stepped and trainer.global_step % self.steps == 0 and not is_last_batch:
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        # Lightning moves the file here from the temporary folder: that copies it where this is another disk.
+        whole = self.path.with_suffix(".new")
+        trainer.save_checkpoint(whole)
+        if trainer.is_global_zero:
+            whole.replace(self.path)
 
 
 class History(Callback):

@@ -48,10 +48,20 @@ class ModelFolder:
 
 
 def build_model(config: dict[str, Any], task: Task, num_labels: int, vocabulary_size: int) -> SequenceModel:
-    """The network that a file of `conf/model` describes, for a dataset of this size."""
+    """The network that a file of `conf/model` describes, for a dataset of this size.
+
+    Raises:
+        ValueError: the network refuses a value.
+    """
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
-    model: SequenceModel = instantiate(
-        config, vocabulary_size=vocabulary_size, num_labels=num_labels, task=task, _convert_="all"
-    )
+    try:
+        model: SequenceModel = instantiate(
+            config, vocabulary_size=vocabulary_size, num_labels=num_labels, task=task, _convert_="all"
+        )
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValueError):
+            raise ValueError(f"model: {error.__cause__}") from error
+        raise
     return model

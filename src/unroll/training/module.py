@@ -59,6 +59,13 @@ class SequenceTask(LightningModule):
     def val_dataloader(self) -> SequentialBatches:
         return self._val_batches
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["train_batches"] = self._train_batches.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning does this itself, but not where the checkpoint was taken at the end of an epoch.
+        self._train_batches.load_state_dict(checkpoint["train_batches"])
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         logits = self.model(batch.words, batch.casing, batch.lengths)
         loss = self.model.head.loss(logits, batch.labels)

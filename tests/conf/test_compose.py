@@ -1,0 +1,124 @@
+"""Every file of conf/ composes, and says something that the package can build."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from unroll.config.build import plain, source_of
+from unroll.config.check import check_targets
+from unroll.data.source import COLUMNS, Task
+
+CONF = Path(__file__).parents[2] / "conf"
+PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml"))
+GROUP_FILES = sorted(CONF.glob("*/*.yaml"))
+
+
+def groups(primary: str) -> set[str]:
+    """The groups that a primary configuration chooses from."""
+    defaults = yaml.safe_load((CONF / f"{primary}.yaml").read_text())["defaults"]
+    return {group for entry in defaults if isinstance(entry, dict) for group in entry}
+
+
+def names(group: str) -> list[str]:
+    return [file.stem for file in GROUP_FILES if file.parent.name == group]
+
+
+CHOICES = [
+    (primary, file.parent.name, file.stem)
+    for primary in PRIMARY
+    for file in GROUP_FILES
+    if file.parent.name in groups(primary)
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def test_there_is_a_primary_configuration_for_every_stage_script() -> None:
+    assert sorted(file.stem for file in (CONF.parent / "pipelines").glob("*.py")) == PRIMARY
+
+
+def test_every_group_is_chosen_from_somewhere() -> None:
+    assert {file.parent.name for file in GROUP_FILES} == set().union(*(groups(primary) for primary in PRIMARY))
+
+
+@pytest.mark.parametrize(("primary", "group", "name"), CHOICES)
+def test_every_file_composes_in_every_stage_that_has_its_group(primary: str, group: str, name: str) -> None:
+    config = compose(primary, [f"{group}={name}"])
+    if group != "hydra":
+        assert config[group] == yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    assert "???" not in OmegaConf.to_yaml(config)
+
+
+def test_group_files_hold_plain_values() -> None:
+    assert [str(file) for file in GROUP_FILES if "${" in file.read_text()] == []
+
+
+@pytest.mark.parametrize("file", [*CONF.glob("*.yaml"), *GROUP_FILES], ids=lambda file: str(file.relative_to(CONF)))
+def test_every_file_says_in_its_first_line_what_it_is(file: Path) -> None:
+    assert file.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("name", names("dataset"))
+def test_every_dataset_is_a_source(name: str) -> None:
+    source = source_of(compose("download", [f"dataset={name}"]))
+    assert set(source.columns) == set(COLUMNS[source.task])
+
+
+def parts(**choices: str) -> DictConfig:
+    return compose("train", [f"{group}={name}" for group, name in choices.items()])
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+@pytest.mark.parametrize("name", names("model"))
+def test_every_model_is_a_network_for_both_tasks(name: str, task: Task) -> None:
+    import torch
+
+    from unroll.nn import SequenceModel
+    from unroll.training.model_folder import build_model
+
+    config = plain(parts(model=name).model)
+    check_targets(config, "model")
+    model = build_model(config, task, num_labels=3, vocabulary_size=7)
+    assert isinstance(model, SequenceModel)
+    words = torch.tensor([[2, 3], [4, 0]])
+    logits = model(words, (words > 0).long(), torch.tensor([2, 1]))
+    assert logits.shape == ((2, 3) if task == "classification" else (2, 2, 3))
+
+
+@pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer"])
+def test_every_part_of_a_training_fits_what_it_builds(group: str) -> None:
+    for name in names(group):
+        check_targets(plain(parts(**{group: name})[group]), group)
+
+
+@pytest.mark.parametrize("optimizer", names("optimizer"))
+@pytest.mark.parametrize("scheduler", names("scheduler"))
+def test_every_optimizer_and_scheduler_take_a_step(optimizer: str, scheduler: str) -> None:
+    import torch
+    from hydra.utils import instantiate
+
+    config = parts(optimizer=optimizer, scheduler=scheduler)
+    weight = torch.nn.Parameter(torch.ones(2))
+    steps = instantiate(config.optimizer)([weight])
+    schedule = instantiate(config.scheduler)(steps, 10)
+    weight.sum().backward()
+    steps.step()
+    schedule.step()
+    assert (weight != 1).all()
+
+
+def test_the_plan_names_files_of_conf() -> None:
+    plan: dict[str, Any] = yaml.safe_load((CONF.parent / "params.yaml").read_text())
+    assert plan["trainer"] in names("trainer")
+    for task in COLUMNS:
+        assert set(plan[task]["models"]) <= set(names("model"))
+        assert {source_of(compose("download", [f"dataset={name}"])).task for name in plan[task]["datasets"]} == {task}

@@ -1,0 +1,70 @@
+"""What the tests of several folders share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+# Read when the libraries are imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def shared_datasets() -> Path:
+    """Public datasets in the Hub's layout, where somebody has put them beside the checkout."""
+    folder = PROJECT.parent / "shared" / "datasets"
+    if not folder.is_dir():
+        pytest.skip("no public datasets in ../shared/datasets, beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_dataset() -> Callable[..., Path]:
+    """A function that writes a small dataset in the Hub's layout."""
+    return _write_dataset
+
+
+def _write_dataset(
+    folder: Path,
+    splits: dict[str, dict[str, list[Any]]],
+    class_names: dict[str, list[str]] | None = None,
+    header: bool = False,
+) -> Path:
+    """Write `folder`/data/SPLIT-00000-of-00001.parquet for every split, and return `folder`.
+
+    Args:
+        splits: split name to column name to values.
+        class_names: column name to label names; such a column is of numbers, or of lists of numbers.
+        header: declare the features in README.md, over plain parquet files, instead of in the files' own metadata.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import yaml
+    from datasets import ClassLabel, Dataset, List
+
+    (folder / "data").mkdir(parents=True)
+    for split, columns in splits.items():
+        features = Dataset.from_dict(columns).features
+        for column, names in (class_names or {}).items():
+            is_list = isinstance(features[column], List)
+            features[column] = List(ClassLabel(names=names)) if is_list else ClassLabel(names=names)
+        file = folder / "data" / f"{split}-00000-of-00001.parquet"
+        if header:
+            pq.write_table(pa.table(columns), file)
+        else:
+            Dataset.from_dict(columns, features=features).to_parquet(file)
+    if header:
+        declared = yaml.safe_dump({"dataset_info": {"features": features._to_yaml_list()}})
+        (folder / "README.md").write_text(f"---\n{declared}---\n")
+    return folder

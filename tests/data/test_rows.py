@@ -1,0 +1,241 @@
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unroll.data.rows import BadRow, Labels, SplitRows, SurfaceTable, read_rows, sample_texts
+from unroll.data.source import Source
+from unroll.data.text import tokenize
+
+REVIEWS = Source("classification", "acme/reviews", {"text": "body", "label": "stars"})
+ENTITIES = Source("labeling", "acme/news", {"tokens": "words", "labels": "tags"})
+TAGS = ["O", "B-LOC", "I-LOC"]
+
+
+def write(path: Path, **columns: list[Any] | pa.Array) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def read_sentences(path: Path, words: Any, tags: Any) -> SplitRows:
+    return read_rows(write(path, words=words, tags=tags), ENTITIES, Labels(TAGS), SurfaceTable())
+
+
+def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "x.parquet", stars=["good", "bad", "good"], body=["It's fun!", "no", "fun no"], extra=[1, 2, 3]
+    )
+    surfaces = SurfaceTable()
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), surfaces)
+    assert surfaces.surfaces == ["It's", "fun", "!", "no"]
+    assert rows.surface_ids.tolist() == [0, 1, 2, 3, 1, 3]
+    assert rows.offsets.tolist() == [0, 3, 4, 6]
+    assert rows.labels.tolist() == [1, 0, 1]
+    assert rows.rows.tolist() == [0, 1, 2]
+    assert rows.quarantined == []
+
+
+def test_tokens_stay_as_they_are_and_each_has_its_label(tmp_path: Path) -> None:
+    rows = read_sentences(tmp_path / "x.parquet", [["in", "New York"], ["in"]], [[0, 1], [0]])
+    assert rows.surface_ids.tolist() == [0, 1, 0]
+    assert rows.labels.tolist() == [0, 1, 0]
+    assert rows.offsets.tolist() == [0, 2, 3]
+
+
+def test_surface_numbers_go_on_over_splits() -> None:
+    surfaces = SurfaceTable()
+    assert surfaces.ids(["a", "b", "a"]).tolist() == [0, 1, 0]
+    assert surfaces.ids(["c", "b", "A"]).tolist() == [2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "missing text"),
+        ("", "empty text"),
+        (" \n", "empty text"),
+        ("<br />", "empty text"),
+    ],
+)
+def test_a_text_that_cannot_be_used_is_quarantined(tmp_path: Path, text: str | None, reason: str) -> None:
+    path = write(tmp_path / "x.parquet", body=["fine", text, "fine"], stars=[0, 0, 1])
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), SurfaceTable())
+    assert rows.quarantined == [(1, reason)]
+    assert rows.rows.tolist() == [0, 2]
+    assert rows.labels.tolist() == [0, 1]
+    assert rows.offsets.tolist() == [0, 1, 2]
+
+
+def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", body=[1, 2], stars=[0, 1])
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), SurfaceTable())
+    assert rows.quarantined == [(row, "text is not a string but int") for row in (0, 1)]
+    assert len(rows.rows) == len(rows.labels) == len(rows.surface_ids) == 0
+    assert rows.offsets.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("stars", "reason"),
+    [
+        ([0, None], "missing label"),
+        ([0, -1], "unknown label -1"),
+        ([0, 2], "unknown label 2"),
+        (["bad", "fair"], "unknown label 'fair'"),
+        (["bad", "0"], "unknown label '0'"),
+    ],
+)
+def test_a_label_that_cannot_be_used_is_quarantined(tmp_path: Path, stars: list[Any], reason: str) -> None:
+    path = write(tmp_path / "x.parquet", body=["fine", "fine"], stars=stars)
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), SurfaceTable())
+    assert rows.quarantined == [(1, reason)]
+    assert rows.rows.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("words", "tags", "reason"),
+    [
+        (None, [0], "no tokens"),
+        ([], [], "no tokens"),
+        (["a", ""], [0, 0], "tokens are not all non-empty strings"),
+        (["a", None], [0, 0], "tokens are not all non-empty strings"),
+        (["a"], None, "missing labels"),
+        (["a", "b"], [0], "tokens and labels differ in number"),
+        (["a"], [0, 0], "tokens and labels differ in number"),
+        (["a", "b"], [0, None], "missing label"),
+        (["a", "b"], [0, 3], "unknown label 3"),
+        (["a", "b"], [-1, 0], "unknown label -1"),
+    ],
+)
+def test_a_sentence_that_cannot_be_used_is_quarantined(tmp_path: Path, words: Any, tags: Any, reason: str) -> None:
+    rows = read_sentences(tmp_path / "x.parquet", [words, ["fine"]], [tags, [1]])
+    assert rows.quarantined == [(0, reason)]
+    assert rows.rows.tolist() == [1]
+    assert rows.labels.tolist() == [1]
+
+
+def test_columns_of_other_kinds_are_quarantined(tmp_path: Path) -> None:
+    assert read_sentences(tmp_path / "a.parquet", ["plain text"], [[0]]).count_reasons() == {
+        "tokens are not all non-empty strings": 1
+    }
+    assert read_sentences(tmp_path / "b.parquet", [["a"]], [0]).count_reasons() == {"missing labels": 1}
+
+
+def test_reasons_are_counted_the_most_frequent_first(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", body=[None, "", "ok", ""], stars=[0] * 4)
+    rows = read_rows(path, REVIEWS, Labels(["bad"]), SurfaceTable())
+    assert list(rows.count_reasons().items()) == [("empty text", 2), ("missing text", 1)]
+
+
+texts = st.none() | st.text(max_size=8)
+stars = st.none() | st.integers(-2, 4)
+
+
+@given(st.lists(st.tuples(texts, stars), max_size=20))
+def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFactory, raw: list[Any]) -> None:
+    body, labels = [text for text, _ in raw], [label for _, label in raw]
+    path = tmp_path_factory.getbasetemp() / "rows.parquet"
+    write(path, body=pa.array(body, pa.string()), stars=pa.array(labels, pa.int64()))
+    surfaces = SurfaceTable()
+    rows = read_rows(path, REVIEWS, Labels(["a", "b", "c"]), surfaces)
+
+    usable = [
+        row for row, (text, label) in enumerate(raw) if text and tokenize(text) and label is not None and 0 <= label < 3
+    ]
+    assert rows.rows.tolist() == usable
+    assert [row for row, _ in rows.quarantined] == [row for row in range(len(raw)) if row not in usable]
+    assert rows.labels.tolist() == [labels[row] for row in usable]
+    for row, start, end in zip(usable, rows.offsets, rows.offsets[1:], strict=False):
+        assert [surfaces.surfaces[i] for i in rows.surface_ids[start:end]] == tokenize(body[row])
+
+
+@given(st.data(), st.lists(st.integers(1, 5), min_size=1, max_size=12), st.booleans())
+def test_take_keeps_each_chosen_row_whole(data: st.DataObject, lengths: list[int], one_label_a_row: bool) -> None:
+    offsets = np.cumsum([0, *lengths])
+    tokens = np.arange(offsets[-1])
+    every = SplitRows(
+        surface_ids=tokens,
+        labels=np.arange(len(lengths)) if one_label_a_row else tokens,
+        offsets=offsets,
+        rows=10 * np.arange(len(lengths)),
+        quarantined=[(5, "empty text")],
+    )
+    chosen = data.draw(st.lists(st.sampled_from(range(len(lengths))), unique=True))
+    taken = every.take(np.array(chosen, np.int64))
+    pieces = [tokens[offsets[i] : offsets[i + 1]].tolist() for i in chosen]
+    assert taken.rows.tolist() == [10 * i for i in chosen]
+    assert [taken.surface_ids[a:b].tolist() for a, b in zip(taken.offsets, taken.offsets[1:], strict=False)] == pieces
+    assert taken.labels.tolist() == (chosen if one_label_a_row else list(chain(*pieces)))
+    assert taken.quarantined == every.quarantined
+
+
+def test_a_label_is_a_name_or_its_number() -> None:
+    labels = Labels(["bad", "good"])
+    assert [labels.id(value) for value in ("bad", "good", 0, 1)] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("value", [None, -1, 2, "fair", "", True, 1.0, [1]])
+def test_any_other_label_is_a_bad_row(value: Any) -> None:
+    with pytest.raises(BadRow):
+        Labels(["bad", "good"]).id(value)
+
+
+def test_many_labels_are_described_by_the_first() -> None:
+    assert Labels(["bad", "good"]).describe() == "bad, good"
+    described = Labels([f"l{i}" for i in range(25)]).describe()
+    assert described.startswith("l0, l1, ") and described.endswith("l19, and 5 more")
+
+
+def test_declared_names_are_kept_in_order(tmp_path: Path) -> None:
+    assert Labels.of(REVIEWS, ["pos", "neg"], tmp_path / "not read").names == ["pos", "neg"]
+
+
+def test_string_labels_without_names_are_collected_from_train(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", body=["a"] * 4, stars=["good", None, "bad", "good"])
+    assert Labels.of(REVIEWS, None, path).names == ["bad", "good"]
+
+
+def test_string_tags_without_names_are_collected_from_train(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]] * 3, tags=[["O", "I-LOC"], None, ["B-LOC", None]])
+    assert Labels.of(ENTITIES, None, path).names == ["B-LOC", "I-LOC", "O"]
+
+
+@pytest.mark.parametrize(("values", "kind"), [([1, 2], "int"), ([0.5, None], "float"), ([["a"], ["b"]], "list")])
+def test_labels_without_names_that_are_no_strings_are_an_error(tmp_path: Path, values: list[Any], kind: str) -> None:
+    path = write(tmp_path / "x.parquet", body=["a", "b"], stars=values)
+    with pytest.raises(ValueError) as error:
+        Labels.of(REVIEWS, None, path)
+    for part in ("'stars'", "acme/reviews", f"{kind} labels without names", "dataset.label_names"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("names", [["O", "PER"], ["O", "I-PER"], ["O", "B-"]])
+def test_tag_names_must_be_iob2(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(ValueError, match=f"'{names[1]}'"):
+        Labels.of(ENTITIES, names, tmp_path / "not read")
+
+
+def test_class_names_need_not_be_iob2(tmp_path: Path) -> None:
+    assert Labels.of(REVIEWS, ["O", "PER"], tmp_path / "not read").names == ["O", "PER"]
+
+
+def test_sample_texts_are_the_first_that_can_be_used(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", body=[None, "", "one", "  ", "two", "three", "four"], stars=[0] * 7)
+    assert sample_texts(tmp_path, REVIEWS) == ["one", "two", "three"]
+    assert sample_texts(tmp_path, REVIEWS, count=1) == ["one"]
+
+
+def test_sample_sentences_are_their_tokens_with_spaces(tmp_path: Path) -> None:
+    words = [None, [], ["a", None], ["in", "Oslo", "."], ["!"]]
+    write(tmp_path / "train.parquet", words=words, tags=[None, [], [0, 0], [0, 1, 0], [0]])
+    assert sample_texts(tmp_path, ENTITIES) == ["in Oslo .", "!"]
+
+
+def test_sample_texts_of_nothing_is_an_error_with_the_command(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"pipelines/download\.py dataset=reviews"):
+        sample_texts(tmp_path / "reviews", REVIEWS)

@@ -1,0 +1,59 @@
+import pytest
+
+from unroll.data.source import COLUMNS, SPLITS, Source
+
+TEXT = {"text": "sentence", "label": "label"}
+
+
+def test_splits_have_the_same_names_unless_told_otherwise() -> None:
+    source = Source("classification", "acme/reviews", TEXT)
+    assert source.splits == {"train": "train", "validation": "validation", "test": "test"}
+    assert (source.name, source.revision, source.label_names) == (None, "main", None)
+
+
+def test_two_sources_share_no_default() -> None:
+    first, second = (Source("classification", "acme/reviews", TEXT) for _ in range(2))
+    first.splits["train"] = "other"
+    assert second.splits["train"] == "train"
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+def test_a_source_with_the_task_s_columns_is_accepted(task: str) -> None:
+    assert Source(task, "acme/x", {name: name for name in COLUMNS[task]}).task == task
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "accepted"),
+    [
+        ("classification", {"text": "a"}, ["text", "label"]),
+        ("classification", {"text": "a", "label": "b", "title": "c"}, ["text", "label"]),
+        ("classification", {"tokens": "a", "labels": "b"}, ["text", "label"]),
+        ("labeling", {"text": "a", "label": "b"}, ["tokens", "labels"]),
+        ("labeling", {}, ["tokens", "labels"]),
+    ],
+)
+def test_columns_of_another_task_are_named(task: str, columns: dict[str, str], accepted: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        Source(task, "acme/x", columns)
+    assert f"dataset.columns names {sorted(columns)}" in str(error.value)
+    assert f"a {task} dataset has {accepted}" in str(error.value)
+
+
+@pytest.mark.parametrize("splits", [{"train": "train"}, {split: split for split in (*SPLITS, "extra")}])
+def test_a_missing_or_unknown_split_is_named(splits: dict[str, str]) -> None:
+    with pytest.raises(ValueError) as error:
+        Source("classification", "acme/x", TEXT, splits=splits)
+    assert f"dataset.splits names {sorted(splits)}" in str(error.value)
+    assert str(list(SPLITS)) in str(error.value)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_only_validation_may_be_null(split: str) -> None:
+    splits = {**{name: name for name in SPLITS}, split: None}
+    with pytest.raises(ValueError, match=rf"dataset\.splits\.{split} is null; only validation can be carved"):
+        Source("classification", "acme/x", TEXT, splits=splits)
+
+
+def test_a_null_validation_is_accepted() -> None:
+    splits = {"train": "train", "validation": None, "test": "test"}
+    assert Source("classification", "acme/x", TEXT, splits=splits).splits["validation"] is None

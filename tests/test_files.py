@@ -1,0 +1,96 @@
+import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unroll.files import read_json, sha256, whole_folder, write_json, write_text
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "folder"
+    with whole_folder(target) as work:
+        (work / "file").write_text("new")
+        assert not target.exists()
+    assert (target / "file").read_text() == "new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "folder") as work:
+        (work / "file").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_the_old_folder_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "file").write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole_folder(target) as work:
+        (work / "file").write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "file").read_text() == "old"
+
+
+def test_a_new_folder_replaces_all_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "stale").write_text("old")
+    with whole_folder(target) as work:
+        (work / "file").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["file"]
+
+
+def test_others_may_read_the_folder(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "folder"):
+        pass
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_text_file_is_replaced_and_nothing_else_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    write_text(path, "neu: ä\n")
+    assert path.read_bytes() == "neu: ä\n".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert path.read_text() == "old"
+
+
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@settings(max_examples=40)
+@given(plain_values)
+def test_json_comes_back_as_it_was(value: object) -> None:
+    with TemporaryDirectory() as folder:
+        write_json(Path(folder) / "file.json", value)
+        assert read_json(Path(folder) / "file.json") == value
+
+
+def test_json_is_readable_text(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    write_json(path, {"größe": [1, None]})
+    assert path.read_text(encoding="utf-8") == '{\n  "größe": [\n    1,\n    null\n  ]\n}\n'
+    assert read_json(path) == {"größe": [1, None]}
+
+
+def test_checksum_is_that_of_the_contents_in_a_row(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"x" * (1 << 20) + b"y")
+    second.write_bytes(b"z")
+    assert sha256(first, second) == hashlib.sha256(b"x" * (1 << 20) + b"yz").hexdigest()
+    assert sha256(first) != sha256(second)

@@ -1,0 +1,83 @@
+"""Two tiny made-up corpora, downloaded and prepared, and models and trainings that take a second."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import yaml
+
+from unroll.data.download import download
+from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.prepared import PreparedData
+from unroll.data.source import COLUMNS, Source, Task
+from unroll.training.model_folder import ModelFolder, build_model
+from unroll.training.options import TrainOptions
+
+CONF = Path(__file__).parents[1] / "conf"
+SIZES = {"train": 44, "validation": 18, "test": 18}
+PEOPLE = [["Ada"], ["Ada", "Brown"], ["Ravi"], ["Ravi", "Okoye"], ["Paris", "Brown"]]
+PLACES = [["Paris"], ["Lima"], ["New", "Ghent"]]
+OPTIONS = TrainOptions(seed=1, batch_size=8, patience=4, checkpoint_steps=2, threads=1)
+FILLERS = ["and", "so", "very", "warm", "old", "quite", "today", ","]
+
+Row = dict[str, Any]
+
+
+def prepare_tiny(task: Task, folder: Path) -> PreparedData:
+    """Write a few dozen sentences into `folder`/hub in the Hub's layout, and take them through both data stages."""
+    draw = random.Random(7)
+    make_row = _review if task == "classification" else _report
+    (folder / "hub" / "data").mkdir(parents=True)
+    for split, size in SIZES.items():
+        rows = [make_row(draw) for _ in range(size)]
+        pq.write_table(pa.Table.from_pylist(rows), folder / "hub" / "data" / f"{split}-00000-of-00001.parquet")
+    source = Source(task, str(folder / "hub"), {name: name for name in COLUMNS[task]})
+    download(source, folder / "raw")
+    prepare(source, folder / "raw", folder / "prepared", PrepareOptions())
+    return PreparedData(folder / "prepared")
+
+
+def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[str, Any]:
+    """The parts that `train` takes, as conf/ has them but small; dropout stays what it is there."""
+    choices = {"model": model, "optimizer": "adamw", "scheduler": "linear", "trainer": trainer}
+    parts = {group: yaml.safe_load((CONF / group / f"{name}.yaml").read_text()) for group, name in choices.items()}
+    parts["model"] |= {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
+    parts["optimizer"] |= {"lr": 0.05}
+    parts["trainer"] |= {"max_epochs": max_epochs}
+    return parts
+
+
+def random_model(data: PreparedData, model: str) -> ModelFolder:
+    """An untrained network whose weights are so large that its answers vary."""
+    torch.manual_seed(0)
+    network = build_model(tiny_parts(model)["model"], data.task, len(data.label_names), len(data.vocabulary))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_()
+    return ModelFolder(network.eval(), data.task, data.label_names, data.vocabulary)
+
+
+def _review(draw: random.Random) -> Row:
+    """`not` turns the word after it around."""
+    good, turned = draw.random() < 0.5, draw.random() < 0.5
+    verdict = ["not"] * turned + ["good" if good else "bad"]
+    words = draw.choices(FILLERS, k=draw.randrange(7)) + verdict + draw.choices(FILLERS, k=draw.randrange(4))
+    return {"text": " ".join(words), "label": "negative" if good == turned else "positive"}
+
+
+def _report(draw: random.Random) -> Row:
+    """A name after `in` is a place, and one before `met` a person."""
+    person, place = draw.choice(PEOPLE), draw.choice(PLACES)
+    parts = [(draw.choices(FILLERS, k=draw.randrange(5)), None), (person, "PER"), (["met", "us"], None)]
+    parts += [(["in"], None), (place, "LOC")] if draw.random() < 0.7 else []
+    return {
+        "tokens": [token for tokens, _ in parts for token in tokens],
+        "labels": [tag for tokens, kind in parts for tag in _tags(len(tokens), kind)],
+    }
+
+
+def _tags(length: int, kind: str | None) -> list[str]:
+    return ["O"] * length if kind is None else [f"B-{kind}", *[f"I-{kind}"] * (length - 1)]

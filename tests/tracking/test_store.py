@@ -1,0 +1,107 @@
+import os
+import socket
+import sqlite3
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from unroll.config.stage import set_environment
+from unroll.tracking.store import open_experiment, open_store
+
+
+def begin_a_run(uri: str) -> tuple[int, str]:
+    """What each of several processes does at once; returns its id and the experiment's."""
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    client = open_store()
+    experiment = open_experiment(client, "reviews")
+    client.log_metric(client.create_run(experiment).info.run_id, "loss", 0.5)
+    return os.getpid(), experiment
+
+
+def test_eight_processes_may_meet_a_database_that_is_not_there_yet(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/deep/mlflow.db"
+    context = get_context("forkserver")  # imports MLflow once, and makes processes of its own from there
+    context.set_forkserver_preload(["unroll.tracking.store"])
+    with ProcessPoolExecutor(8, mp_context=context) as pool:
+        answers = list(pool.map(begin_a_run, [uri] * 8))
+    assert len({process for process, _ in answers}) == 8
+    assert len({experiment for _, experiment in answers}) == 1
+    client = MlflowClient(uri)
+    experiments = client.search_experiments(filter_string="name = 'reviews'")
+    assert len(experiments) == 1
+    assert len(client.search_runs([experiments[0].experiment_id])) == 8
+    with sqlite3.connect(tmp_path / "deep" / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_an_experiment_is_created_once_and_found_again() -> None:
+    client = open_store()
+    first = open_experiment(client, "found-again")
+    assert open_experiment(client, "found-again") == first
+    assert open_experiment(client, "another") != first
+
+
+def test_artifacts_lie_beside_the_database_wherever_the_process_runs(
+    store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    client = open_store()
+    experiment = client.get_experiment(open_experiment(client, "placed"))
+    assert experiment.artifact_location == (store_folder / "mlartifacts" / "placed").as_uri()
+
+
+def test_a_deleted_experiment_is_an_error() -> None:
+    client = open_store()
+    client.delete_experiment(open_experiment(client, "deleted"))
+    with pytest.raises(ValueError, match="experiment 'deleted' is deleted"):
+        open_experiment(client, "deleted")
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    start = time.monotonic()
+    with pytest.raises(ValueError) as error:
+        open_store()
+    assert time.monotonic() - start < 15
+    return str(error.value)
+
+
+def test_a_server_that_does_not_answer_is_named_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    set_environment(tmp_path)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used" in refused(monkeypatch, uri)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("no database\n" * 100)
+    uri = f"sqlite:///{tmp_path}/notes.txt"
+    assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used" in refused(monkeypatch, uri)
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    uri = f"sqlite:///{tmp_path}/folder"
+    assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used" in refused(monkeypatch, uri)
+
+
+def test_a_kind_of_store_that_mlflow_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "MLFLOW_TRACKING_URI='nonsense://x' cannot be used" in refused(monkeypatch, "nonsense://x")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_unset_variable_is_an_error_with_an_example(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    if value is None:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    else:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", value)
+    with pytest.raises(ValueError, match="MLFLOW_TRACKING_URI is not set; for example sqlite:////"):
+        open_store()

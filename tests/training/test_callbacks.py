@@ -1,0 +1,71 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from unroll.training import callbacks
+from unroll.training.callbacks import History, RandomState
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_history_does_not_count_the_time_that_a_broken_run_lay_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(100.0)
+    monkeypatch.setattr(callbacks, "time", clock)
+    broken, resumed = History(tmp_path / "history.csv"), History(tmp_path / "history.csv")
+
+    broken.on_train_start(None, None)  # type: ignore[arg-type]
+    clock.now = 107.0
+    state = broken.state_dict()
+    clock.now = 5000.0
+    resumed.load_state_dict(state)
+    resumed.on_train_start(None, None)  # type: ignore[arg-type]
+    clock.now = 5003.0
+
+    assert resumed.seconds == 10.0
+
+
+@pytest.mark.parametrize(("progress_bar", "lines"), [(None, 1), (object(), 0)])
+def test_history_prints_an_epoch_where_no_progress_bar_is_shown(
+    progress_bar: Any, lines: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer: Any = SimpleNamespace(
+        callback_metrics={"train/loss": torch.tensor(0.5), "val/accuracy": torch.tensor(0.25), "other": 1},
+        current_epoch=1,
+        max_epochs=8,
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.125}])],
+        progress_bar_callback=progress_bar,
+    )
+    history = History(tmp_path / "history.csv")
+    history.on_train_start(trainer, None)  # type: ignore[arg-type]
+
+    history.on_validation_end(trainer, None)  # type: ignore[arg-type]
+
+    assert capsys.readouterr().out == "epoch 2/8  train/loss 0.5000  val/accuracy 0.2500  0 s\n" * lines
+    header, row = (tmp_path / "history.csv").read_text().splitlines()
+    assert header == "epoch,train/loss,val/accuracy,learning_rate,seconds"
+    assert row.startswith("2,0.5,0.25,0.125,")
+
+
+def test_random_state_draws_on_where_it_was_saved() -> None:
+    saved = RandomState().state_dict()
+    expected = torch.rand(5)
+    restored = RandomState()
+    restored.load_state_dict(saved)
+    torch.manual_seed(123)  # what happens before the first batch must not matter
+
+    restored.on_train_batch_start(None, None, None, 0)  # type: ignore[arg-type]
+    assert torch.equal(torch.rand(5), expected)
+    following = torch.rand(5)
+    restored.on_train_batch_start(None, None, None, 1)  # type: ignore[arg-type]
+    assert not torch.equal(torch.rand(5), following)

@@ -1,0 +1,89 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics import f1_score
+from sklearn.metrics import accuracy_score
+from torch import Tensor
+
+from unroll.data.batching import IGNORE
+from unroll.training.metrics import Accuracy, EntityF1, validation_metrics
+
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+tags = st.integers(0, len(TAGS) - 1)
+sentence = st.lists(st.tuples(tags, tags), min_size=1, max_size=8)  # (predicted, true) of each token
+batch = st.lists(sentence, min_size=1, max_size=4)
+batches = st.lists(batch, min_size=1, max_size=4)
+
+
+def pad(sentences: list[list[tuple[int, int]]]) -> tuple[Tensor, Tensor]:
+    """Predicted and true tags, (B, T) each; a network predicts something at padding too."""
+    steps = max(map(len, sentences))
+    predicted = [[p for p, _ in tokens] + [1] * (steps - len(tokens)) for tokens in sentences]
+    labels = [[t for _, t in tokens] + [IGNORE] * (steps - len(tokens)) for tokens in sentences]
+    return torch.tensor(predicted), torch.tensor(labels)
+
+
+@settings(max_examples=50, deadline=None)
+@given(batches)
+def test_entity_f1_equals_seqeval_over_several_batches(batches: list[list[list[tuple[int, int]]]]) -> None:
+    metric = EntityF1(TAGS)
+    for sentences in batches:
+        metric.update(*pad(sentences))
+    together = [tokens for sentences in batches for tokens in sentences]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # seqeval warns where there are no entities
+        expected = f1_score(
+            [[TAGS[t] for _, t in tokens] for tokens in together],
+            [[TAGS[p] for p, _ in tokens] for tokens in together],
+        )
+    assert metric.compute().item() == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(batches)
+def test_accuracy_of_tokens_leaves_padding_out(batches: list[list[list[tuple[int, int]]]]) -> None:
+    metric = Accuracy()
+    for sentences in batches:
+        metric.update(*pad(sentences))
+    predicted, labels = np.array([pair for sentences in batches for tokens in sentences for pair in tokens]).T
+    assert metric.compute().item() == pytest.approx(accuracy_score(labels, predicted), abs=1e-6)
+
+
+def test_accuracy_of_sequences_weighs_every_sequence_alike() -> None:
+    metric = Accuracy()
+    metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]))
+    metric.update(torch.tensor([1]), torch.tensor([0]))
+    assert metric.compute().item() == 0.5
+
+
+def test_entity_f1_is_zero_where_there_are_no_entities() -> None:
+    metric = EntityF1(TAGS)
+    metric.update(torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.long))
+    assert metric.compute().item() == 0
+
+
+def test_an_entity_counts_only_where_both_ends_and_the_type_are_right() -> None:
+    metric = EntityF1(TAGS)
+    gold = [[1, 2, 0, 3, 0, 1]]  # PER of two tokens, LOC, PER
+    guess = [[1, 0, 0, 3, 0, 3]]  # the first too short, the last of another type
+    metric.update(torch.tensor(guess), torch.tensor(gold))
+    assert metric.compute().item() == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("make", [Accuracy, lambda: EntityF1(TAGS)])
+def test_a_reset_metric_begins_again(make: type[Accuracy]) -> None:
+    used, fresh = make(), make()
+    used.update(torch.tensor([[1, 0]]), torch.tensor([[3, 3]]))
+    used.reset()
+    for metric in (used, fresh):
+        metric.update(torch.tensor([[1, 2]]), torch.tensor([[1, 2]]))
+    assert used.compute() == fresh.compute() == 1
+
+
+def test_models_are_chosen_by_the_score_of_their_task() -> None:
+    assert list(validation_metrics("classification", ["no", "yes"])) == ["val/accuracy"]
+    assert list(validation_metrics("labeling", TAGS)) == ["val/accuracy", "val/f1"]

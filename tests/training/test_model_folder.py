@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import random_model, tiny_parts
+from unroll.data.batching import SequentialBatches
+from unroll.data.prepared import PreparedData
+from unroll.training.model_folder import ModelFolder, build_model
+
+MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_loaded_model_gives_the_scores_of_the_saved_one(name: str, entities: PreparedData, tmp_path: Path) -> None:
+    saved = random_model(entities, name)
+    saved.save(tmp_path / "model", tiny_parts(name)["model"])
+
+    loaded = ModelFolder.load(tmp_path / "model")
+
+    assert not loaded.model.training
+    assert (loaded.task, loaded.label_names) == ("labeling", entities.label_names)
+    assert loaded.vocabulary == entities.vocabulary
+    for batch in SequentialBatches(entities.split("test"), 8):
+        inputs = (batch.words, batch.casing, batch.lengths)
+        assert torch.equal(loaded.model(*inputs), saved.model(*inputs))
+
+
+def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData, tmp_path: Path) -> None:
+    random_model(reviews, "lstm").save(tmp_path / "model", tiny_parts("lstm")["model"])
+    files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    assert set(files) == {"weights.safetensors", "vocabulary.json", "config.json"}
+    assert json.loads(files["vocabulary.json"]) == reviews.vocabulary
+    assert json.loads(files["config.json"]) == {
+        "task": "classification",
+        "label_names": reviews.label_names,
+        "model": tiny_parts("lstm")["model"],
+    }
+    header_size = int.from_bytes(files["weights.safetensors"][:8], "little")
+    header = json.loads(files["weights.safetensors"][8 : 8 + header_size])
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    last_byte = max(entry["data_offsets"][1] for entry in tensors.values())
+    assert len(files["weights.safetensors"]) == 8 + header_size + last_byte
+
+
+def test_saving_again_replaces_the_folder(reviews: PreparedData, tmp_path: Path) -> None:
+    random_model(reviews, "lstm").save(tmp_path / "model", tiny_parts("lstm")["model"])
+    random_model(reviews, "gru").save(tmp_path / "model", tiny_parts("gru")["model"])
+    weights = random_model(reviews, "gru").model.state_dict()
+    loaded = ModelFolder.load(tmp_path / "model").model.state_dict()
+    assert weights.keys() == loaded.keys()
+    assert all(torch.equal(weights[name], loaded[name]) for name in weights)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match=f"{folder} holds no trained model"):
+            ModelFolder.load(folder)
+
+
+def test_sizes_are_those_of_the_dataset() -> None:
+    model = build_model(tiny_parts("fcnn")["model"], "labeling", num_labels=7, vocabulary_size=30)
+    assert model.embedding.words.num_embeddings == 30
+    assert model.head.output.out_features == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("pooling", "first", "pooling='first'; accepted: last, mean, max"),
+        ("word_dropout", 1.5, "word_dropout=1.5; accepted: 0 to below 1"),
+        ("hidden_size", 0, "hidden_size=0; accepted: 1 or more"),
+    ],
+)
+def test_values_that_the_network_refuses_are_named(key: str, value: object, message: str) -> None:
+    config = tiny_parts("lstm")["model"] | {key: value}
+    with pytest.raises(ValueError, match=message):
+        build_model(config, "classification", num_labels=2, vocabulary_size=30)

@@ -1,0 +1,18 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.tiny import OPTIONS
+
+
+@pytest.mark.parametrize("name", ["batch_size", "patience", "checkpoint_steps", "threads"])
+def test_values_below_one_are_refused(name: str) -> None:
+    assert getattr(replace(OPTIONS, **{name: 1}), name) == 1
+    with pytest.raises(ValueError, match=f"{name}=0; accepted: 1 or more"):
+        replace(OPTIONS, **{name: 0})
+
+
+def test_a_negative_seed_is_refused() -> None:
+    assert replace(OPTIONS, seed=0).seed == 0
+    with pytest.raises(ValueError, match="seed=-1; accepted: 0 or more"):
+        replace(OPTIONS, seed=-1)

@@ -1,0 +1,145 @@
+"""Trainings whose process is killed end as an unbroken one does."""
+
+import csv
+import itertools
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import OPTIONS, tiny_parts
+from tests.training.processes import train_apart
+from unroll.data.prepared import PreparedData
+from unroll.files import sha256
+from unroll.training.callbacks import ResumePoint
+from unroll.training.model_folder import ModelFolder
+from unroll.training.module import SequenceTask
+from unroll.training.options import TrainOptions
+
+KILLED = -signal.SIGKILL
+
+
+def make_parts(**trainer: int) -> dict[str, Any]:
+    """3 epochs of 6 steps, in which every step draws random numbers."""
+    parts = tiny_parts("bilstm")
+    parts["model"] |= {"dropout": 0.5, "word_dropout": 0.2}
+    parts["trainer"] |= trainer
+    return parts
+
+
+def die_at(call: int, owner: type, method: str) -> None:
+    """Let this process be killed where that method is called for the `call`-th time."""
+    function, calls = getattr(owner, method), itertools.count(1)
+
+    def deadly(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+
+    setattr(owner, method, deadly)
+
+
+def die_moving(call: int) -> None:
+    """Let this process be killed halfway through its `call`-th move of a file, as if from another disk."""
+    move, calls = shutil.move, itertools.count(1)
+
+    def deadly(source: str, target: str) -> None:
+        if next(calls) == call:
+            content = Path(source).read_bytes()
+            Path(source).unlink()
+            Path(target).write_bytes(content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        move(source, target)
+
+    shutil.move = deadly  # type: ignore[assignment]
+
+
+def outcome(output: Path) -> tuple[str, list[dict[str, str]]]:
+    """The weights' checksum, and the history without its clock."""
+    with (output / "history.csv").open(newline="") as stream:
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+    return sha256(output / "model" / "weights.safetensors"), rows
+
+
+def unbroken_outcome(
+    data: PreparedData, folder: Path, parts: dict[str, Any], options: TrainOptions = OPTIONS
+) -> tuple[str, list[dict[str, str]]]:
+    assert train_apart(data, folder, parts, options) == 0
+    return outcome(folder)
+
+
+@pytest.fixture(scope="module")
+def unbroken(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, str]]]:
+    return unbroken_outcome(reviews, tmp_path_factory.mktemp("unbroken"), make_parts())
+
+
+MOMENTS: dict[str, Callable[[], None]] = {
+    "before the first checkpoint": partial(die_at, 2, SequenceTask, "training_step"),
+    "within the first epoch": partial(die_at, 4, SequenceTask, "training_step"),
+    "within the second epoch": partial(die_at, 11, SequenceTask, "training_step"),
+    "in validation": partial(die_at, 5, SequenceTask, "validation_step"),
+    "before the checkpoint of an epoch": partial(die_at, 2, ResumePoint, "on_train_epoch_end"),
+    "between two epochs": partial(die_at, 3, SequenceTask, "on_train_epoch_start"),
+    "while a checkpoint is written": partial(die_moving, 2),
+    "while the best weights are written": partial(die_moving, 3),
+    "before the model is written": partial(die_at, 1, ModelFolder, "save"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_ends_as_an_unbroken_one(
+    moment: str, reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, MOMENTS[moment]) == KILLED
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
+    assert outcome(tmp_path) == unbroken
+
+
+def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
+    reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    die = partial(die_at, 5, SequenceTask, "training_step")
+    kills = 0
+    while train_apart(reviews, tmp_path, make_parts(), OPTIONS, die) == KILLED:
+        kills += 1
+    assert kills == 4  # 18 steps, of which each attempt but the last completes 4
+    assert outcome(tmp_path) == unbroken
+
+
+def test_a_killed_labeling_run_ends_as_an_unbroken_one(entities: PreparedData, tmp_path: Path) -> None:
+    die = partial(die_at, 11, SequenceTask, "training_step")
+    assert train_apart(entities, tmp_path / "killed", make_parts(), OPTIONS, die) == KILLED
+    assert train_apart(entities, tmp_path / "killed", make_parts(), OPTIONS) == 0
+    assert outcome(tmp_path / "killed") == unbroken_outcome(entities, tmp_path / "unbroken", make_parts())
+
+
+def test_a_run_killed_while_gradients_accumulate_ends_as_an_unbroken_one(reviews: PreparedData, tmp_path: Path) -> None:
+    parts, options = make_parts(accumulate_grad_batches=2), replace(OPTIONS, checkpoint_steps=1)
+    die = partial(die_at, 4, SequenceTask, "training_step")  # the third batch's gradients are not yet used
+    assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
+    assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
+    assert outcome(tmp_path / "killed") == unbroken_outcome(reviews, tmp_path / "unbroken", parts, options)
+
+
+def test_a_run_killed_after_stopping_early_trains_no_further_epoch(reviews: PreparedData, tmp_path: Path) -> None:
+    parts, options = make_parts(max_epochs=50), replace(OPTIONS, patience=1)
+    die = partial(die_at, 1, ModelFolder, "save")
+    assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
+    assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
+    expected = unbroken_outcome(reviews, tmp_path / "unbroken", parts, options)
+    assert len(expected[1]) < 50
+    assert outcome(tmp_path / "killed") == expected
+
+
+def test_an_interrupted_run_of_another_configuration_is_no_beginning(reviews: PreparedData, tmp_path: Path) -> None:
+    die, options = partial(die_at, 11, SequenceTask, "training_step"), replace(OPTIONS, seed=2)
+    assert train_apart(reviews, tmp_path / "killed", make_parts(), OPTIONS, die) == KILLED
+    assert train_apart(reviews, tmp_path / "killed", make_parts(), options) == 0
+    expected = unbroken_outcome(reviews, tmp_path / "unbroken", make_parts(), options)
+    assert outcome(tmp_path / "killed") == expected
