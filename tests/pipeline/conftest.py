@@ -12,7 +12,18 @@ import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-PARTS = ["conf", "data/demo", "pipelines", "src", "tests/nn", "dvc.yaml", ".dvcignore", ".gitignore", "Makefile", "pyproject.toml"]
+PARTS = [
+    "conf",
+    "data/demo",
+    "pipelines",
+    "src",
+    "tests/nn",
+    "dvc.yaml",
+    ".dvcignore",
+    ".gitignore",
+    "Makefile",
+    "pyproject.toml",
+]
 PLAN = {
     "classification": {"datasets": ["demo_reviews"], "models": ["fcnn", "lstm"]},
     "labeling": {"datasets": ["demo_entities"], "models": ["fcnn", "bilstm"]},

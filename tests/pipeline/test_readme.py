@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.loopback_hub import Hub, serve
+from tests.loopback_hub import Hub
 from tests.pipeline.conftest import PROJECT, Project, free_port
 
 SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
@@ -52,7 +52,7 @@ def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
     rows = {"text": [f"{word} number {i}" for i in range(20) for word in ("good", "bad")], "label": [1, 0] * 20}
     splits = dict.fromkeys(("train", "validation", "test"), rows)
     folder = write_dataset(tmp_path / "rotten", splits, {"label": ["neg", "pos"]})
-    with serve({"cornell-movie-review-data/rotten_tomatoes": {ROTTEN_TOMATOES: folder}}) as hub:
+    with Hub({"cornell-movie-review-data/rotten_tomatoes": {ROTTEN_TOMATOES: folder}}).serving() as hub:
         yield hub
 
 
