@@ -49,10 +49,10 @@ def test_a_training_that_ends_well_is_finished(data: PreparedData, record: Path)
     assert open_store().get_experiment(ended.info.experiment_id).name == "reviews"
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(ValueError, "FAILED"), (RuntimeError, "FAILED"), (SystemExit, "FAILED"), (KeyboardInterrupt, "KILLED")],
-)
+BREAKS = [(ValueError, "FAILED"), (RuntimeError, "FAILED"), (SystemExit, "FAILED"), (KeyboardInterrupt, "KILLED")]
+
+
+@pytest.mark.parametrize(("error", "status"), BREAKS)
 def test_a_training_that_breaks_off_says_so(
     data: PreparedData, record: Path, error: type[BaseException], status: str
 ) -> None:
@@ -121,6 +121,7 @@ def test_the_data_are_tags_and_an_input(data: PreparedData, record: Path) -> Non
     source = data.description["source"]
     assert run.data.tags["dataset"] == "reviews"
     assert run.data.tags["dataset.path"] == source["path"]
+    assert "dataset.revision" not in run.data.tags  # a folder has none
     assert run.data.tags["dataset.checksum"] == data.checksum
     assert run.data.tags["task"] == "classification"
     (used,) = run.inputs.dataset_inputs
@@ -134,7 +135,7 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
 ) -> None:
     source = {"path": "acme/reviews", "name": None, "revision": "main", "commit": "a" * 40}
     monkeypatch.setitem(data.description, "source", source)
-    with training_run("reviews", "gru-3", CONFIG, data, record):
+    with training_run("of-the-hub", "gru-3", CONFIG, data, record):
         pass
     run = logged(record)
     assert run.data.tags["dataset.revision"] == "a" * 40

@@ -25,7 +25,7 @@ from unroll.training.options import TrainOptions
 KILLED = -signal.SIGKILL
 
 
-def make_parts(**trainer: int) -> dict[str, Any]:
+def make_parts(**trainer: int | str) -> dict[str, Any]:
     """3 epochs of 6 steps, in which every step draws random numbers."""
     parts = tiny_parts("bilstm")
     parts["model"] |= {"dropout": 0.5, "word_dropout": 0.2}
@@ -125,6 +125,15 @@ def test_a_run_killed_while_gradients_accumulate_ends_as_an_unbroken_one(reviews
     assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
     assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
     assert outcome(tmp_path / "killed") == unbroken_outcome(reviews, tmp_path / "unbroken", parts, options)
+
+
+def test_two_processes_killed_in_mid_epoch_end_as_unbroken_ones(reviews: PreparedData, tmp_path: Path) -> None:
+    parts = make_parts(devices=2, strategy="ddp_fork")  # each process is killed, as the forks inherit `first`
+    die = partial(die_at, 6, SequenceTask, "training_step")
+    assert train_apart(reviews, tmp_path / "killed", parts, OPTIONS, die) == 1
+    assert not (tmp_path / "killed" / "model").exists()
+    assert train_apart(reviews, tmp_path / "killed", parts, OPTIONS) == 0
+    assert outcome(tmp_path / "killed") == unbroken_outcome(reviews, tmp_path / "unbroken", parts)
 
 
 def test_a_run_killed_after_stopping_early_trains_no_further_epoch(reviews: PreparedData, tmp_path: Path) -> None:

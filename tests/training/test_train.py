@@ -3,6 +3,7 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,7 +117,7 @@ def test_history_has_a_row_an_epoch(trained_entities: Trained) -> None:
         "seconds",
     ]
     assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
-    assert all(earlier["seconds"] < later["seconds"] for earlier, later in zip(rows, rows[1:], strict=False))
+    assert all(earlier["seconds"] < later["seconds"] for earlier, later in pairwise(rows))
     assert rows[-1]["train/loss"] < rows[0]["train/loss"]
 
 

@@ -91,11 +91,12 @@ def _create_run(client: MlflowClient, dataset: str, name: str, config: dict[str,
         "mlflow.source.name": "pipelines/train.py",
         "dataset": dataset,
         "dataset.path": source["path"],
-        "dataset.revision": source["commit"] or source["revision"],
+        "dataset.revision": source["commit"],
         "dataset.checksum": data.checksum,
         "task": data.task,
         **git_tags(),
     }
+    tags = {name: value for name, value in tags.items() if value is not None}
     run = client.create_run(open_experiment(client, dataset), run_name=name, tags=tags)
     run_id: str = run.info.run_id
     client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(config).items()])
