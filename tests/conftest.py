@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from tests.tiny import prepare_tiny, tiny_parts
+from unroll.data.prepared import PreparedData
+from unroll.data.source import Task
 
 PROJECT = Path(__file__).resolve().parents[1]
 
 # Read when the libraries are imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("unroll", deadline=None)  # a busy machine is no failure
+settings.load_profile("unroll")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +35,31 @@ def shared_datasets() -> Path:
     if not folder.is_dir():
         pytest.skip("no public datasets in ../shared/datasets, beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, PreparedData]:
+    """A tiny prepared dataset of each task."""
+    tasks: tuple[Task, ...] = ("classification", "labeling")
+    return {task: prepare_tiny(task, tmp_path_factory.mktemp(task)) for task in tasks}
+
+
+@pytest.fixture(scope="session")
+def save_model(prepared: dict[Task, PreparedData]) -> Callable[[Task, Path, int], Path]:
+    """A function that saves an untrained network with weights drawn from a seed; returns the model folder."""
+
+    def save(task: Task, folder: Path, seed: int = 0) -> Path:
+        import torch
+
+        from unroll.training.model_folder import ModelFolder, build_model
+
+        data, config = prepared[task], tiny_parts("gru")["model"]
+        torch.manual_seed(seed)
+        model = build_model(config, task, len(data.label_names), len(data.vocabulary))
+        ModelFolder(model, task, data.label_names, data.vocabulary).save(folder, config)
+        return folder
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ sentence = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(sentence, min_size=1, max_size=6))
 def test_sentences_and_their_tags_come_back(sentences: list[list[tuple[str, int]]]) -> None:
     columns = {

@@ -19,10 +19,11 @@ PARTS = [
     "src",
     "tests/nn",
     "dvc.yaml",
+    "pyproject.toml",
+    "constraints.txt",
+    "Makefile",
     ".dvcignore",
     ".gitignore",
-    "Makefile",
-    "pyproject.toml",
 ]
 PLAN = {
     "classification": {"datasets": ["demo_reviews"], "models": ["fcnn", "lstm"]},
@@ -78,6 +79,8 @@ def copy_project(root: Path) -> Project:
     (root / "params.yaml").write_text(yaml.safe_dump(PLAN))
     trainer = root / "conf/trainer/cpu.yaml"
     trainer.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 1", trainer.read_text()))
+    (root / ".venv").mkdir()
+    (root / ".venv/.ready").touch()  # what `make` asks for; the environment is the one that these tests run in
     project = Project(root)
     project.ok("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start")
     return project

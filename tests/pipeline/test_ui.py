@@ -1,6 +1,8 @@
 """What a person sees: MLflow's page with the runs, in a real browser."""
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 import urllib.request
@@ -27,9 +29,8 @@ def mlflow_page(reproduced: Project) -> Iterator[str]:
     """The address of `make ui`'s server."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    ui = f"mlflow ui --backend-store-uri sqlite:///{reproduced.root}/mlflow.db --host 127.0.0.1 --port {port}"
     server = subprocess.Popen(
-        ui.split(),
+        ["make", "ui", f"PORT={port}"],
         cwd=reproduced.root,
         env=reproduced.environment,
         start_new_session=True,
@@ -39,7 +40,7 @@ def mlflow_page(reproduced: Project) -> Iterator[str]:
         _wait_for(address, seconds=60)
         yield address
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+from torchmetrics import MeanMetric
 
 from unroll.training import callbacks
-from unroll.training.callbacks import History, RandomState
+from unroll.training.callbacks import History, ProcessState
 
 
 class Clock:
@@ -57,15 +58,26 @@ def test_history_prints_an_epoch_where_no_progress_bar_is_shown(
     assert row.startswith("2,0.5,0.25,0.125,")
 
 
-def test_random_state_draws_on_where_it_was_saved() -> None:
-    saved = RandomState().state_dict()
+def test_random_numbers_go_on_where_they_were_saved() -> None:
+    trainer: Any = SimpleNamespace(global_rank=0, world_size=1)
+    checkpoint: dict[str, Any] = {}
+    ProcessState(1, MeanMetric()).on_save_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
     expected = torch.rand(5)
-    restored = RandomState()
-    restored.load_state_dict(saved)
+    restored = ProcessState(1, MeanMetric())
+    restored.on_load_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
     torch.manual_seed(123)  # what happens before the first batch must not matter
 
-    restored.on_train_batch_start(None, None, None, 0)  # type: ignore[arg-type]
+    restored.on_train_batch_start(trainer, None, None, 0)  # type: ignore[arg-type]
     assert torch.equal(torch.rand(5), expected)
     following = torch.rand(5)
-    restored.on_train_batch_start(None, None, None, 1)  # type: ignore[arg-type]
+    restored.on_train_batch_start(trainer, None, None, 1)  # type: ignore[arg-type]
     assert not torch.equal(torch.rand(5), following)
+
+
+def test_each_process_draws_its_own_numbers() -> None:
+    draws = []
+    for rank in range(2):
+        trainer: Any = SimpleNamespace(global_rank=rank, world_size=2)
+        ProcessState(1, MeanMetric()).on_fit_start(trainer, None)  # type: ignore[arg-type]
+        draws.append(torch.rand(5))
+    assert not torch.equal(*draws)

@@ -35,12 +35,14 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     Writes into `run`: metrics.json, classes.csv, confusion.csv, predictions.parquet, throughput.json.
 
     Raises:
-        ValueError: `run` holds no trained model, or one for other labels than the data's.
+        ValueError: `run` holds no trained model, or one for other labels or another vocabulary than the data's.
     """
     torch.set_num_threads(options.threads)
     trained = ModelFolder.load(run / "model")
     if trained.label_names != data.label_names:
         raise ValueError(f"{run}/model has labels {trained.label_names}, but {data.folder} has {data.label_names}")
+    if trained.vocabulary != data.vocabulary:
+        raise ValueError(f"{run}/model was trained on another vocabulary than that of {data.folder}: train it again")
     split = data.split("test")
     start = time.perf_counter()
     probabilities = label_probabilities(trained.model, split, options.batch_size)

@@ -23,8 +23,11 @@ def read_plan(path: Path | None, task: str) -> Plan:
         return Plan(None, None)
     if not path.is_file():
         raise ValueError(f"plan={path}: no such file; accepted: a params.yaml, or null")
-    content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
-        return Plan([str(name) for name in content[task]["models"]], [int(seed) for seed in content["seeds"]])
-    except (KeyError, TypeError, ValueError) as error:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        models, seeds = content[task]["models"], content["seeds"]
+        if not isinstance(models, list) or not isinstance(seeds, list):
+            raise TypeError(f"{models!r} and {seeds!r} are not both lists")
+        return Plan([str(name) for name in models], [int(seed) for seed in seeds])
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"plan={path} does not list {task}.models and seeds: {error!r}") from error

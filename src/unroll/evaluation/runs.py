@@ -102,12 +102,13 @@ def _read_run(folder: Path) -> Run:
         metrics=read_json(folder / "metrics.json"),
         history=pd.read_csv(folder / "history.csv"),
         classes=pd.read_csv(folder / "classes.csv", dtype={"label": str}, na_filter=False),
-        confusion=_read_confusion(folder / "confusion.csv"),
+        confusion=read_confusion(folder / "confusion.csv"),
         predictions=pd.read_parquet(folder / "predictions.parquet").sort_values("row", ignore_index=True),
     )
 
 
-def _read_confusion(path: Path) -> pd.DataFrame:
+def read_confusion(path: Path) -> pd.DataFrame:
+    """The table as :class:`unroll.evaluation.scores.Scores` describes it."""
     # all cells as text first: a label may be called "NA", "1" or "gold", which read_csv would reinterpret
     cells = pd.read_csv(path, header=None, dtype=str, na_filter=False)
     names = list(cells.iloc[0, 1:])

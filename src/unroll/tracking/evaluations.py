@@ -3,9 +3,8 @@
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-
 from unroll.evaluation.figures import confusion_figure
+from unroll.evaluation.runs import read_confusion
 from unroll.files import read_json
 from unroll.tracking.runs import find_run
 
@@ -23,5 +22,5 @@ def log_evaluation(folder: Path) -> None:
         run.client.log_artifact(run.run_id, str(folder / name), "evaluation")
     with tempfile.TemporaryDirectory() as work:
         picture = Path(work) / "confusion.png"
-        confusion_figure(pd.read_csv(folder / "confusion.csv", index_col=0)).savefig(picture, dpi=120)
+        confusion_figure(read_confusion(folder / "confusion.csv")).savefig(picture, dpi=120)
         run.client.log_artifact(run.run_id, str(picture), "evaluation")

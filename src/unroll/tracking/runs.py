@@ -86,17 +86,17 @@ def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
 
 def _create_run(client: MlflowClient, dataset: str, name: str, config: dict[str, Any], data: PreparedData) -> str:
     source = data.description["source"]
+    revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has none
     tags = {
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": "pipelines/train.py",
         "dataset": dataset,
         "dataset.path": source["path"],
-        "dataset.revision": source["commit"],
         "dataset.checksum": data.checksum,
         "task": data.task,
+        **revision,
         **git_tags(),
     }
-    tags = {name: value for name, value in tags.items() if value is not None}
     run = client.create_run(open_experiment(client, dataset), run_name=name, tags=tags)
     run_id: str = run.info.run_id
     client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(config).items()])
@@ -104,7 +104,7 @@ def _create_run(client: MlflowClient, dataset: str, name: str, config: dict[str,
         name=dataset,
         digest=data.checksum[:12],
         source_type="hub" if source["commit"] else "local",
-        source=str({"path": source["path"], "revision": source["commit"] or source["revision"]}),
+        source=str({"path": source["path"], "revision": source["commit"]}),
     )
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
     return run_id

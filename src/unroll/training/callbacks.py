@@ -6,33 +6,48 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+from torchmetrics import Metric
 
 
-class RandomState(Callback):
-    """Keeps PyTorch's random state in the checkpoint, so that a resumed run draws what an unbroken one would."""
+class ProcessState(Callback):
+    """Keeps in the checkpoint what every process has of its own, so that a resumed run ends as an unbroken one.
 
-    def __init__(self) -> None:
-        self._restored: dict[str, Any] | None = None
+    That is PyTorch's random state, and the training loss of the epoch so far.
+    """
 
-    def state_dict(self) -> dict[str, Any]:
-        states = {"cpu": torch.get_rng_state()}
+    def __init__(self, seed: int, train_loss: Metric) -> None:
+        self.seed = seed
+        self.train_loss = train_loss
+        self._random: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.world_size > 1:  # else they would all drop alike, whatever the seed
+            torch.manual_seed(self.seed + trainer.global_rank)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        random = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available():
-            states["cuda"] = torch.cuda.get_rng_state()
-        return states
+            random["cuda"] = torch.cuda.get_rng_state()
+        loss = {name: value.cpu() for name, value in self.train_loss.state_dict().items()}
+        checkpoint["processes"] = _of_every_process({"random": random, "train_loss": loss})
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._restored = state_dict
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["processes"][trainer.global_rank]
+        self.train_loss.load_state_dict(state["train_loss"])
+        self._random = state["random"]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self._restored is None:
-            return
-        torch.set_rng_state(self._restored["cpu"])
-        if "cuda" in self._restored and torch.cuda.is_available():
-            torch.cuda.set_rng_state(self._restored["cuda"])
-        self._restored = None
+        # Not before: setting up draws too.
+        if "cpu" in self._random:
+            torch.set_rng_state(self._random["cpu"])
+        if "cuda" in self._random and torch.cuda.is_available():
+            torch.cuda.set_rng_state(self._random["cuda"])
+        self._random = {}
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -125,3 +140,12 @@ class History(Callback):
         row = self.rows[-1]
         scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if "/" in name)
         print(f"epoch {row['epoch']}/{max_epochs}  {scores}  {row['seconds']:.0f} s", flush=True)
+
+
+def _of_every_process(value: Any) -> list[Any]:
+    """Every process's `value`, by rank."""
+    if not dist.is_initialized():
+        return [value]
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values

@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger
 from unroll.data.batching import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
-from unroll.training.callbacks import History, RandomState, ResumableEarlyStopping, ResumePoint
+from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
 from unroll.training.model_folder import ModelFolder, build_model
 from unroll.training.module import SequenceTask, quiet_lightning
 from unroll.training.options import TrainOptions
@@ -57,7 +57,7 @@ def train(
     )
     history = History(output / "history.csv")
     callbacks = [
-        RandomState(),
+        ProcessState(options.seed, task.train_loss),
         ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
         history,
         ModelCheckpoint(

@@ -1,0 +1,122 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+import unroll
+from unroll.data.prepared import PreparedData
+from unroll.data.source import Task
+from unroll.serving.predictor import Predictor
+from unroll.tracking.models import PACKAGES, log_model
+from unroll.tracking.runs import training_run
+from unroll.tracking.store import open_store
+
+TEXTS = ["Not very good today.", "Ada Brown met us in Paris, so warm!", "unheard-of", "old"]
+SOURCE = Path(unroll.__file__).parent
+
+# Loads the models named on the command line, with this project's package out of reach; prints what they answer.
+ELSEWHERE = """
+import json, sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
+sys.path = [folder for folder in sys.path if folder != sys.argv[1]]
+import mlflow, pandas
+texts = pandas.DataFrame({"text": json.loads(sys.argv[2])})
+for uri in sys.argv[3:]:
+    answers = mlflow.pyfunc.load_model(uri).predict(texts)
+    print(json.dumps(answers.to_dict("records")))
+import unroll
+print(unroll.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(save_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
+    tasks: tuple[Task, ...] = ("classification", "labeling")
+    return {task: save_model(task, tmp_path_factory.mktemp("trained") / task) for task in tasks}
+
+
+@pytest.fixture(scope="module")
+def uris(
+    folders: dict[Task, Path],
+    prepared: dict[Task, PreparedData],
+    store_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[Task, str]:
+    """Each task's model, logged to a run of its own."""
+    logged = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
+        for task, folder in folders.items():
+            record = tmp_path_factory.mktemp("record") / "run.json"
+            with training_run(f"models-{task}", "gru-1", {}, prepared[task], record) as run:
+                logged[task] = log_model(run, folder)
+            assert open_store().get_run(run.run_id).info.status == "FINISHED"
+    return logged
+
+
+@pytest.mark.parametrize("task", ["classification", "labeling"])
+def test_a_logged_model_answers_as_the_predictor_does(
+    task: Task, uris: dict[Task, str], folders: dict[Task, Path]
+) -> None:
+    assert uris[task].startswith("models:/m-")
+    loaded = mlflow.pyfunc.load_model(uris[task])
+    answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
+    assert answers == Predictor.load(folders[task]).predict(TEXTS)
+
+
+def test_a_model_takes_a_column_of_text(uris: dict[Task, str]) -> None:
+    signature = mlflow.models.get_model_info(uris["classification"]).signature
+    assert [(column.name, column.type.name) for column in signature.inputs] == [("text", "string")]
+
+
+def test_a_model_loads_where_this_project_is_not(
+    uris: dict[Task, str], folders: dict[Task, Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, str(SOURCE.parent), json.dumps(TEXTS), *uris.values()]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *answers, package = done.stdout.splitlines()
+    assert [json.loads(line) for line in answers] == [Predictor.load(folders[task]).predict(TEXTS) for task in uris]
+    assert not Path(package).is_relative_to(SOURCE.parent)
+
+
+def imported_packages(file: Path, seen: set[Path]) -> set[str]:
+    """The top-level packages that a module of ours imports, through other modules of ours too."""
+    seen.add(file)
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+            ours = SOURCE.parent / Path(*node.module.split("."))
+            for next_file in (ours.with_suffix(".py"), ours / "__init__.py"):
+                if next_file.is_file() and next_file not in seen:
+                    found |= imported_packages(next_file, seen)
+    return found
+
+
+def test_a_model_s_requirements_are_what_its_code_imports(uris: dict[Task, str]) -> None:
+    needed = (
+        imported_packages(SOURCE / "serving" / "mlflow_model.py", set()) - set(sys.stdlib_module_names) - {"unroll"}
+    )
+    assert needed - {"hydra"} <= set(PACKAGES)
+    assert "hydra-core" in PACKAGES
+    folder = Path(mlflow.artifacts.download_artifacts(uris["labeling"]))
+    pinned = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
+    assert sorted(pinned) == sorted(PACKAGES)
+
+
+def test_the_artifacts_hold_no_pickle(uris: dict[Task, str]) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(uris["labeling"]))
+    names = [file.name for file in folder.rglob("*") if file.is_file()]
+    assert "weights.safetensors" in names
+    assert [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".pyc"))] == []
