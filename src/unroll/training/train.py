@@ -114,7 +114,7 @@ def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Lo
         )
     except Exception as error:
         cause = error.__cause__ or error
-        if isinstance(cause, MisconfigurationException | ValueError):
+        if isinstance(cause, MisconfigurationException | ValueError | TypeError):
             raise ValueError(
                 f"trainer: {cause}; trainer.accelerator={config.get('accelerator')!r}, "
                 f"trainer.devices={config.get('devices')!r}; trainer=cpu works everywhere"
