@@ -28,12 +28,15 @@ def main(config: DictConfig) -> None:
 
     from unroll.tracking.models import log_model
     from unroll.tracking.runs import training_run
-    from unroll.training.train import discard_checkpoints, open_checkpoints, train
+    from unroll.training.train import abandoned_without_checkpoint, discard_checkpoints, open_checkpoints, train
 
     names = HydraConfig.get().runtime.choices
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
     record = open_checkpoints(output, data, parts, options) / "run.json"
-    with training_run(names["dataset"], config.run_name, plain(config), data, record) as run:
+    with (
+        abandoned_without_checkpoint(output),
+        training_run(names["dataset"], config.run_name, plain(config), data, record) as run,
+    ):
         logger = MLFlowLogger(run_id=run.run_id, tracking_uri=run.client.tracking_uri)
         result = train(data, parts, options, output, logger)
         result |= {"model_uri": log_model(run, output / "model")}

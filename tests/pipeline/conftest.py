@@ -38,7 +38,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "MAKE"))}
         scripts = Path(sys.executable).parent
         self.environment = {
             **environment,

@@ -96,10 +96,11 @@ def test_a_removed_model_leaves_the_leaderboard(reproduced: Project) -> None:
 
 
 @pytest.mark.parametrize(("dataset", "model"), RUNS)
-def test_each_training_is_one_finished_mlflow_run(client: MlflowClient, dataset: str, model: str) -> None:
-    experiment = client.get_experiment_by_name(dataset)
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id], f"attributes.run_name = '{model}-1'")
+def test_a_training_is_a_finished_mlflow_run_with_its_test_scores(
+    reproduced: Project, client: MlflowClient, dataset: str, model: str
+) -> None:
+    record = reproduced.root / "models" / dataset / model / "1/run.json"
+    run = client.get_run(json.loads(record.read_text())["run_id"])
     assert run.info.status == "FINISHED"
     assert run.data.params["model.hidden_size"] == "128"
     assert run.data.params["trainer.max_epochs"] == "1"

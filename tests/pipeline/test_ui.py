@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.pipeline.conftest import Project, free_port
 
@@ -57,14 +58,16 @@ def _wait_for(address: str, seconds: float) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_the_page_shows_the_experiments_and_their_runs(mlflow_page: str) -> None:
+def test_the_page_shows_an_experiments_runs(reproduced: Project, mlflow_page: str) -> None:
     from playwright.sync_api import sync_playwright
+
+    experiment = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db").get_experiment_by_name("demo_entities")
+    assert experiment is not None
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
         page = browser.new_page()
-        page.goto(f"{mlflow_page}/#/experiments", wait_until="domcontentloaded")
-        page.get_by_text("demo_entities", exact=True).first.click(timeout=60_000)
+        page.goto(f"{mlflow_page}/#/experiments/{experiment.experiment_id}/runs", wait_until="domcontentloaded")
         page.get_by_text("bilstm-1").first.wait_for(timeout=60_000)
         assert page.get_by_text("fcnn-1").count() > 0
         browser.close()

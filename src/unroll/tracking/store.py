@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 SQLITE = "sqlite:///"
+MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on the runs
 
 
 def open_store() -> MlflowClient:
@@ -44,7 +45,8 @@ def open_experiment(client: MlflowClient, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri, name))
+            location = _artifact_location(client.tracking_uri, name)
+            return client.create_experiment(name, artifact_location=location, tags=MODEL_TRAINING)
         except MlflowException:  # another process was faster
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

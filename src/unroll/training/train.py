@@ -4,6 +4,8 @@ import csv
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,17 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder
+
+
+@contextmanager
+def abandoned_without_checkpoint(output: Path) -> Iterator[None]:
+    """Leave nothing in `output`/checkpoints when the block fails before there is a checkpoint to go on from."""
+    try:
+        yield
+    except BaseException:
+        if not (output / "checkpoints" / "last.ckpt").exists():
+            discard_checkpoints(output)
+        raise
 
 
 def discard_checkpoints(output: Path) -> None:
