@@ -11,7 +11,6 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 SQLITE = "sqlite:///"
-MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on the runs
 
 
 def open_store() -> MlflowClient:
@@ -46,7 +45,7 @@ def open_experiment(client: MlflowClient, name: str) -> str:
     if experiment is None:
         try:
             location = _artifact_location(client.tracking_uri, name)
-            return client.create_experiment(name, artifact_location=location, tags=MODEL_TRAINING)
+            return client.create_experiment(name, artifact_location=location)
         except MlflowException:  # another process was faster
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
