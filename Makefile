@@ -17,8 +17,9 @@ repro: $(READY)
 classification labeling: $(READY)
 	dvc repro compare-$@ register-$@
 
+# Two processes: one runs the pipeline's tests, which share one reproduced project, the other takes the rest.
 test: $(READY)
-	python -m pytest
+	python -m pytest --numprocesses=2 --dist=loadgroup
 
 lint: $(READY)
 	ruff check .
