@@ -6,8 +6,9 @@ export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export OMP_NUM_THREADS ?= 1
 PORT ?= 5000
+BENCH_DATA ?= ../shared/datasets
 
-.PHONY: repro classification labeling test lint ui clean
+.PHONY: repro classification labeling test lint bench ui clean
 
 # The two tasks share nothing but the machine: run them side by side, then let DVC confirm that all is done.
 repro: $(READY)
@@ -25,6 +26,10 @@ lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
+
+# Speed side by side with other ways; BENCH_DATA: a folder with copies of imdb and conll2003 in the Hub's layout.
+bench: $(READY)
+	python -m benchmarks $(BENCH_DATA)
 
 ui: $(READY)
 	@echo "MLflow: http://127.0.0.1:$(PORT)"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.tiny import prepare_tiny, tiny_parts
+from tests.tiny import prepare_tiny
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 
@@ -38,28 +38,21 @@ def shared_datasets() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, PreparedData]:
-    """A tiny prepared dataset of each task."""
-    tasks: tuple[Task, ...] = ("classification", "labeling")
-    return {task: prepare_tiny(task, tmp_path_factory.mktemp(task)) for task in tasks}
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """A tiny prepared dataset of classification."""
+    return prepare_tiny("classification", tmp_path_factory.mktemp("reviews"))
 
 
 @pytest.fixture(scope="session")
-def save_model(prepared: dict[Task, PreparedData]) -> Callable[[Task, Path, int], Path]:
-    """A function that saves an untrained network with weights drawn from a seed; returns the model folder."""
+def entities(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """A tiny prepared dataset of labeling."""
+    return prepare_tiny("labeling", tmp_path_factory.mktemp("entities"))
 
-    def save(task: Task, folder: Path, seed: int = 0) -> Path:
-        import torch
 
-        from unroll.training.model_folder import ModelFolder, build_model
-
-        data, config = prepared[task], tiny_parts("gru")["model"]
-        torch.manual_seed(seed)
-        model = build_model(config, task, len(data.label_names), len(data.vocabulary))
-        ModelFolder(model, task, data.label_names, data.vocabulary).save(folder, config)
-        return folder
-
-    return save
+@pytest.fixture(scope="session")
+def prepared(reviews: PreparedData, entities: PreparedData) -> dict[Task, PreparedData]:
+    """Both, by their task."""
+    return {"classification": reviews, "labeling": entities}
 
 
 @pytest.fixture(scope="session")

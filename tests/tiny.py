@@ -20,7 +20,7 @@ CONF = Path(__file__).parents[1] / "conf"
 SIZES = {"train": 44, "validation": 18, "test": 18}
 PEOPLE = [["Ada"], ["Ada", "Brown"], ["Ravi"], ["Ravi", "Okoye"], ["Paris", "Brown"]]
 PLACES = [["Paris"], ["Lima"], ["New", "Ghent"]]
-OPTIONS = TrainOptions(seed=1, batch_size=8, patience=4, checkpoint_steps=2, threads=1)
+OPTIONS = TrainOptions(seed=1, batch_size=8, batch_tokens=None, vectors=None, patience=4, checkpoint_steps=2, threads=1)
 FILLERS = ["and", "so", "very", "warm", "old", "quite", "today", ","]
 
 Row = dict[str, Any]
@@ -45,19 +45,28 @@ def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[st
     choices = {"model": model, "optimizer": "adamw", "scheduler": "linear", "trainer": trainer}
     parts = {group: yaml.safe_load((CONF / group / f"{name}.yaml").read_text()) for group, name in choices.items()}
     parts["model"] |= {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
+    if parts["model"]["characters"]:
+        parts["model"]["characters"] |= {"embedding_size": 4, "filters": 5}
     parts["optimizer"] |= {"lr": 0.05}
     parts["trainer"] |= {"max_epochs": max_epochs}
     return parts
 
 
-def random_model(data: PreparedData, model: str) -> ModelFolder:
+def random_model(data: PreparedData, model: str, seed: int = 0) -> ModelFolder:
     """An untrained network whose weights are so large that its answers vary."""
-    torch.manual_seed(0)
-    network = build_model(tiny_parts(model)["model"], data.task, len(data.label_names), len(data.vocabulary))
+    torch.manual_seed(seed)
+    sizes = (len(data.vocabulary), len(data.alphabet))
+    network = build_model(tiny_parts(model)["model"], data.task, data.label_names, *sizes)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    return ModelFolder(network.eval(), data.task, data.label_names, data.vocabulary)
+    return ModelFolder(network.eval(), data.task, data.label_names, data.vocabulary, data.alphabet)
+
+
+def save_random_model(data: PreparedData, folder: Path, model: str = "gru", seed: int = 0) -> Path:
+    """Save a `random_model`; return its folder."""
+    random_model(data, model, seed).save(folder, tiny_parts(model)["model"])
+    return folder
 
 
 def _review(draw: random.Random) -> Row:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unroll.config.build import plain, source_of
 from unroll.config.check import check_targets
+from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Task
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -79,19 +81,34 @@ def parts(**choices: str) -> DictConfig:
 
 @pytest.mark.parametrize("task", COLUMNS)
 @pytest.mark.parametrize("name", names("model"))
-def test_every_model_is_a_network_for_both_tasks(name: str, task: Task) -> None:
+def test_every_model_trains_and_answers_for_both_tasks(
+    name: str, task: Task, prepared: dict[Task, PreparedData]
+) -> None:
     import torch
 
-    from unroll.nn import SequenceModel
+    from unroll.data.batching import collate
+    from unroll.training.inference import answer
     from unroll.training.model_folder import build_model
 
-    config = plain(parts(model=name).model)
+    data, config = prepared[task], plain(parts(model=name).model)
+    split = data.split("test")
     check_targets(config, "model")
-    model = build_model(config, task, num_labels=3, vocabulary_size=7)
-    assert isinstance(model, SequenceModel)
-    words = torch.tensor([[2, 3], [4, 0]])
-    logits = model(words, (words > 0).long(), torch.tensor([2, 1]))
-    assert logits.shape == ((2, 3) if task == "classification" else (2, 2, 3))
+    model = build_model(config, task, data.label_names, len(data.vocabulary), len(data.alphabet))
+
+    tokens, labels, _ = collate(split, np.arange(4), characters=True)
+    model.head.loss(model(tokens), labels, tokens.lengths).backward()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+
+    for (best, probabilities), length in zip(answer(model, split, batch_size=8), split.lengths, strict=True):
+        shape = () if task == "classification" else (length,)
+        assert (best.shape, probabilities.shape) == (shape, (*shape, len(data.label_names)))
+        assert torch.from_numpy(probabilities).isfinite().all()
+
+
+def test_an_unknown_head_is_refused_with_those_there_are() -> None:
+    config = plain(compose("train", ["model.head=argmax"]).model)
+    with pytest.raises(ValueError, match=r"^model\.head='argmax': .*'softmax', 'crf' or 'constrained_crf'"):
+        check_targets(config, "model")
 
 
 @pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer"])

@@ -1,32 +1,46 @@
 """Batches against the ragged arrays that they are cut from."""
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.data import batching
 from unroll.data.batching import IGNORE, WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
-from unroll.data.encoding import PADDING
+from unroll.data.encoding import PADDING, SPECIAL_WORDS, TokenEncoder
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 from unroll.data.text import Casing
 
+ALPHABET = [*SPECIAL_WORDS, *"abcdefghijABCDEFGHIJ"]
+
+
+def word(number: int) -> str:
+    """Another word for every number, of every length and casing."""
+    spelt = str(number).translate(str.maketrans("0123456789", "abcdefghij"))
+    return (str.lower, str.capitalize, str.upper)[number % 3](spelt)
+
 
 def make_split(lengths: list[int], task: Task = "classification") -> EncodedSplit:
-    """Every token is another word, every label another number."""
+    """Some tokens stand twice, not in the table's order; every label is another number."""
     total = sum(lengths)
+    words = [word(number) for number in range(total)]
     return EncodedSplit(
         task=task,
-        words=np.arange(2, total + 2, dtype=np.int32),
-        casing=(np.arange(total) % 6 + 1).astype(np.uint8),
+        table=TokenEncoder([*SPECIAL_WORDS, *map(str.lower, words)], ALPHABET).encode(words),
+        tokens=np.arange(total)[::-1].astype(np.int32) // 2 + 1,
         labels=np.arange(len(lengths) if task == "classification" else total),
         offsets=np.cumsum([0, *lengths]),
         rows=np.arange(len(lengths)),
     )
+
+
+def words_at(split: EncodedSplit, index: int) -> list[str]:
+    """The tokens of a sequence, as they are written."""
+    return [word(row - 1) for row in split.tokens[split.offsets[index] : split.offsets[index + 1]]]
 
 
 def many_lengths(count: int, seed: int = 0) -> list[int]:
@@ -43,6 +57,7 @@ def flat(order: list[list[int]]) -> list[int]:
 
 tasks = st.sampled_from(["classification", "labeling"])
 sizes = st.integers(1, 7)
+token_limits = st.none() | st.integers(1, 60)
 ragged = st.lists(st.integers(1, 12), min_size=1, max_size=40)
 
 
@@ -51,21 +66,51 @@ def test_a_batch_holds_its_sequences_and_padding(lengths: list[int], task: Task,
     split = make_split(lengths, task)
     index = data.draw(st.lists(st.integers(0, len(split) - 1), min_size=1, max_size=6, unique=True))
 
-    batch = collate(split, np.array(index))
+    tokens, labels, positions = collate(split, np.array(index))
 
     steps = max(lengths[i] for i in index)
-    assert batch.positions.tolist() == index
-    assert batch.lengths.tolist() == [lengths[i] for i in index]
-    assert batch.words.shape == batch.casing.shape == (len(index), steps)
+    assert positions.tolist() == index
+    assert tokens.lengths.tolist() == [lengths[i] for i in index]
+    assert tokens.words.shape == tokens.casing.shape == (len(index), steps)
     for row, i in enumerate(index):
-        tokens = slice(split.offsets[i], split.offsets[i + 1])
+        place = slice(split.offsets[i], split.offsets[i + 1])
         padding = steps - lengths[i]
-        assert batch.words[row].tolist() == [*split.words[tokens], *[PADDING] * padding]
-        assert batch.casing[row].tolist() == [*split.casing[tokens], *[Casing.PADDING] * padding]
+        assert tokens.words[row].tolist() == [*split.table.words[split.tokens[place]], *[PADDING] * padding]
+        assert tokens.casing[row].tolist() == [*split.table.casing[split.tokens[place]], *[Casing.PADDING] * padding]
         if task == "classification":
-            assert batch.labels[row] == split.labels[i]
+            assert labels[row] == split.labels[i]
         else:
-            assert batch.labels[row].tolist() == [*split.labels[tokens], *[IGNORE] * padding]
+            assert labels[row].tolist() == [*split.labels[place], *[IGNORE] * padding]
+
+
+@given(lengths=ragged, data=st.data())
+def test_the_spelling_of_every_token_is_its_characters(lengths: list[int], data: st.DataObject) -> None:
+    split = make_split(lengths)
+    index = data.draw(st.lists(st.integers(0, len(split) - 1), min_size=1, max_size=6, unique=True))
+
+    spelling = collate(split, np.array(index), characters=True).tokens.spelling
+
+    assert spelling is not None
+    spelt = ["".join(ALPHABET[i] for i in row if i != PADDING) for row in spelling.characters.tolist()]
+    for places, i in zip(spelling.places.tolist(), index, strict=True):
+        assert [spelt[place] for place in places[: lengths[i]]] == words_at(split, i)
+
+
+def test_each_distinct_token_of_a_batch_is_spelt_once() -> None:
+    split = make_split([4, 6, 3])
+    spelling = collate(split, np.array([0, 1]), characters=True).tokens.spelling
+    assert spelling is not None
+    distinct = {*words_at(split, 0), *words_at(split, 1)}
+    assert len(spelling.characters) == len(distinct) + 1  # and padding
+    assert spelling.characters.shape[1] == max(map(len, distinct))
+
+
+def test_nothing_is_spelt_where_characters_are_not_asked_for() -> None:
+    split = make_split([4, 6])
+    for make in (SequentialBatches(split, 2), ShuffledBatches(split, 0, 2)):
+        assert [batch.tokens.spelling for batch in make] == [None]
+    for make in (SequentialBatches(split, 2, characters=True), ShuffledBatches(split, 0, 2, characters=True)):
+        assert [batch.tokens.spelling is None for batch in make] == [False]
 
 
 @given(lengths=ragged, batch_size=sizes)
@@ -78,69 +123,102 @@ def test_sequential_batches_hold_every_sequence_once_shortest_first(lengths: lis
     assert {len(batch) for batch in order[:-1]} <= {batch_size}
 
 
+@given(lengths=ragged, batch_size=sizes, batch_tokens=st.integers(1, 60))
+def test_batches_are_as_full_as_both_limits_allow(lengths: list[int], batch_size: int, batch_tokens: int) -> None:
+    order = order_of(list(SequentialBatches(make_split(lengths), batch_size, batch_tokens)))
+    assert [lengths[i] for i in flat(order)] == sorted(lengths)
+    for batch, following in pairwise(order):
+        next_length = lengths[following[0]]
+        assert len(batch) == batch_size or (len(batch) + 1) * next_length > batch_tokens
+
+
 def test_sequential_batches_can_be_read_again() -> None:
     batches = SequentialBatches(make_split(many_lengths(30)), 4)
     assert order_of(list(batches)) == order_of(list(batches))
 
 
-@given(lengths=ragged, batch_size=sizes, seed=st.integers(0, 99))
-def test_shuffled_batches_hold_every_sequence_once_an_epoch(lengths: list[int], batch_size: int, seed: int) -> None:
-    batches = ShuffledBatches(make_split(lengths), batch_size, seed)
+@given(lengths=ragged, batch_size=sizes, batch_tokens=token_limits, seed=st.integers(0, 99))
+def test_shuffled_batches_hold_every_sequence_once_an_epoch(
+    lengths: list[int], batch_size: int, batch_tokens: int | None, seed: int
+) -> None:
+    batches = ShuffledBatches(make_split(lengths), seed, batch_size, batch_tokens)
     for _ in range(3):
         order = order_of(list(batches))
         assert len(order) == len(batches)
         assert sorted(flat(order)) == list(range(len(lengths)))
 
 
-def test_the_same_seed_gives_the_same_order() -> None:
+@given(lengths=ragged, batch_size=sizes, batch_tokens=st.integers(1, 60))
+def test_no_batch_of_several_sequences_exceeds_the_tokens_that_a_batch_may_have(
+    lengths: list[int], batch_size: int, batch_tokens: int
+) -> None:
+    split = make_split(lengths)
+    for batches in (
+        SequentialBatches(split, batch_size, batch_tokens),
+        ShuffledBatches(split, 0, batch_size, batch_tokens),
+    ):
+        for tokens, _, positions in batches:
+            assert len(positions) <= batch_size
+            assert len(positions) == 1 or tokens.words.numel() <= batch_tokens
+
+
+@given(lengths=ragged, batch_size=sizes, batch_tokens=token_limits)
+def test_every_epoch_has_as_many_batches(lengths: list[int], batch_size: int, batch_tokens: int | None) -> None:
+    batches = ShuffledBatches(make_split(lengths), 0, batch_size, batch_tokens)
+    assert len({len(list(batches)) for _ in range(4)}) == 1
+
+
+@pytest.mark.parametrize("batch_tokens", [None, 200])
+def test_the_same_seed_gives_the_same_order(batch_tokens: int | None) -> None:
     split = make_split(many_lengths(100))
-    first, second = (ShuffledBatches(split, 8, seed=5) for _ in range(2))
+    first, second = (ShuffledBatches(split, 5, 8, batch_tokens) for _ in range(2))
     for _ in range(3):
         assert order_of(list(first)) == order_of(list(second))
 
 
-def test_another_seed_and_another_epoch_give_another_order() -> None:
+@pytest.mark.parametrize("batch_tokens", [None, 200])
+def test_another_seed_and_another_epoch_give_another_order(batch_tokens: int | None) -> None:
     split = make_split(many_lengths(100))
-    batches = ShuffledBatches(split, 8, seed=5)
-    orders = [order_of(list(batches)), order_of(list(batches)), order_of(list(ShuffledBatches(split, 8, seed=6)))]
+    batches, others = (ShuffledBatches(split, seed, 8, batch_tokens) for seed in (5, 6))
+    orders = [order_of(list(batches)), order_of(list(batches)), order_of(list(others))]
     # Other sequences share a batch, not only other batches follow each other.
     assert len({frozenset(map(frozenset, order)) for order in orders}) == 3
 
 
-def test_batches_do_not_come_in_order_of_length() -> None:
+@pytest.mark.parametrize("batch_tokens", [None, 400])
+def test_batches_do_not_come_in_order_of_length(batch_tokens: int | None) -> None:
     lengths = many_lengths(1000)
-    order = order_of(list(ShuffledBatches(make_split(lengths), 10, seed=0)))
+    order = order_of(list(ShuffledBatches(make_split(lengths), 0, 10, batch_tokens)))
     longest = [max(lengths[i] for i in batch) for batch in order]
     assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.3
 
 
 def test_sorting_within_windows_leaves_little_padding() -> None:
-    lengths = many_lengths(2 * WINDOW * 16)
+    lengths = many_lengths(2 * WINDOW * 8)
     split = make_split(lengths)
 
     def padding_share(order: list[list[int]]) -> float:
         padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in order)
         return 1 - sum(lengths) / padded
 
-    unsorted = np.random.default_rng(0).permutation(len(lengths)).reshape(-1, 16).tolist()
+    unsorted = np.random.default_rng(0).permutation(len(lengths)).reshape(-1, 8).tolist()
     assert padding_share(unsorted) > 0.4
-    assert padding_share(order_of(list(ShuffledBatches(split, 16, seed=0)))) < 0.05
+    assert padding_share(order_of(list(ShuffledBatches(split, 0, 8)))) < 0.05
 
 
-@settings(deadline=None)
-@given(count=st.integers(1, 40), batch_size=sizes, data=st.data())
-def test_a_restored_state_goes_on_batch_for_batch(count: int, batch_size: int, data: st.DataObject) -> None:
+@given(count=st.integers(1, 40), batch_size=sizes, batch_tokens=token_limits, data=st.data())
+def test_a_restored_state_goes_on_batch_for_batch(
+    count: int, batch_size: int, batch_tokens: int | None, data: st.DataObject
+) -> None:
     split = make_split(many_lengths(count))
-    unbroken = ShuffledBatches(split, batch_size, seed=3)
+    unbroken, broken, resumed = (ShuffledBatches(split, 3, batch_size, batch_tokens) for _ in range(3))
     expected = [batch for _ in range(4) for batch in order_of(list(unbroken))]
     done_epochs = data.draw(st.integers(0, 2))
     done_batches = data.draw(st.integers(0, len(unbroken)))  # none and all of an epoch too
 
-    broken = ShuffledBatches(split, batch_size, seed=3)
     for _ in range(done_epochs):
         list(broken)
     list(islice(broken, done_batches))
-    resumed = ShuffledBatches(split, batch_size, seed=3)
     resumed.load_state_dict(broken.state_dict())
 
     remaining = expected[done_epochs * len(unbroken) + done_batches :]
@@ -151,15 +229,24 @@ def test_a_restored_state_goes_on_batch_for_batch(count: int, batch_size: int, d
 
 
 def test_a_state_is_plain_numbers() -> None:
-    batches = ShuffledBatches(make_split(many_lengths(20)), 4, seed=0)
+    batches = ShuffledBatches(make_split(many_lengths(20)), 0, 4)
     list(islice(batches, 2))
     assert batches.state_dict() == {"epoch": 0, "position": 2}
 
 
-@pytest.mark.parametrize("make", [SequentialBatches, lambda split, size: ShuffledBatches(split, size, seed=0)])
-def test_a_batch_size_below_one_is_refused(make: Callable[[EncodedSplit, int], SequentialBatches]) -> None:
-    with pytest.raises(ValueError, match="batch_size=0; accepted: 1 or more"):
-        make(make_split([3]), 0)
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ((0, None), "batch_size=0; accepted: 1 or more"),
+        ((4, 0), "batch_tokens=0; accepted: 1 or more, or null for no limit"),
+    ],
+)
+def test_a_limit_below_one_is_refused(limits: tuple[int, int | None], message: str) -> None:
+    split = make_split([3])
+    with pytest.raises(ValueError, match=message):
+        SequentialBatches(split, *limits)
+    with pytest.raises(ValueError, match=message):
+        ShuffledBatches(split, 0, *limits)
 
 
 def shares(make: Callable[[], SequentialBatches], processes: int) -> list[list[list[int]]]:
@@ -176,23 +263,23 @@ def shares(make: Callable[[], SequentialBatches], processes: int) -> list[list[l
     return found
 
 
-@given(count=st.integers(1, 40), batch_size=sizes, processes=st.integers(1, 5))
+@given(count=st.integers(1, 40), batch_size=sizes, batch_tokens=token_limits, processes=st.integers(1, 5))
 def test_processes_share_out_validation_without_repeating_a_sequence(
-    count: int, batch_size: int, processes: int
+    count: int, batch_size: int, batch_tokens: int | None, processes: int
 ) -> None:
     split = make_split(many_lengths(count))
-    found = shares(lambda: SequentialBatches(split, batch_size), processes)
+    found = shares(lambda: SequentialBatches(split, batch_size, batch_tokens), processes)
     assert sorted(index for share in found for index in flat(share)) == list(range(count))
 
 
-@given(count=st.integers(1, 40), batch_size=sizes, processes=st.integers(1, 5))
+@given(count=st.integers(1, 40), batch_size=sizes, batch_tokens=token_limits, processes=st.integers(1, 5))
 def test_processes_train_on_equally_many_batches_that_cover_everything(
-    count: int, batch_size: int, processes: int
+    count: int, batch_size: int, batch_tokens: int | None, processes: int
 ) -> None:
     split = make_split(many_lengths(count))
-    found = shares(lambda: ShuffledBatches(split, batch_size, seed=0), processes)
+    found = shares(lambda: ShuffledBatches(split, 0, batch_size, batch_tokens), processes)
     assert len({len(share) for share in found}) == 1
     together = [index for share in found for index in flat(share)]
     assert set(together) == set(range(count))
     # No more is repeated than evens the shares out.
-    assert sum(map(len, found)) - len(SequentialBatches(split, batch_size)) < processes
+    assert sum(map(len, found)) - len(SequentialBatches(split, batch_size, batch_tokens)) < processes

@@ -24,6 +24,7 @@ from tests.data.raw import (
     words_of,
     write_raw,
 )
+from unroll.data.encoding import PADDING
 from unroll.data.prepare import PrepareOptions, prepare
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import SPLITS
@@ -38,7 +39,10 @@ def test_texts_come_back_through_the_vocabulary(tmp_path: Path) -> None:
     assert data.label_names == NAMES
     assert words_of(data, "train") == [["it", "isn't", "good", "!"], ["so", "so"]]
     train = data.split("train")
-    assert train.casing.tolist() == [casing(token) for token in ("It", "isn't", "GOOD", "!", "so", "so")]
+    assert train.table.casing[train.tokens].tolist() == [
+        casing(token) for token in ("It", "isn't", "GOOD", "!", "so", "so")
+    ]
+    assert train.tokens.tolist() == [1, 2, 3, 4, 5, 5]
     assert train.labels.tolist() == [1, 0]
     assert train.rows.tolist() == [0, 1]
     assert description["splits"]["train"] == {"rows": 2, "tokens": 6, "unknown_share": 0.0}
@@ -90,6 +94,33 @@ def test_words_seen_fewer_times_than_min_count_are_unknown(tmp_path: Path) -> No
     data = PreparedData(tmp_path / "out")
     assert data.vocabulary == ["<pad>", "<unk>", "good", "bad"]
     assert words_of(data, "train")[0] == ["good", "good", "<unk>"]
+
+
+def spellings_of(data: PreparedData, split: str) -> list[str]:
+    """Each token, spelt back through the alphabet."""
+    spelt = data.table.spell(data.split(split).tokens)
+    return ["".join(data.alphabet[i] for i in characters if i != PADDING) for characters in spelt]
+
+
+def test_tokens_come_back_through_the_alphabet(tmp_path: Path) -> None:
+    raw = raw_reviews(tmp_path / "raw", train=texts("noon no", "On! On"), test=texts("Noon.", "no"))
+    prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
+    data = PreparedData(tmp_path / "out")
+    assert spellings_of(data, "train") == ["noon", "no", "<unk>n", "<unk>", "<unk>n"]
+    assert spellings_of(data, "test") == ["<unk>oon", "<unk>", "no"]
+
+
+def test_the_alphabet_is_of_train_alone_without_the_characters_of_a_single_word(tmp_path: Path) -> None:
+    raw = raw_reviews(
+        tmp_path / "raw",
+        train=texts("good dog", "jazz jazz jazz"),
+        validation=texts("zoo", "zebra"),
+        test=texts("zoo", "zebra"),
+    )
+    prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
+    data = PreparedData(tmp_path / "out")
+    assert data.alphabet == ["<pad>", "<unk>", "d", "g", "o"]
+    assert spellings_of(data, "test") == ["<unk>oo", "<unk>" * 5]
 
 
 @pytest.mark.parametrize("with_validation", [True, False])

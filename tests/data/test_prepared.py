@@ -3,15 +3,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.files import write_json
+
+VOCABULARY = [*SPECIAL_WORDS, "in", "oslo"]
+ALPHABET = [*SPECIAL_WORDS, *"inslo"]
+TABLE = TokenEncoder(VOCABULARY, ALPHABET).encode(["in", "Oslo"])
 
 
 def two_sentences() -> EncodedSplit:
     return EncodedSplit(
         task="labeling",
-        words=np.array([2, 3, 2], np.int32),
-        casing=np.array([1, 2, 1], np.uint8),
+        table=TABLE,
+        tokens=np.array([1, 2, 1], np.int32),
         labels=np.array([0, 1, 0]),
         offsets=np.array([0, 2, 3]),
         rows=np.array([0, 4]),
@@ -21,7 +26,7 @@ def two_sentences() -> EncodedSplit:
 def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
     split = two_sentences()
     split.save(tmp_path / "train")
-    loaded = EncodedSplit.load(tmp_path / "train", "labeling")
+    loaded = EncodedSplit.load(tmp_path / "train", "labeling", TABLE)
     assert loaded.task == "labeling"
     for name in EncodedSplit.ARRAYS:
         before, after = getattr(split, name), getattr(loaded, name)
@@ -31,10 +36,10 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_loaded_split_is_mapped_into_memory_and_read_only(tmp_path: Path) -> None:
     two_sentences().save(tmp_path / "train")
-    words = EncodedSplit.load(tmp_path / "train", "labeling").words
-    assert isinstance(words, np.memmap)
+    tokens = EncodedSplit.load(tmp_path / "train", "labeling", TABLE).tokens
+    assert isinstance(tokens, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
-        words[0] = 1
+        tokens[0] = 1
 
 
 def test_length_counts_sequences_and_lengths_their_tokens() -> None:
@@ -44,12 +49,16 @@ def test_length_counts_sequences_and_lengths_their_tokens() -> None:
 
 def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
     write_json(tmp_path / "dataset.json", {"task": "labeling", "label_names": ["O", "B-X"], "checksum": "abc"})
-    write_json(tmp_path / "vocabulary.json", ["<pad>", "<unk>", "in", "oslo"])
+    write_json(tmp_path / "vocabulary.json", VOCABULARY)
+    write_json(tmp_path / "alphabet.json", ALPHABET)
+    TABLE.save(tmp_path / "tokens")
     two_sentences().save(tmp_path / "test")
     data = PreparedData(tmp_path)
     assert (data.task, data.label_names, data.checksum) == ("labeling", ["O", "B-X"], "abc")
-    assert data.vocabulary == ["<pad>", "<unk>", "in", "oslo"]
-    assert data.split("test").words.tolist() == [2, 3, 2]
+    assert (data.vocabulary, data.alphabet) == (VOCABULARY, ALPHABET)
+    test = data.split("test")
+    assert test.tokens.tolist() == [1, 2, 1]
+    assert test.table.words.tolist() == [0, 2, 3]
 
 
 def test_an_empty_folder_is_an_error_with_the_command(tmp_path: Path) -> None:

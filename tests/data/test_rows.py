@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.rows import BadRow, Labels, SplitRows, SurfaceTable, read_rows, sample_texts
+from unroll.data.encoding import DistinctTokens
+from unroll.data.rows import BadRow, Labels, SplitRows, read_rows, sample_texts
 from unroll.data.source import Source
 from unroll.data.text import tokenize
 
@@ -24,17 +25,17 @@ def write(path: Path, **columns: list[Any] | pa.Array) -> Path:
 
 
 def read_sentences(path: Path, words: Any, tags: Any) -> SplitRows:
-    return read_rows(write(path, words=words, tags=tags), ENTITIES, Labels(TAGS), SurfaceTable())
+    return read_rows(write(path, words=words, tags=tags), ENTITIES, Labels(TAGS), DistinctTokens())
 
 
 def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
     path = write(
         tmp_path / "x.parquet", stars=["good", "bad", "good"], body=["It's fun!", "no", "fun no"], extra=[1, 2, 3]
     )
-    surfaces = SurfaceTable()
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), surfaces)
-    assert surfaces.surfaces == ["It's", "fun", "!", "no"]
-    assert rows.surface_ids.tolist() == [0, 1, 2, 3, 1, 3]
+    distinct = DistinctTokens()
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), distinct)
+    assert list(distinct) == ["It's", "fun", "!", "no"]
+    assert rows.tokens.tolist() == [1, 2, 3, 4, 2, 4]
     assert rows.offsets.tolist() == [0, 3, 4, 6]
     assert rows.labels.tolist() == [1, 0, 1]
     assert rows.rows.tolist() == [0, 1, 2]
@@ -43,15 +44,9 @@ def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
 
 def test_tokens_stay_as_they_are_and_each_has_its_label(tmp_path: Path) -> None:
     rows = read_sentences(tmp_path / "x.parquet", [["in", "New York"], ["in"]], [[0, 1], [0]])
-    assert rows.surface_ids.tolist() == [0, 1, 0]
+    assert rows.tokens.tolist() == [1, 2, 1]
     assert rows.labels.tolist() == [0, 1, 0]
     assert rows.offsets.tolist() == [0, 2, 3]
-
-
-def test_surface_numbers_go_on_over_splits() -> None:
-    surfaces = SurfaceTable()
-    assert surfaces.ids(["a", "b", "a"]).tolist() == [0, 1, 0]
-    assert surfaces.ids(["c", "b", "A"]).tolist() == [2, 1, 3]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +60,7 @@ def test_surface_numbers_go_on_over_splits() -> None:
 )
 def test_a_text_that_cannot_be_used_is_quarantined(tmp_path: Path, text: str | None, reason: str) -> None:
     path = write(tmp_path / "x.parquet", body=["fine", text, "fine"], stars=[0, 0, 1])
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), SurfaceTable())
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), DistinctTokens())
     assert rows.quarantined == [(1, reason)]
     assert rows.rows.tolist() == [0, 2]
     assert rows.labels.tolist() == [0, 1]
@@ -74,9 +69,9 @@ def test_a_text_that_cannot_be_used_is_quarantined(tmp_path: Path, text: str | N
 
 def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", body=[1, 2], stars=[0, 1])
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), SurfaceTable())
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), DistinctTokens())
     assert rows.quarantined == [(row, "text is not a string but int") for row in (0, 1)]
-    assert len(rows.rows) == len(rows.labels) == len(rows.surface_ids) == 0
+    assert len(rows.rows) == len(rows.labels) == len(rows.tokens) == 0
     assert rows.offsets.tolist() == [0]
 
 
@@ -92,7 +87,7 @@ def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
 )
 def test_a_label_that_cannot_be_used_is_quarantined(tmp_path: Path, stars: list[Any], reason: str) -> None:
     path = write(tmp_path / "x.parquet", body=["fine", "fine"], stars=stars)
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), SurfaceTable())
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), DistinctTokens())
     assert rows.quarantined == [(1, reason)]
     assert rows.rows.tolist() == [0]
 
@@ -128,7 +123,7 @@ def test_columns_of_other_kinds_are_quarantined(tmp_path: Path) -> None:
 
 def test_reasons_are_counted_the_most_frequent_first(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", body=[None, "", "ok", ""], stars=[0] * 4)
-    rows = read_rows(path, REVIEWS, Labels(["bad"]), SurfaceTable())
+    rows = read_rows(path, REVIEWS, Labels(["bad"]), DistinctTokens())
     assert list(rows.count_reasons().items()) == [("empty text", 2), ("missing text", 1)]
 
 
@@ -141,8 +136,8 @@ def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFacto
     body, labels = [text for text, _ in raw], [label for _, label in raw]
     path = tmp_path_factory.getbasetemp() / "rows.parquet"
     write(path, body=pa.array(body, pa.string()), stars=pa.array(labels, pa.int64()))
-    surfaces = SurfaceTable()
-    rows = read_rows(path, REVIEWS, Labels(["a", "b", "c"]), surfaces)
+    distinct = DistinctTokens()
+    rows = read_rows(path, REVIEWS, Labels(["a", "b", "c"]), distinct)
 
     usable = [
         row for row, (text, label) in enumerate(raw) if text and tokenize(text) and label is not None and 0 <= label < 3
@@ -151,7 +146,7 @@ def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFacto
     assert [row for row, _ in rows.quarantined] == [row for row in range(len(raw)) if row not in usable]
     assert rows.labels.tolist() == [labels[row] for row in usable]
     for row, start, end in zip(usable, rows.offsets, rows.offsets[1:], strict=False):
-        assert [surfaces.surfaces[i] for i in rows.surface_ids[start:end]] == tokenize(body[row])
+        assert [list(distinct)[i - 1] for i in rows.tokens[start:end]] == tokenize(body[row])
 
 
 @given(st.data(), st.lists(st.integers(1, 5), min_size=1, max_size=12), st.booleans())
@@ -159,7 +154,7 @@ def test_take_keeps_each_chosen_row_whole(data: st.DataObject, lengths: list[int
     offsets = np.cumsum([0, *lengths])
     tokens = np.arange(offsets[-1])
     every = SplitRows(
-        surface_ids=tokens,
+        tokens=tokens,
         labels=np.arange(len(lengths)) if one_label_a_row else tokens,
         offsets=offsets,
         rows=10 * np.arange(len(lengths)),
@@ -169,7 +164,7 @@ def test_take_keeps_each_chosen_row_whole(data: st.DataObject, lengths: list[int
     taken = every.take(np.array(chosen, np.int64))
     pieces = [tokens[offsets[i] : offsets[i + 1]].tolist() for i in chosen]
     assert taken.rows.tolist() == [10 * i for i in chosen]
-    assert [taken.surface_ids[a:b].tolist() for a, b in zip(taken.offsets, taken.offsets[1:], strict=False)] == pieces
+    assert [taken.tokens[a:b].tolist() for a, b in zip(taken.offsets, taken.offsets[1:], strict=False)] == pieces
     assert taken.labels.tolist() == (chosen if one_label_a_row else list(chain(*pieces)))
     assert taken.quarantined == every.quarantined
 

@@ -1,13 +1,17 @@
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 
+from tests.tiny import save_random_model
+from unroll.data.batching import collate
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
@@ -17,23 +21,40 @@ from unroll.training.model_folder import ModelFolder
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
 FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json"}
 
-both = pytest.mark.parametrize("task", ["classification", "labeling"])
+CASES: dict[str, tuple[Task, str]] = {
+    "texts": ("classification", "gru"),
+    "tokens": ("labeling", "gru"),
+    "tokens by a CRF": ("labeling", "bilstm_char_crf"),
+}
+each_case = pytest.mark.parametrize("run", CASES, indirect=True)
+
+
+class Run(NamedTuple):
+    data: PreparedData
+    folder: Path
 
 
 @pytest.fixture(scope="module")
-def runs(
-    save_model: Callable[..., Path], prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory
-) -> dict[Task, Path]:
-    """Each task's run folder after an evaluation of an untrained network."""
-    folders = {task: tmp_path_factory.mktemp(task) for task in prepared}
-    for task, folder in folders.items():
-        save_model(task, folder / "model")
-        evaluate(prepared[task], folder, OPTIONS)
-    return folders
+def runs(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Each case's run folder after an evaluation of an untrained network."""
+    found = {case: Run(prepared[task], tmp_path_factory.mktemp(task)) for case, (task, _) in CASES.items()}
+    for case, (data, folder) in found.items():
+        save_random_model(data, folder / "model", CASES[case][1])
+        evaluate(data, folder, OPTIONS)
+    return found
 
 
-def predictions(run: Path) -> pd.DataFrame:
-    return pd.read_parquet(run / "predictions.parquet")
+@pytest.fixture
+def run(request: pytest.FixtureRequest, runs: dict[str, Run]) -> Run:
+    return runs[request.param]
+
+
+def predictions(run: Run) -> pd.DataFrame:
+    return pd.read_parquet(run.folder / "predictions.parquet")
+
+
+def metrics(run: Run) -> dict[str, float]:
+    return read_json(run.folder / "metrics.json")
 
 
 def gold(data: PreparedData) -> list[Any]:
@@ -47,99 +68,97 @@ def gold(data: PreparedData) -> list[Any]:
     )
 
 
-@both
-def test_it_writes_what_the_comparison_reads(runs: dict[Task, Path], task: Task) -> None:
-    assert {file.name for file in runs[task].iterdir()} == {"model", *FILES}
+@each_case
+def test_it_writes_what_the_comparison_reads(run: Run) -> None:
+    assert {file.name for file in run.folder.iterdir()} == {"model", *FILES}
 
 
-@both
-def test_predictions_are_a_row_for_each_test_sequence_in_order(
-    runs: dict[Task, Path], prepared: dict[Task, PreparedData], task: Task
-) -> None:
-    table, data = predictions(runs[task]), prepared[task]
-    assert table["row"].tolist() == data.split("test").rows.tolist()
-    assert table["length"].tolist() == data.split("test").lengths.tolist()
-    labels = [list(value) if task == "labeling" else value for value in table["label"]]
-    assert labels == gold(data)
+@each_case
+def test_predictions_are_a_row_for_each_test_sequence_in_order(run: Run) -> None:
+    table, split = predictions(run), run.data.split("test")
+    assert table["row"].tolist() == split.rows.tolist()
+    assert table["length"].tolist() == split.lengths.tolist()
+    labels = [list(value) if run.data.task == "labeling" else value for value in table["label"]]
+    assert labels == gold(run.data)
 
 
-@both
-def test_probabilities_and_loss_are_the_network_s_one_sequence_at_a_time(
-    runs: dict[Task, Path], prepared: dict[Task, PreparedData], task: Task
-) -> None:
-    data, model = prepared[task], ModelFolder.load(runs[task] / "model").model
-    split, table = data.split("test"), predictions(runs[task])
+@each_case
+def test_predictions_probabilities_and_loss_are_the_network_s_one_sequence_at_a_time(run: Run) -> None:
+    """The probabilities of a text are all labels', those of a token the predicted label's own."""
+    data, model, table = run.data, ModelFolder.load(run.folder / "model").model, predictions(run)
+    split = data.split("test")
     losses = []
-    for i, (start, end) in enumerate(zip(split.offsets, split.offsets[1:], strict=False)):
-        words, casing = (torch.tensor(array[start:end].astype(int))[None] for array in (split.words, split.casing))
+    for i, (start, end) in enumerate(pairwise(split.offsets)):
+        tokens, labels, _ = collate(split, np.array([i]), characters=True)
         with torch.inference_mode():
-            logits = model(words, casing, torch.tensor([end - start]))[0].double()  # (L,) or (T, L)
-        targets = torch.tensor(split.labels[i] if task == "classification" else split.labels[start:end])
-        losses += torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), reduction="none"
-        ).tolist()
-        expected = logits.softmax(-1) if task == "classification" else logits.softmax(-1).max(-1).values
-        assert table["probabilities"][i] == pytest.approx(expected.tolist(), abs=1e-6)
-        best = logits.argmax(-1).reshape(-1).tolist()
-        predicted = [table["predicted"][i]] if task == "classification" else list(table["predicted"][i])
-        assert predicted == [data.label_names[label] for label in best]
-    assert read_json(runs[task] / "metrics.json")["test/loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-6)
+            scores = model(tokens)
+            best = model.head.decode(scores, tokens.lengths)[0]  # () or (T,)
+            probabilities = model.head.probabilities(scores, tokens.lengths)[0]  # (L,) or (T, L)
+        losses += (-probabilities.gather(-1, labels[0, ..., None]).log()).flatten().tolist()
+        if data.task == "classification":
+            assert table["predicted"][i] == data.label_names[best]
+            expected = probabilities
+        else:
+            assert table["predicted"][i].tolist() == [data.label_names[label] for label in best]
+            expected = probabilities[range(end - start), best]
+        assert table["probabilities"][i] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert metrics(run)["test/loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-4)
 
 
-def test_the_accuracy_of_texts_is_scikit_learn_s(runs: dict[Task, Path]) -> None:
-    table = predictions(runs["classification"])
-    accuracy = read_json(runs["classification"] / "metrics.json")["test/accuracy"]
+def test_what_a_crf_predicts_is_iob2_and_need_not_be_the_likeliest_label(runs: dict[str, Run]) -> None:
+    run = runs["tokens by a CRF"]
+    for tags in predictions(run)["predicted"]:
+        for before, tag in pairwise(["O", *tags]):
+            assert not tag.startswith("I-") or before[2:] == tag[2:]
+    assert np.concatenate(predictions(run)["probabilities"]).min() < 1 / len(run.data.label_names)
+
+
+def test_the_accuracy_of_texts_is_scikit_learn_s(runs: dict[str, Run]) -> None:
+    table = predictions(runs["texts"])
+    accuracy = metrics(runs["texts"])["test/accuracy"]
     assert accuracy == pytest.approx(accuracy_score(table["label"], table["predicted"]))
 
 
-def test_the_f1_of_entities_is_seqeval_s(runs: dict[Task, Path]) -> None:
-    table = predictions(runs["labeling"])
+@pytest.mark.parametrize("run", ["tokens", "tokens by a CRF"], indirect=True)
+def test_the_f1_of_entities_is_seqeval_s(run: Run) -> None:
+    table = predictions(run)
     expected = f1_score([list(tags) for tags in table["label"]], [list(tags) for tags in table["predicted"]])
-    assert read_json(runs["labeling"] / "metrics.json")["test/f1"] == pytest.approx(expected)
+    assert metrics(run)["test/f1"] == pytest.approx(expected)
 
 
-@both
-def test_the_figures_are_returned_and_written(
-    runs: dict[Task, Path], prepared: dict[Task, PreparedData], task: Task
-) -> None:
-    metrics = evaluate(prepared[task], runs[task], OPTIONS)
-    assert metrics == read_json(runs[task] / "metrics.json")
+@each_case
+def test_the_figures_are_returned_and_written(run: Run) -> None:
+    assert evaluate(run.data, run.folder, OPTIONS) == metrics(run)
 
 
-@both
-def test_speed_is_in_tokens_of_the_test_split(
-    runs: dict[Task, Path], prepared: dict[Task, PreparedData], task: Task
-) -> None:
-    speed = read_json(runs[task] / "throughput.json")
-    assert speed["tokens"] == len(prepared[task].split("test").words)
+@each_case
+def test_speed_is_in_tokens_of_the_test_split(run: Run) -> None:
+    speed = read_json(run.folder / "throughput.json")
+    assert speed["tokens"] == len(run.data.split("test").tokens)
     assert speed["tokens_per_second"] == pytest.approx(speed["tokens"] / speed["seconds"])
     assert speed["batch_size"] == OPTIONS.batch_size
 
 
-@both
-def test_a_second_evaluation_writes_the_same_bytes(
-    runs: dict[Task, Path], prepared: dict[Task, PreparedData], task: Task
-) -> None:
+@each_case
+def test_a_second_evaluation_writes_the_same_bytes(run: Run) -> None:
     def contents() -> dict[str, bytes]:
-        return {name: (runs[task] / name).read_bytes() for name in FILES - {"throughput.json"}}
+        return {name: (run.folder / name).read_bytes() for name in FILES - {"throughput.json"}}
 
     before = contents()
-    evaluate(prepared[task], runs[task], OPTIONS)
+    evaluate(run.data, run.folder, OPTIONS)
     assert contents() == before
 
 
-@both
-def test_scores_do_not_depend_on_the_batch_size(
-    runs: dict[Task, Path], prepared: dict[Task, PreparedData], task: Task
-) -> None:
-    alone, together = (evaluate(prepared[task], runs[task], EvaluateOptions(size, threads=1)) for size in (1, 64))
-    assert alone == pytest.approx(together, abs=1e-6)
-    evaluate(prepared[task], runs[task], OPTIONS)
+@each_case
+def test_scores_do_not_depend_on_the_batch_size(run: Run) -> None:
+    alone, together = (evaluate(run.data, run.folder, EvaluateOptions(size, threads=1)) for size in (1, 64))
+    assert alone == pytest.approx(together, abs=1e-5)
+    evaluate(run.data, run.folder, OPTIONS)
 
 
-def test_without_a_trained_model_is_an_error(prepared: dict[Task, PreparedData], tmp_path: Path) -> None:
+def test_without_a_trained_model_is_an_error(reviews: PreparedData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds no trained model; train one with python pipelines/train\.py"):
-        evaluate(prepared["classification"], tmp_path, OPTIONS)
+        evaluate(reviews, tmp_path, OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -147,22 +166,18 @@ def test_without_a_trained_model_is_an_error(prepared: dict[Task, PreparedData],
     [
         ("config.json", lambda config: config | {"label_names": ["down", "up"]}, "has labels ['down', 'up']"),
         ("vocabulary.json", lambda words: [*words[:2], *reversed(words[2:])], "another vocabulary"),
+        ("alphabet.json", lambda letters: [*letters[:2], *reversed(letters[2:])], "another vocabulary"),
     ],
 )
 def test_a_model_of_other_data_is_an_error_and_nothing_is_written(
-    save_model: Callable[..., Path],
-    prepared: dict[Task, PreparedData],
-    tmp_path: Path,
-    file: str,
-    change: Callable[[Any], Any],
-    said: str,
+    reviews: PreparedData, tmp_path: Path, file: str, change: Callable[[Any], Any], said: str
 ) -> None:
-    path = save_model("classification", tmp_path / "model") / file
+    path = save_random_model(reviews, tmp_path / "model") / file
     write_json(path, change(read_json(path)))
     with pytest.raises(ValueError) as error:
-        evaluate(prepared["classification"], tmp_path, OPTIONS)
+        evaluate(reviews, tmp_path, OPTIONS)
     assert said in str(error.value)
-    assert str(prepared["classification"].folder) in str(error.value)
+    assert str(reviews.folder) in str(error.value)
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 

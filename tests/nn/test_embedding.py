@@ -1,50 +1,113 @@
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from unroll.data.encoding import PADDING, UNKNOWN
+from unroll.data.batching import Spelling, Tokens
+from unroll.data.encoding import PADDING, SPECIAL_WORDS, UNKNOWN, TokenEncoder
 from unroll.data.text import Casing
+from unroll.nn import CharacterCNN, CharacterLSTM
+from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 
 VOCABULARY = 50
+ALPHABET = [*SPECIAL_WORDS, *"abcdef"]
+WORDS = ["a", "cab", "Cab", "facade", "fed", "a", "deaf"]
+SPELLERS: dict[str, Callable[[int], CharacterEncoder]] = {
+    "cnn": partial(CharacterCNN, embedding_size=3, filters=4),
+    "lstm": partial(CharacterLSTM, embedding_size=3, hidden_size=2),
+}
 
 
 def make(word_dropout: float = 0.0, dropout: float = 0.0) -> TokenEmbedding:
     """The one number of a word's vector is the word's id, that of a casing's is its id too."""
-    embedding = TokenEmbedding(VOCABULARY, 1, 1, word_dropout, dropout)
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 1, 1, word_dropout=word_dropout, dropout=dropout)
     with torch.no_grad():
         embedding.words.weight[:, 0] = torch.arange(VOCABULARY)
         embedding.casing.weight[:, 0] = torch.arange(len(Casing))
     return embedding
 
 
-def make_tokens() -> tuple[Tensor, Tensor]:
+def make_tokens() -> Tokens:
     """100 sequences of 150 known words and 50 steps of padding."""
     torch.manual_seed(0)
     words = torch.randint(2, VOCABULARY, (100, 200))
     casing = torch.randint(1, len(Casing), (100, 200))
     words[:, 150:], casing[:, 150:] = PADDING, Casing.PADDING
-    return words, casing
+    return Tokens(words, casing, torch.full((100,), 150), spelling=None)
+
+
+def spell(places: list[list[int]]) -> Tokens:
+    """Tokens of which WORDS[place] is each, all spelt."""
+    table = TokenEncoder([*SPECIAL_WORDS, *WORDS], ALPHABET).encode(WORDS)
+    rows = np.array(places) + 1
+    return Tokens(
+        words=torch.from_numpy(table.words[rows]),
+        casing=torch.from_numpy(table.casing[rows]),
+        lengths=torch.tensor([len(row) for row in places]),
+        spelling=Spelling(torch.from_numpy(table.spell(np.arange(len(WORDS) + 1))), torch.from_numpy(rows)),
+    )
 
 
 def test_a_token_is_its_word_next_to_its_casing() -> None:
-    words, casing = make_tokens()
-    vectors = make()(words, casing)
-    assert torch.equal(vectors, torch.stack([words, casing], dim=2).float())
+    tokens = make_tokens()
+    vectors = make()(tokens)
+    assert torch.equal(vectors, torch.stack([tokens.words, tokens.casing], dim=2).float())
+
+
+@pytest.mark.parametrize("speller", SPELLERS)
+def test_a_token_s_spelling_stands_next_to_that_as_if_it_had_been_read_alone(speller: str) -> None:
+    torch.manual_seed(0)
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS[speller]).eval()
+    assert embedding.characters is not None
+    places = [[3, 1, 0], [6, 3, 2]]
+    tokens = spell(places)
+
+    vectors = embedding(tokens)
+
+    assert vectors.shape == (2, 3, embedding.output_size) == (2, 3, 5 + 2 + 4)
+    torch.testing.assert_close(vectors[:, :, :5], embedding.words(tokens.words))
+    torch.testing.assert_close(vectors[:, :, 5:7], embedding.casing(tokens.casing))
+    for row, step in np.ndindex(2, 3):
+        alone = torch.tensor([[ALPHABET.index(c) if c in ALPHABET else UNKNOWN for c in WORDS[places[row][step]]]])
+        torch.testing.assert_close(vectors[row, step, 7:], embedding.characters(alone)[0])
+
+
+@pytest.mark.parametrize("speller", SPELLERS)
+def test_every_occurrence_of_a_word_trains_its_characters(speller: str) -> None:
+    """The gradient of a word that stands twice is twice that of one."""
+
+    def gradient(places: list[list[int]]) -> Tensor:
+        embedding.zero_grad()
+        embedding(spell(places)).sum().backward()
+        return torch.cat([weight.grad.flatten() for weight in embedding.characters.parameters()])
+
+    torch.manual_seed(0)
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS[speller]).eval()
+    once = gradient([[3]])
+    assert once.any()
+    torch.testing.assert_close(gradient([[3, 3]]), 2 * once)
+
+
+def test_tokens_that_are_not_spelt_are_refused_where_spelling_is_read() -> None:
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS["cnn"])
+    with pytest.raises(ValueError, match="spelling=None; accepted: batches made with characters=True"):
+        embedding(make_tokens())
 
 
 def test_output_size_is_the_sum_of_both_and_casing_may_be_left_out() -> None:
-    words, casing = make_tokens()
     for casing_size in (0, 3):
-        embedding = TokenEmbedding(VOCABULARY, 5, casing_size, 0.0, 0.0)
+        embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, casing_size)
         assert embedding.output_size == 5 + casing_size
-        assert embedding(words, casing).shape == (100, 200, embedding.output_size)
+        assert embedding(make_tokens()).shape == (100, 200, embedding.output_size)
 
 
 def test_padding_is_a_vector_of_zeros_that_does_not_learn() -> None:
-    embedding = TokenEmbedding(VOCABULARY, 5, 3, 0.0, 0.0)
-    words, casing = make_tokens()
-    vectors = embedding(words, casing)
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 3)
+    vectors = embedding(make_tokens())
     assert not vectors[:, 150:].any()
     vectors.sum().backward()
     assert not embedding.words.weight.grad[PADDING].any()
@@ -52,35 +115,52 @@ def test_padding_is_a_vector_of_zeros_that_does_not_learn() -> None:
 
 
 def test_word_dropout_turns_its_share_of_words_into_unknown_ones() -> None:
-    words, casing = make_tokens()
-    vectors = make(word_dropout=0.3).train()(words, casing)
+    tokens = make_tokens()
+    vectors = make(word_dropout=0.3).train()(tokens)
     dropped = vectors[:, :150, 0] == UNKNOWN
     assert abs(dropped.float().mean() - 0.3) < 0.02  # 15 000 words: five standard deviations
-    assert torch.equal(vectors[:, :150, 0][~dropped], words[:, :150][~dropped].float())
+    assert torch.equal(vectors[:, :150, 0][~dropped], tokens.words[:, :150][~dropped].float())
 
 
 def test_word_dropout_leaves_casing_and_padding_alone() -> None:
-    words, casing = make_tokens()
-    vectors = make(word_dropout=0.9).train()(words, casing)
-    assert torch.equal(vectors[:, :, 1], casing.float())
+    tokens = make_tokens()
+    vectors = make(word_dropout=0.9).train()(tokens)
+    assert torch.equal(vectors[:, :, 1], tokens.casing.float())
     assert not vectors[:, 150:].any()
 
 
+def test_word_dropout_leaves_the_spelling_alone() -> None:
+    torch.manual_seed(0)
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS["lstm"], word_dropout=0.99)
+    tokens = spell([[3, 1, 0, 6]])
+    seen, dropped = embedding.eval()(tokens), embedding.train()(tokens)
+    assert not torch.equal(seen[:, :, :5], dropped[:, :, :5])
+    assert torch.equal(seen[:, :, 7:], dropped[:, :, 7:])
+
+
+def test_dropout_drops_a_feature_from_the_whole_sequence() -> None:
+    vectors = make(dropout=0.5).train()(make_tokens())
+    gone = (vectors[:, :150] == 0).all(dim=1)  # (B, F)
+    assert gone.any() and not gone.all()
+    assert (vectors[:, :150][(~gone)[:, None].expand(-1, 150, -1)] != 0).all()
+
+
 def test_nothing_is_dropped_in_evaluation() -> None:
-    words, casing = make_tokens()
-    vectors = make(word_dropout=0.9, dropout=0.9).eval()(words, casing)
-    assert torch.equal(vectors, make()(words, casing))
+    tokens = make_tokens()
+    vectors = make(word_dropout=0.9, dropout=0.9).eval()(tokens)
+    assert torch.equal(vectors, make()(tokens))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("options", "message"),
     [
-        ((10, 0, 3, 0.0, 0.0), "embedding_size=0, casing_size=3; accepted: at least 1, at least 0"),
-        ((10, 4, -1, 0.0, 0.0), "embedding_size=4, casing_size=-1; accepted"),
-        ((10, 4, 3, 1.0, 0.0), "word_dropout=1.0; accepted: 0 to below 1"),
-        ((10, 4, 3, -0.1, 0.0), "word_dropout=-0.1; accepted"),
+        ({"embedding_size": 0, "casing_size": 3}, "embedding_size=0, casing_size=3; accepted: at least 1, at least 0"),
+        ({"embedding_size": 4, "casing_size": -1}, "embedding_size=4, casing_size=-1; accepted"),
+        ({"embedding_size": 4, "word_dropout": 1.0}, "word_dropout=1.0; accepted: 0 to below 1"),
+        ({"embedding_size": 4, "word_dropout": -0.1}, "word_dropout=-0.1; accepted"),
+        ({"embedding_size": 4, "dropout": 1.0}, "dropout=1.0; accepted: 0 to below 1"),
     ],
 )
-def test_values_out_of_range_are_refused(arguments: tuple[int, int, int, float, float], message: str) -> None:
+def test_values_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TokenEmbedding(*arguments)
+        TokenEmbedding(10, len(ALPHABET), **options)

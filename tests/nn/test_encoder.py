@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unroll.nn import GRU, LSTM, Elman, FeedForwardEncoder, RecurrentEncoder
-from unroll.nn.encoder import padding_mask
+from unroll.nn.elman import Elman
+from unroll.nn.encoder import FeedForwardEncoder, RecurrentEncoder, Reverse, padding_mask, reversal
+from unroll.nn.gru import GRU
+from unroll.nn.lstm import LSTM
 
 INPUT, HIDDEN = 3, 4
 CELLS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -31,7 +33,9 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "feed forward": partial(FeedForwardEncoder, INPUT, HIDDEN),
     "sigmoid": partial(RecurrentEncoder, INPUT, HIDDEN, partial(Elman, activation="sigmoid"), 2, True),
     **{name: partial(RecurrentEncoder, INPUT, HIDDEN, cell, 2, True) for name, cell in CELLS.items()},
+    "residual": partial(RecurrentEncoder, INPUT, HIDDEN, GRU, 3, True, residual=True, layer_norm=True),
 }
+ONE_WAY = partial(RecurrentEncoder, INPUT, HIDDEN, GRU)
 batches = st.lists(st.integers(1, 9), min_size=1, max_size=5)  # of these lengths
 seeds = st.integers(0, 1000)
 
@@ -180,24 +184,139 @@ def test_only_a_recurrence_sees_the_order_of_the_inputs() -> None:
         assert difference > 1e-3, name
 
 
-def test_dropout_stands_between_layers_and_only_in_training() -> None:
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_final_vector_is_each_readers_half_of_the_outputs_where_it_ends(bidirectional: bool) -> None:
+    x, lengths = make_batch([5, 2, 1], seed=0)
+    encoder = ONE_WAY(2, bidirectional, residual=True, layer_norm=True)
+    outputs, final = encoder(x, lengths)
+    for i, length in enumerate([5, 2, 1]):
+        assert torch.equal(final[i, :HIDDEN], outputs[i, length - 1, :HIDDEN])
+        assert torch.equal(final[i, HIDDEN:], outputs[i, 0, HIDDEN:])
+
+
+def test_residual_layers_add_their_input_and_are_normalised() -> None:
+    x, lengths = make_batch([6], seed=0)
+    encoder = ONE_WAY(3, bidirectional=True, residual=True, layer_norm=True)
+    for norm in encoder.norms:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+
+    expected = x
+    for i, norm in enumerate(encoder.norms):
+        backward = encoder.backward_cells[i](expected.flip(1)).flip(1)
+        layer = torch.cat([encoder.forward_cells[i](expected), backward], dim=2)
+        layer = layer + expected if i else layer  # the first one's input is of another size
+        mean, variance = layer.mean(dim=2, keepdim=True), layer.var(dim=2, keepdim=True, correction=0)
+        expected = (layer - mean) / (variance + 1e-5).sqrt() * norm.weight + norm.bias
+
+    torch.testing.assert_close(encoder(x, lengths)[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_first_layer_is_residual_where_its_input_is_of_the_same_size() -> None:
+    x, lengths = make_batch([6, 3], seed=0)
+    encoder = RecurrentEncoder(INPUT, INPUT, GRU, residual=True)
+    torch.testing.assert_close(encoder(x, lengths)[0], encoder.forward_cells[0](x) + x)
+
+
+def identity(input_size: int, hidden_size: int) -> nn.Module:
+    """A cell whose states are its inputs: what comes out of the encoder is what dropout let through."""
+    return nn.Identity()
+
+
+def test_dropout_between_layers_drops_a_feature_for_a_whole_sequence() -> None:
+    x = torch.ones(50, 7, HIDDEN)
+    outputs, _ = RecurrentEncoder(HIDDEN, HIDDEN, identity, num_layers=2, dropout=0.5)(x, torch.full((50,), 7))
+    assert set(outputs.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(outputs, outputs[:, :1].expand_as(outputs))
+
+
+@pytest.mark.parametrize(("num_layers", "training"), [(1, True), (2, False)])
+def test_dropout_stands_between_layers_and_only_in_training(num_layers: int, training: bool) -> None:
     x, lengths = make_batch([5, 3], seed=0)
-    single = RecurrentEncoder(INPUT, HIDDEN, GRU, num_layers=1, dropout=0.5)
-    torch.testing.assert_close(single.train()(x, lengths), single.eval()(x, lengths))
-    double = RecurrentEncoder(INPUT, HIDDEN, GRU, num_layers=2, dropout=0.5)
-    torch.testing.assert_close(double.eval()(x, lengths), double.eval()(x, lengths))
-    assert not torch.allclose(double.train()(x, lengths)[0], double.eval()(x, lengths)[0])
-    # What comes out of the last layer is not dropped: a state of exactly zero would be.
-    assert double.train()(x, lengths)[0].all()
+    encoder = RecurrentEncoder(INPUT, INPUT, identity, num_layers, dropout=0.5).train(training)
+    assert torch.equal(encoder(x, lengths)[0], x)
+
+
+def test_what_a_residual_layer_adds_is_not_dropped() -> None:
+    x, lengths = make_batch([5, 3], seed=0)
+    encoder = RecurrentEncoder(INPUT, INPUT, identity, num_layers=2, dropout=0.5, residual=True)
+    outputs, _ = encoder(x, lengths)
+    shares = outputs / (2 * x) - 1  # the first layer makes 2 x, the second adds what dropout let through of it
+    assert ((shares - 2).abs().minimum(shares.abs()) < 1e-5).all()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_autocast_to_bfloat16_stays_near_single_precision(name: str) -> None:
+    x, lengths = make_batch([6, 3, 1], seed=0)
+    encoder = ENCODERS[name]()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs, final = encoder(x.requires_grad_(), lengths)
+        (outputs.float().square().mean() + final.float().square().mean()).backward()
+    torch.testing.assert_close(final.float(), encoder(x, lengths)[1], atol=0.1, rtol=0)
+    for tensor in (x, *encoder.parameters()):
+        assert tensor.grad is not None
+        assert tensor.grad.isfinite().all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=batches, padding=st.integers(0, 3))
+def test_reversal_turns_each_sequence_round_and_leaves_padding(lengths: list[int], padding: int) -> None:
+    steps = max(lengths) + padding
+    places = reversal(torch.tensor(lengths), steps)
+    for row, length in zip(places.tolist(), lengths, strict=True):
+        assert row == [*reversed(range(length)), *range(length, steps)]
+
+
+def test_the_gradient_of_a_reversal_is_that_of_a_gather() -> None:
+    x = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
+    ends = reversal(torch.tensor([5, 3, 1]), 5)
+    torch.testing.assert_close(Reverse.apply(x, ends), x.gather(1, ends[:, :, None].expand_as(x)))
+    assert torch.autograd.gradcheck(Reverse.apply, (x, ends))
+    assert torch.autograd.gradgradcheck(Reverse.apply, (x, ends))
 
 
 @pytest.mark.parametrize(
-    ("sizes", "message"),
+    ("options", "message"),
     [
         ({"num_layers": 0}, "num_layers=0; accepted: 1 or more"),
         ({"hidden_size": 0}, "hidden_size=0; accepted: 1 or more"),
+        ({"input_size": -1}, "input_size=-1; accepted: 1 or more"),
+        ({"dropout": 1.0}, "dropout=1.0; accepted: 0 to below 1"),
+        ({"dropout": -0.1}, "dropout=-0.1; accepted: 0 to below 1"),
     ],
 )
-def test_sizes_below_one_are_refused(sizes: dict[str, int], message: str) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, int | float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        RecurrentEncoder(**({"input_size": INPUT, "hidden_size": HIDDEN, "cell": GRU} | sizes))
+        RecurrentEncoder(**({"input_size": INPUT, "hidden_size": HIDDEN, "cell": GRU} | options))
+
+
+@pytest.mark.parametrize("name", ["feed forward", "lstm"])
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([4, 0], r"lengths\[1\]=0; accepted: 1 to 4"),
+        ([5, 4], r"lengths\[0\]=5; accepted: 1 to 4"),
+        ([4, 4, 4], r"lengths of shape \(3,\); accepted: \(2,\)"),
+    ],
+)
+def test_lengths_that_do_not_fit_the_batch_are_refused(name: str, lengths: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ENCODERS[name]()(torch.randn(2, 4, INPUT), torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("name", ["feed forward", "lstm"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_refused_unless_it_stands_at_padding(name: str, number: float) -> None:
+    x, lengths = make_batch([4, 3], seed=0)
+    encoder = ENCODERS[name]()
+    _, expected = encoder(x, lengths)
+    x[1, 3] = number
+    torch.testing.assert_close(encoder(x, lengths)[1], expected)
+    x[1, 2, 1] = number
+    with pytest.raises(ValueError, match=r"x\[1, 2\] holds NaN or infinity"):
+        encoder(x, lengths)
+
+
+def test_numbers_whose_sum_overflows_are_finite() -> None:
+    x = torch.full((2, 3, INPUT), 3e38)
+    FeedForwardEncoder(INPUT, HIDDEN)(x, torch.tensor([3, 1]))

@@ -1,73 +1,131 @@
 from collections.abc import Callable
 from functools import partial
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
-from unroll.data.encoding import PADDING
+from unroll.data.batching import Batch, collate
+from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
+from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
-from unroll.data.text import Casing
-from unroll.nn import GRU, LSTM, Elman, FeedForwardEncoder, RecurrentEncoder, SequenceModel
+from unroll.nn import GRU, LSTM, CharacterCNN, CharacterLSTM, Elman, FeedForwardEncoder, RecurrentEncoder, SequenceModel
+from unroll.nn.encoder import Encoder
+from unroll.nn.heads import LABELING_HEADS
+from unroll.nn.pooling import Pooling
 
-ENCODERS: dict[str, Callable[[int, int], nn.Module]] = {
+WORDS = ["tern", "Tern", "rents", "nest", "sent", "stern", "ne"]
+VOCABULARY = [*SPECIAL_WORDS, *WORDS[2:]]
+ALPHABET = [*SPECIAL_WORDS, *"ensrt"]
+TAGS = ["O", "B-X", "I-X"]
+LENGTHS = [4, 1, 7]
+
+ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
     "fcnn": FeedForwardEncoder,
     "elman": partial(RecurrentEncoder, cell=partial(Elman, activation="sigmoid")),
     "gru": partial(RecurrentEncoder, cell=GRU, num_layers=2),
     "bilstm": partial(RecurrentEncoder, cell=LSTM, bidirectional=True),
 }
+SPELLERS = {
+    "no characters": None,
+    "character cnn": partial(CharacterCNN, embedding_size=4, filters=3),
+    "character lstm": partial(CharacterLSTM, embedding_size=4, hidden_size=3),
+}
+each_encoder = pytest.mark.parametrize("encoder", ENCODERS)
+each_speller = pytest.mark.parametrize("characters", SPELLERS)
 
 
-def make(task: Task, encoder: str) -> SequenceModel:
+def make(task: Task, encoder: str = "bilstm", characters: str = "character cnn", **options: Any) -> SequenceModel:
     torch.manual_seed(0)
-    return SequenceModel(20, 3, task, ENCODERS[encoder], embedding_size=6, casing_size=2, hidden_size=5)
+    return SequenceModel(
+        len(VOCABULARY),
+        len(ALPHABET),
+        TAGS,
+        task,
+        ENCODERS[encoder],
+        embedding_size=6,
+        casing_size=2,
+        characters=SPELLERS[characters],
+        hidden_size=5,
+        **options,
+    )
 
 
-def make_batch(lengths: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-    torch.manual_seed(0)
-    words, casing = torch.randint(1, 20, (len(lengths), max(lengths))), torch.ones(len(lengths), max(lengths))
-    for row, length in enumerate(lengths):
-        words[row, length:], casing[row, length:] = PADDING, Casing.PADDING
-    return words, casing.long(), torch.tensor(lengths)
+def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) -> Batch:
+    """Of the sequences `rows`, or of all."""
+    draw = np.random.default_rng(0)
+    tokens = draw.integers(1, len(WORDS) + 1, sum(lengths))
+    split = EncodedSplit(
+        task=task,
+        table=TokenEncoder(VOCABULARY, ALPHABET).encode(WORDS),
+        tokens=tokens,
+        labels=np.zeros(len(lengths) if task == "classification" else len(tokens), np.int64),
+        offsets=np.cumsum([0, *lengths]),
+        rows=np.arange(len(lengths)),
+    )
+    return collate(split, np.array(rows or range(len(lengths))), characters=True)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_classification_gives_one_row_of_scores_a_sequence(encoder: str) -> None:
-    assert make("classification", encoder)(*make_batch([4, 1, 7])).shape == (3, 3)
+@each_encoder
+@each_speller
+def test_classification_gives_one_row_of_scores_a_sequence(encoder: str, characters: str) -> None:
+    batch = make_batch("classification", LENGTHS)
+    assert make("classification", encoder, characters)(batch.tokens).shape == (3, 3)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_labeling_gives_one_row_of_scores_a_token(encoder: str) -> None:
-    assert make("labeling", encoder)(*make_batch([4, 1, 7])).shape == (3, 7, 3)
+@each_encoder
+@each_speller
+def test_labeling_gives_one_row_of_scores_a_token(encoder: str, characters: str) -> None:
+    batch = make_batch("labeling", LENGTHS)
+    assert make("labeling", encoder, characters)(batch.tokens).shape == (3, 7, 3)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_classification_scores_do_not_depend_on_the_batch(encoder: str, pooling: str) -> None:
-    model = make("classification", encoder).eval()
-    model.head.pooling = pooling
-    words, casing, lengths = make_batch([4, 1, 7])
-    together = model(words, casing, lengths)
-    for i, length in enumerate([4, 1, 7]):
-        alone = model(words[i : i + 1, :length], casing[i : i + 1, :length], lengths[i : i + 1])
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+@each_encoder
+@each_speller
+def test_classification_scores_do_not_depend_on_the_batch(encoder: str, characters: str, pooling: Pooling) -> None:
+    model = make("classification", encoder, characters, pooling=pooling).eval()
+    together = model(make_batch("classification", LENGTHS).tokens)
+    for i in range(len(LENGTHS)):
+        alone = model(make_batch("classification", LENGTHS, [i]).tokens)
         torch.testing.assert_close(together[i], alone[0], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_labeling_scores_do_not_depend_on_the_batch(encoder: str) -> None:
-    model = make("labeling", encoder).eval()
-    words, casing, lengths = make_batch([4, 1, 7])
-    together = model(words, casing, lengths)
-    for i, length in enumerate([4, 1, 7]):
-        alone = model(words[i : i + 1, :length], casing[i : i + 1, :length], lengths[i : i + 1])
+@each_encoder
+@each_speller
+def test_labeling_scores_do_not_depend_on_the_batch(encoder: str, characters: str) -> None:
+    model = make("labeling", encoder, characters).eval()
+    together = model(make_batch("labeling", LENGTHS).tokens)
+    for i, length in enumerate(LENGTHS):
+        alone = model(make_batch("labeling", LENGTHS, [i]).tokens)
         torch.testing.assert_close(together[i, :length], alone[0], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("task", ["classification", "labeling"])
-def test_every_parameter_learns(task: Task) -> None:
-    model = make(task, "bilstm")
-    words, casing, lengths = make_batch([4, 1, 7])
-    logits = model(words, casing, lengths)
-    labels = torch.zeros(logits.shape[:-1], dtype=torch.long)
-    model.head.loss(logits, labels).backward()
+@pytest.mark.parametrize(
+    ("task", "head"), [("classification", "crf"), *(("labeling", head) for head in LABELING_HEADS)]
+)
+@each_speller
+def test_every_parameter_learns(task: Task, head: str, characters: str) -> None:
+    model = make(task, characters=characters, head=head)
+    batch = make_batch(task, LENGTHS)
+    model.head.loss(model(batch.tokens), batch.labels, batch.tokens.lengths).backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+
+
+@each_speller
+def test_a_model_says_whether_it_reads_characters(characters: str) -> None:
+    assert make("labeling", characters=characters).reads_characters == (characters != "no characters")
+
+
+def test_scores_depend_on_the_spelling_where_it_is_read() -> None:
+    words = make_batch("labeling", LENGTHS).tokens
+    assert words.spelling is not None
+    other = words._replace(spelling=words.spelling._replace(characters=words.spelling.characters.flip(0)))
+    for characters, model in {name: make("labeling", characters=name).eval() for name in SPELLERS}.items():
+        assert torch.equal(model(words), model(other)) == (characters == "no characters")
+
+
+def test_an_unknown_head_is_refused() -> None:
+    with pytest.raises(ValueError, match="head='argmax'; accepted: softmax, crf, constrained_crf"):
+        make("labeling", head="argmax")

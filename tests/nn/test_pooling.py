@@ -1,29 +1,99 @@
+"""Each pooling against NumPy over the real tokens alone."""
+
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from unroll.nn.pooling import check_pooling, pool
+from unroll.nn.pooling import POOLINGS, AttentionPooling, Pooling, SequencePooling, build_pooling
+
+SIZE = 4
+GARBAGE = [0.0, 1e30, float("nan"), float("inf"), float("-inf")]
+batches = st.lists(st.integers(1, 8), min_size=1, max_size=5)  # of these lengths
 
 
-@settings(max_examples=50, deadline=None)
-@given(lengths=st.lists(st.integers(1, 8), min_size=1, max_size=5), padding=st.integers(0, 3), seed=st.integers(0, 99))
-def test_pooling_goes_over_the_real_tokens(lengths: list[int], padding: int, seed: int) -> None:
+def make_batch(lengths: list[int], padding: int = 0, garbage: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    outputs = torch.randn(len(lengths), max(lengths) + padding, SIZE)
+    for row, length in zip(outputs, lengths, strict=True):
+        row[length:] = garbage
+    return outputs, torch.randn(len(lengths), SIZE), torch.tensor(lengths)
+
+
+def attend(pooling: AttentionPooling, tokens: np.ndarray) -> np.ndarray:
+    W, b = pooling.projection.weight.detach().numpy(), pooling.projection.bias.detach().numpy()
+    v = pooling.query.weight.detach().numpy()[0]
+    weights = np.exp([v @ np.tanh(W @ token + b) for token in tokens])
+    return (weights[:, None] * tokens).sum(axis=0) / weights.sum()
+
+
+def expect(pooling: SequencePooling, name: Pooling, tokens: np.ndarray, final: np.ndarray) -> np.ndarray:
+    """tokens: (length, O), final: (O,) → what the pooling makes of one sequence."""
+    if isinstance(pooling, AttentionPooling):
+        return attend(pooling, tokens)
+    mean, largest = tokens.mean(axis=0), tokens.max(axis=0)
+    return {"last": final, "mean": mean, "max": largest, "concat": np.concatenate([final, mean, largest])}[name]
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+@settings(max_examples=30, deadline=None)
+@given(lengths=batches, padding=st.integers(0, 3), garbage=st.sampled_from(GARBAGE), seed=st.integers(0, 99))
+def test_pooling_goes_over_the_real_tokens(
+    name: Pooling, lengths: list[int], padding: int, garbage: float, seed: int
+) -> None:
     torch.manual_seed(seed)
-    outputs = torch.randn(len(lengths), max(lengths) + padding, 4)
-    final = torch.randn(len(lengths), 4)
-    real = [row[:length].numpy() for row, length in zip(outputs, lengths, strict=True)]
-    expected = {
-        "last": final.numpy(),
-        "mean": np.stack([tokens.mean(axis=0) for tokens in real]),
-        "max": np.stack([tokens.max(axis=0) for tokens in real]),
-    }
-    for pooling, vectors in expected.items():
-        found = pool(outputs, final, torch.tensor(lengths), pooling)  # type: ignore[arg-type]
-        np.testing.assert_allclose(found, vectors, atol=1e-6, err_msg=pooling)
+    outputs, final, lengths_ = make_batch(lengths, padding, garbage)
+    pooling = build_pooling(name, SIZE)
+
+    found = pooling(outputs, final, lengths_)
+
+    assert found.shape == (len(lengths), pooling.output_size)
+    for i, length in enumerate(lengths):
+        expected = expect(pooling, name, outputs[i, :length].numpy(), final[i].numpy())
+        np.testing.assert_allclose(found[i].detach(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+@pytest.mark.parametrize("name", POOLINGS)
+def test_no_gradient_reaches_padding_and_none_comes_from_it(name: Pooling, garbage: float) -> None:
+    torch.manual_seed(0)
+    pooling = build_pooling(name, SIZE)
+    outputs, final, lengths = make_batch([5, 2, 1], padding=1, garbage=garbage)
+    pooling(outputs.requires_grad_(), final.requires_grad_(), lengths).square().sum().backward()
+    for tensor in (final, *pooling.parameters(), outputs):
+        assert tensor.grad is None or tensor.grad.isfinite().all()
+    if outputs.grad is not None:  # the final state has no need of them
+        for grad, length in zip(outputs.grad, [5, 2, 1], strict=True):
+            assert grad[:length].any()
+            assert not grad[length:].any()
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_gradients_are_those_of_the_values(name: Pooling) -> None:
+    torch.manual_seed(0)
+    pooling = build_pooling(name, SIZE).double()
+    outputs, final, lengths = make_batch([5, 2, 1])
+    inputs = (outputs.double().requires_grad_(), final.double().requires_grad_())
+    assert torch.autograd.gradcheck(lambda outputs, final: pooling(outputs, final, lengths), inputs)
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_autocast_to_bfloat16_stays_near_single_precision(name: Pooling) -> None:
+    torch.manual_seed(0)
+    pooling = build_pooling(name, SIZE)
+    outputs, final, lengths = make_batch([8, 3, 1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = pooling(outputs.bfloat16(), final.bfloat16(), lengths)
+    torch.testing.assert_close(found.float(), pooling(outputs, final, lengths), atol=0.05, rtol=0.02)
+
+
+def test_every_name_has_a_pooling() -> None:
+    assert set(POOLINGS) == set(get_args(Pooling))
 
 
 def test_an_unknown_pooling_is_refused() -> None:
-    with pytest.raises(ValueError, match="pooling='first'; accepted: last, mean, max"):
-        check_pooling("first")
+    with pytest.raises(ValueError, match="pooling='first'; accepted: last, mean, max, attention, concat"):
+        build_pooling("first", SIZE)  # type: ignore[arg-type]

@@ -93,6 +93,7 @@ def free_port() -> int:
     return port
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs all that stands in this folder: the project is reproduced once."""
     for item in items:

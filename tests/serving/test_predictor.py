@@ -4,22 +4,25 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tiny import random_model, tiny_parts
+from tests.tiny import random_model, save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.serving.predictor import Predictor
-from unroll.training.inference import label_probabilities
+from unroll.training.inference import answer
+
+
+@pytest.fixture(params=["bilstm", "bilstm_char_crf"])
+def model_name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
-def review_predictor(reviews: PreparedData, tmp_path: Path) -> Predictor:
-    random_model(reviews, "lstm").save(tmp_path / "model", tiny_parts("lstm")["model"])
-    return Predictor.load(tmp_path / "model")
+def review_predictor(model_name: str, reviews: PreparedData, tmp_path: Path) -> Predictor:
+    return Predictor.load(save_random_model(reviews, tmp_path / "reviews", model_name))
 
 
 @pytest.fixture
-def entity_predictor(entities: PreparedData, tmp_path: Path) -> Predictor:
-    random_model(entities, "bilstm").save(tmp_path / "model", tiny_parts("bilstm")["model"])
-    return Predictor.load(tmp_path / "model")
+def entity_predictor(model_name: str, entities: PreparedData, tmp_path: Path) -> Predictor:
+    return Predictor.load(save_random_model(entities, tmp_path / "entities", model_name))
 
 
 def raw_column(data: PreparedData, column: str) -> list:
@@ -28,48 +31,57 @@ def raw_column(data: PreparedData, column: str) -> list:
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_texts_get_the_labels_of_their_prepared_rows(
-    batch_size: int, reviews: PreparedData, review_predictor: Predictor
+    batch_size: int, model_name: str, reviews: PreparedData, review_predictor: Predictor
 ) -> None:
-    expected = label_probabilities(random_model(reviews, "lstm").model, reviews.split("test"), 8)
+    expected = answer(random_model(reviews, model_name).model, reviews.split("test"), 8)
 
     found = review_predictor.predict(raw_column(reviews, "text"), batch_size)
 
-    assert [answer["label"] for answer in found] == [reviews.label_names[row.argmax()] for row in expected]
-    assert {answer["label"] for answer in found} == {"negative", "positive"}
-    probabilities = [answer["probability"] for answer in found]
-    np.testing.assert_allclose(probabilities, [row.max() for row in expected], atol=1e-6)
+    assert [row["label"] for row in found] == [reviews.label_names[labels] for labels, _ in expected]
+    highest = [probabilities.max() for _, probabilities in expected]
+    assert len(set(highest)) > 5
+    np.testing.assert_allclose([row["probability"] for row in found], highest, atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_tokens_get_the_labels_of_their_prepared_rows(
-    batch_size: int, entities: PreparedData, entity_predictor: Predictor
+    batch_size: int, model_name: str, entities: PreparedData, entity_predictor: Predictor
 ) -> None:
     sentences = raw_column(entities, "tokens")
-    expected = label_probabilities(random_model(entities, "bilstm").model, entities.split("test"), 8)
+    expected = answer(random_model(entities, model_name).model, entities.split("test"), 8)
 
     found = entity_predictor.predict([" ".join(tokens) for tokens in sentences], batch_size)
 
-    for answer, tokens, rows in zip(found, sentences, expected, strict=True):
-        assert answer["tokens"] == tokens
-        assert answer["labels"] == [entities.label_names[best] for best in rows.argmax(axis=1)]
+    assert [row["tokens"] for row in found] == sentences
+    assert [row["labels"] for row in found] == [[entities.label_names[i] for i in labels] for labels, _ in expected]
 
 
 def test_entities_are_what_the_labels_spell(entities: PreparedData, entity_predictor: Predictor) -> None:
     found = entity_predictor.predict([" ".join(tokens) for tokens in raw_column(entities, "tokens")])
-    assert any(answer["entities"] for answer in found)
-    for answer in found:
+    assert any(row["entities"] for row in found)
+    for row in found:
         inside = set()
-        for entity in answer["entities"]:
+        for entity in row["entities"]:
             places = range(entity["start"], entity["end"])
-            assert entity["text"] == " ".join(answer["tokens"][i] for i in places)
-            assert all(answer["labels"][i].endswith(f"-{entity['type']}") for i in places)
+            assert entity["text"] == " ".join(row["tokens"][i] for i in places)
+            assert all(row["labels"][i].endswith(f"-{entity['type']}") for i in places)
             inside |= set(places)
-        assert [label == "O" for label in answer["labels"]] == [i not in inside for i in range(len(answer["labels"]))]
+        assert [label == "O" for label in row["labels"]] == [i not in inside for i in range(len(row["labels"]))]
 
 
-def test_unknown_words_are_no_obstacle(review_predictor: Predictor, entity_predictor: Predictor) -> None:
-    assert review_predictor.predict(["Zyzzyva quux!"])[0]["label"] in ("negative", "positive")
-    assert entity_predictor.predict(["Zyzzyva quux!"])[0]["tokens"] == ["Zyzzyva", "quux", "!"]
+@pytest.mark.parametrize("words", [["Zyzzyva", "quux", "!"], ["Ünïcødé", "ж", "漢字", "…"], ["a" * 1000]])
+def test_unknown_words_and_characters_are_no_obstacle(
+    words: list[str], review_predictor: Predictor, entity_predictor: Predictor
+) -> None:
+    assert review_predictor.predict([" ".join(words)])[0]["label"] in ("negative", "positive")
+    assert entity_predictor.predict([" ".join(words)])[0]["tokens"] == words
+
+
+def test_unknown_words_differ_by_their_characters_where_these_are_read(
+    model_name: str, review_predictor: Predictor
+) -> None:
+    first, second = review_predictor.predict(["wood", "qqqq"])
+    assert (first == pytest.approx(second)) == (model_name == "bilstm")
 
 
 def test_markup_and_missing_spaces_are_no_words(review_predictor: Predictor) -> None:

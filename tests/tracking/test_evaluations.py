@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.image
@@ -7,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
@@ -19,15 +19,10 @@ from unroll.tracking.store import open_store
 
 
 @pytest.fixture(params=["classification", "labeling"])
-def evaluated(
-    request: pytest.FixtureRequest,
-    save_model: Callable[..., Path],
-    prepared: dict[Task, PreparedData],
-    tmp_path: Path,
-) -> Path:
+def evaluated(request: pytest.FixtureRequest, prepared: dict[Task, PreparedData], tmp_path: Path) -> Path:
     """A run folder after the train and the evaluate stage."""
     data, folder = prepared[request.param], tmp_path / "gru" / "1"
-    save_model(request.param, folder / "model")
+    save_random_model(data, folder / "model")
     with training_run("evaluations", "gru-1", {}, data, folder / "checkpoints" / "run.json") as run:
         write_json(folder / "run.json", {"run_id": run.run_id})
     pd.DataFrame({"epoch": [1], "val/loss": [0.5]}).to_csv(folder / "history.csv", index=False)

@@ -3,7 +3,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 
 import unroll
+from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 from unroll.serving.predictor import Predictor
@@ -37,9 +37,10 @@ print(unroll.__file__)
 
 
 @pytest.fixture(scope="module")
-def folders(save_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
-    tasks: tuple[Task, ...] = ("classification", "labeling")
-    return {task: save_model(task, tmp_path_factory.mktemp("trained") / task) for task in tasks}
+def folders(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
+    models: dict[Task, str] = {"classification": "gru", "labeling": "bilstm_char_crf"}
+    trained = tmp_path_factory.mktemp("trained")
+    return {task: save_random_model(prepared[task], trained / task, model) for task, model in models.items()}
 
 
 @pytest.fixture(scope="module")

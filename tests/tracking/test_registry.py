@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +6,8 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
-from unroll.data.source import Task
 from unroll.serving.predictor import Predictor
 from unroll.tracking.models import log_model
 from unroll.tracking.registry import CHAMPION, Candidate, register
@@ -19,18 +18,13 @@ TEXTS = ["Not very good today.", "Ada Brown met us in Paris!"]
 
 
 @pytest.fixture(scope="module")
-def trained(
-    save_model: Callable[..., Path],
-    prepared: dict[Task, PreparedData],
-    store_folder: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Candidate:
+def trained(reviews: PreparedData, store_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
     """A model, logged to a run."""
-    folder = save_model("classification", tmp_path_factory.mktemp("trained") / "model")
+    folder = save_random_model(reviews, tmp_path_factory.mktemp("trained") / "model")
     record = tmp_path_factory.mktemp("record") / "run.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
-        with training_run("registry", "gru-1", {}, prepared["classification"], record) as run:
+        with training_run("registry", "gru-1", {}, reviews, record) as run:
             uri = log_model(run, folder)
     return Candidate("registry", "gru", 1, run.run_id, uri, 0.8, "val/accuracy", "first data", folder)
 
@@ -148,11 +142,11 @@ def test_a_run_that_lost_stays_a_loser_when_it_is_registered_again(candidate: Ca
 
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_version_that_labels_otherwise_is_not_made_champion(
-    candidate: Candidate, save_model: Callable[..., Path], tmp_path: Path, is_first: bool
+    candidate: Candidate, reviews: PreparedData, tmp_path: Path, is_first: bool
 ) -> None:
     if not is_first:
         register(candidate, TEXTS)
-    other_weights = save_model("classification", tmp_path / "model", 1)
+    other_weights = save_random_model(reviews, tmp_path / "model", seed=1)
     with pytest.raises(ValueError) as error:
         register(replace(another(candidate, 0.9), folder=other_weights), TEXTS)
     version = 1 if is_first else 2

@@ -7,7 +7,6 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from unroll.data.prepared import PreparedData
-from unroll.data.source import Task
 from unroll.files import read_json, write_json
 from unroll.tracking.runs import find_run, flatten, git_tags, training_run
 from unroll.tracking.store import open_store
@@ -23,8 +22,8 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-def data(prepared: dict[Task, PreparedData]) -> PreparedData:
-    return prepared["classification"]
+def data(reviews: PreparedData) -> PreparedData:
+    return reviews
 
 
 @pytest.fixture

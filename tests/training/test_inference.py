@@ -3,52 +3,52 @@ import pytest
 import torch
 
 from tests.tiny import random_model
-from unroll.data.prepared import PreparedData
-from unroll.training.inference import label_probabilities
+from unroll.data.batching import Spelling, Tokens
+from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.source import Task
+from unroll.nn import SequenceModel
+from unroll.nn.heads import CRFHead
+from unroll.training.inference import answer
+
+MODELS = ["fcnn", "elman", "bilstm", "bilstm_char_crf"]
 
 
-def alone(data: PreparedData, name: str, index: int) -> np.ndarray:
-    """The model's probabilities of one sequence, straight from the arrays."""
-    split, model = data.split("test"), random_model(data, name).model
-    tokens = slice(split.offsets[index], split.offsets[index + 1])
-    words, casing = (torch.tensor(np.array(ids[tokens]), dtype=torch.long)[None] for ids in (split.words, split.casing))
+def answer_alone(model: SequenceModel, split: EncodedSplit, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The best labels of one sequence and all labels' probabilities, straight from the arrays."""
+    rows = np.array(split.tokens[split.offsets[index] : split.offsets[index + 1]])
+    words, casing = (torch.from_numpy(ids[rows])[None] for ids in (split.table.words, split.table.casing))
+    spelling = Spelling(torch.from_numpy(split.table.spell(rows)), torch.arange(len(rows))[None])
+    lengths = torch.tensor([len(rows)])
     with torch.no_grad():
-        scores = model(words, casing, torch.tensor([words.shape[1]]))[0].double().numpy()
-    odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return odds / odds.sum(axis=-1, keepdims=True)
+        scores = model(Tokens(words, casing, lengths, spelling))  # (1, L) or (1, T, L)
+    if isinstance(model.head, CRFHead):
+        return model.head.crf.decode(scores, lengths)[0], model.head.crf.marginals(scores, lengths)[0]
+    return scores[0].argmax(dim=-1), scores[0].double().softmax(dim=-1)
 
 
-@pytest.mark.parametrize("name", ["fcnn", "elman", "bilstm"])
-@pytest.mark.parametrize("batch_size", [1, 5, 64])
-def test_probabilities_of_sequences_are_in_the_splits_order_whatever_the_batch_size(
-    name: str, batch_size: int, reviews: PreparedData
+@pytest.mark.parametrize("task", ["classification", "labeling"])
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_are_in_the_split_s_order_whatever_the_batch_size(
+    task: Task, name: str, prepared: dict[Task, PreparedData]
 ) -> None:
-    split = reviews.split("test")
-    found = label_probabilities(random_model(reviews, name).model, split, batch_size)
-    assert len(found) == len(split)
-    assert len({row.tobytes() for row in found}) > 5
-    for index, row in enumerate(found):
-        assert row.shape == (2,) and row.dtype == np.float64
-        np.testing.assert_allclose(row.sum(), 1, atol=1e-12)
-        np.testing.assert_allclose(row, alone(reviews, name, index), atol=1e-5)
+    split, model = prepared[task].split("test"), random_model(prepared[task], name).model
+    expected = [answer_alone(model, split, index) for index in range(len(split))]
+    assert len({probabilities.numpy().tobytes() for _, probabilities in expected}) > 5
 
+    for batch_size in (1, 5, 64):
+        found = answer(model, split, batch_size)
 
-@pytest.mark.parametrize("name", ["fcnn", "elman", "bilstm"])
-@pytest.mark.parametrize("batch_size", [1, 5, 64])
-def test_probabilities_of_tokens_are_in_the_splits_order_whatever_the_batch_size(
-    name: str, batch_size: int, entities: PreparedData
-) -> None:
-    split = entities.split("test")
-    found = label_probabilities(random_model(entities, name).model, split, batch_size)
-    assert len(found) == len(split)
-    for index, rows in enumerate(found):
-        assert rows.shape == (split.lengths[index], 5) and rows.dtype == np.float64
-        np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-12)
-        np.testing.assert_allclose(rows, alone(entities, name, index), atol=1e-5)
+        assert len(found) == len(split)
+        for (labels, probabilities), (best, distribution) in zip(found, expected, strict=True):
+            assert probabilities.dtype == np.float64
+            np.testing.assert_array_equal(labels, best)
+            np.testing.assert_allclose(probabilities, distribution, atol=1e-4)
+            np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-12)
 
 
 def test_nothing_is_dropped_even_from_a_model_in_training(reviews: PreparedData) -> None:
-    model, split = random_model(reviews, "bilstm").model, reviews.split("test")
-    expected = label_probabilities(model, split, 8)
-    found = label_probabilities(model.train(), split, 8)
-    np.testing.assert_array_equal(found, expected)
+    model, split = random_model(reviews, "bilstm_char_crf").model, reviews.split("test")
+    expected = answer(model, split, 8)
+    found = answer(model.train(), split, 8)
+    for before, after in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(before.probabilities, after.probabilities)

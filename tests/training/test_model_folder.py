@@ -4,34 +4,38 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny import random_model, tiny_parts
+from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batching import SequentialBatches
 from unroll.data.prepared import PreparedData
+from unroll.data.source import Task
 from unroll.training.model_folder import ModelFolder, build_model
 
-MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm"]
+MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm", "awd_lstm", "bilstm_char_crf"]
+TAGS = ["O", "B-PER", "I-PER"]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_loaded_model_gives_the_scores_of_the_saved_one(name: str, entities: PreparedData, tmp_path: Path) -> None:
     saved = random_model(entities, name)
-    saved.save(tmp_path / "model", tiny_parts(name)["model"])
-
-    loaded = ModelFolder.load(tmp_path / "model")
+    loaded = ModelFolder.load(save_random_model(entities, tmp_path / "model", name))
 
     assert not loaded.model.training
     assert (loaded.task, loaded.label_names) == ("labeling", entities.label_names)
-    assert loaded.vocabulary == entities.vocabulary
-    for batch in SequentialBatches(entities.split("test"), 8):
-        inputs = (batch.words, batch.casing, batch.lengths)
-        assert torch.equal(loaded.model(*inputs), saved.model(*inputs))
+    assert (loaded.vocabulary, loaded.alphabet) == (entities.vocabulary, entities.alphabet)
+    for tokens, _, _ in SequentialBatches(entities.split("test"), 8, characters=True):
+        before, after = saved.model(tokens), loaded.model(tokens)
+        assert torch.equal(before, after)
+        for found in ("decode", "probabilities"):
+            heads = (saved.model.head, before), (loaded.model.head, after)
+            assert torch.equal(*(getattr(head, found)(scores, tokens.lengths) for head, scores in heads))
 
 
 def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData, tmp_path: Path) -> None:
-    random_model(reviews, "lstm").save(tmp_path / "model", tiny_parts("lstm")["model"])
+    save_random_model(reviews, tmp_path / "model", "lstm")
     files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    assert set(files) == {"weights.safetensors", "vocabulary.json", "config.json"}
+    assert set(files) == {"weights.safetensors", "vocabulary.json", "alphabet.json", "config.json"}
     assert json.loads(files["vocabulary.json"]) == reviews.vocabulary
+    assert json.loads(files["alphabet.json"]) == reviews.alphabet
     assert json.loads(files["config.json"]) == {
         "task": "classification",
         "label_names": reviews.label_names,
@@ -45,8 +49,8 @@ def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData,
 
 
 def test_saving_again_replaces_the_folder(reviews: PreparedData, tmp_path: Path) -> None:
-    random_model(reviews, "lstm").save(tmp_path / "model", tiny_parts("lstm")["model"])
-    random_model(reviews, "gru").save(tmp_path / "model", tiny_parts("gru")["model"])
+    save_random_model(reviews, tmp_path / "model", "lstm")
+    save_random_model(reviews, tmp_path / "model", "gru")
     weights = random_model(reviews, "gru").model.state_dict()
     loaded = ModelFolder.load(tmp_path / "model").model.state_dict()
     assert weights.keys() == loaded.keys()
@@ -60,20 +64,28 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_sizes_are_those_of_the_dataset() -> None:
-    model = build_model(tiny_parts("fcnn")["model"], "labeling", num_labels=7, vocabulary_size=30)
+    model = build_model(tiny_parts("bilstm_char_crf")["model"], "labeling", TAGS, vocabulary_size=30, alphabet_size=20)
     assert model.embedding.words.num_embeddings == 30
-    assert model.head.output.out_features == 7
+    assert model.embedding.characters.characters.embedding.num_embeddings == 20
+    assert model.head.output.out_features == model.head.crf.num_labels == len(TAGS)
+
+
+@pytest.mark.parametrize("name", ["???", "${x}", "${", "$a", ""])
+def test_a_label_may_have_any_name(name: str) -> None:
+    model = build_model(tiny_parts("gru")["model"], "classification", ["a", name], 30, 20)
+    assert model.head.output.out_features == 2
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("task", "key", "value", "message"),
     [
-        ("pooling", "first", "pooling='first'; accepted: last, mean, max"),
-        ("word_dropout", 1.5, "word_dropout=1.5; accepted: 0 to below 1"),
-        ("hidden_size", 0, "hidden_size=0; accepted: 1 or more"),
+        ("classification", "pooling", "first", "pooling='first'; accepted: last, mean, max"),
+        ("labeling", "head", "argmax", "head='argmax'; accepted: softmax, crf, constrained_crf"),
+        ("labeling", "word_dropout", 1.5, "word_dropout=1.5; accepted: 0 to below 1"),
+        ("labeling", "hidden_size", 0, "hidden_size=0; accepted: 1 or more"),
     ],
 )
-def test_values_that_the_network_refuses_are_named(key: str, value: object, message: str) -> None:
+def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: object, message: str) -> None:
     config = tiny_parts("lstm")["model"] | {key: value}
-    with pytest.raises(ValueError, match=message):
-        build_model(config, "classification", num_labels=2, vocabulary_size=30)
+    with pytest.raises(ValueError, match=f"^model: {message}"):
+        build_model(config, task, TAGS, vocabulary_size=30, alphabet_size=20)

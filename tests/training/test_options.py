@@ -12,6 +12,12 @@ def test_values_below_one_are_refused(name: str) -> None:
         replace(OPTIONS, **{name: 0})
 
 
+def test_tokens_of_a_batch_are_at_least_one_or_not_limited() -> None:
+    assert [replace(OPTIONS, batch_tokens=limit).batch_tokens for limit in (None, 1)] == [None, 1]
+    with pytest.raises(ValueError, match="batch_tokens=0; accepted: 1 or more, or null for no limit"):
+        replace(OPTIONS, batch_tokens=0)
+
+
 def test_a_negative_seed_is_refused() -> None:
     assert replace(OPTIONS, seed=0).seed == 0
     with pytest.raises(ValueError, match="seed=-1; accepted: 0 or more"):

@@ -25,9 +25,9 @@ from unroll.training.options import TrainOptions
 KILLED = -signal.SIGKILL
 
 
-def make_parts(**trainer: int | str) -> dict[str, Any]:
+def make_parts(model: str = "bilstm", **trainer: int | str) -> dict[str, Any]:
     """3 epochs of 6 steps, in which every step draws random numbers."""
-    parts = tiny_parts("bilstm")
+    parts = tiny_parts(model)
     parts["model"] |= {"dropout": 0.5, "word_dropout": 0.2}
     parts["trainer"] |= trainer
     return parts
@@ -113,10 +113,11 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
 
 
 def test_a_killed_labeling_run_ends_as_an_unbroken_one(entities: PreparedData, tmp_path: Path) -> None:
+    parts, options = make_parts("bilstm_char_crf"), replace(OPTIONS, batch_tokens=50)
     die = partial(die_at, 11, SequenceTask, "training_step")
-    assert train_apart(entities, tmp_path / "killed", make_parts(), OPTIONS, die) == KILLED
-    assert train_apart(entities, tmp_path / "killed", make_parts(), OPTIONS) == 0
-    assert outcome(tmp_path / "killed") == unbroken_outcome(entities, tmp_path / "unbroken", make_parts())
+    assert train_apart(entities, tmp_path / "killed", parts, options, die) == KILLED
+    assert train_apart(entities, tmp_path / "killed", parts, options) == 0
+    assert outcome(tmp_path / "killed") == unbroken_outcome(entities, tmp_path / "unbroken", parts, options)
 
 
 def test_a_run_killed_while_gradients_accumulate_ends_as_an_unbroken_one(reviews: PreparedData, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256, write_json
-from unroll.training.inference import label_probabilities
+from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 from unroll.training.train import discard_checkpoints, open_checkpoints, train
 
@@ -57,20 +57,20 @@ def weights(output: Path) -> str:
     return sha256(output / "model" / "weights.safetensors")
 
 
+def val_answers(data: PreparedData, output: Path) -> list[Answer]:
+    """Of the model in the folder, without anything of the training."""
+    return answer(ModelFolder.load(output / "model").model, data.split("validation"), batch_size=4)
+
+
 def val_accuracy(data: PreparedData, output: Path) -> float:
-    """Of the model in the folder, computed without anything of the training."""
-    split = data.split("validation")
-    found = label_probabilities(ModelFolder.load(output / "model").model, split, batch_size=4)
-    if data.task == "classification":
-        return float(np.mean([row.argmax() for row in found] == split.labels))
-    return float(np.mean(np.concatenate([rows.argmax(axis=1) for rows in found]) == split.labels))
+    labels = [np.atleast_1d(found.labels) for found in val_answers(data, output)]
+    return float(np.mean(np.concatenate(labels) == data.split("validation").labels))
 
 
 def val_f1(data: PreparedData, output: Path) -> float:
     split, names = data.split("validation"), data.label_names
-    found = label_probabilities(ModelFolder.load(output / "model").model, split, batch_size=4)
     gold = np.split(split.labels, split.offsets[1:-1])
-    predicted = [rows.argmax(axis=1) for rows in found]
+    predicted = [found.labels for found in val_answers(data, output)]
     return float(f1_score(*([[names[tag] for tag in tags] for tags in side] for side in (gold, predicted))))
 
 
@@ -130,11 +130,25 @@ def test_history_gives_the_learning_rate_that_the_schedule_has_reached(trained_e
 
 def test_validation_loss_is_the_mean_over_tokens(trained_entities: Trained) -> None:
     data, output, figures = trained_entities
-    split = data.split("validation")
-    found = label_probabilities(ModelFolder.load(output / "model").model, split, batch_size=4)
-    losses = -np.log(np.concatenate(found)[np.arange(len(split.labels)), split.labels])
+    labels = data.split("validation").labels
+    probabilities = np.concatenate([found.probabilities for found in val_answers(data, output)])
+    losses = -np.log(probabilities[np.arange(len(labels)), labels])
     recorded = history(output)[figures["best_epoch"] - 1]["val/loss"]
     assert recorded == pytest.approx(losses.mean(), abs=1e-5)
+
+
+def test_a_network_of_characters_and_a_crf_learns(entities: PreparedData, tmp_path: Path) -> None:
+    figures = train(entities, tiny_parts("bilstm_char_crf", max_epochs=8), PATIENT, tmp_path)
+    rows = history(tmp_path)
+    assert rows[-1]["train/loss"] < rows[0]["train/loss"] / 2
+    assert figures["best_score"] > 0.5
+    assert val_f1(entities, tmp_path) == pytest.approx(figures["best_score"], abs=1e-6)
+
+
+def test_a_limit_of_tokens_makes_more_steps(reviews: PreparedData, tmp_path: Path) -> None:
+    train(reviews, tiny_parts("lstm", max_epochs=1), replace(OPTIONS, batch_tokens=1), tmp_path)
+    state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == len(reviews.split("train"))  # every sequence alone
 
 
 def test_the_same_seed_gives_the_same_bytes(trained_reviews: Trained, tmp_path: Path) -> None:

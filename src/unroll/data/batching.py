@@ -10,24 +10,39 @@ import torch
 from torch import Tensor
 from torch.distributed import get_rank, get_world_size, is_initialized
 
-from unroll.data.encoding import PADDING
+from unroll.data.encoding import PADDING, TokenTable
 from unroll.data.prepared import EncodedSplit
-from unroll.data.text import Casing
 
 IGNORE = -100  # the label of padding, as PyTorch's losses have it
-WINDOW = 50  # batches that are sorted by length together: more is less padding and less randomness
+WINDOW = 100  # batches that are sorted by length together: more is less padding and less randomness
 
 
-class Batch(NamedTuple):
-    """B sequences, right-padded to T tokens.
+class Spelling(NamedTuple):
+    """The distinct tokens of a batch: `characters` (U, C), padded on the right; `places` (B, T) each token's row."""
 
-    `words`, `casing` (B, T); `lengths` (B,); `labels` (B,) or, with IGNORE at padding, (B, T); `positions` (B,) the
-    sequences' positions in the split.
+    characters: Tensor
+    places: Tensor
+
+
+class Tokens(NamedTuple):
+    """What a network sees of B sequences, padded on the right to T tokens.
+
+    `words`, `casing` (B, T); `lengths` (B,); `spelling` where the network reads characters.
     """
 
     words: Tensor
     casing: Tensor
     lengths: Tensor
+    spelling: Spelling | None
+
+
+class Batch(NamedTuple):
+    """B sequences and their labels.
+
+    `labels` (B,) or, with IGNORE at padding, (B, T); `positions` (B,) the sequences' positions in the split.
+    """
+
+    tokens: Tokens
     labels: Tensor
     positions: Tensor
 
@@ -36,39 +51,69 @@ class SequentialBatches:
     """Every sequence once, shortest first. Iterable any number of times.
 
     Where `torch.distributed` runs, each process takes its share of the batches.
+
+    Args:
+        batch_size: the most sequences of a batch.
+        batch_tokens: the most tokens of a batch, padding included; a longer sequence is a batch by itself.
+        characters: whether the batches spell their tokens.
+
+    Raises:
+        ValueError: a limit is below 1.
     """
 
-    def __init__(self, split: EncodedSplit, batch_size: int) -> None:
+    def __init__(
+        self, split: EncodedSplit, batch_size: int, batch_tokens: int | None = None, characters: bool = False
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}; accepted: 1 or more")
+        if batch_tokens is not None and batch_tokens < 1:
+            raise ValueError(f"batch_tokens={batch_tokens}; accepted: 1 or more, or null for no limit")
         self.split = split
         self.batch_size = batch_size
+        self.batch_tokens = batch_tokens
+        self.characters = characters
 
     def __len__(self) -> int:
         return len(self._share(self._order()))
 
     def __iter__(self) -> Iterator[Batch]:
         for index in self._share(self._order()):
-            yield collate(self.split, index)
+            yield collate(self.split, index, self.characters)
 
     def _order(self) -> list[np.ndarray]:
-        order = np.argsort(self.split.lengths, kind="stable")
-        return _cut(order, self.batch_size)
+        return self._cut(np.argsort(self.split.lengths, kind="stable"))
+
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut `order`, positions in the split, into batches."""
+        if self.batch_tokens is None:
+            return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        batches, start = [], 0
+        while start < len(order):
+            some = order[start : start + self.batch_size]
+            padded = np.maximum.accumulate(self.split.lengths[some]) * np.arange(1, len(some) + 1)
+            end = start + max(1, int((padded <= self.batch_tokens).sum()))
+            batches.append(order[start:end])
+            start = end
+        return batches
 
     def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
         return batches[get_rank() :: get_world_size()] if is_initialized() else batches
 
 
 class ShuffledBatches(SequentialBatches):
-    """Every sequence once an epoch, in an order drawn from the seed and the epoch's number.
+    """Every sequence once an epoch, in an order drawn from `seed` and the epoch's number.
 
     Sequences are shuffled, sorted by length within windows of WINDOW batches, cut into batches, and the batches
-    shuffled. An iteration begins the next epoch; after `load_state_dict` it first goes on where the state was
-    taken, batch for batch.
+    shuffled. Where tokens are limited, the window is the whole split: every epoch then has as many batches.
+
+    An iteration begins the next epoch; after `load_state_dict` it first goes on where the state was taken, batch
+    for batch.
     """
 
-    def __init__(self, split: EncodedSplit, batch_size: int, seed: int) -> None:
-        super().__init__(split, batch_size)
+    def __init__(
+        self, split: EncodedSplit, seed: int, batch_size: int, batch_tokens: int | None = None, characters: bool = False
+    ) -> None:
+        super().__init__(split, batch_size, batch_tokens, characters)
         self.seed = seed
         self._epoch = -1
         self._position = 0
@@ -81,7 +126,7 @@ class ShuffledBatches(SequentialBatches):
         batches = self._share(self._order())
         while self._position < len(batches):
             self._position += 1
-            yield collate(self.split, batches[self._position - 1])
+            yield collate(self.split, batches[self._position - 1], self.characters)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "position": self._position}
@@ -94,10 +139,10 @@ class ShuffledBatches(SequentialBatches):
         draw = np.random.default_rng([self.seed, max(self._epoch, 0)])
         order = draw.permutation(len(self.split))
         lengths = self.split.lengths
-        window = WINDOW * self.batch_size
+        window = WINDOW * self.batch_size if self.batch_tokens is None else len(order)
         parts = [order[start : start + window] for start in range(0, len(order), window)]
         by_length = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
-        batches = _cut(by_length, self.batch_size)
+        batches = self._cut(by_length)
         return [batches[i] for i in draw.permutation(len(batches))]
 
     def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
@@ -108,24 +153,29 @@ class ShuffledBatches(SequentialBatches):
         return super()._share(batches)
 
 
-def collate(split: EncodedSplit, index: np.ndarray) -> Batch:
+def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch:
     """Cut the sequences `index` (B,) out of the ragged arrays and pad them on the right."""
     lengths = split.lengths[index]
     steps = np.arange(lengths.max())
     mask = steps < lengths[:, None]  # (B, T)
-    tokens = np.where(mask, split.offsets[index, None] + steps, 0)  # (B, T)
+    places = np.where(mask, split.offsets[index, None] + steps, 0)  # (B, T)
+    tokens = np.where(mask, split.tokens[places], PADDING)  # (B, T)
     if split.task == "classification":
         labels = split.labels[index]  # (B,)
     else:
-        labels = np.where(mask, split.labels[tokens], IGNORE)  # (B, T)
+        labels = np.where(mask, split.labels[places], IGNORE)  # (B, T)
     return Batch(
-        words=torch.from_numpy(np.where(mask, split.words[tokens], PADDING).astype(np.int64)),
-        casing=torch.from_numpy(np.where(mask, split.casing[tokens], Casing.PADDING).astype(np.int64)),
-        lengths=torch.from_numpy(lengths),
+        tokens=Tokens(
+            words=torch.from_numpy(split.table.words[tokens]),
+            casing=torch.from_numpy(split.table.casing[tokens]),
+            lengths=torch.from_numpy(lengths),
+            spelling=_spell(split.table, tokens) if characters else None,
+        ),
         labels=torch.from_numpy(np.array(labels)),
         positions=torch.from_numpy(index),
     )
 
 
-def _cut(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+def _spell(table: TokenTable, tokens: np.ndarray) -> Spelling:
+    distinct, places = np.unique(tokens, return_inverse=True)  # (U,), (B, T)
+    return Spelling(torch.from_numpy(table.spell(distinct)), torch.from_numpy(places))

@@ -1,30 +1,96 @@
-"""Words to numbers: the vocabulary, and what the networks see of a token."""
+"""Tokens to numbers: vocabularies, and what the networks see of every distinct token."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from unroll.data.text import casing
+from unroll.data.text import Casing, casing
 
-PADDING = 0
+PADDING = 0  # of words, of characters, and the row of a TokenTable that is no token
 UNKNOWN = 1
 SPECIAL_WORDS = ["<pad>", "<unk>"]
+MAX_SPELLING = 40  # characters of a token that are kept: longer ones are no words
 
 
-def build_vocabulary(words: Sequence[str], counts: np.ndarray, min_count: int) -> list[str]:
+def build_vocabulary(counts: Mapping[str, int], min_count: int) -> list[str]:
     """Special words first, then by falling count and by alphabet, so that equal data give equal files."""
-    kept = [i for i in np.flatnonzero(counts >= min_count).tolist() if words[i] not in SPECIAL_WORDS]
-    return SPECIAL_WORDS + [words[i] for i in sorted(kept, key=lambda i: (-counts[i], words[i]))]
+    kept = [word for word, count in counts.items() if count >= min_count and word not in SPECIAL_WORDS]
+    return SPECIAL_WORDS + sorted(kept, key=lambda word: (-counts[word], word))
+
+
+class DistinctTokens:
+    """Every distinct token gets a number from 1 as it is met, so that a corpus is held as integers, not as strings."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self, tokens: Sequence[str]) -> np.ndarray:
+        ids = self._ids
+        return np.array([ids.setdefault(token, len(ids) + 1) for token in tokens], np.int32)
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """What the networks see of every distinct token; row 0 is padding.
+
+    Shapes, for S rows and C characters in all: `words` (S,) the id of the lower-cased word, `casing` (S,), and the
+    spelling of row k `characters[character_offsets[k]:character_offsets[k + 1]]`.
+    """
+
+    words: np.ndarray
+    casing: np.ndarray
+    characters: np.ndarray
+    character_offsets: np.ndarray
+
+    ARRAYS = ("words", "casing", "characters", "character_offsets")
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+        for name in self.ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path) -> "TokenTable":
+        return cls(*(np.load(folder / f"{name}.npy") for name in cls.ARRAYS))
+
+    def spell(self, rows: np.ndarray) -> np.ndarray:
+        """rows: (U,) → character ids (U, C), PADDING on the right."""
+        starts = self.character_offsets[rows, None]  # (U, 1)
+        lengths = self.character_offsets[rows + 1, None] - starts
+        steps = np.arange(lengths.max())
+        mask = steps < lengths  # (U, C)
+        return np.where(mask, self.characters[np.where(mask, starts + steps, 0)], PADDING)
 
 
 class TokenEncoder:
-    """Tokens to the ids of their lower-cased words and to their casing."""
+    """Turns tokens into a TokenTable.
 
-    def __init__(self, vocabulary: list[str]) -> None:
-        self._ids = {word: i for i, word in enumerate(vocabulary) if i != PADDING}  # no token is padding
+    Args:
+        vocabulary: of lower-cased words.
+        alphabet: of characters.
+    """
 
-    def encode(self, tokens: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return word ids (T,) int32 and casing (T,) uint8; a word outside the vocabulary is `<unk>`."""
+    def __init__(self, vocabulary: list[str], alphabet: list[str]) -> None:
+        self._words = {word: i for i, word in enumerate(vocabulary) if i != PADDING}  # no token is padding
+        self._characters = {character: i for i, character in enumerate(alphabet) if i != PADDING}
+
+    def encode(self, tokens: Iterable[str]) -> TokenTable:
+        """Row k + 1 is token k; a word or character that is not in its vocabulary is `<unk>`."""
         tokens = list(tokens)
-        words = [self._ids.get(token.lower(), UNKNOWN) for token in tokens]
-        return np.array(words, np.int32), np.array([casing(token) for token in tokens], np.uint8)
+        words = [self._words.get(token.lower(), UNKNOWN) for token in tokens]
+        spellings = [[self._characters.get(c, UNKNOWN) for c in token[:MAX_SPELLING]] for token in tokens]
+        spellings.insert(0, [UNKNOWN])  # padding is read too, and must be something; nothing depends on it
+        return TokenTable(
+            words=np.array([PADDING, *words], np.int64),
+            casing=np.array([Casing.PADDING, *map(casing, tokens)], np.int64),
+            characters=np.array([character for spelling in spellings for character in spelling], np.int64),
+            character_offsets=np.cumsum([0, *map(len, spellings)]),
+        )

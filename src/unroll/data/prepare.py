@@ -1,5 +1,6 @@
 """The prepare stage: raw rows in, checked; encoded splits, a vocabulary and a quarantine out."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unroll.data.encoding import UNKNOWN, TokenEncoder, build_vocabulary
+from unroll.data.encoding import UNKNOWN, DistinctTokens, TokenEncoder, build_vocabulary
 from unroll.data.prepared import EncodedSplit
-from unroll.data.rows import Labels, SplitRows, SurfaceTable, read_rows
+from unroll.data.rows import Labels, SplitRows, read_rows
 from unroll.data.source import SPLITS, Source
 from unroll.files import read_json, sha256, whole_folder, write_json
 
@@ -50,29 +51,23 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     """
     manifest = _read_manifest(raw)
     labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
-    surfaces = SurfaceTable()
-    splits = {split: read_rows(raw / f"{split}.parquet", source, labels, surfaces) for split in manifest["splits"]}
+    distinct = DistinctTokens()
+    splits = {split: read_rows(raw / f"{split}.parquet", source, labels, distinct) for split in manifest["splits"]}
     for split, rows in splits.items():
         _stop_if_bad(split, rows, source, labels, options.max_bad_share)
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"], source, options)
     splits = {split: splits[split] for split in SPLITS}
 
-    words = [surface.lower() for surface in surfaces.surfaces]
-    vocabulary = build_vocabulary(*_count_words(words, splits["train"].surface_ids), options.min_count)
-    word_of_surface, casing_of_surface = TokenEncoder(vocabulary).encode(surfaces.surfaces)
+    vocabulary, alphabet = _vocabularies(list(distinct), splits["train"].tokens, options.min_count)
+    table = TokenEncoder(vocabulary, alphabet).encode(distinct)
 
     with whole_folder(output) as work:
+        table.save(work / "tokens")
         for split, rows in splits.items():
-            EncodedSplit(
-                task=source.task,
-                words=word_of_surface[rows.surface_ids],
-                casing=casing_of_surface[rows.surface_ids],
-                labels=rows.labels,
-                offsets=rows.offsets,
-                rows=rows.rows,
-            ).save(work / split)
+            EncodedSplit(source.task, table, rows.tokens, rows.labels, rows.offsets, rows.rows).save(work / split)
         write_json(work / "vocabulary.json", vocabulary)
+        write_json(work / "alphabet.json", alphabet)
         quarantine = _write_quarantine(splits, work / "quarantine.parquet")
         description = {
             "task": source.task,
@@ -83,8 +78,8 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             "splits": {
                 split: {
                     "rows": len(rows.rows),
-                    "tokens": len(rows.surface_ids),
-                    "unknown_share": float(np.mean(word_of_surface[rows.surface_ids] == UNKNOWN)),
+                    "tokens": len(rows.tokens),
+                    "unknown_share": float(np.mean(table.words[rows.tokens] == UNKNOWN)),
                 }
                 for split, rows in splits.items()
             },
@@ -137,12 +132,19 @@ def _carve(train: SplitRows, source: Source, options: PrepareOptions) -> tuple[S
     return train.take(np.sort(kept)), replace(train.take(np.sort(carved)), quarantined=[])
 
 
-def _count_words(words: list[str], surface_ids: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Distinct words and how often each stands in `surface_ids`."""
-    distinct = list(dict.fromkeys(words))
-    ids = {word: i for i, word in enumerate(distinct)}
-    word_of_surface = np.array([ids[word] for word in words], np.int64)
-    return distinct, np.bincount(word_of_surface[surface_ids], minlength=len(distinct))
+def _vocabularies(distinct: list[str], train: np.ndarray, min_count: int) -> tuple[list[str], list[str]]:
+    """The words and the characters of the training split; `train` (M,) are numbers from 1 of `distinct` tokens.
+
+    A character of a single word is `<unk>`, which is how that gets trained.
+    """
+    counts = np.bincount(train, minlength=len(distinct) + 1)[1:].tolist()
+    words: Counter[str] = Counter()
+    characters: Counter[str] = Counter()
+    for token, count in zip(distinct, counts, strict=True):
+        if count:
+            words[token.lower()] += count
+            characters.update(set(token))
+    return build_vocabulary(words, min_count), build_vocabulary(characters, min_count=2)
 
 
 def _write_quarantine(splits: dict[str, SplitRows], path: Path) -> dict[str, dict[str, int]]:
@@ -156,7 +158,7 @@ def _write_quarantine(splits: dict[str, SplitRows], path: Path) -> dict[str, dic
 def _shared_texts(splits: dict[str, SplitRows]) -> dict[str, int]:
     """How many sequences of one split stand, token for token, in another too."""
     texts = {
-        split: [rows.surface_ids[a:b].tobytes() for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
+        split: [rows.tokens[a:b].tobytes() for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
         for split, rows in splits.items()
     }
     pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
@@ -164,4 +166,4 @@ def _shared_texts(splits: dict[str, SplitRows]) -> dict[str, int]:
 
 
 def _checksum(folder: Path) -> str:
-    return sha256(*sorted(folder.rglob("*.npy")), folder / "vocabulary.json")
+    return sha256(*sorted(folder.rglob("*.npy")), folder / "vocabulary.json", folder / "alphabet.json")

@@ -7,26 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from unroll.data.encoding import TokenTable
 from unroll.data.source import Task
 from unroll.files import read_json
 
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """A split as ragged arrays: sequence i is `words[offsets[i]:offsets[i + 1]]`.
+    """A split as ragged arrays: sequence i is `tokens[offsets[i]:offsets[i + 1]]`.
 
-    Shapes, for N sequences of M tokens in all: `words` and `casing` (M,), `offsets` (N + 1,), `rows` (N,) the
+    Shapes, for N sequences of M tokens in all: `tokens` (M,) rows of `table`, `offsets` (N + 1,), `rows` (N,) the
     row of the raw split, `labels` (N,) for classification or (M,) for labeling.
     """
 
     task: Task
-    words: np.ndarray
-    casing: np.ndarray
+    table: TokenTable
+    tokens: np.ndarray
     labels: np.ndarray
     offsets: np.ndarray
     rows: np.ndarray
 
-    ARRAYS = ("words", "casing", "labels", "offsets", "rows")
+    ARRAYS = ("tokens", "labels", "offsets", "rows")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,9 +42,9 @@ class EncodedSplit:
             np.save(folder / f"{name}.npy", getattr(self, name))
 
     @classmethod
-    def load(cls, folder: Path, task: Task) -> "EncodedSplit":
+    def load(cls, folder: Path, task: Task, table: TokenTable) -> "EncodedSplit":
         """Map the arrays into memory: pages are read as batches ask for them."""
-        return cls(task, *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.ARRAYS))
+        return cls(task, table, *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.ARRAYS))
 
 
 class PreparedData:
@@ -69,5 +70,14 @@ class PreparedData:
         words: list[str] = read_json(self.folder / "vocabulary.json")
         return words
 
+    @cached_property
+    def alphabet(self) -> list[str]:
+        characters: list[str] = read_json(self.folder / "alphabet.json")
+        return characters
+
+    @cached_property
+    def table(self) -> TokenTable:
+        return TokenTable.load(self.folder / "tokens")
+
     def split(self, name: str) -> EncodedSplit:
-        return EncodedSplit.load(self.folder / name, self.task)
+        return EncodedSplit.load(self.folder / name, self.task, self.table)

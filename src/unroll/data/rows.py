@@ -1,7 +1,6 @@
 """Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from unroll.data.encoding import DistinctTokens
 from unroll.data.source import Source
 from unroll.data.tags import check_tag_names
 from unroll.data.text import tokenize
@@ -16,21 +16,6 @@ from unroll.data.text import tokenize
 
 class BadRow(ValueError):
     """A row that cannot be used; the message is the reason that the quarantine gives."""
-
-
-class SurfaceTable:
-    """Every distinct token gets a number as it is met, so that a corpus is held as integers, not as strings."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-
-    @property
-    def surfaces(self) -> list[str]:
-        return list(self._ids)
-
-    def ids(self, tokens: Sequence[str]) -> np.ndarray:
-        ids = self._ids
-        return np.array([ids.setdefault(token, len(ids)) for token in tokens], np.int32)
 
 
 class Labels:
@@ -83,7 +68,7 @@ class Labels:
 class SplitRows:
     """A split's usable rows as ragged arrays (see EncodedSplit), and the others as (row, reason)."""
 
-    surface_ids: np.ndarray
+    tokens: np.ndarray
     labels: np.ndarray
     offsets: np.ndarray
     rows: np.ndarray
@@ -100,7 +85,7 @@ class SplitRows:
         tokens = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
         one_label_a_row = len(self.labels) == len(self.rows)
         return SplitRows(
-            surface_ids=self.surface_ids[tokens],
+            tokens=self.tokens[tokens],
             labels=self.labels[chosen if one_label_a_row else tokens],
             offsets=offsets,
             rows=self.rows[chosen],
@@ -108,7 +93,7 @@ class SplitRows:
         )
 
 
-def read_rows(path: Path, source: Source, labels: Labels, surfaces: SurfaceTable) -> SplitRows:
+def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctTokens) -> SplitRows:
     """Read one raw split, a batch of rows at a time."""
     read_row = _read_text if source.task == "classification" else _read_tokens
     columns = list(source.columns.values())
@@ -124,12 +109,12 @@ def read_rows(path: Path, source: Source, labels: Labels, surfaces: SurfaceTable
             except BadRow as reason:
                 quarantined.append((row, str(reason)))
             else:
-                ids.append(surfaces.ids(tokens))
+                ids.append(distinct.ids(tokens))
                 targets.append(target)
                 rows.append(row)
             row += 1
     return SplitRows(
-        surface_ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
+        tokens=np.concatenate(ids) if ids else np.zeros(0, np.int32),
         labels=np.array([label for target in targets for label in target], np.int64),
         offsets=np.cumsum([0] + [len(tokens) for tokens in ids]),
         rows=np.array(rows, np.int64),

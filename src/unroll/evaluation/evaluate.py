@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import torch
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.evaluation.scores import Scores, classification_scores, labeling_scores
 from unroll.files import write_json
-from unroll.training.inference import label_probabilities
+from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
 
@@ -41,15 +42,15 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     trained = ModelFolder.load(run / "model")
     if trained.label_names != data.label_names:
         raise ValueError(f"{run}/model has labels {trained.label_names}, but {data.folder} has {data.label_names}")
-    if trained.vocabulary != data.vocabulary:
+    if (trained.vocabulary, trained.alphabet) != (data.vocabulary, data.alphabet):
         raise ValueError(f"{run}/model was trained on another vocabulary than that of {data.folder}: train it again")
     split = data.split("test")
     start = time.perf_counter()
-    probabilities = label_probabilities(trained.model, split, options.batch_size)
+    answers = answer(trained.model, split, options.batch_size)
     seconds = time.perf_counter() - start
 
-    scores, predictions = _score(split, probabilities, data.label_names)
-    scores.metrics["test/loss"] = _loss(split, probabilities)
+    scores, predictions = _score(split, answers, data.label_names)
+    scores.metrics["test/loss"] = _loss(split, answers)
     pq.write_table(predictions, run / "predictions.parquet")
     scores.classes.to_csv(run / "classes.csv", index=False, lineterminator="\n")
     scores.confusion.to_csv(run / "confusion.csv", lineterminator="\n")
@@ -58,33 +59,34 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     return scores.metrics
 
 
-def _score(split: EncodedSplit, probabilities: list[np.ndarray], names: list[str]) -> tuple[Scores, pa.Table]:
+def _score(split: EncodedSplit, answers: list[Answer], names: list[str]) -> tuple[Scores, pa.Table]:
     """Scores, and the predictions: a row a sequence with its gold and predicted labels."""
     facts = {"row": pa.array(split.rows), "length": pa.array(split.lengths)}
+    gold: list[Any]  # names, or lists of names
+    predicted: list[Any]
     if split.task == "classification":
-        best = np.array([row.argmax() for row in probabilities])
-        scores = classification_scores(np.array(split.labels), np.array(probabilities), names)
-        gold, predicted = [names[i] for i in split.labels], [names[i] for i in best]
-        shown = probabilities
+        shown = [found.probabilities for found in answers]
+        scores = classification_scores(np.array(split.labels), np.array(shown), names)
+        gold, predicted = [names[i] for i in split.labels], [names[found.labels] for found in answers]
     else:
         gold = [[names[i] for i in split.labels[a:b]] for a, b in zip(split.offsets, split.offsets[1:], strict=False)]
-        predicted = [[names[i] for i in row.argmax(axis=1)] for row in probabilities]
-        shown = [row.max(axis=1) for row in probabilities]
+        predicted = [[names[i] for i in found.labels] for found in answers]
+        shown = [np.take_along_axis(found.probabilities, found.labels[:, None], axis=1)[:, 0] for found in answers]
         scores = labeling_scores(gold, predicted, shown, names)
     columns = {"label": pa.array(gold), "predicted": pa.array(predicted)}
     confidence = pa.array([row.astype(np.float32) for row in shown], pa.list_(pa.float32()))
     return scores, pa.table({**facts, **columns, "probabilities": confidence})
 
 
-def _loss(split: EncodedSplit, probabilities: list[np.ndarray]) -> float:
-    """The mean negative log-likelihood of a label."""
-    rows = np.concatenate([np.atleast_2d(row) for row in probabilities])  # (N or M, L)
+def _loss(split: EncodedSplit, answers: list[Answer]) -> float:
+    """The mean negative log-likelihood of a label, by its own probability."""
+    rows = np.concatenate([np.atleast_2d(found.probabilities) for found in answers])  # (N or M, L)
     chosen = rows[np.arange(len(rows)), split.labels]
     return float(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean())
 
 
 def _throughput(split: EncodedSplit, seconds: float, batch_size: int) -> dict[str, float]:
-    tokens = len(split.words)
+    tokens = len(split.tokens)
     return {
         "tokens_per_second": tokens / seconds,
         "tokens": tokens,

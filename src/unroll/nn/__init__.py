@@ -4,10 +4,39 @@ encoder = RecurrentEncoder(input_size=100, hidden_size=128, cell=LSTM, bidirecti
 outputs, final = encoder(x, lengths)  # x: (B, T, 100), lengths: (B,)
 """
 
+from unroll.nn.characters import CharacterCNN, CharacterLSTM
+from unroll.nn.crf import LinearChainCRF
 from unroll.nn.elman import Elman
 from unroll.nn.encoder import Encoder, FeedForwardEncoder, RecurrentEncoder
 from unroll.nn.gru import GRU
+from unroll.nn.indrnn import IndRNN
+from unroll.nn.lru import LRU
 from unroll.nn.lstm import LSTM
+from unroll.nn.min_gru import MinGRU
+from unroll.nn.min_lstm import MinLSTM
 from unroll.nn.model import SequenceModel
+from unroll.nn.peephole_lstm import PeepholeLSTM
+from unroll.nn.qrnn import QRNN
+from unroll.nn.slstm import SLSTM
+from unroll.nn.sru import SRU
 
-__all__ = ["GRU", "LSTM", "Elman", "Encoder", "FeedForwardEncoder", "RecurrentEncoder", "SequenceModel"]
+__all__ = [
+    "GRU",
+    "LRU",
+    "LSTM",
+    "QRNN",
+    "SLSTM",
+    "SRU",
+    "CharacterCNN",
+    "CharacterLSTM",
+    "Elman",
+    "Encoder",
+    "FeedForwardEncoder",
+    "IndRNN",
+    "LinearChainCRF",
+    "MinGRU",
+    "MinLSTM",
+    "PeepholeLSTM",
+    "RecurrentEncoder",
+    "SequenceModel",
+]

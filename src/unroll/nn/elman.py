@@ -5,6 +5,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from unroll.nn.weight_drop import WeightDropout
+
 Activation = Literal["sigmoid", "tanh", "relu"]
 
 
@@ -15,31 +17,36 @@ class Elman(nn.Module):
     σ(z) = (1 + tanh(z / 2)) / 2 and s = (1 + t) / 2 it becomes tᵢ = tanh(U/2 xᵢ + W/4 tᵢ₋₁ + b/2 + W/4 · 1)
     from t₀ = -1.
 
+    Args:
+        activation: σ.
+        weight_dropout: the share of W that a training step does without.
+
     Raises:
-        ValueError: an unknown activation.
+        ValueError: an unknown activation, or `weight_dropout` is not a probability below 1.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, activation: Activation = "tanh") -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, activation: Activation = "tanh", weight_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if activation not in get_args(Activation):
             raise ValueError(f"activation={activation!r}; accepted: {', '.join(get_args(Activation))}")
         self.activation = activation
+        self.weight_dropout = WeightDropout(weight_dropout)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))  # U
         self.recurrent_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W
         self.bias = nn.Parameter(torch.zeros(hidden_size))  # b
         nn.init.xavier_uniform_(self.input_weight)
         nn.init.orthogonal_(self.recurrent_weight)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: (B, T, I) → states (B, T, H) and the state after step T (B, H)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, I) → states (B, T, H)."""
         U: Tensor = self.input_weight
-        W: Tensor = self.recurrent_weight
+        W: Tensor = self.weight_dropout(self.recurrent_weight)
         b: Tensor = self.bias
         start = x.new_zeros(1, len(x), len(b))  # (layers, B, H)
         if self.activation == "sigmoid":
             U, W, b, start = U / 2, W / 4, b / 2 + W.sum(dim=1) / 4, start - 1
         loop = torch.rnn_relu if self.activation == "relu" else torch.rnn_tanh
-        states, last = loop(x, start, [U, W, b, torch.zeros_like(b)], True, 1, 0.0, self.training, False, True)
-        if self.activation == "sigmoid":
-            states, last = (1 + states) / 2, (1 + last) / 2
-        return states, last[0]
+        states, _ = loop(x, start, [U, W, b, torch.zeros_like(b)], True, 1, 0.0, self.training, False, True)
+        return (1 + states) / 2 if self.activation == "sigmoid" else states

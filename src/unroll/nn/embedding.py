@@ -1,24 +1,39 @@
-"""What a network sees of a token: its word and how it is written."""
+"""What a network sees of a token: its word, how it is written, and how it is spelt."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
+from unroll.data.batching import Tokens
 from unroll.data.encoding import PADDING, UNKNOWN
 from unroll.data.text import Casing
+from unroll.nn.characters import CharacterEncoder
+from unroll.nn.dropout import VariationalDropout
 
 
 class TokenEmbedding(nn.Module):
-    """The word's vector next to its casing's (Collobert et al. 2011).
+    """The word's vector next to its casing's (Collobert et al. 2011) and, with `characters`, its spelling's.
 
     Args:
+        characters: called with the alphabet's size, gives a module (U, C) → (U, F) with its `output_size` F.
         word_dropout: the share of words that training replaces by `<unk>`, so that `<unk>` means something.
+        dropout: one mask a sequence.
 
     Raises:
-        ValueError: `word_dropout` is not a share, or a size is negative.
+        ValueError: a dropout is not a share, or a size is out of range.
     """
 
     def __init__(
-        self, vocabulary_size: int, embedding_size: int, casing_size: int, word_dropout: float, dropout: float
+        self,
+        vocabulary_size: int,
+        alphabet_size: int,
+        embedding_size: int,
+        casing_size: int = 0,
+        characters: Callable[[int], CharacterEncoder] | None = None,
+        word_dropout: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if embedding_size < 1 or casing_size < 0:
@@ -27,16 +42,24 @@ class TokenEmbedding(nn.Module):
             )
         if not 0 <= word_dropout < 1:
             raise ValueError(f"word_dropout={word_dropout}; accepted: 0 to below 1")
-        self.output_size = embedding_size + casing_size
         self.word_dropout = word_dropout
         self.words = nn.Embedding(vocabulary_size, embedding_size, padding_idx=PADDING)
         self.casing = nn.Embedding(len(Casing), casing_size, padding_idx=Casing.PADDING)
-        self.dropout = nn.Dropout(dropout)
+        self.characters = characters(alphabet_size) if characters else None
+        self.output_size = embedding_size + casing_size + (self.characters.output_size if self.characters else 0)
+        self.dropout = VariationalDropout(dropout)
         nn.init.normal_(self.words.weight[PADDING + 1 :], std=embedding_size**-0.5)
 
-    def forward(self, words: Tensor, casing: Tensor) -> Tensor:
-        """words, casing: (B, T) → (B, T, output_size)."""
+    def forward(self, tokens: Tokens) -> Tensor:
+        """tokens of (B, T) → (B, T, output_size)."""
+        words = tokens.words
         if self.training and self.word_dropout:
             dropped = torch.rand(words.shape, device=words.device) < self.word_dropout
             words = words.masked_fill(dropped & (words != PADDING), UNKNOWN)
-        return self.dropout(torch.cat([self.words(words), self.casing(casing)], dim=2))
+        parts = [self.words(words), self.casing(tokens.casing)]
+        if self.characters:
+            if tokens.spelling is None:
+                raise ValueError("tokens.spelling=None; accepted: batches made with characters=True, for this network")
+            spelt = self.characters(tokens.spelling.characters)  # (U, F)
+            parts.append(embedding(tokens.spelling.places, spelt))  # (B, T, F)
+        return self.dropout(torch.cat(parts, dim=2))

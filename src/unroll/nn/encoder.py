@@ -1,16 +1,21 @@
 """Encoders: a sequence of vectors in, a vector for every step and one for the whole out."""
 
+import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import Function
+
+from unroll.nn.dropout import VariationalDropout
 
 
 class Encoder(Protocol):
     """What every encoder does: (x: (B, T, I), lengths: (B,)) → (outputs: (B, T, O), final: (B, O)).
 
     `outputs` at padding is unspecified; nothing else depends on how much padding there is. O is `output_size`.
+    Input that `check_sequences` refuses is a ValueError.
     """
 
     output_size: int
@@ -27,26 +32,31 @@ class FeedForwardEncoder(nn.Module):
         self.hidden = nn.Linear(input_size, hidden_size)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        mask = padding_mask(lengths, x.shape[1])  # (B, T)
-        mean = (x * mask[:, :, None]).sum(dim=1) / lengths[:, None]  # (B, I)
+        check_sequences(x, lengths)
+        mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
+        mean = torch.where(mask, x, 0).sum(dim=1) / lengths[:, None]  # (B, I)
         return self.hidden(x).sigmoid(), self.hidden(mean).sigmoid()
 
 
 class RecurrentEncoder(nn.Module):
     """Layers of one recurrence, read left to right or both ways.
 
-    The final state is the one after the last real token, next to the backward reader's after the first.
-
-    Args:
-        cell: called with (input_size, hidden_size), gives a module (B, T, I) → states (B, T, H), last (B, H)
-            that reads left to right.
-        dropout: between layers.
+    A layer is LayerNorm(cell(dropout(x)) + x): of a bidirectional one, the states of both readers stand next to
+    each other. The final vector is the forward half of the outputs at the last real token, next to the backward
+    half at the first.
 
     No sequence is packed. Padding stands on the right, where it cannot reach a forward state; the backward
     reader gets each sequence reversed within its own length, which again leaves the padding on the right.
 
+    Args:
+        cell: called with (input_size, hidden_size), gives a module (B, T, I) → states (B, T, H) that reads left
+            to right.
+        dropout: on what a layer hands to the next, one mask a sequence (Gal and Ghahramani 2016).
+        residual: adds a layer's input to its output where both are of one size.
+        layer_norm: normalises a layer's output over its features (Ba et al. 2016).
+
     Raises:
-        ValueError: `num_layers` or `hidden_size` is below 1.
+        ValueError: a size is below 1, or `dropout` is not a share.
     """
 
     def __init__(
@@ -57,31 +67,63 @@ class RecurrentEncoder(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        residual: bool = False,
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"num_layers={num_layers}; accepted: 1 or more")
-        if hidden_size < 1:
-            raise ValueError(f"hidden_size={hidden_size}; accepted: 1 or more")
+        for name, value in {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}.items():
+            if value < 1:
+                raise ValueError(f"{name}={value}; accepted: 1 or more")
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         self.forward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes)
         self.backward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes if bidirectional)
-        self.dropout = nn.Dropout(dropout)
+        self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) if layer_norm else nn.Identity() for _ in sizes)
+        self.dropout = VariationalDropout(dropout)
+        self.residual = residual
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        check_sequences(x, lengths)
         ends = reversal(lengths, x.shape[1])  # (B, T)
-        for i, forward_cell in enumerate(self.forward_cells):
-            x = self.dropout(x) if i else x
-            outputs, _ = forward_cell(x)  # (B, T, H)
-            final = outputs[torch.arange(len(x), device=x.device), lengths - 1]  # (B, H)
-            if self.backward_cells:
-                reversed_outputs, _ = self.backward_cells[i](take_steps(x, ends))
-                backward = take_steps(reversed_outputs, ends)  # (B, T, H)
-                outputs = torch.cat([outputs, backward], dim=2)  # (B, T, 2H)
-                final = torch.cat([final, backward[:, 0]], dim=1)  # (B, 2H)
-            x = outputs
-        return outputs, final
+        for i, norm in enumerate(self.norms):
+            outputs = self.read(i, self.dropout(x) if i else x, ends)  # (B, T, O)
+            if self.residual and outputs.shape == x.shape:
+                outputs = outputs + x
+            x = norm(outputs)
+        return x, final_vectors(x, lengths, directions=2 if self.backward_cells else 1)
+
+    def read(self, layer: int, x: Tensor, ends: Tensor) -> Tensor:
+        """x: (B, T, I), ends: (B, T) → the states of the layer's readers, (B, T, O)."""
+        states: Tensor = self.forward_cells[layer](x)  # (B, T, H)
+        if not self.backward_cells:
+            return states
+        backward = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, ends)), ends)  # (B, T, H)
+        return torch.cat([states, backward], dim=2)
+
+
+def check_sequences(x: Tensor, lengths: Tensor) -> None:
+    """Refuses what would otherwise come out as an error far away, or as numbers that mean nothing.
+
+    Values are read on the CPU alone: elsewhere that would make the program wait for the device.
+
+    Raises:
+        ValueError: lengths are not of as many sequences as x, one is not of 1 to T steps, or a real token of x
+            is not finite.
+    """
+    if lengths.shape != x.shape[:1]:
+        raise ValueError(f"lengths of shape {tuple(lengths.shape)}; accepted: ({len(x)},), one for each sequence of x")
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    wrong = (lengths < 1) | (lengths > x.shape[1])
+    if wrong.any():
+        i = int(wrong.nonzero()[0])
+        raise ValueError(f"lengths[{i}]={lengths[i]}; accepted: 1 to {x.shape[1]}, the steps of x")
+    if math.isfinite(x.detach().sum()):  # the usual case, at the price of one addition a number
+        return
+    infinite = ~x.isfinite().all(dim=2) & padding_mask(lengths, x.shape[1])  # (B, T)
+    if infinite.any():
+        i, step = infinite.nonzero()[0].tolist()
+        raise ValueError(f"x[{i}, {step}] holds NaN or infinity; accepted: finite numbers")
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
@@ -95,6 +137,27 @@ def reversal(lengths: Tensor, steps: int) -> Tensor:
     return torch.where(padding_mask(lengths, steps), lengths[:, None] - 1 - places, places)
 
 
-def take_steps(x: Tensor, steps: Tensor) -> Tensor:
-    """x: (B, T, I), steps: (B, T) → x at those steps, (B, T, I)."""
-    return x.gather(1, steps[:, :, None].expand_as(x))
+class Reverse(Function):
+    """x: (B, T, F), ends: (B, T) from `reversal` → each sequence of x reversed in itself.
+
+    A reversal is its own inverse, so gradients come back by the same copy of rows; autograd would add them into zeros.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ends: Tensor) -> Tensor:
+        ctx.save_for_backward(ends)
+        batch, steps = ends.shape
+        rows = ends + steps * torch.arange(batch, device=ends.device)[:, None]
+        return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)  # whole rows: gather takes number by number
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (ends,) = ctx.saved_tensors
+        return Reverse.apply(grad, ends), None
+
+
+def final_vectors(outputs: Tensor, lengths: Tensor, directions: int) -> Tensor:
+    """outputs: (B, T, D·H), lengths: (B,) → (B, D·H): each reader's half at the step it reads last."""
+    halves = outputs.unflatten(2, (directions, -1))  # (B, T, D, H)
+    last = torch.stack([lengths - 1, torch.zeros_like(lengths)][:directions], dim=1)  # (B, D)
+    return halves.gather(1, last[:, None, :, None].expand(-1, 1, -1, halves.shape[3])).flatten(1)

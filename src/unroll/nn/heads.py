@@ -1,42 +1,110 @@
-"""Heads: from the encoder's vectors to scores of labels, ŷ = softmax(V s + c), and their loss."""
+"""Heads: from the encoder's vectors to scores of labels, ŷ = softmax(V s + c), and what follows from scores."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from unroll.nn.pooling import Pooling, check_pooling, pool
+from unroll.nn.constraints import iob2_constraints
+from unroll.nn.crf import LinearChainCRF
+from unroll.nn.dropout import VariationalDropout
+from unroll.nn.pooling import Pooling, build_pooling
+
+
+class Head(Protocol):
+    """What every head does. Scores and labels are (B, L) and (B,) of sequences, or (B, T, L) and (B, T) of tokens."""
+
+    def __call__(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
+        """outputs: (B, T, O), final: (B, O), lengths: (B,) → scores."""
+        ...
+
+    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
+        """The mean negative log-likelihood of a label, -100 at padding; a scalar."""
+        ...
+
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The best labels."""
+        ...
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """Of each label, as scores are shaped."""
+        ...
 
 
 class ClassificationHead(nn.Module):
     """One distribution over labels for the whole sequence."""
 
-    def __init__(self, input_size: int, num_labels: int, pooling: Pooling, dropout: float) -> None:
+    def __init__(self, input_size: int, num_labels: int, pooling: Pooling = "last", dropout: float = 0.0) -> None:
         super().__init__()
-        check_pooling(pooling)
-        self.pooling: Pooling = pooling
+        self.pooling = build_pooling(pooling, input_size)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(input_size, num_labels)
+        self.output = nn.Linear(self.pooling.output_size, num_labels)
 
     def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
-        """outputs: (B, T, O), final: (B, O), lengths: (B,) → logits (B, L)."""
-        return self.output(self.dropout(pool(outputs, final, lengths, self.pooling)))
+        scores: Tensor = self.output(self.dropout(self.pooling(outputs, final, lengths)))  # (B, L)
+        return scores
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits: (B, L), labels: (B,) → the mean negative log-likelihood of a sequence's label."""
-        return cross_entropy(logits, labels)
+    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
+        return cross_entropy(scores, labels)
+
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return scores.argmax(dim=1)
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return scores.softmax(dim=1)
 
 
-class LabelingHead(nn.Module):
+class SoftmaxHead(nn.Module):
     """A distribution over labels at every step, each step by itself."""
 
-    def __init__(self, input_size: int, num_labels: int, dropout: float) -> None:
+    def __init__(self, input_size: int, label_names: list[str], dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(input_size, num_labels)
+        self.dropout = VariationalDropout(dropout)
+        self.output = nn.Linear(input_size, len(label_names))
 
     def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
-        """outputs: (B, T, O) → logits (B, T, L)."""
-        return self.output(self.dropout(outputs))
+        scores: Tensor = self.output(self.dropout(outputs))  # (B, T, L)
+        return scores
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """logits: (B, T, L), labels: (B, T), -100 at padding → the mean negative log-likelihood of a token's label."""
-        return cross_entropy(logits.flatten(0, 1), labels.flatten())
+    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
+        return cross_entropy(scores.flatten(0, 1), labels.flatten())
+
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return scores.argmax(dim=2)
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return scores.softmax(dim=2)
+
+
+class CRFHead(SoftmaxHead):
+    """A distribution over whole sequences of labels: scores of steps and of transitions (Lample et al. 2016).
+
+    Decoding keeps to IOB2: an inside tag only goes on with what stands before it. Probabilities are the marginals.
+
+    Args:
+        constrained_loss: whether training too gives no probability to sequences that are not IOB2.
+    """
+
+    def __init__(
+        self, input_size: int, label_names: list[str], dropout: float = 0.0, constrained_loss: bool = False
+    ) -> None:
+        super().__init__(input_size, label_names, dropout)
+        self.crf = LinearChainCRF(len(label_names), iob2_constraints(label_names), constrained_loss)
+
+    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
+        return self.crf.loss(scores, labels, lengths)
+
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return self.crf.decode(scores, lengths)
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return self.crf.marginals(scores, lengths)
+
+
+LABELING_HEADS: dict[str, Callable[[int, list[str], float], Head]] = {
+    "softmax": SoftmaxHead,
+    "crf": CRFHead,
+    "constrained_crf": partial(CRFHead, constrained_loss=True),
+}

@@ -1,16 +1,11 @@
 """How the weights of gated recurrences start."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
-def initialise_gates(loop: nn.RNNBase, gates: int) -> None:
-    """Gate by gate: recurrent weights orthogonal, input weights Xavier-uniform; biases zero."""
-    for name, parameter in loop.named_parameters():
-        if name.startswith("bias"):
-            nn.init.zeros_(parameter)
-            continue
-        for weight in parameter.chunk(gates):
-            if name.startswith("weight_hh"):
-                nn.init.orthogonal_(weight)
-            else:
-                nn.init.xavier_uniform_(weight)
+def initialise_gates(input_weight: Tensor, recurrent_weight: Tensor, gates: int) -> None:
+    """U: (gates · H, I) Xavier-uniform, W: (gates · H, H) orthogonal, each gate by itself."""
+    for block in input_weight.chunk(gates):
+        nn.init.xavier_uniform_(block)
+    for block in recurrent_weight.chunk(gates):
+        nn.init.orthogonal_(block)

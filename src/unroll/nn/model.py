@@ -5,9 +5,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from unroll.data.batching import Tokens
+from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
-from unroll.nn.heads import ClassificationHead, LabelingHead
+from unroll.nn.heads import LABELING_HEADS, ClassificationHead, Head
 from unroll.nn.pooling import Pooling
 
 
@@ -15,37 +17,54 @@ class SequenceModel(nn.Module):
     """Embedding, encoder, and the head that the task asks for.
 
     Args:
-        vocabulary_size, num_labels, task: of the dataset.
+        vocabulary_size, alphabet_size, label_names, task: of the dataset.
         encoder: called with (input_size, hidden_size), gives an `Encoder`.
+        characters: called with the alphabet's size, gives an encoder of spellings; None leaves spelling out.
         pooling: how classification sums up a sequence; labeling has no use for it.
-        dropout: on the embeddings and before the head.
+        head: how labeling scores the labels of a sequence; classification has no use for it.
+        dropout: on the embeddings and before the head, one mask a sequence.
         word_dropout: the share of words that training replaces by `<unk>`.
+
+    Raises:
+        ValueError: a part refuses its values.
     """
+
+    head: Head
 
     def __init__(
         self,
         vocabulary_size: int,
-        num_labels: int,
+        alphabet_size: int,
+        label_names: list[str],
         task: Literal["classification", "labeling"],
         encoder: Callable[[int, int], Encoder],
         embedding_size: int = 100,
         casing_size: int = 8,
+        characters: Callable[[int], CharacterEncoder] | None = None,
         hidden_size: int = 128,
         pooling: Pooling = "last",
+        head: Literal["softmax", "crf", "constrained_crf"] = "softmax",
         dropout: float = 0.3,
         word_dropout: float = 0.05,
     ) -> None:
         super().__init__()
-        self.embedding = TokenEmbedding(vocabulary_size, embedding_size, casing_size, word_dropout, dropout)
+        self.embedding = TokenEmbedding(
+            vocabulary_size, alphabet_size, embedding_size, casing_size, characters, word_dropout, dropout
+        )
         self.encoder = encoder(self.embedding.output_size, hidden_size)
         size = self.encoder.output_size
-        self.head: ClassificationHead | LabelingHead
         if task == "classification":
-            self.head = ClassificationHead(size, num_labels, pooling, dropout)
+            self.head = ClassificationHead(size, len(label_names), pooling, dropout)
+        elif head not in LABELING_HEADS:
+            raise ValueError(f"head={head!r}; accepted: {', '.join(LABELING_HEADS)}")
         else:
-            self.head = LabelingHead(size, num_labels, dropout)
+            self.head = LABELING_HEADS[head](size, label_names, dropout)
 
-    def forward(self, words: Tensor, casing: Tensor, lengths: Tensor) -> Tensor:
-        """words, casing: (B, T), lengths: (B,) → logits (B, L) for classification, (B, T, L) for labeling."""
-        outputs, final = self.encoder(self.embedding(words, casing), lengths)
-        return self.head(outputs, final, lengths)
+    @property
+    def reads_characters(self) -> bool:
+        return self.embedding.characters is not None
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """tokens of (B, T) → scores: (B, L) for classification, (B, T, L) for labeling."""
+        outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
+        return self.head(outputs, final, tokens.lengths)

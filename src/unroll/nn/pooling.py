@@ -1,27 +1,99 @@
-"""From the encoder's outputs to one vector a sequence."""
+"""Pooling: from the encoder's vectors to one vector a sequence. What stands at padding never matters."""
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from unroll.nn.encoder import padding_mask
 
-Pooling = Literal["last", "mean", "max"]
+Pooling = Literal["last", "mean", "max", "attention", "concat"]
 
 
-def check_pooling(pooling: str) -> None:
-    if pooling not in get_args(Pooling):
-        raise ValueError(f"pooling={pooling!r}; accepted: {', '.join(get_args(Pooling))}")
+class SequencePooling(nn.Module):
+    """What every pooling does: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`).
 
-
-def pool(outputs: Tensor, final: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
-    """outputs: (B, T, O), final: (B, O), lengths: (B,) → (B, O).
-
-    `last` is the encoder's final state; `mean` and `max` go over the real tokens.
+    Args:
+        size: O, of the encoder.
     """
-    if pooling == "last":
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.output_size = size
+
+
+class LastPooling(SequencePooling):
+    """The encoder's final state."""
+
+    def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
         return final
-    mask = padding_mask(lengths, outputs.shape[1])[:, :, None]  # (B, T, 1)
-    if pooling == "mean":
-        return (outputs * mask).sum(dim=1) / lengths[:, None]
-    return outputs.masked_fill(~mask, float("-inf")).amax(dim=1)
+
+
+class MeanPooling(SequencePooling):
+    """The mean of the outputs, Σᵢ sᵢ / length."""
+
+    def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
+        return replace_padding(outputs, lengths, 0).sum(dim=1) / lengths[:, None]
+
+
+class MaxPooling(SequencePooling):
+    """The largest value of each feature, maxᵢ sᵢ."""
+
+    def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
+        # Gradients go to the winning steps alone: finding them needs none.
+        candidates = replace_padding(outputs.detach(), lengths, -torch.inf)  # (B, T, O)
+        winners = candidates.max(dim=1, keepdim=True).indices  # (B, 1, O); argmax is slower
+        return outputs.gather(1, winners).squeeze(1)
+
+
+class AttentionPooling(SequencePooling):
+    """Σᵢ αᵢ sᵢ, where α = softmax over i of vᵀ tanh(W sᵢ + b) (Yang et al. 2016); v is learnt."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.projection = nn.Linear(size, size)  # W, b
+        self.query = nn.Linear(size, 1, bias=False)  # v
+
+    def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
+        outputs = replace_padding(outputs, lengths, 0)
+        scores = self.query(self.projection(outputs).tanh())  # (B, T, 1)
+        weights = replace_padding(scores, lengths, -torch.inf).softmax(dim=1)
+        return (weights.mT @ outputs).squeeze(1)
+
+
+class ConcatPooling(SequencePooling):
+    """The final state, the mean and the maximum next to each other (Howard and Ruder 2018)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(3 * size)
+        self.parts = nn.ModuleList([LastPooling(size), MeanPooling(size), MaxPooling(size)])
+
+    def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
+        return torch.cat([part(outputs, final, lengths) for part in self.parts], dim=1)
+
+
+POOLINGS: dict[Pooling, Callable[[int], SequencePooling]] = {
+    "last": LastPooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "attention": AttentionPooling,
+    "concat": ConcatPooling,
+}
+
+
+def build_pooling(pooling: Pooling, size: int) -> SequencePooling:
+    """The pooling of that name for an encoder whose outputs are of `size`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling={pooling!r}; accepted: {', '.join(POOLINGS)}")
+    return POOLINGS[pooling](size)
+
+
+def replace_padding(x: Tensor, lengths: Tensor, value: float) -> Tensor:
+    """x: (B, T, F), lengths: (B,) → x with `value` at padding."""
+    mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
+    return torch.where(mask, x, value)  # faster than masked_fill

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from unroll.data.encoding import TokenEncoder
+from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tags import spans
 from unroll.data.text import tokenize
-from unroll.training.inference import label_probabilities
+from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
 
@@ -22,7 +22,7 @@ class Predictor:
 
     def __init__(self, trained: ModelFolder) -> None:
         self._trained = trained
-        self._encoder = TokenEncoder(trained.vocabulary)
+        self._encoder = TokenEncoder(trained.vocabulary, trained.alphabet)
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -45,29 +45,30 @@ class Predictor:
                 )
         if not texts:
             return []
-        probabilities = label_probabilities(self._trained.model, self._encode(tokens), batch_size)
+        answers = answer(self._trained.model, self._encode(tokens), batch_size)
         if self._trained.task == "classification":
-            return [self._describe_label(row) for row in probabilities]
-        return [self._describe_entities(row, words) for row, words in zip(probabilities, tokens, strict=True)]
+            return [self._describe_label(found) for found in answers]
+        return [self._describe_entities(found, words) for found, words in zip(answers, tokens, strict=True)]
 
     def _encode(self, tokens: list[list[str]]) -> EncodedSplit:
-        words, casing = self._encoder.encode(token for sequence in tokens for token in sequence)
+        distinct = DistinctTokens()
+        rows = np.concatenate([distinct.ids(sequence) for sequence in tokens])
         lengths = [len(sequence) for sequence in tokens]
         return EncodedSplit(
             task=self._trained.task,
-            words=words,
-            casing=casing,
-            labels=np.zeros(len(words) if self._trained.task == "labeling" else len(tokens), np.int64),
+            table=self._encoder.encode(distinct),
+            tokens=rows,
+            labels=np.zeros(len(rows) if self._trained.task == "labeling" else len(tokens), np.int64),
             offsets=np.cumsum([0, *lengths]),
             rows=np.arange(len(tokens)),
         )
 
-    def _describe_label(self, probabilities: np.ndarray) -> dict[str, Any]:
-        best = int(probabilities.argmax())
-        return {"label": self._trained.label_names[best], "probability": float(probabilities[best])}
+    def _describe_label(self, found: Answer) -> dict[str, Any]:
+        best = int(found.labels)
+        return {"label": self._trained.label_names[best], "probability": float(found.probabilities[best])}
 
-    def _describe_entities(self, probabilities: np.ndarray, tokens: list[str]) -> dict[str, Any]:
-        labels = [self._trained.label_names[i] for i in probabilities.argmax(axis=1)]
+    def _describe_entities(self, found: Answer, tokens: list[str]) -> dict[str, Any]:
+        labels = [self._trained.label_names[i] for i in found.labels]
         entities = [
             {
                 "type": span.type,

@@ -13,14 +13,17 @@ class ModelFolder:
 
     Attributes:
         model: the network, in evaluation mode.
-        task, label_names, vocabulary: of the data it was trained on.
+        task, label_names, vocabulary, alphabet: of the data it was trained on.
     """
 
-    def __init__(self, model: SequenceModel, task: Task, label_names: list[str], vocabulary: list[str]) -> None:
+    def __init__(
+        self, model: SequenceModel, task: Task, label_names: list[str], vocabulary: list[str], alphabet: list[str]
+    ) -> None:
         self.model = model
         self.task: Task = task
         self.label_names = label_names
         self.vocabulary = vocabulary
+        self.alphabet = alphabet
 
     def save(self, folder: Path, model_config: dict[str, Any]) -> None:
         """Write `folder`; `model_config` is what `build_model` was given."""
@@ -29,6 +32,7 @@ class ModelFolder:
         with whole_folder(folder) as work:
             save_file(self.model.state_dict(), work / "weights.safetensors")
             write_json(work / "vocabulary.json", self.vocabulary)
+            write_json(work / "alphabet.json", self.alphabet)
             description = {"task": self.task, "label_names": self.label_names, "model": model_config}
             write_json(work / "config.json", description)
 
@@ -40,28 +44,29 @@ class ModelFolder:
         if not (folder / "config.json").exists():
             raise ValueError(f"{folder} holds no trained model; train one with python pipelines/train.py")
         config = read_json(folder / "config.json")
-        vocabulary = read_json(folder / "vocabulary.json")
-        model = build_model(config["model"], config["task"], len(config["label_names"]), len(vocabulary))
+        vocabulary, alphabet = read_json(folder / "vocabulary.json"), read_json(folder / "alphabet.json")
+        model = build_model(config["model"], config["task"], config["label_names"], len(vocabulary), len(alphabet))
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         model.eval()
-        return cls(model, config["task"], config["label_names"], vocabulary)
+        return cls(model, config["task"], config["label_names"], vocabulary, alphabet)
 
 
-def build_model(config: dict[str, Any], task: Task, num_labels: int, vocabulary_size: int) -> SequenceModel:
+def build_model(
+    config: dict[str, Any], task: Task, label_names: list[str], vocabulary_size: int, alphabet_size: int
+) -> SequenceModel:
     """The network that a file of `conf/model` describes, for a dataset of this size.
 
     Raises:
         ValueError: the network refuses a value.
     """
-    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    # The label names are no configuration: OmegaConf would resolve a ??? or ${...} in them.
+    build = instantiate(config, _partial_=True, _convert_="all")
     try:
-        model: SequenceModel = instantiate(
-            config, vocabulary_size=vocabulary_size, num_labels=num_labels, task=task, _convert_="all"
+        model: SequenceModel = build(
+            vocabulary_size=vocabulary_size, alphabet_size=alphabet_size, label_names=label_names, task=task
         )
-    except InstantiationException as error:
-        if isinstance(error.__cause__, ValueError):
-            raise ValueError(f"model: {error.__cause__}") from error
-        raise
+    except ValueError as error:
+        raise ValueError(f"model: {error}") from error
     return model

@@ -67,17 +67,19 @@ class SequenceTask(LightningModule):
         self._train_batches.load_state_dict(checkpoint["train_batches"])
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        logits = self.model(batch.words, batch.casing, batch.lengths)
-        loss = self.model.head.loss(logits, batch.labels)
+        scores = self.model(batch.tokens)
+        loss = self.model.head.loss(scores, batch.labels, batch.tokens.lengths)
         self.train_loss.update(loss.detach())
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        logits = self.model(batch.words, batch.casing, batch.lengths)
+        head, lengths = self.model.head, batch.tokens.lengths
+        scores = self.model(batch.tokens)
         weight = (batch.labels >= 0).sum()  # the loss is a mean over these
-        self.val_loss.update(self.model.head.loss(logits, batch.labels), weight)
+        self.val_loss.update(head.loss(scores, batch.labels, lengths), weight)
+        decoded = head.decode(scores, lengths)
         for metric in self.metrics:
-            metric.update(logits.argmax(dim=-1), batch.labels)  # type: ignore[operator]
+            metric.update(decoded, batch.labels)  # type: ignore[operator]
 
     def on_validation_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss.compute())

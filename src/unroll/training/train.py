@@ -23,6 +23,7 @@ from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopp
 from unroll.training.model_folder import ModelFolder, build_model
 from unroll.training.module import SequenceTask, quiet_lightning
 from unroll.training.options import TrainOptions
+from unroll.training.pretrained import start_from_vectors
 
 
 def train(
@@ -48,12 +49,15 @@ def train(
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     checkpoints = open_checkpoints(output, data, parts, options)
-    model = build_model(parts["model"], data.task, len(data.label_names), len(data.vocabulary))
+    model = build_model(parts["model"], data.task, data.label_names, len(data.vocabulary), len(data.alphabet))
+    if options.vectors is not None:
+        start_from_vectors(model, data.vocabulary, Path(options.vectors))
+    limits = (options.batch_size, options.batch_tokens, model.reads_characters)
     task = SequenceTask(
         model,
         data,
-        ShuffledBatches(data.split("train"), options.batch_size, options.seed),
-        SequentialBatches(data.split("validation"), options.batch_size),
+        ShuffledBatches(data.split("train"), options.seed, *limits),
+        SequentialBatches(data.split("validation"), *limits),
         instantiate(parts["optimizer"]),
         instantiate(parts["scheduler"]),
     )
@@ -81,7 +85,8 @@ def train(
 
     state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
-    ModelFolder(model, data.task, data.label_names, data.vocabulary).save(output / "model", parts["model"])
+    trained = ModelFolder(model, data.task, data.label_names, data.vocabulary, data.alphabet)
+    trained.save(output / "model", parts["model"])
     return _summarise(output, task)
 
 

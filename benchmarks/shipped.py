@@ -1,0 +1,24 @@
+"""The choices of conf/, as they are there."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unroll.data.prepared import PreparedData
+from unroll.nn import SequenceModel
+from unroll.training.model_folder import build_model
+
+CONF = Path(__file__).parent.parent / "conf"
+
+
+def configuration(group: str, name: str) -> dict[str, Any]:
+    """What conf/`group`/`name`.yaml says."""
+    content: dict[str, Any] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    return content
+
+
+def model(name: str, data: PreparedData) -> SequenceModel:
+    """The network of conf/model/`name`.yaml for a dataset."""
+    sizes = len(data.vocabulary), len(data.alphabet)
+    return build_model(configuration("model", name), data.task, data.label_names, *sizes)

@@ -1,0 +1,132 @@
+"""Pretrained word vectors, read from the text files in which GloVe, word2vec and fastText come."""
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from unroll.data.encoding import SPECIAL_WORDS
+
+_HEADER = re.compile(rb"\d+ ([1-9]\d*)")  # the number of words, and that of the numbers of each
+_GZIP = b"\x1f\x8b"
+_BUFFER_BYTES = 1 << 20
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class PretrainedVectors:
+    """`vectors` (V, D) float32, zero where `found` (V,) bool is not set."""
+
+    vectors: np.ndarray
+    found: np.ndarray
+
+    @property
+    def coverage(self) -> float:
+        """The share of the vocabulary that was found."""
+        return float(self.found.mean())
+
+
+def read_vectors(path: Path, vocabulary: Sequence[str]) -> PretrainedVectors:
+    """Read the vectors of `vocabulary` out of a text file, plain or gzip, in one pass.
+
+    A line is a word and its D numbers, between single spaces; what stands before the last D fields is the word,
+    spaces included. A first line of two integers is a header: the number of words, and D.
+
+    A word of the vocabulary gets the vector of the first line for it. Where the file does not have the word as it is
+    written, the first line whose word equals it in lower case will do. Special words get none.
+
+    That a line has D values is checked everywhere; that they are finite numbers, on the first and where they are used.
+
+    Raises:
+        ValueError: the file cannot be read, is no such text, or has no word of the vocabulary.
+    """
+    ids = {word: i for i, word in enumerate(vocabulary) if word not in SPECIAL_WORDS}
+    found = np.zeros(len(vocabulary), bool)
+    exact = np.zeros(len(vocabulary), bool)
+    with _open(path) as stream:
+        width, lines = _begin(path, stream)
+        vectors = np.zeros((len(vocabulary), width), np.float32)
+        for number, line in lines:
+            try:
+                word = _word(line, width)
+                is_exact = word in ids
+                i = ids.get(word if is_exact else word.lower())
+                if i is not None and (not found[i] or (is_exact and not exact[i])):
+                    vectors[i] = _vector(line, width)
+                    found[i], exact[i] = True, is_exact
+            except ValueError as error:
+                raise _refusal(path, number, line, width, error) from error
+    if not found.any():
+        raise ValueError(f"{path} has none of the {len(ids)} words of the vocabulary")
+    return PretrainedVectors(vectors, found)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb", buffering=_BUFFER_BYTES) as file:
+            is_gzip = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            yield io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER_BYTES) if is_gzip else file
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _begin(path: Path, stream: BinaryIO) -> tuple[int, Iterator[tuple[int, bytes]]]:
+    """Return D, and the lines after any header with their numbers from 1; the first of them is checked."""
+    lines = ((number, line.rstrip()) for number, line in enumerate(stream, start=1))  # fastText's end with a space
+    number, line = next(lines, (1, b""))
+    header = _HEADER.fullmatch(line)
+    if header:
+        number, line = next(lines, (2, b""))
+    if not line:
+        raise ValueError(f"{path}, line {number}: no word vectors")
+    width = int(header[1]) if header else line.count(b" ")
+    try:
+        _word(line, width)
+        _vector(line, width)
+    except ValueError as error:
+        raise _refusal(path, number, line, width, error) from error
+    return width, chain([(number, line)], lines)
+
+
+def _word(line: bytes, width: int) -> str:
+    spaces = line.count(b" ")
+    word = line.partition(b" ")[0] if spaces == width else line.rsplit(b" ", width)[0]
+    # A word with spaces ends in no number: that would be a value too many.
+    if not 0 < width <= spaces or (spaces > width and _is_number(word.rpartition(b" ")[2])):
+        raise ValueError(f"{spaces} values")
+    return word.decode(errors="replace")
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _vector(line: bytes, width: int) -> np.ndarray:
+    vector = np.array([float(field) for field in line.split(b" ")[-width:]])
+    if not np.abs(vector).max() <= _LARGEST:  # which NaN is not either
+        raise ValueError("a value that is not finite")
+    return vector
+
+
+def _refusal(path: Path, number: int, line: bytes, width: int, reason: ValueError) -> ValueError:
+    accepted = f"a word and {width or 'its'} finite numbers, between single spaces"
+    try:
+        is_text = "\0" not in line.decode()
+    except UnicodeDecodeError:
+        is_text = False
+    hint = "" if is_text else "; archives must be unpacked first, and binary vectors converted to text"
+    return ValueError(f"{path}, line {number}: {reason}; accepted: {accepted}{hint}")

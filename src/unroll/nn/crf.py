@@ -1,0 +1,297 @@
+"""Linear-chain conditional random field (Lafferty et al. 2001), as the last layer of a tagger (Lample et al. 2016).
+
+A path y₁ … y_T through the labels scores s(y) = start(y₁) + Σ logitsᵢ(yᵢ) + Σ transitions(yᵢ₋₁, yᵢ) + end(y_T),
+and p(y) = exp s(y) / Z with Z = Σ exp s(y) over all paths.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from unroll.nn.constraints import Constraints
+from unroll.nn.encoder import padding_mask, reversal
+
+SMALLEST_LOG_SUM = -60.0  # terms too small for float32, below e⁻⁸⁷, do not count in a sum above this
+
+
+class LinearChainCRF(nn.Module):
+    """Scores whole label sequences: what a token's label is depends on its neighbours' labels.
+
+    Padding is never read: a sequence's results do not depend on what stands there, nor on how much of it there is.
+    16-bit logits are computed with in float32, under autocast too.
+
+    Args:
+        num_labels: L.
+        constraints: what `decode` and `decode_n_best` may return. They are no part of the state dict.
+        constrained_loss: leave the forbidden paths out of Z as well: out of `loss`, `log_partition` and `marginals`.
+
+    Raises:
+        ValueError: `num_labels` is below 1, or the constraints are for another number of labels.
+
+    Every method raises ValueError for logits of the wrong shape and, on a CPU, for lengths outside 1 … T and for
+    scores from which no result follows (NaN, infinity, constraints that leave no path). On other devices looking at
+    values would wait for the device, so it is not done.
+    """
+
+    forbidden_starts: Tensor
+    forbidden_transitions: Tensor
+
+    def __init__(self, num_labels: int, constraints: Constraints | None = None, constrained_loss: bool = False) -> None:
+        super().__init__()
+        if num_labels < 1:
+            raise ValueError(f"num_labels={num_labels}; accepted: 1 or more")
+        everything = Constraints(torch.ones(num_labels).bool(), torch.ones(num_labels, num_labels).bool())
+        allowed = constraints or everything
+        for name, given, expected in zip(Constraints._fields, allowed, everything, strict=True):
+            if given.shape != expected.shape:
+                raise ValueError(f"constraints.{name} of shape {tuple(given.shape)}; accepted: {tuple(expected.shape)}")
+        self.num_labels = num_labels
+        self.constrained_loss = constrained_loss
+        self.start = nn.Parameter(torch.empty(num_labels).uniform_(-0.1, 0.1))
+        self.end = nn.Parameter(torch.empty(num_labels).uniform_(-0.1, 0.1))
+        self.transitions = nn.Parameter(torch.empty(num_labels, num_labels).uniform_(-0.1, 0.1))  # [from, to]
+        self.register_buffer("forbidden_starts", ~allowed.starts, persistent=False)
+        self.register_buffer("forbidden_transitions", ~allowed.transitions, persistent=False)
+
+    def loss(self, logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
+        """logits: (B, T, L), labels: (B, T), -100 at padding, lengths: (B,) → -Σ log p(y) / the number of tokens.
+
+        A mean over tokens, not over sequences, so that a learning rate means what it does for a softmax at each step.
+
+        Raises:
+            ValueError: on a CPU, a token has no label, or, with `constrained_loss`, a path of labels is forbidden;
+                its loss is infinite. On other devices the loss then is infinite, and the gradient finite.
+        """
+        potentials, transitions = self._chain(logits, lengths, self.constrained_loss)
+        mask = padding_mask(lengths, len(potentials))  # (B, T)
+        if labels.shape != mask.shape:
+            raise ValueError(f"labels of shape {tuple(labels.shape)}; accepted: {tuple(mask.shape)}, as the logits")
+        wrong = mask & ((labels < 0) | (labels >= self.num_labels))
+        _refuse(labels, wrong, "labels", f"0 to {self.num_labels - 1} within a sequence")
+        log_z = LogPartition.apply(potentials, transitions, lengths)
+        gold = _path_scores(potentials, transitions, labels, mask)
+        loss = (log_z - gold).sum() / lengths.sum()
+        _check_finite(loss, "the loss")
+        return loss
+
+    def log_partition(self, logits: Tensor, lengths: Tensor) -> Tensor:
+        """logits: (B, T, L), lengths: (B,) → log Z (B,): a path's log-probability is its score minus this."""
+        log_z = LogPartition.apply(*self._chain(logits, lengths, self.constrained_loss), lengths)
+        _check_finite(log_z, "log Z")
+        return log_z
+
+    @torch.no_grad()
+    def marginals(self, logits: Tensor, lengths: Tensor) -> Tensor:
+        """logits: (B, T, L), lengths: (B,) → p(yᵢ = l), (B, T, L), by forward-backward; 0 at padding."""
+        forward, message, _ = _forward_backward(*self._chain(logits, lengths, self.constrained_loss), lengths)
+        _check_finite(_log_z(forward, lengths), "log Z")
+        marginals = (forward + message).softmax(dim=1).permute(2, 0, 1)  # (B, T, L)
+        return marginals.masked_fill(~padding_mask(lengths, len(forward))[:, :, None], 0)
+
+    @torch.no_grad()
+    def decode(self, logits: Tensor, lengths: Tensor) -> Tensor:
+        """logits: (B, T, L), lengths: (B,) → the best path (B, T), by Viterbi; 0 at padding."""
+        potentials, transitions = self._chain(logits, lengths, constrained=True)
+        first, *others = potentials.unbind()
+        best = [first]  # best[i][y]: the score of the best path up to step i that ends in y
+        for step in others:
+            best.append((best[-1][:, None] + transitions[:, :, None]).amax(dim=0).add_(step))
+        # Now from each sequence's last step to its first; what follows the first is padding.
+        places = reversal(lengths, len(best)).T  # (T, B)
+        last, *others = _take_steps(torch.stack(best), places).transpose(1, 2).contiguous().unbind()  # T of (B, L)
+        _check_finite(last.amax(dim=1), "the best path's score")
+        path = [last.argmax(dim=1)]
+        into = transitions.T.contiguous()  # [to, from]
+        for scores in others:
+            path.append((scores + into.index_select(0, path[-1])).argmax(dim=1))
+        paths = torch.stack(path).gather(0, places).T  # (B, T)
+        return paths.masked_fill(~padding_mask(lengths, len(best)), 0)
+
+    @torch.no_grad()
+    def decode_n_best(self, logits: Tensor, lengths: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """logits: (B, T, L), lengths: (B,) → the n best paths (n, B, T) and their scores s(y) (n, B), best first.
+
+        List Viterbi: every label of every step keeps its n best paths. All of a sequence's paths differ; where it
+        has fewer than n, the rest are zeros of score -inf. Padding is 0.
+
+        Raises:
+            ValueError: n is below 1.
+        """
+        if n < 1:
+            raise ValueError(f"n={n}; accepted: 1 or more")
+        potentials, transitions = self._chain(logits, lengths, constrained=True)
+        first, *others = potentials.unbind()
+        best = [torch.cat([first[None], first.new_full((n - 1, *first.shape), -torch.inf)])]  # (n, L, B)
+        origins = [torch.zeros_like(best[0], dtype=torch.long)]  # (n, L, B): rank · L + label, one step before
+        for step in others:
+            candidates = (best[-1][:, :, None] + transitions[:, :, None]).flatten(0, 1)  # (nL, L, B)
+            scores, origin = candidates.topk(n, dim=0)  # (n, L, B)
+            best.append(scores + step)
+            origins.append(origin)
+        # As in `decode`, back from each sequence's last step.
+        places = reversal(lengths, len(best)).T  # (T, B)
+        last = _take_steps(torch.stack(best).flatten(1, 2), places[:1])[0]  # (nL, B)
+        scores, state = last.topk(n, dim=0)  # (n, B)
+        _check_finite(scores[0], "the best path's score")
+        path = [state]
+        for origin in _take_steps(torch.stack(origins).flatten(1, 2), places)[:-1]:
+            path.append(origin.gather(0, path[-1]))
+        paths = _take_steps(torch.stack(path) % self.num_labels, places).permute(1, 2, 0)  # (n, B, T)
+        return paths.masked_fill(scores[:, :, None].isneginf() | ~padding_mask(lengths, len(best)), 0), scores
+
+    def _chain(self, logits: Tensor, lengths: Tensor, constrained: bool) -> tuple[Tensor, Tensor]:
+        """Potentials (T, L, B), which are the logits with start and end added in, 0 at padding; transitions (L, L).
+
+        The batch stands last from here on: a step is one block of memory, and sums over labels are vectorised.
+        """
+        if logits.ndim != 3 or logits.shape[2] != self.num_labels or lengths.shape != logits.shape[:1]:
+            given = f"logits of shape {tuple(logits.shape)}, lengths of shape {tuple(lengths.shape)}"
+            raise ValueError(f"{given}; accepted: (B, T, {self.num_labels}), (B,)")
+        wrong = (lengths < 1) | (lengths > logits.shape[1])
+        _refuse(lengths, wrong, "lengths", f"1 to {logits.shape[1]}, the steps of the logits")
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        start, transitions, end = self.start.to(dtype), self.transitions.to(dtype), self.end.to(dtype)
+        if constrained:
+            start = start.masked_fill(self.forbidden_starts, -torch.inf)
+            transitions = transitions.masked_fill(self.forbidden_transitions, -torch.inf)
+        padding = ~padding_mask(lengths, logits.shape[1]).T  # (T, B)
+        potentials = logits.to(dtype).permute(1, 2, 0).contiguous().masked_fill(padding[:, None], 0)
+        potentials[0] += start[:, None]
+        potentials[lengths - 1, :, torch.arange(len(lengths), device=lengths.device)] += end
+        return potentials, transitions
+
+
+class LogPartition(torch.autograd.Function):
+    """(potentials (T, L, B), transitions (L, L), lengths (B,)) → log Z (B,).
+
+    Its gradient is the expected counts: ∂ log Z / ∂ potentialsᵢ(y) = p(yᵢ = y), and ∂ log Z / ∂ transitions(x, y) =
+    Σ p(yᵢ₋₁ = x, yᵢ = y). So no graph of the loop over time is kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, potentials: Tensor, transitions: Tensor, lengths: Tensor) -> Tensor:
+        forward, message, backward = _forward_backward(potentials, transitions, lengths)
+        ctx.save_for_backward(forward, message, backward, transitions, lengths)
+        return _log_z(forward, lengths)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        forward, message, backward, transitions, lengths = ctx.saved_tensors
+        counts = (forward + message).softmax(dim=1) * gradient  # (T, L, B)
+        weights = padding_mask(lengths - 1, len(forward) - 1).T * gradient  # (T - 1, B): no step follows the last
+        return counts, _transition_counts(forward[:-1], transitions, backward[1:], weights), None
+
+
+def _forward_backward(potentials: Tensor, transitions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For every step i and label y, each (T, L, B) and up to a constant of its step:
+
+    forward: αᵢ(y) = potentialsᵢ(y) + log Σₓ exp(αᵢ₋₁(x) + transitions(x, y)),
+    message: βᵢ(y) = log Σₓ exp(transitions(y, x) + potentialsᵢ₊₁(x) + βᵢ₊₁(x)), and
+    backward: potentialsᵢ(y) + βᵢ(y).
+
+    Both are one recursion, on the sequence and on its reversal, and run in one loop.
+    """
+    places = reversal(lengths, len(potentials)).T  # (T, B)
+    steps = torch.stack([potentials, _take_steps(potentials, places)], dim=1)  # (T, 2, L, B)
+    weights = torch.stack([transitions.T, transitions])  # (2, to, from)
+    messages = _messages_by_products(steps, weights)
+    if messages is None:
+        messages = _messages(steps, weights)
+    from_left, from_right = messages[:, 0], _take_steps(messages[:, 1], places)  # (T, L, B)
+    return from_left + potentials, from_right, from_right + potentials
+
+
+def _messages(steps: Tensor, weights: Tensor) -> Tensor:
+    """steps: (T, D, L, B), weights: (D, L to, L from) → log Σₓ exp(scoresᵢ₋₁(x) + weights(y, x)), (T, D, L, B).
+
+    scoresᵢ = messageᵢ + stepᵢ, normalised before each use, lest they grow with T: what a step's normalising takes
+    out is missing from all messages after it. The first message is 0.
+    """
+    messages = [torch.zeros_like(steps[0])]
+    for step in steps[:-1]:
+        scores = (messages[-1] + step).log_softmax(dim=1)[:, None]
+        messages.append((scores + weights[..., None]).logsumexp(dim=2))
+    return torch.stack(messages)
+
+
+def _messages_by_products(steps: Tensor, weights: Tensor) -> Tensor | None:
+    """What `_messages` gives, each step a matrix product, many times faster; None where that may not be exact.
+
+    A product shifts its terms by one constant, and in float32 those below e⁻⁸⁷ then vanish.
+    """
+    if not _readable(steps):
+        return None
+    messages = [torch.zeros_like(steps[0])]
+    largest = weights.amax()
+    factors = (weights - largest).exp()
+    with torch.autocast(steps.device.type, enabled=False):
+        for step in steps[:-1]:
+            messages.append(torch.bmm(factors, (messages[-1] + step).softmax(dim=1)).log_())
+    found = torch.stack(messages)
+    if not found.amin() > SMALLEST_LOG_SUM:  # or NaN
+        return None
+    found[1:] += largest
+    return found
+
+
+def _log_z(forward: Tensor, lengths: Tensor) -> Tensor:
+    """log Z (B,): what normalising took out of each step, and the last step's sum."""
+    padding = ~padding_mask(lengths, len(forward)).T
+    return forward.logsumexp(dim=1).masked_fill(padding, 0).sum(dim=0)
+
+
+def _transition_counts(before: Tensor, transitions: Tensor, after: Tensor, weights: Tensor) -> Tensor:
+    """Σ over sequences and steps of weight · p(yᵢ₋₁ = x, yᵢ = y), (L, L).
+
+    before, after: (T - 1, L, B), forward scores of step i - 1 and backward scores of step i; weights: (T - 1, B).
+    """
+    counts = _counts_by_products(before, transitions, after, weights)
+    if counts is not None:
+        return counts
+    pairs = (before[:, :, None] + transitions[:, :, None] + after[:, None]).flatten(1, 2).softmax(dim=1)  # (., L², B)
+    pairs = (pairs * weights[:, None]).masked_fill(weights[:, None] == 0, 0)  # padding may hold no path: NaN
+    return pairs.sum(dim=(0, 2)).view_as(transitions)
+
+
+def _counts_by_products(before: Tensor, transitions: Tensor, after: Tensor, weights: Tensor) -> Tensor | None:
+    """What `_transition_counts` gives; None where that may not be exact, as in `_messages_by_products`."""
+    if not _readable(before):
+        return None
+    factors = (transitions - transitions.amax()).exp()
+    before, after = (x.transpose(0, 1).flatten(1).softmax(dim=0) for x in (before, after))  # (L, (T - 1) B)
+    with torch.autocast(before.device.type, enabled=False):
+        totals = (factors.T @ before * after).sum(dim=0)
+        if not (totals.log() > SMALLEST_LOG_SUM).all():
+            return None
+        return factors * (before * (weights.flatten() / totals) @ after.T)
+
+
+def _path_scores(potentials: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """s(y) (B,) of the paths that labels (B, T) spell."""
+    labels, mask = labels.masked_fill(~mask, 0).T, mask.T
+    steps = potentials.gather(1, labels[:, None])[:, 0]  # (T, B)
+    moves = transitions[labels[:-1], labels[1:]].masked_fill(~mask[1:], 0)  # (T - 1, B)
+    return steps.sum(dim=0) + moves.sum(dim=0)
+
+
+def _take_steps(x: Tensor, places: Tensor) -> Tensor:
+    """x: (T, L, B), places: (T', B) → each sequence's x at its places, (T', L, B)."""
+    return x.gather(0, places[:, None].expand(-1, x.shape[1], -1))
+
+
+def _readable(x: Tensor) -> bool:
+    """Whether to look at a value costs nothing: no wait for another device, no break in a traced graph."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _refuse(x: Tensor, wrong: Tensor, name: str, accepted: str) -> None:
+    """Raise ValueError if any of x is `wrong`, a mask of x's shape, where looking costs nothing."""
+    if _readable(x) and wrong.any():
+        raise ValueError(f"{name}: {x[wrong][0].item()}; accepted: {accepted}")
+
+
+def _check_finite(scores: Tensor, name: str) -> None:
+    _refuse(scores, ~scores.isfinite(), name, "what finite logits, and constraints that leave a path, lead to")

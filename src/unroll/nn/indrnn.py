@@ -1,0 +1,60 @@
+"""The independently recurrent network (Li et al. 2018)."""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+relu_slope = torch.ops.aten.threshold_backward  # (d, y, 0) → d where y > 0, in one pass
+
+
+class IndRNN(nn.Module):
+    """sᵢ = relu(U xᵢ + w ⊙ sᵢ₋₁ + b): w is a vector, so that each unit remembers only itself. Stack layers to mix them.
+
+    w starts uniform in [0, 1], memories from none to endless. The paper clips |w| to 2^(1/T) after every update;
+    here the loop reads w clipped to |w| ≤ 1, stable at any length, and a weight beyond the bound
+    gets no gradient that leads further away.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))  # U
+        self.recurrent_weight = nn.Parameter(torch.rand(hidden_size))  # w
+        self.bias = nn.Parameter(torch.zeros(hidden_size))  # b
+        nn.init.xavier_uniform_(self.input_weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, I) → states (B, T, H)."""
+        inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (T, B, H)
+        inputs = inputs.to(self.bias.dtype)  # autocast shortens the products; the loop keeps the precision
+        return IndRNNLoop.apply(inputs, self.recurrent_weight).transpose(0, 1)
+
+
+class IndRNNLoop(torch.autograd.Function):
+    """The steps in place, and back through time by hand: autograd's record of every step costs more than the steps."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor) -> Tensor:
+        """states: (T, B, H), U xᵢ + b, overwritten; weight: (H,) → states (T, B, H)."""
+        w = weight.clamp(-1, 1)
+        states[0].relu_()
+        for previous, state in pairwise(states):
+            state.addcmul_(previous, w).relu_()
+        ctx.mark_dirty(states)
+        ctx.save_for_backward(states, weight)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor]:
+        states, weight = ctx.saved_tensors
+        d_inputs = relu_slope(d_states, states, 0, grad_input=torch.empty_like(states))
+        passed_on = relu_slope(weight.clamp(-1, 1).expand_as(states), states, 0)
+        for t in reversed(range(len(states) - 1)):
+            d_inputs[t].addcmul_(d_inputs[t + 1], passed_on[t])  # dᵢ = relu' (∂L/∂sᵢ + w dᵢ₊₁)
+        d_weight = (d_inputs[1:] * states[:-1]).sum(dim=(0, 1))
+        outwards = (weight.abs() > 1) & (weight * d_weight < 0)  # a step against the gradient
+        return d_inputs, d_weight.masked_fill(outwards, 0)

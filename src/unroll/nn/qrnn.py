@@ -1,0 +1,41 @@
+"""The quasi-recurrent network (Bradbury et al. 2016)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from unroll.nn.linear_recurrence import at_least_float32, initialise_memory, linear_recurrence
+
+
+class QRNN(nn.Module):
+    """z = tanh(U X + b), f, o = σ(U X + b), cᵢ = f ⊙ cᵢ₋₁ + (1 - f) ⊙ z from c₀ = 0, sᵢ = o ⊙ cᵢ, left to right.
+
+    X is the window xᵢ₋ₖ₊₁ … xᵢ, zero before the first step: a causal convolution, with its own U and b for each of
+    z, f, o, and fo-pooling. U starts Xavier-uniform, the biases of z and o zero, that of f so that memories are 1
+    to 64 steps long, where the paper leaves it open.
+
+    Args:
+        window: k, in steps.
+
+    Raises:
+        ValueError: `window` is below 1.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, window: int = 2) -> None:
+        super().__init__()
+        if window < 1:
+            raise ValueError(f"window={window}; accepted: 1 or more")
+        self.window = window
+        self.input = nn.Linear(window * input_size, 3 * hidden_size)  # f, z, o
+        for weight in self.input.weight.chunk(3):
+            nn.init.xavier_uniform_(weight)
+        nn.init.zeros_(self.input.bias)
+        initialise_memory(self.input.bias[:hidden_size])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, I) → states (B, T, H)."""
+        padded = pad(x, (0, 0, self.window - 1, 0))  # (B, k - 1 + T, I)
+        windows = torch.cat([padded[:, i : i + x.shape[1]] for i in range(self.window)], dim=2)  # (B, T, k I)
+        forget, candidate, output = at_least_float32(self.input(windows)).chunk(3, dim=2)  # (B, T, H) each
+        keep, candidate = forget.sigmoid(), candidate.tanh()
+        return output.sigmoid() * linear_recurrence(keep, candidate - keep * candidate)

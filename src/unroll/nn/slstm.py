@@ -1,0 +1,119 @@
+"""The scalar LSTM with exponential gates (xLSTM, Beck et al. 2024)."""
+
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+ForgetGate = Literal["sigmoid", "exponential"]
+
+sigmoid_slope = torch.ops.aten.sigmoid_backward  # (d, y) → d y (1 - y), in one pass
+tanh_slope = torch.ops.aten.tanh_backward  # (d, y) → d (1 - y²)
+
+
+class SLSTM(nn.Module):
+    """A gated mean of the past. With z̃, ĩ, f̃, õ each its own U xᵢ + W sᵢ₋₁ + b:
+
+    cᵢ = f cᵢ₋₁ + i z, nᵢ = f nᵢ₋₁ + i, sᵢ = o cᵢ / nᵢ, where z = tanh(z̃), i = exp(ĩ), o = σ(õ), f = σ(f̃) or exp(f̃).
+
+    c and n overflow. The paper scales both by a running maximum m; we compute the same sᵢ from two quantities
+    that stay small, the mean hᵢ = cᵢ / nᵢ and log nᵢ: the new input's share in the mean is i / nᵢ, hence
+
+    rᵢ = log f + log nᵢ₋₁, α = σ(ĩ - rᵢ), hᵢ = (1 - α) hᵢ₋₁ + α z, log nᵢ = log(exp(ĩ) + exp(rᵢ)), sᵢ = o hᵢ.
+
+    W is block-diagonal: a unit sees the states of its own head. As in the authors' code W starts at zero, and the
+    forget gates' biases are spread out in every head: half-lives from one step to a hundred. The cell alone:
+    the paper's block adds a convolution before it, and a norm and a projection after it.
+
+    Args:
+        num_heads: the blocks of W; divides `hidden_size`.
+        forget_gate: how f comes from f̃.
+
+    Raises:
+        ValueError: `num_heads` is below 1 or does not divide `hidden_size`, or an unknown forget gate.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_heads: int = 1, forget_gate: ForgetGate = "sigmoid"
+    ) -> None:
+        super().__init__()
+        if num_heads < 1 or hidden_size % num_heads:
+            raise ValueError(f"num_heads={num_heads}; accepted: a divisor of hidden_size={hidden_size}")
+        if forget_gate not in get_args(ForgetGate):
+            raise ValueError(f"forget_gate={forget_gate!r}; accepted: {', '.join(get_args(ForgetGate))}")
+        self.forget_gate = forget_gate
+        head_size = hidden_size // num_heads
+        # Rows of U: head by head z, i, f, o. W is used as s W, a batch of one product a head.
+        self.input_weight = nn.Parameter(torch.empty(4 * hidden_size, input_size))  # U
+        self.recurrent_weight = nn.Parameter(torch.zeros(num_heads, head_size, 4 * head_size))  # W
+        self.bias = nn.Parameter(torch.zeros(num_heads, 4, head_size))  # b
+        for block in self.input_weight.chunk(4 * num_heads):
+            nn.init.xavier_uniform_(block)
+        spread = torch.linspace(0, 5, head_size)
+        with torch.no_grad():
+            self.bias[:, 2] = spread if forget_gate == "sigmoid" else F.logsigmoid(spread)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, T, I) → states (B, T, H)."""
+        inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias.flatten())  # (T, B, 4H)
+        inputs = inputs.to(self.bias.dtype)  # autocast shortens the products; the loop keeps the precision
+        inputs = inputs.unflatten(2, self.bias.shape)  # (T, B, heads, 4, H / heads)
+        states = SLSTMLoop.apply(inputs, self.recurrent_weight, self.forget_gate == "sigmoid")
+        return states.flatten(2).transpose(0, 1)
+
+
+class SLSTMLoop(torch.autograd.Function):
+    """The steps in place, and back through time by hand: autograd's record of every step costs more than the steps."""
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, W: Tensor, sigmoid_forget: bool) -> Tensor:
+        """gates: (T, B, heads, 4, H / heads), U xᵢ + b, overwritten → states (T, B, heads, H / heads)."""
+        z, i, f, o = gates.unbind(dim=3)
+        products = gates.flatten(3).transpose(1, 2)  # (T, heads, B, 4H / heads)
+        means = z.new_zeros(len(z) + 1, *z.shape[1:])  # from h₀
+        states = torch.zeros_like(means)  # from s₀
+        log_n = torch.full_like(means[0], -torch.inf)
+        for t in range(len(gates)):
+            products[t].baddbmm_(states[t].transpose(0, 1), W)
+            r = (F.logsigmoid(f[t]) if sigmoid_forget else f[t]) + log_n
+            torch.logaddexp(i[t], r, out=log_n)
+            share = i[t].sub_(r).sigmoid_()  # α
+            torch.lerp(means[t], z[t].tanh_(), share, out=means[t + 1])
+            torch.mul(o[t].sigmoid_(), means[t + 1], out=states[t + 1])
+        ctx.save_for_backward(gates, W, means, states)
+        ctx.sigmoid_forget = sigmoid_forget
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, None]:
+        """The loop holds only what later steps change; the factors it multiplies are computed for all steps at once."""
+        gates, W, means, states = ctx.saved_tensors
+        z, share, f, o = gates.unbind(dim=3)
+        d_gates = torch.empty_like(gates)  # first ∂h/∂z̃, ∂h/∂(ĩ - r), ∂r/∂f̃, ∂s/∂õ
+        d_z, d_i, d_f, d_o = d_gates.unbind(dim=3)
+        tanh_slope(share, z, grad_input=d_z)
+        sigmoid_slope(z - means[:-1], share, grad_input=d_i)
+        d_f.fill_(1)
+        if ctx.sigmoid_forget:
+            d_f -= f.sigmoid()
+        sigmoid_slope(means[1:], o, grad_input=d_o)
+        kept = 1 - share
+
+        products = d_gates.flatten(3).transpose(1, 2)  # (T, heads, B, 4H / heads)
+        d_state, d_mean, d_log_n = means.new_zeros(3, *means.shape[1:])
+        for t in reversed(range(len(gates))):
+            d_state += d_states[t]
+            d_o[t].mul_(d_state)
+            d_mean.addcmul_(d_state, o[t])
+            d_z[t].mul_(d_mean)
+            d_i[t].mul_(d_mean).addcmul_(d_log_n, share[t])
+            d_log_n -= d_i[t]  # ĩ and r move α by opposite amounts and share log n: this is now ∂r, and ∂ log nᵢ₋₁
+            d_f[t].mul_(d_log_n)
+            d_mean *= kept[t]
+            torch.bmm(products[t], W.transpose(1, 2), out=d_state.transpose(0, 1))
+
+        d_W = torch.einsum("nhi,nhj->hij", states[:-1].flatten(0, 1), d_gates.flatten(3).flatten(0, 1))
+        return d_gates, d_W, None
