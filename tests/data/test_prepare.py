@@ -140,6 +140,8 @@ def test_the_checksum_is_of_the_data(tmp_path: Path) -> None:
     assert checksum("same") == usual
     assert checksum("label", test=texts("fine test", "bad one", labels=[1, 1])) != usual
     assert checksum("word", train=texts("fine train", "worse one")) != usual
+    # Two characters that are one when lower-cased: only the alphabet differs.
+    assert checksum("k", train=texts("K", "Ka")) != checksum("kelvin", train=texts("\u212a", "\u212aa"))
 
 
 def test_string_labels_without_declared_names_are_those_of_train(tmp_path: Path) -> None:

@@ -96,4 +96,4 @@ def test_every_name_has_a_pooling() -> None:
 
 def test_an_unknown_pooling_is_refused() -> None:
     with pytest.raises(ValueError, match="pooling='first'; accepted: last, mean, max, attention, concat"):
-        build_pooling("first", SIZE)  # type: ignore[arg-type]
+        build_pooling("first", SIZE)

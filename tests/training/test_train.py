@@ -145,6 +145,13 @@ def test_a_network_of_characters_and_a_crf_learns(entities: PreparedData, tmp_pa
     assert val_f1(entities, tmp_path) == pytest.approx(figures["best_score"], abs=1e-6)
 
 
+def test_validation_decides_as_the_head_does(entities: PreparedData, tmp_path: Path) -> None:
+    parts = tiny_parts("bilstm_char_crf", max_epochs=1)
+    parts["optimizer"] |= {"lr": 0.0}  # untrained scores are often highest for what is not IOB2
+    train(entities, parts, OPTIONS, tmp_path)
+    assert history(tmp_path)[0]["val/accuracy"] == pytest.approx(val_accuracy(entities, tmp_path), abs=1e-6)
+
+
 def test_a_limit_of_tokens_makes_more_steps(reviews: PreparedData, tmp_path: Path) -> None:
     train(reviews, tiny_parts("lstm", max_epochs=1), replace(OPTIONS, batch_tokens=1), tmp_path)
     state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)

@@ -231,7 +231,7 @@ def _messages_by_products(steps: Tensor, weights: Tensor) -> Tensor | None:
         for step in steps[:-1]:
             messages.append(torch.bmm(factors, (messages[-1] + step).softmax(dim=1)).log_())
     found = torch.stack(messages)
-    if not found.amin() > SMALLEST_LOG_SUM:  # or NaN
+    if not (found > SMALLEST_LOG_SUM).all():  # or NaN
         return None
     found[1:] += largest
     return found

@@ -120,9 +120,9 @@ def check_sequences(x: Tensor, lengths: Tensor) -> None:
         raise ValueError(f"lengths[{i}]={lengths[i]}; accepted: 1 to {x.shape[1]}, the steps of x")
     if math.isfinite(x.detach().sum()):  # the usual case, at the price of one addition a number
         return
-    infinite = ~x.isfinite().all(dim=2) & padding_mask(lengths, x.shape[1])  # (B, T)
-    if infinite.any():
-        i, step = infinite.nonzero()[0].tolist()
+    broken = ~x.isfinite().all(dim=2) & padding_mask(lengths, x.shape[1])  # (B, T)
+    if broken.any():
+        i, step = broken.nonzero()[0].tolist()
         raise ValueError(f"x[{i}, {step}] holds NaN or infinity; accepted: finite numbers")
 
 
