@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline.conftest import Project
 
 MISTAKES = {
-    "train.py model=lstmm": ["model=lstmm", "bilstm, elman, fcnn, gru, lstm"],
+    "train.py model=lstmm": ["model=lstmm", "elman, fcnn, gru, indrnn, lru, lstm"],
     "train.py dataset=demo_review": ["dataset=demo_review", "demo_entities, demo_reviews"],
     "train.py trainer=tpu": ["trainer=tpu", "cpu, ddp, gpu"],
     "train.py sede=1": ["sede: unknown key", "did you mean 'seed'?"],
@@ -22,7 +22,9 @@ MISTAKES = {
     "train.py batch_size=0": ["batch_size=0", "1 or more"],
     "train.py model.hidden_size=big": ["model.hidden_size='big'", "integer"],
     "train.py model.hidden_size=0": ["hidden_size=0", "1 or more"],
-    "train.py model.pooling=sum": ["model.pooling='sum'", "'last', 'mean' or 'max'"],
+    "train.py model.pooling=sum": ["model.pooling='sum'", "'last', 'mean', 'max', 'attention' or 'concat'"],
+    "train.py model.head=crff": ["model.head='crff'", "'softmax', 'crf' or 'constrained_crf'"],
+    "train.py batch_tokens=0": ["batch_tokens=0", "1 or more"],
     "train.py model=elman model.encoder.cell.activation=gelu": [
         "activation='gelu'",
         "'sigmoid', 'tanh' or 'relu'",
