@@ -1,6 +1,6 @@
 """Speed against other ways to compute the same, as a Markdown table; also written to benchmarks/results.json.
 
-    python -m benchmarks FOLDER [--only encoders cells crf lightning loading epochs]
+    python -m benchmarks FOLDER [--only encoders cells crf threads lightning loading epochs]
 
 FOLDER holds copies of imdb and conll2003 in the Hub's layout. Two ways take turns, with one thread, at least five
 times each; the figures are medians. A ratio above 1 says that ours is better.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import cells, crf, encoders, epochs, lightning, loading
+from benchmarks import cells, crf, encoders, epochs, lightning, loading, threads
 from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.table import HEADER, line, machine, merge
 from benchmarks.timing import Row
@@ -23,6 +23,7 @@ GROUPS: dict[str, Callable[[Corpora], Iterator[Row]]] = {
     "encoders": lambda corpora: encoders.rows(),
     "cells": lambda corpora: cells.rows(),
     "crf": lambda corpora: crf.rows(),
+    "threads": lambda corpora: threads.rows(),
     "lightning": lightning.rows,
     "loading": loading.rows,
     "epochs": epochs.rows,

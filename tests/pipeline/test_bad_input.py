@@ -9,6 +9,8 @@ import pytest
 
 from tests.pipeline.conftest import Project
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+
 MISTAKES = {
     "train.py model=lstmm": ["model=lstmm", "elman, fcnn, gru, indrnn, lru, lstm"],
     "train.py dataset=demo_review": ["dataset=demo_review", "demo_entities, demo_reviews"],

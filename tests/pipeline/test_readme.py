@@ -14,6 +14,8 @@ import requests
 from tests.loopback_hub import Hub
 from tests.pipeline.conftest import PROJECT, Project, free_port
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+
 SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
 RUN_ELSEWHERE = {
     "make test": "this is it",

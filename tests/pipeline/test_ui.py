@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 
 from tests.pipeline.conftest import Project, free_port
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+
 CHROMIUM = shutil.which("chromium")
 OFFLINE = [
     "--no-sandbox",
