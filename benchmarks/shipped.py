@@ -9,7 +9,7 @@ from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.model_folder import build_model
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def configuration(group: str, name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ MISTAKES = {
     "train.py model.hidden_size=0": ["hidden_size=0", "1 or more"],
     "train.py model.pooling=sum": ["model.pooling='sum'", "'last', 'mean', 'max', 'attention' or 'concat'"],
     "train.py model.head=crff": ["model.head='crff'", "'softmax', 'crf' or 'constrained_crf'"],
+    "train.py vectors=nowhere": ["vectors=nowhere", "GloVe", "gzip"],
     "train.py batch_tokens=0": ["batch_tokens=0", "1 or more"],
     "train.py model=elman model.encoder.cell.activation=gelu": [
         "activation='gelu'",

@@ -22,3 +22,8 @@ def test_a_negative_seed_is_refused() -> None:
     assert replace(OPTIONS, seed=0).seed == 0
     with pytest.raises(ValueError, match="seed=-1; accepted: 0 or more"):
         replace(OPTIONS, seed=-1)
+
+
+def test_a_missing_file_of_vectors_is_named() -> None:
+    with pytest.raises(ValueError, match="vectors=nowhere: no such file; accepted: a GloVe"):
+        replace(OPTIONS, vectors="nowhere")

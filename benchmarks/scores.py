@@ -1,0 +1,132 @@
+"""Test scores of the shipped models on public datasets, mean and spread over seeds, as a Markdown table.
+
+    python -m benchmarks.scores FOLDER [--only models best] [--vectors FILE]
+
+FOLDER holds copies of rotten_tomatoes and conll2003 in the Hub's layout, FILE pretrained word vectors of 50 numbers.
+Each training is what `python pipelines/train.py dataset=NAME OVERRIDES seed=N` computes; as many run side by side as
+there are cores. In brackets, the seconds of a training, evaluation left out.
+"""
+
+import argparse
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import redirect_stdout
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+from hydra import compose, initialize_config_dir
+
+from benchmarks.corpora import Corpora
+from benchmarks.shipped import CONF
+from unroll.config.build import build_options, plain
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.evaluate import EvaluateOptions, evaluate
+from unroll.training.options import TrainOptions
+from unroll.training.train import train
+
+METRICS = {"rotten_tomatoes": "test/accuracy", "conll2003": "test/f1"}
+ANY = ("fcnn", "elman", "gru", "lstm", "bilstm", "peephole_lstm", "slstm")
+ANY += ("min_gru", "min_lstm", "sru", "qrnn", "indrnn", "lru")
+
+
+class Entry(NamedTuple):
+    """One line of the table: what is given to the train stage, and on which datasets."""
+
+    overrides: str
+    datasets: tuple[str, ...] = tuple(METRICS)
+    seeds: int = 3
+
+
+class Result(NamedTuple):
+    score: float
+    seconds: float
+
+
+GROUPS = {
+    "models": [
+        *(Entry(f"model={name}") for name in ANY),
+        Entry("model=awd_lstm", ("rotten_tomatoes",)),
+        Entry("model=bilstm_char_crf", ("conll2003",)),
+    ],
+    "best": [
+        Entry("model=bilstm", ("rotten_tomatoes",), 5),
+        Entry("model=bilstm_char_crf trainer.max_epochs=12", ("conll2003",), 5),
+        Entry("model=bilstm_char_crf trainer.max_epochs=12 vectors=FILE", ("conll2003",), 5),
+    ],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scores", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+", default=list(GROUPS), choices=list(GROUPS), metavar="group")
+    parser.add_argument("--vectors", type=Path)
+    arguments = parser.parse_args()
+    entries = [entry for group in arguments.only for entry in GROUPS[group]]
+    if arguments.vectors is None:
+        print(
+            *(f"skipped: {entry.overrides}: no --vectors" for entry in entries if "FILE" in entry.overrides), sep="\n"
+        )
+        entries = [entry for entry in entries if "FILE" not in entry.overrides]
+    with (
+        tempfile.TemporaryDirectory() as work,
+        ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
+    ):
+        corpora = Corpora(arguments.folder, Path(work))
+        prepared = {name: corpora.public(name) for name in {name for entry in entries for name in entry.datasets}}
+        print("| model and options | seeds |", " | ".join(METRICS), "|\n|---|---|" + "---|" * len(METRICS), flush=True)
+        for line in lines(entries, prepared, arguments.vectors, pool):
+            print(line, flush=True)
+
+
+def lines(
+    entries: list[Entry], prepared: dict[str, PreparedData], vectors: Path | None, pool: ProcessPoolExecutor
+) -> Iterator[str]:
+    """Start all trainings; each entry's line comes as soon as its own are done."""
+    started: list[dict[str, list[Future[Result]]]] = []
+    for entry in entries:
+        overrides = entry.overrides.replace("FILE", str(vectors)).split()
+        started.append(
+            {
+                name: [
+                    pool.submit(trained, prepared[name].folder, name, [*overrides, f"seed={seed}"])
+                    for seed in range(1, entry.seeds + 1)
+                ]
+                for name in entry.datasets
+            }
+        )
+    for entry, futures in zip(entries, started, strict=True):
+        cells = [cell([future.result() for future in futures.get(name, [])]) for name in METRICS]
+        yield f"| {entry.overrides} | {entry.seeds} | {' | '.join(cells)} |"
+
+
+def trained(data: Path, dataset: str, overrides: list[str]) -> Result:
+    """Train and evaluate in a folder that is gone afterwards."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [f"dataset={dataset}", *overrides])
+    parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        run, prepared = Path(folder), PreparedData(data)
+        seconds = train(prepared, parts, build_options(TrainOptions, config), run)["training_seconds"]
+        score = evaluate(prepared, run, EvaluateOptions(batch_size=64, threads=1))[METRICS[dataset]]
+    print(f"{dataset} {' '.join(overrides)}: {score:.2%}, {seconds:.0f} s", file=sys.stderr, flush=True)
+    return Result(score, seconds)
+
+
+def cell(results: list[Result]) -> str:
+    if not results:
+        return ""
+    scores = [100 * result.score for result in results]
+    return f"{mean(scores):.2f} ± {stdev(scores):.2f} ({mean(result.seconds for result in results):.0f} s)"
+
+
+if __name__ == "__main__":
+    main()
