@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from unroll.nn.encoder import padding_mask
 
 SIZE = 128  # of inputs and of each direction's states
 SHAPES = ((32, 30), (32, 230), (8, 1000))
+SHORTEST = (0.95, 0.5)  # of a batch, next to its longest sequence: in batches by length, and in others
 TOLERANCE = 1e-5
 
 
@@ -68,21 +70,21 @@ def compare(name: str, cell: type[nn.Module], reference: type[nn.LSTM | nn.GRU])
             theirs.copy_(our)
     networks = {"PackedSequence": Packed(loop), f"nn.{name}, padding read as text": Padded(loop)}
     differences = []
-    for size, steps in SHAPES:
-        batch = draw_batch(size, steps)
+    for (size, steps), shortest in product(SHAPES, SHORTEST):
+        batch = draw_batch(size, steps, shortest)
         differences.append(largest_difference(ours, networks["PackedSequence"], batch))
         runs = [timed(partial(step, network, batch)) for network in (ours, *networks.values())]
         (seconds, *others), repeats = alternate(*runs)
-        title = f"bidirectional {name}, training step, {size} × {steps}, lengths of 50 to 100 %"
+        title = f"bidirectional {name}, training step, {size} × {steps}, lengths of {shortest:.0%} to 100%"
         for other, theirs_seconds in zip(networks, others, strict=True):
             yield time_row(title, other, Medians([seconds, theirs_seconds], repeats))
     title = f"bidirectional {name}, largest relative difference of outputs and gradients"
     yield Row(title, max(differences), "", "PackedSequence")
 
 
-def draw_batch(size: int, steps: int) -> Batch:
-    """Lengths uniform between half the steps and all of them; the first sequence takes all."""
-    lengths = torch.randint(steps // 2, steps + 1, (size,))
+def draw_batch(size: int, steps: int, shortest: float) -> Batch:
+    """Lengths uniform between that share of the steps and all of them; the first sequence takes all."""
+    lengths = torch.randint(round(shortest * steps), steps + 1, (size,))
     lengths[0] = steps
     d_outputs = torch.randn(size, steps, 2 * SIZE) * padding_mask(lengths, steps)[:, :, None]
     return Batch(torch.randn(size, steps, SIZE, requires_grad=True), lengths, d_outputs, torch.randn(size, 2 * SIZE))

@@ -49,6 +49,6 @@ def train(threads: int, shape: tuple[int, int, int]) -> None:
     torch.set_num_threads(threads)
     size, steps, repeats = shape
     network = RecurrentEncoder(SIZE, SIZE, LSTM, bidirectional=True)
-    batch = draw_batch(size, steps)
+    batch = draw_batch(size, steps, shortest=0.95)
     for _ in range(repeats):
         step(network, batch)

@@ -79,6 +79,32 @@ def test_states_equal_those_of_torch(cell_type: Cell, reference_type: type[nn.RN
     torch.testing.assert_close(cell(x), reference(x)[0])
 
 
+@pytest.mark.parametrize(("cell_type", "reference_type"), [(LSTM, nn.LSTM), (GRU, nn.GRU)])
+def test_gradients_equal_those_of_torch(cell_type: Cell, reference_type: type[nn.RNNBase]) -> None:
+    cell = make(cell_type, 5, 4)
+    reference = reference_type(5, 4, batch_first=True).double()
+    reference.load_state_dict(cell.loop.state_dict())
+    x, d_states = torch.randn(3, 7, 5).double().requires_grad_(), torch.randn(3, 7, 4).double()
+    ours = torch.autograd.grad(cell(x), [x, *cell.parameters()], d_states)
+    theirs = torch.autograd.grad(reference(x)[0], [x, *reference.parameters()], d_states)
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their)
+
+
+@pytest.mark.parametrize("cell_type", [LSTM, GRU])
+def test_states_are_the_same_with_and_without_gradients(cell_type: Cell) -> None:
+    cell, x = make(cell_type, 5, 4), torch.randn(3, 7, 5).double()
+    with torch.inference_mode():
+        inferred = cell(x)
+    torch.testing.assert_close(inferred, cell(x).detach())
+
+
+def test_gradients_of_the_gru_are_those_of_finite_differences() -> None:
+    cell = make(GRU, 3, 2)
+    x = torch.randn(2, 4, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, *weights: cell(x), (x, *cell.parameters()))
+
+
 @pytest.mark.parametrize(("cell_type", "gates"), [(LSTM, 4), (GRU, 3)])
 def test_every_gate_starts_with_an_orthogonal_recurrent_weight(cell_type: Cell, gates: int) -> None:
     for block in weights(cell_type(3, 6))[1].chunk(gates):

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unroll.nn.initialise import initialise_gates
-
-sigmoid_slope = torch.ops.aten.sigmoid_backward  # (d, y) → d y (1 - y), in one pass
-tanh_slope = torch.ops.aten.tanh_backward  # (d, y) → d (1 - y²)
+from unroll.nn.slopes import sigmoid_slope, tanh_slope
 
 
 class PeepholeLSTM(nn.Module):

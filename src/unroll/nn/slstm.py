@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-ForgetGate = Literal["sigmoid", "exponential"]
+from unroll.nn.slopes import sigmoid_slope, tanh_slope
 
-sigmoid_slope = torch.ops.aten.sigmoid_backward  # (d, y) → d y (1 - y), in one pass
-tanh_slope = torch.ops.aten.tanh_backward  # (d, y) → d (1 - y²)
+ForgetGate = Literal["sigmoid", "exponential"]
 
 
 class SLSTM(nn.Module):
