@@ -31,7 +31,21 @@ from unroll.training.options import TrainOptions
 from unroll.training.train import train
 
 METRICS = {"rotten_tomatoes": "test/accuracy", "conll2003": "test/f1"}
-ANY = "fcnn elman gru lstm bilstm peephole_lstm slstm min_gru min_lstm sru qrnn indrnn lru".split()
+ANY = [
+    "fcnn",
+    "elman",
+    "gru",
+    "lstm",
+    "bilstm",
+    "peephole_lstm",
+    "slstm",
+    "min_gru",
+    "min_lstm",
+    "sru",
+    "qrnn",
+    "indrnn",
+    "lru",
+]
 
 
 class Entry(NamedTuple):
