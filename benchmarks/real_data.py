@@ -29,7 +29,7 @@ class Case(NamedTuple):
 CASES = {
     "rotten_tomatoes": Case("bilstm", (1, 2, 3), "test/accuracy"),
     "conll2003": Case("bilstm", (1, 2, 3), "test/f1"),
-    "imdb": Case("bilstm", (1,), "test/accuracy", ("trainer.max_epochs=4",)),
+    "imdb": Case("bilstm", (1,), "test/accuracy", ("trainer.max_epochs=3",)),
 }
 
 
