@@ -1,8 +1,9 @@
 """Test scores of the shipped models on public datasets, mean and spread over seeds, as a Markdown table.
 
-    python -m benchmarks.scores FOLDER [--only models best] [--vectors FILE]
+    python -m benchmarks.scores FOLDER [--only models best] [--match WORD] [--vectors FILE]
 
 FOLDER holds copies of rotten_tomatoes and conll2003 in the Hub's layout, FILE pretrained word vectors of 50 numbers.
+Only lines that contain a WORD are made, where any is given.
 Each training is what `python pipelines/train.py dataset=NAME OVERRIDES seed=N` computes; as many run side by side as
 there are cores. In brackets, the seconds of a training, evaluation left out.
 """
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 from hydra import compose, initialize_config_dir
 
-from benchmarks.corpora import Corpora
+from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.shipped import CONF
 from unroll.config.build import build_options, plain
 from unroll.data.prepared import PreparedData
@@ -73,23 +74,35 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", default=list(GROUPS), choices=list(GROUPS), metavar="group")
+    parser.add_argument("--match", nargs="+", default=[""], metavar="WORD")
     parser.add_argument("--vectors", type=Path)
     arguments = parser.parse_args()
-    entries = [entry for group in arguments.only for entry in GROUPS[group]]
-    if arguments.vectors is None:
-        print(
-            *(f"skipped: {entry.overrides}: no --vectors" for entry in entries if "FILE" in entry.overrides), sep="\n"
-        )
-        entries = [entry for entry in entries if "FILE" not in entry.overrides]
+    entries = chosen(arguments.only, arguments.match, arguments.vectors is not None)
+    if not entries:
+        parser.error(f"--match {' '.join(arguments.match)}: no line has one of these words")
     with (
         tempfile.TemporaryDirectory() as work,
         ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
     ):
         corpora = Corpora(arguments.folder, Path(work))
-        prepared = {name: corpora.public(name) for name in {name for entry in entries for name in entry.datasets}}
+        try:
+            prepared = {name: corpora.public(name) for name in {name for entry in entries for name in entry.datasets}}
+        except MissingCorpus as error:
+            sys.exit(f"error: {error}")
         print("| model and options | seeds |", " | ".join(METRICS), "|\n|---|---|" + "---|" * len(METRICS), flush=True)
         for line in lines(entries, prepared, arguments.vectors, pool):
             print(line, flush=True)
+
+
+def chosen(groups: list[str], words: list[str], with_vectors: bool) -> list[Entry]:
+    """The lines of `groups` that contain one of `words`; those that need vectors are named where there are none."""
+    entries = [e for group in groups for e in GROUPS[group] if any(word in e.overrides for word in words)]
+    if not with_vectors:
+        for entry in entries:
+            if "FILE" in entry.overrides:
+                print(f"skipped: {entry.overrides}: no --vectors")
+        entries = [entry for entry in entries if "FILE" not in entry.overrides]
+    return entries
 
 
 def lines(
