@@ -1,8 +1,9 @@
 """A Hugging Face Hub on this machine: the part of its HTTP API that downloads a dataset."""
 
+import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from unroll.files import sha256
 
+OLD = "a" * 40
 NEW = "b" * 40  # the commit that `main` stands for
 SILENCE_SECONDS = 20.0
+
+Fault = Callable[[BaseHTTPRequestHandler, dict[str, str], bytes], None]  # sends headers and body in its own way
 
 
 @dataclass
@@ -24,6 +28,9 @@ class Hub:
     endpoint: str = ""
     broken: int | None = None  # this HTTP status is the answer to everything
     silent: bool = False  # takes a connection and says nothing
+    faults: dict[str, list[Fault]] = field(default_factory=dict)  # of the next GETs of a file, or of "revision"
+    token: str | None = None  # who does not send it is refused
+    requests: list[str] = field(default_factory=list)  # what was asked for, such as "GET train.parquet"
 
     @contextmanager
     def serving(self) -> Iterator["Hub"]:
@@ -35,20 +42,33 @@ class Hub:
                 pass
 
             def do_HEAD(self) -> None:
-                self.answer(*hub.find(self.path))
+                status, headers, body = self.found()
+                send_head(self, status, headers, len(body))
 
             def do_GET(self) -> None:
                 if hub.silent:
                     time.sleep(SILENCE_SECONDS)
-                body = self.answer(*hub.find(self.path))
-                self.wfile.write(body)
+                status, headers, body = self.found()
+                faults = hub.faults.get(self.subject()) if status == 200 else None
+                if status == 200 and "Range" in self.headers:
+                    start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
+                    headers = headers | {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+                    status, body = 206, body[start:]
+                if faults:
+                    faults.pop(0)(self, headers, body)
+                else:
+                    send_head(self, status, headers, len(body))
+                    self.wfile.write(body)
 
-            def answer(self, status: int, headers: dict[str, str], body: bytes) -> bytes:
-                self.send_response(status)
-                for name, value in (headers | {"Content-Length": str(len(body))}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                return body
+            def found(self) -> tuple[int, dict[str, str], bytes]:
+                hub.requests.append(f"{self.command} {self.subject()}")
+                if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
+                    return 401, {}, b""
+                return hub.find(self.path)
+
+            def subject(self) -> str:
+                parts = urlsplit(self.path).path.split("/")
+                return parts[5] if parts[1] == "api" else parts[-1]
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
@@ -85,7 +105,7 @@ class Hub:
                 [
                     {
                         "type": "file",
-                        "oid": sha256(file)[:40],
+                        "oid": git_checksum(file),
                         "size": file.stat().st_size,
                         "path": str(file.relative_to(folder)),
                     }
@@ -95,7 +115,61 @@ class Hub:
         file = folder.joinpath(*parts[5:])
         if not file.is_file():
             return 404, {"X-Error-Code": "EntryNotFound"}, b""
-        return 200, {"X-Repo-Commit": commit, "ETag": f'"{sha256(file)[:40]}"'}, file.read_bytes()
+        etag = sha256(file) if file.suffix == ".parquet" else git_checksum(file)  # large files have the former
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
+        return 200, headers, file.read_bytes()
+
+
+def send_head(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], length: int) -> None:
+    handler.send_response(status)
+    for name, value in (headers | {"Content-Length": str(length)}).items():
+        handler.send_header(name, value)
+    handler.end_headers()
+
+
+def git_checksum(file: Path) -> str:
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def refuse(status: int, **headers: str) -> Fault:
+    def fault(handler: BaseHTTPRequestHandler, _: dict[str, str], __: bytes) -> None:
+        send_head(handler, status, {name.replace("_", "-"): value for name, value in headers.items()}, 0)
+
+    return fault
+
+
+def drop(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
+    """Close the connection in mid-file."""
+    send_head(handler, 206 if "Content-Range" in headers else 200, headers, len(body))
+    handler.wfile.write(body[: len(body) // 2])
+    handler.wfile.flush()
+    handler.connection.close()
+
+
+def truncate(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
+    """Send half of the file as if it were all."""
+    send_head(handler, 200, headers, len(body) // 2)
+    handler.wfile.write(body[: len(body) // 2])
+
+
+def corrupt(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
+    """Turn bits over in the middle."""
+    middle = len(body) // 2
+    send_head(handler, 200, headers, len(body))
+    handler.wfile.write(body[:middle] + bytes(255 - byte for byte in body[middle : middle + 64]) + body[middle + 64 :])
+
+
+def trickle(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
+    """Send a byte every half second, for as long as anybody listens."""
+    send_head(handler, 200, headers, len(body))
+    try:
+        for byte in body:
+            handler.wfile.write(bytes([byte]))
+            handler.wfile.flush()
+            time.sleep(0.5)
+    except OSError:
+        pass  # they have had enough
 
 
 def _json(value: object) -> tuple[int, dict[str, str], bytes]:

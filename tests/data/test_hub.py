@@ -1,79 +1,13 @@
 """The true download path against a Hub on this machine: `pipelines/download.py` with HF_ENDPOINT set to it."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.loopback_hub import NEW, Hub
-
-OLD = "a" * 40
-SECONDS = 10.0
-
-
-@pytest.fixture
-def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
-    """A Hub with the repository acme/reviews at two commits, of two and of three training rows."""
-    commits = {}
-    for commit, size in ((OLD, 2), (NEW, 3)):
-        rows = {"text": [f"text {i}" for i in range(size)], "label": [i % 2 for i in range(size)]}
-        splits = dict.fromkeys(("train", "validation", "test"), rows)
-        commits[commit] = write_dataset(tmp_path / commit, splits, {"label": ["bad", "good"]}, header=True)
-    with Hub({"acme/reviews": commits}).serving() as hub:
-        yield hub
-
-
-@dataclass
-class Answer:
-    """How `pipelines/download.py` ended."""
-
-    status: int
-    output: str
-    errors: str
-    seconds: float
-    raw: Path  # data/raw, from where it ran
-
-    @property
-    def manifest(self) -> dict:
-        return json.loads((self.raw / "rotten_tomatoes" / "manifest.json").read_text())
-
-
-@pytest.fixture
-def download(project: Path, tmp_path: Path) -> Callable[..., Answer]:
-    """A function that runs `pipelines/download.py dataset=rotten_tomatoes …` against a Hub, with a cache of its own."""
-
-    def run(endpoint: str, *overrides: str, **environment: str) -> Answer:
-        kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-        start = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, project / "pipelines/download.py", "dataset=rotten_tomatoes", *overrides],
-            cwd=tmp_path,
-            env={**kept, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "cache"), **environment},
-            capture_output=True,
-            text=True,
-        )
-        seconds = time.monotonic() - start
-        return Answer(done.returncode, done.stdout, done.stderr, seconds, tmp_path / "data/raw")
-
-    return run
-
-
-def assert_refused(answer: Answer, *parts: str) -> None:
-    """One error line that holds the parts, status 1, in seconds, and nothing left behind."""
-    assert answer.status == 1, answer
-    lines = [line for line in (answer.output + answer.errors).splitlines() if line.strip()]
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    for part in parts:
-        assert part in lines[0]
-    assert answer.seconds < SECONDS
-    assert not answer.raw.exists()
+from tests.data.hub_answer import Answer, assert_refused
+from tests.loopback_hub import NEW, OLD, Hub
 
 
 def test_a_pinned_commit_arrives_and_the_manifest_says_so(hub: Hub, download: Callable[..., Answer]) -> None:

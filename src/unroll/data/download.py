@@ -12,11 +12,11 @@ from unroll.files import sha256, whole_folder, write_json
 def download(source: Source, output: Path) -> dict[str, Any]:
     """Write `output`/{train,validation,test}.parquet and manifest.json; return the manifest.
 
-    The manifest holds the path, the configuration, the commit that came, rows and SHA-256 of every split,
-    and the label names that the dataset declares.
+    The manifest holds the path, the configuration, the commit that came, the SHA-256 of every file there, rows and
+    SHA-256 of every split, and the label names that the dataset declares.
 
     Raises:
-        ValueError: the data cannot be had, or lacks a split or a column of `source`.
+        ValueError: the data cannot be had, have another checksum than `source` pins, or lack a split or a column.
     """
     if Path(source.path).is_dir():
         folder, commit = Path(source.path), None
@@ -27,22 +27,42 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     else:
         folder, commit = hub.snapshot(source.path, source.revision)
 
-    with tempfile.TemporaryDirectory() as cache, whole_folder(output) as work:
+    checksums = {str(file.relative_to(folder)): sha256(file) for file in _data_files(folder)}
+    _check_pinned(source, checksums)
+    with tempfile.TemporaryDirectory() as cache:
         splits = _load(source, folder, cache)
-        for split, rows in splits.items():
-            rows.to_parquet(str(work / f"{split}.parquet"))
-        files = {split: work / f"{split}.parquet" for split in splits}
-        manifest = {
-            "task": source.task,
-            "path": source.path,
-            "name": source.name,
-            "revision": source.revision,
-            "commit": commit,
-            "label_names": source.label_names or _declared_labels(source, splits["train"].features),
-            "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
-        }
-        write_json(work / "manifest.json", manifest)
+        with whole_folder(output) as work:
+            for split, rows in splits.items():
+                rows.to_parquet(str(work / f"{split}.parquet"))
+            files = {split: work / f"{split}.parquet" for split in splits}
+            manifest = {
+                "task": source.task,
+                "path": source.path,
+                "name": source.name,
+                "revision": source.revision,
+                "commit": commit,
+                "files": checksums,
+                "label_names": source.label_names or _declared_labels(source, splits["train"].features),
+                "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
+            }
+            write_json(work / "manifest.json", manifest)
     return manifest
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return sorted(file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
+
+
+def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
+    for file, pinned in source.sha256.items():
+        if file not in checksums:
+            raise ValueError(
+                f"dataset.sha256 names {file!r}, which {source.path} does not have; it has {', '.join(checksums)}"
+            )
+        if checksums[file] != pinned:
+            raise ValueError(
+                f"{file} of {source.path} has the SHA-256 {checksums[file]}, but dataset.sha256 pins {pinned}"
+            )
 
 
 def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a dataset is: where it comes from, which columns hold what, which splits it has."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,9 +24,10 @@ class Source:
             from train.
         label_names: the labels in order; `null` where the dataset declares them itself, or to collect
             them from the training split.
+        sha256: the checksums that files must have, by their path in the repository or folder.
 
     Raises:
-        ValueError: a column or split of the task is missing, or one is unknown.
+        ValueError: a column or split of the task is missing, or one is unknown; a checksum is none.
     """
 
     task: Task
@@ -35,6 +37,7 @@ class Source:
     revision: str = "main"
     splits: dict[str, str | None] = field(default_factory=lambda: {split: split for split in SPLITS})
     label_names: list[str] | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = COLUMNS[self.task]
@@ -47,3 +50,6 @@ class Source:
         for split in ("train", "test"):
             if self.splits[split] is None:
                 raise ValueError(f"dataset.splits.{split} is null; only validation can be carved from train")
+        for file, checksum in self.sha256.items():
+            if not re.fullmatch("[0-9a-f]{64}", checksum):
+                raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 hexadecimal digits, lower case")

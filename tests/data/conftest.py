@@ -1,0 +1,47 @@
+"""What test_hub.py and test_hub_faults.py share: a Hub on this machine, and the download stage run against it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.data.hub_answer import Answer
+from tests.loopback_hub import NEW, OLD, Hub
+
+
+@pytest.fixture
+def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
+    """A Hub with the repository acme/reviews at two commits, of two and of three training rows."""
+    commits = {}
+    for commit, size in ((OLD, 2), (NEW, 3)):
+        splits = {
+            split: {"text": [f"{split} {i}" for i in range(size)], "label": [i % 2 for i in range(size)]}
+            for split in ("train", "validation", "test")
+        }
+        commits[commit] = write_dataset(tmp_path / commit, splits, {"label": ["bad", "good"]}, header=True)
+    with Hub({"acme/reviews": commits}).serving() as hub:
+        yield hub
+
+
+@pytest.fixture
+def download(project: Path, tmp_path: Path) -> Callable[..., Answer]:
+    """A function that runs `pipelines/download.py dataset=rotten_tomatoes …` against a Hub, with a cache of its own."""
+
+    def run(endpoint: str, *overrides: str, **environment: str) -> Answer:
+        kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+        start = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, project / "pipelines/download.py", "dataset=rotten_tomatoes", *overrides],
+            cwd=tmp_path,
+            env={**kept, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "cache"), **environment},
+            capture_output=True,
+            text=True,
+        )
+        seconds = time.monotonic() - start
+        return Answer(done.returncode, done.stdout, done.stderr, seconds, tmp_path / "data/raw")
+
+    return run
