@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.data.encoding import DistinctTokens
-from unroll.data.rows import BadRow, Labels, SplitRows, read_rows, sample_texts
+from unroll.data.rows import BadRow, Labels, SplitRows, TagLabels, read_rows, sample_texts
 from unroll.data.source import Source
 from unroll.data.text import tokenize
 
@@ -25,7 +26,7 @@ def write(path: Path, **columns: list[Any] | pa.Array) -> Path:
 
 
 def read_sentences(path: Path, words: Any, tags: Any) -> SplitRows:
-    return read_rows(write(path, words=words, tags=tags), ENTITIES, Labels(TAGS), DistinctTokens())
+    return read_rows(write(path, words=words, tags=tags), ENTITIES, TagLabels(TAGS, "iob2"), DistinctTokens())
 
 
 def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
@@ -213,6 +214,20 @@ def test_labels_without_names_that_are_no_strings_are_an_error(tmp_path: Path, v
 def test_tag_names_must_be_iob2(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(ValueError, match=f"'{names[1]}'"):
         Labels.of(ENTITIES, names, tmp_path / "not read")
+
+
+def test_tags_of_another_scheme_become_iob2(tmp_path: Path) -> None:
+    source = replace(ENTITIES, tag_scheme="io")
+    path = write(tmp_path / "x.parquet", words=[["in", "New", "York"], ["in"]], tags=[["O", "LOC", "LOC"], ["O"]])
+    labels = Labels.of(source, None, path)
+    assert labels.names == ["O", "B-LOC", "I-LOC"]
+    assert read_rows(path, source, labels, DistinctTokens()).labels.tolist() == [0, 1, 2, 0]
+
+
+def test_tags_that_cannot_follow_each_other_are_quarantined(tmp_path: Path) -> None:
+    rows = read_sentences(tmp_path / "x.parquet", [["in", "Rio"], ["in", "Rio"]], [["O", "I-LOC"], ["O", "B-LOC"]])
+    assert rows.quarantined == [(0, "invalid tag sequence: I-LOC after O")]
+    assert rows.rows.tolist() == [1]
 
 
 def test_class_names_need_not_be_iob2(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from unroll.data.tags import Span, check_tag_names, spans
+from unroll.data.tags import Span, TagReader, TagScheme, check_tag_names, spans
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-geo-pol", "I-geo-pol"]
 sentences = st.lists(st.sampled_from(TAGS), max_size=12)
@@ -69,3 +69,85 @@ def test_a_name_that_is_no_iob_tag_is_named(name: str) -> None:
 def test_inside_without_its_beginning_is_named() -> None:
     with pytest.raises(ValueError, match="'I-PER' has no 'B-PER'"):
         check_tag_names(["O", "B-LOC", "I-PER"])
+
+
+IOB2 = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+iob2_sentences = st.lists(st.tuples(st.sampled_from(["O", "PER", "LOC"]), st.integers(1, 3)), max_size=6).map(
+    lambda pieces: [
+        tag
+        for kind, length in pieces
+        for tag in (["O"] * length if kind == "O" else [f"B-{kind}"] + [f"I-{kind}"] * (length - 1))
+    ]
+)
+
+
+def in_bioes(tags: list[str]) -> list[str]:
+    """By each tag and its successor."""
+    ends = [following[0] != "I" for following in [*tags[1:], "O"]] if tags else []
+    letters = {("B", True): "S", ("B", False): "B", ("I", True): "E", ("I", False): "I"}
+    return [tag if tag == "O" else letters[tag[0], end] + tag[1:] for tag, end in zip(tags, ends, strict=True)]
+
+
+def in_iob1(tags: list[str]) -> list[str]:
+    """By each tag and its predecessor: B only where it is needed."""
+    before = ["O", *tags[:-1]]
+    return [
+        "I" + tag[1:] if tag[0] == "B" and last[1:] != tag[1:] else tag for tag, last in zip(tags, before, strict=False)
+    ]
+
+
+@given(iob2_sentences)
+def test_any_sentence_reads_alike_in_iob2_iob1_and_bioes(tags: list[str]) -> None:
+    types = ["PER", "LOC"]
+    bioes = ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BIES")]
+    assert TagReader(IOB2, "iob2").read(tags) == tags
+    assert TagReader(IOB2, "iob1").read(in_iob1(tags)) == tags
+    assert TagReader(bioes, "bioes").read(in_bioes(tags)) == tags
+
+
+def test_the_names_of_any_scheme_become_iob2() -> None:
+    assert TagReader(["B-LOC", "O", "I-LOC"], "iob2").names == ["B-LOC", "O", "I-LOC"]
+    assert TagReader(["I-LOC", "O"], "iob1").names == ["O", "B-LOC", "I-LOC"]
+    assert TagReader(["O", "S-LOC", "S-PER"], "bioes").names == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert TagReader(["O", "art-film", "I-beam"], "io").names == [
+        "O",
+        "B-art-film",
+        "I-art-film",
+        "B-I-beam",
+        "I-I-beam",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["", "I-"])
+def test_neighbours_of_one_type_are_one_entity_in_io(prefix: str) -> None:
+    reader = TagReader(["O", f"{prefix}PER", f"{prefix}LOC"], "io")
+    tags = [tag if tag == "O" else prefix + tag for tag in ("PER", "PER", "LOC", "O", "LOC")]
+    assert reader.read(tags) == ["B-PER", "I-PER", "B-LOC", "O", "B-LOC"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "reason"),
+    [
+        ("iob2", ["O", "I-PER"], "I-PER after O"),
+        ("iob2", ["B-PER", "I-LOC"], "I-LOC after B-PER"),
+        ("iob2", ["I-PER"], "I-PER after the start"),
+        ("bioes", ["B-PER", "O"], "O after B-PER"),
+        ("bioes", ["E-PER"], "E-PER after the start"),
+        ("bioes", ["B-PER", "S-PER"], "S-PER after B-PER"),
+        ("bioes", ["S-PER", "I-PER"], "I-PER after S-PER"),
+        ("bioes", ["B-PER", "E-LOC"], "E-LOC after B-PER"),
+        ("bioes", ["O", "B-PER"], "the end after B-PER"),
+    ],
+)
+def test_a_sequence_that_the_scheme_does_not_have_is_refused(scheme: TagScheme, tags: list[str], reason: str) -> None:
+    names = [f"{prefix}-{kind}" for prefix in ("BIES" if scheme == "bioes" else "BI") for kind in ("PER", "LOC")]
+    with pytest.raises(ValueError, match=f"invalid tag sequence: {reason}"):
+        TagReader(["O", *names], scheme).read(tags)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name"), [("bioes", "U-PER"), ("iob1", "S-PER"), ("iob2", "E-PER"), ("iob1", "PER")]
+)
+def test_a_name_of_another_scheme_is_refused_with_the_option(scheme: TagScheme, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}.*dataset\.tag_scheme="):
+        TagReader(["O", "B-PER", name], scheme)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from unroll.data.encoding import DistinctTokens
 from unroll.data.source import Source
-from unroll.data.tags import check_tag_names
+from unroll.data.tags import TagReader, TagScheme
 from unroll.data.text import tokenize
 
 
@@ -45,13 +45,15 @@ class Labels:
                     "without names; accepted: a ClassLabel feature, strings, or names in dataset.label_names"
                 )
             names = sorted(set(present))
-        if source.task == "labeling":
-            check_tag_names(names)
-        return cls(names)
+        return TagLabels(names, source.tag_scheme) if source.task == "labeling" else cls(names)
 
     def describe(self) -> str:
         shown = ", ".join(self.names[:20])
         return shown if len(self.names) <= 20 else f"{shown}, and {len(self.names) - 20} more"
+
+    def ids(self, value: Any) -> list[int]:
+        """The labels of a row. Raises BadRow."""
+        return [self.id(value)]
 
     def id(self, value: Any) -> int:
         """Raises BadRow for a value that is neither a name nor the number of one."""
@@ -59,9 +61,28 @@ class Labels:
             raise BadRow("missing label")
         if isinstance(value, str) and value in self._ids:
             return self._ids[value]
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self.names):
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._ids):
             return value
         raise BadRow(f"unknown label {value!r}")
+
+
+class TagLabels(Labels):
+    """The tags of a dataset in any scheme; `names` are those of IOB2."""
+
+    def __init__(self, names: list[str], scheme: TagScheme) -> None:
+        super().__init__(names)
+        self._raw_names = names
+        self._reader = TagReader(names, scheme)
+        self.names = self._reader.names
+        self._iob2_ids = {name: i for i, name in enumerate(self.names)}
+
+    def ids(self, value: Any) -> list[int]:
+        """The numbers of a sentence's IOB2 tags. Raises BadRow for an unknown tag, or one that may not stand there."""
+        raw = [self._raw_names[self.id(tag)] for tag in value]
+        try:
+            return [self._iob2_ids[tag] for tag in self._reader.read(raw)]
+        except ValueError as error:
+            raise BadRow(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -129,7 +150,7 @@ def _read_text(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[
     tokens = tokenize(text)
     if not tokens:
         raise BadRow("empty text")
-    return tokens, [labels.id(values["label"])]
+    return tokens, labels.ids(values["label"])
 
 
 def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
@@ -142,7 +163,7 @@ def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], lis
         raise BadRow("missing labels")
     if len(tokens) != len(tags):
         raise BadRow("tokens and labels differ in number")
-    return tokens, [labels.id(tag) for tag in tags]
+    return tokens, labels.ids(tags)
 
 
 def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:

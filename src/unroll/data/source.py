@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from unroll.data.tags import TagScheme
+
 Task = Literal["classification", "labeling"]
 
 SPLITS = ("train", "validation", "test")
@@ -15,7 +17,7 @@ class Source:
     """One dataset, as declared in `conf/dataset/NAME.yaml`.
 
     Args:
-        task: `classification` (one label a text) or `labeling` (one IOB2 tag a token).
+        task: `classification` (one label a text) or `labeling` (one tag a token).
         path: a Hub repository, `owner/name`, or a folder in the same layout.
         name: the Hub configuration, where the repository has several.
         revision: the Hub revision to take; a commit's SHA pins the data for good.
@@ -24,6 +26,7 @@ class Source:
             from train.
         label_names: the labels in order; `null` where the dataset declares them itself, or to collect
             them from the training split.
+        tag_scheme: of the tags of a labeling dataset; see `TagReader`.
         sha256: the checksums that files must have, by their path in the repository or folder.
 
     Raises:
@@ -37,6 +40,7 @@ class Source:
     revision: str = "main"
     splits: dict[str, str | None] = field(default_factory=lambda: {split: split for split in SPLITS})
     label_names: list[str] | None = None
+    tag_scheme: TagScheme = "iob2"
     sha256: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
