@@ -29,12 +29,12 @@ class Corpora:
         self.folder = folder
         self.work = work
 
-    def public(self, name: str) -> PreparedData:
-        """Raises MissingCorpus where there is no copy."""
+    def public(self, name: str, vectors: Path | None = None) -> PreparedData:
+        """The words of `vectors` join the vocabulary, where given. Raises MissingCorpus where there is no copy."""
         if not (self.folder / name).is_dir():
             raise MissingCorpus(f"no folder {self.folder / name}; accepted: a copy in the Hub's layout")
         source = Source(**configuration("dataset", name) | {"path": str(self.folder / name)})
-        return self._prepare(source, name)
+        return self._prepare(source, name, vectors)
 
     def made_up(self, sentences: int, length: int, words: int) -> PreparedData:
         """For labeling: sentences of `length` tokens drawn from `words` words."""
@@ -51,9 +51,11 @@ class Corpora:
         columns = {"tokens": "tokens", "labels": "labels"}
         return self._prepare(Source("labeling", str(folder), columns), "made_up")
 
-    def _prepare(self, source: Source, name: str) -> PreparedData:
-        output = self.work / name / "prepared"
+    def _prepare(self, source: Source, name: str, vectors: Path | None = None) -> PreparedData:
+        raw = self.work / name / "raw"
+        output = self.work / name / ("prepared" if vectors is None else "prepared_with_vectors")
+        if not raw.exists():
+            download(source, raw)
         if not output.exists():
-            download(source, self.work / name / "raw")
-            prepare(source, self.work / name / "raw", output, PrepareOptions())
+            prepare(source, raw, output, PrepareOptions(vectors=str(vectors) if vectors else None))
         return PreparedData(output)

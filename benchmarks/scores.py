@@ -4,6 +4,7 @@
 
 FOLDER holds copies of rotten_tomatoes and conll2003 in the Hub's layout, FILE pretrained word vectors of 50 numbers.
 Only lines that contain a WORD are made, where any is given.
+With FILE, its words join the vocabulary in the prepare stage.
 Each training is what `python pipelines/train.py dataset=NAME OVERRIDES seed=N` computes; as many run side by side as
 there are cores. In brackets, the seconds of a training, evaluation left out.
 """
@@ -37,8 +38,9 @@ MODELS += ["min_gru", "min_lstm", "sru", "qrnn", "indrnn", "lru"]
 
 WITH_VECTORS = (
     "vectors=FILE model.embedding_size=50 model.dropout=0.3 model.encoder.layer_norm=true "
-    "model.characters.filters=100 model.characters.dropout=0.1"
+    "model.characters.filters=100 model.characters.dropout=0.1 batch_size=16 optimizer.lr=0.002"
 )
+BOTH_WAYS = "model.encoder.bidirectional=true model.pooling=max model.dropout=0.6"
 
 
 class Entry(NamedTuple):
@@ -61,7 +63,7 @@ GROUPS = {
         Entry("model=bilstm_char_crf trainer.max_epochs=5", ("conll2003",)),
     ],
     "best": [
-        Entry("model=bilstm model.dropout=0.5 optimizer.lr=0.002", ("rotten_tomatoes",), 5),
+        Entry(f"model=gru trainer.max_epochs=6 {BOTH_WAYS}", ("rotten_tomatoes",), 5),
         Entry("model=bilstm_char_crf trainer.max_epochs=12", ("conll2003",), 5),
         Entry(f"model=bilstm_char_crf trainer.max_epochs=12 {WITH_VECTORS}", ("conll2003",), 5),
     ],
@@ -86,11 +88,12 @@ def main() -> None:
     ):
         corpora = Corpora(arguments.folder, Path(work))
         try:
-            prepared = {name: corpora.public(name) for name in {name for entry in entries for name in entry.datasets}}
+            for entry in entries:  # a missing dataset is named before the first training
+                prepared(corpora, entry, arguments.vectors)
         except MissingCorpus as error:
             sys.exit(f"error: {error}")
         print("| model and options | seeds |", " | ".join(METRICS), "|\n|---|---|" + "---|" * len(METRICS), flush=True)
-        for line in lines(entries, prepared, arguments.vectors, pool):
+        for line in lines(entries, corpora, arguments.vectors, pool):
             print(line, flush=True)
 
 
@@ -105,9 +108,12 @@ def chosen(groups: list[str], words: list[str], with_vectors: bool) -> list[Entr
     return entries
 
 
-def lines(
-    entries: list[Entry], prepared: dict[str, PreparedData], vectors: Path | None, pool: ProcessPoolExecutor
-) -> Iterator[str]:
+def prepared(corpora: Corpora, entry: Entry, vectors: Path | None) -> dict[str, PreparedData]:
+    """The entry's datasets, prepared with the words of the vectors that it starts from."""
+    return {name: corpora.public(name, vectors if "FILE" in entry.overrides else None) for name in entry.datasets}
+
+
+def lines(entries: list[Entry], corpora: Corpora, vectors: Path | None, pool: ProcessPoolExecutor) -> Iterator[str]:
     """Start all trainings; each entry's line comes as soon as its own are done."""
     started: list[dict[str, list[Future[Result]]]] = []
     for entry in entries:
@@ -115,10 +121,10 @@ def lines(
         started.append(
             {
                 name: [
-                    pool.submit(trained, prepared[name].folder, name, [*overrides, f"seed={seed}"])
+                    pool.submit(trained, data.folder, name, [*overrides, f"seed={seed}"])
                     for seed in range(1, entry.seeds + 1)
                 ]
-                for name in entry.datasets
+                for name, data in prepared(corpora, entry, vectors).items()
             }
         )
     for entry, futures in zip(entries, started, strict=True):

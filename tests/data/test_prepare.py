@@ -102,6 +102,20 @@ def test_words_seen_fewer_times_than_min_count_are_unknown(tmp_path: Path) -> No
     assert words_of(data, "train")[0] == ["good", "good", "<unk>"]
 
 
+def test_the_words_of_a_vectors_file_follow_those_of_train(tmp_path: Path) -> None:
+    (tmp_path / "glove.txt").write_text("good 1 2\n<unk> 3 4\nHeavens 5 6\nearth 7 8\n")
+    raw = raw_reviews(tmp_path / "raw", train=texts("good", "bad"), test=texts("good heavens", "hell"))
+    prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(vectors=str(tmp_path / "glove.txt")))
+    data = PreparedData(tmp_path / "out")
+    assert data.vocabulary == ["<pad>", "<unk>", "bad", "good", "heavens", "earth"]
+    assert words_of(data, "test") == [["good", "heavens"], ["<unk>"]]
+
+
+def test_a_missing_vectors_file_is_named() -> None:
+    with pytest.raises(ValueError, match=r"vectors=absent\.txt: no such file; accepted: a GloVe"):
+        PrepareOptions(vectors="absent.txt")
+
+
 def spellings_of(data: PreparedData, split: str) -> list[str]:
     """Each token, spelt back through the alphabet."""
     spelt = data.table.spell(data.split(split).tokens)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.data.encoding import SPECIAL_WORDS
-from unroll.data.vectors import PretrainedVectors, read_vectors
+from unroll.data.vectors import PretrainedVectors, read_vectors, read_words
 
 GLOVE = """the 0.5 -1 2e-1
 cat 1 2 3
@@ -173,3 +173,14 @@ def test_vectors_of_glove_tell_related_words_from_unrelated_ones(project: Path) 
     assert result.found.tolist() == [False, False, True, True, True, True, False]
     france, germany, film, movie = result.vectors[2:6] / np.linalg.norm(result.vectors[2:6], axis=1, keepdims=True)
     assert min(france @ germany, film @ movie) > max(france @ film, germany @ movie) + 0.3
+
+
+def test_the_words_of_a_file_are_lower_cased_and_each_once(file: Path) -> None:
+    file.write_text("3 2\nThe 1 2\nnew york 3 4\nthe 5 6\n")
+    assert read_words(file) == ["the", "new york"]
+
+
+def test_a_ragged_line_is_named_where_only_words_are_read(file: Path) -> None:
+    file.write_text("the 1 2\ncat 3\n")
+    with pytest.raises(ValueError, match=f"{re.escape(str(file))}, line 2: 1 values"):
+        read_words(file)

@@ -40,6 +40,15 @@ def test_words_that_the_file_has_begin_as_its_vectors_and_the_others_as_ever(
     assert [name for name in after if not torch.equal(after[name], before[name])] == ["embedding.words.weight"]
 
 
+def test_data_prepared_with_the_words_of_a_file_are_not_trained_without_it(
+    reviews: PreparedData, tmp_path: Path
+) -> None:
+    data = PreparedData(reviews.folder)
+    data.description = data.description | {"vectors": "glove.txt"}
+    with pytest.raises(ValueError, match=r"was prepared with the words of glove\.txt, and without vectors=glove\.txt"):
+        train(data, tiny_parts("gru", max_epochs=1), OPTIONS, tmp_path)
+
+
 def test_a_training_begins_with_the_vectors_and_says_how_many(
     reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

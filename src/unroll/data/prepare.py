@@ -13,6 +13,7 @@ from unroll.data.encoding import UNKNOWN, DistinctTokens, TokenEncoder, build_vo
 from unroll.data.prepared import EncodedSplit
 from unroll.data.rows import Labels, SplitRows, read_rows
 from unroll.data.source import SPLITS, Source
+from unroll.data.vectors import check_vectors_file, read_words
 from unroll.files import read_json, sha256, whole_folder, write_json
 
 
@@ -23,6 +24,8 @@ class PrepareOptions:
     Args:
         min_count: a word seen fewer times in train is `<unk>`, which is how `<unk>` gets trained.
         validation_fraction: the share of train that becomes validation where the dataset has none.
+        vectors: a file of pretrained word vectors, whose words join the vocabulary after those of train, so that a
+            word that train lacks is read as its vector; a training then has to start from the file.
         max_bad_share: a larger share of rows that cannot be used stops the stage.
         seed: of the carving.
     """
@@ -30,6 +33,7 @@ class PrepareOptions:
     min_count: int = 1
     validation_fraction: float = 0.1
     max_bad_share: float = 0.01
+    vectors: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -41,6 +45,8 @@ class PrepareOptions:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}; accepted: 0 or more")
+        if self.vectors is not None:
+            check_vectors_file(self.vectors)
 
 
 def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) -> dict[str, Any]:
@@ -60,6 +66,8 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     splits = {split: splits[split] for split in SPLITS}
 
     vocabulary, alphabet = _vocabularies(list(distinct), splits["train"].tokens, options.min_count)
+    if options.vectors is not None:
+        vocabulary = list(dict.fromkeys([*vocabulary, *read_words(Path(options.vectors))]))
     table = TokenEncoder(vocabulary, alphabet).encode(distinct)
 
     with whole_folder(output) as work:
@@ -73,6 +81,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             "task": source.task,
             "label_names": labels.names,
             "vocabulary_size": len(vocabulary),
+            "vectors": options.vectors,
             "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
             "checksum": _checksum(work),
             "splits": {

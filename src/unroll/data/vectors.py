@@ -34,6 +34,13 @@ class PretrainedVectors:
         return float(self.found.mean())
 
 
+def check_vectors_file(path: str) -> None:
+    """Raise ValueError where there is no such file."""
+    if not Path(path).is_file():
+        formats = "a GloVe, word2vec-text or fastText .vec file, plain or gzip"
+        raise ValueError(f"vectors={path}: no such file; accepted: {formats}")
+
+
 def read_vectors(path: Path, vocabulary: Sequence[str]) -> PretrainedVectors:
     """Read the vectors of `vocabulary` out of a text file, plain or gzip, in one pass.
 
@@ -67,6 +74,23 @@ def read_vectors(path: Path, vocabulary: Sequence[str]) -> PretrainedVectors:
     if not found.any():
         raise ValueError(f"{path} has none of the {len(ids)} words of the vocabulary")
     return PretrainedVectors(vectors, found)
+
+
+def read_words(path: Path) -> list[str]:
+    """The words of a text file as `read_vectors` takes it: lower-cased, each once, in the order of the file.
+
+    Raises:
+        ValueError: the file cannot be read, or is no such text.
+    """
+    words: dict[str, None] = {}
+    with _open(path) as stream:
+        width, lines = _begin(path, stream)
+        for number, line in lines:
+            try:
+                words[_word(line, width).lower()] = None
+            except ValueError as error:
+                raise _refusal(path, number, line, width, error) from error
+    return list(words)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The settings of a training that are no part to build."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from unroll.data.vectors import check_vectors_file
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,5 @@ class TrainOptions:
                 raise ValueError(f"{name}={getattr(self, name)}; accepted: 1 or more")
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise ValueError(f"batch_tokens={self.batch_tokens}; accepted: 1 or more, or null for no limit")
-        if self.vectors is not None and not Path(self.vectors).is_file():
-            formats = "a GloVe, word2vec-text or fastText .vec file, plain or gzip"
-            raise ValueError(f"vectors={self.vectors}: no such file; accepted: {formats}")
+        if self.vectors is not None:
+            check_vectors_file(self.vectors)

@@ -52,6 +52,11 @@ def train(
     model = build_model(parts["model"], data.task, data.label_names, len(data.vocabulary), len(data.alphabet))
     if options.vectors is not None:
         start_from_vectors(model, data.vocabulary, Path(options.vectors))
+    elif file := data.description.get("vectors"):
+        raise ValueError(
+            f"{data.folder} was prepared with the words of {file}, and without vectors={file} those would stay random; "
+            "accepted: that option here, or none in the prepare stage"
+        )
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
     task = SequenceTask(
         model,
