@@ -20,6 +20,7 @@ def main(config: DictConfig) -> None:
             f"{config.output}: {split} {facts['rows']:,} rows, {facts['tokens']:,} tokens, "
             f"{facts['unknown_share']:.1%} unknown, {quarantined:,} quarantined"
         )
+    print(f"{config.output}/report.html has more")
 
 
 if __name__ == "__main__":

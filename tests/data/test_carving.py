@@ -87,4 +87,5 @@ def test_texts_in_two_splits_are_counted(tmp_path: Path) -> None:
         test=texts("three", "five", "three", "six"),
     )
     description = prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
-    assert description["texts_in_two_splits"] == {"train, validation": 1, "train, test": 2, "validation, test": 1}
+    found = {"train": 0, "validation": 0, "test": 1, "train, validation": 1, "train, test": 2, "validation, test": 1}
+    assert description["duplicates"]["tokens"] == found

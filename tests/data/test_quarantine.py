@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,9 +19,9 @@ def test_unusable_rows_are_in_the_quarantine_with_their_reason(tmp_path: Path) -
     )
     description = prepare(REVIEWS, raw, tmp_path / "out", LENIENT)
     assert pq.read_table(tmp_path / "out" / "quarantine.parquet").to_pylist() == [
-        {"split": "train", "row": 1, "reason": "empty text"},
-        {"split": "train", "row": 2, "reason": "missing label"},
-        {"split": "test", "row": 1, "reason": "unknown label 7"},
+        {"split": "train", "row": 1, "reason": "empty text", "content": '{"text": "", "label": 0}'},
+        {"split": "train", "row": 2, "reason": "missing label", "content": '{"text": "two", "label": null}'},
+        {"split": "test", "row": 1, "reason": "unknown label 7", "content": '{"text": "five", "label": 7}'},
     ]
     assert description["quarantined"] == {
         "train": {"empty text": 1, "missing label": 1},
@@ -34,7 +35,7 @@ def test_the_quarantine_of_clean_data_is_empty(tmp_path: Path) -> None:
     prepare(REVIEWS, raw_reviews(tmp_path / "raw"), tmp_path / "out", PrepareOptions(max_bad_share=0))
     quarantine = pq.read_table(tmp_path / "out" / "quarantine.parquet")
     assert quarantine.num_rows == 0
-    assert quarantine.schema.names == ["split", "row", "reason"]
+    assert quarantine.schema.names == ["split", "row", "reason", "content"]
 
 
 def test_too_many_unusable_rows_stop_the_stage(tmp_path: Path) -> None:
@@ -83,3 +84,15 @@ def test_a_string_label_that_train_lacks_is_quarantined(tmp_path: Path) -> None:
     raw = write_raw(tmp_path / "raw", {"train": columns, "validation": columns, "test": other}, None)
     description = prepare(REVIEWS, raw, tmp_path / "out", LENIENT)
     assert description["quarantined"]["test"] == {"unknown label 'sideways'": 1}
+
+
+def test_a_text_that_is_not_utf_8_is_quarantined_and_its_neighbours_are_used(tmp_path: Path) -> None:
+    raw = raw_reviews(tmp_path / "raw")
+    values = pa.array([b"caf\xe9", "café".encode(), b"tea"], pa.binary())
+    broken = pa.StringArray.from_buffers(len(values), values.buffers()[1], values.buffers()[2])
+    pq.write_table(pa.table({"text": broken, "label": [0, 1, 0]}), raw / "test.parquet")
+    description = prepare(REVIEWS, raw, tmp_path / "out", LENIENT)
+    assert description["quarantined"]["test"] == {"broken encoding: not UTF-8": 1}
+    assert PreparedData(tmp_path / "out").split("test").rows.tolist() == [1, 2]
+    (entry,) = pq.read_table(tmp_path / "out" / "quarantine.parquet").to_pylist()
+    assert (entry["row"], entry["content"]) == (0, None)

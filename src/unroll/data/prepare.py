@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from unroll.data.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.encoding import UNKNOWN, DistinctTokens, TokenEncoder, build_vocabulary
 from unroll.data.prepared import EncodedSplit
+from unroll.data.quarantine import write_quarantine
+from unroll.data.report import write_report
 from unroll.data.rows import Labels, SplitRows, read_rows
 from unroll.data.source import SPLITS, Source
 from unroll.data.vectors import check_vectors_file, read_words
@@ -26,6 +27,8 @@ class PrepareOptions:
         validation_fraction: the share of train that becomes validation where the dataset has none.
         vectors: a file of pretrained word vectors, whose words join the vocabulary after those of train, so that a
             word that train lacks is read as its vector; a training then has to start from the file.
+        drop_leaks: drops training rows whose text stands in validation or test too: with the same `tokens`, or the
+            same `words`, whatever their case and punctuation.
         max_bad_share: a larger share of rows that cannot be used stops the stage.
         seed: of the carving.
     """
@@ -34,6 +37,7 @@ class PrepareOptions:
     validation_fraction: float = 0.1
     max_bad_share: float = 0.01
     vectors: str | None = None
+    drop_leaks: Sameness | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +68,12 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"], source, options)
     splits = {split: splits[split] for split in SPLITS}
+    keys = {split: text_keys(rows, distinct) for split, rows in splits.items()}
+    duplicates = count_duplicates(keys)
+    if options.drop_leaks is not None:
+        splits["train"] = drop_leaks(splits["train"], keys, options.drop_leaks)
+        if not len(splits["train"].rows):
+            raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts stand in validation or test too")
 
     vocabulary, alphabet = _vocabularies(list(distinct), splits["train"].tokens, options.min_count)
     if options.vectors is not None:
@@ -76,7 +86,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             EncodedSplit(source.task, table, rows.tokens, rows.labels, rows.offsets, rows.rows).save(work / split)
         write_json(work / "vocabulary.json", vocabulary)
         write_json(work / "alphabet.json", alphabet)
-        quarantine = _write_quarantine(splits, work / "quarantine.parquet")
+        write_quarantine(raw, source, splits, work / "quarantine.parquet")
         description = {
             "task": source.task,
             "label_names": labels.names,
@@ -92,10 +102,11 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
                 }
                 for split, rows in splits.items()
             },
-            "quarantined": quarantine,
-            "texts_in_two_splits": _shared_texts(splits),
+            "quarantined": {split: rows.count_reasons() for split, rows in splits.items()},
+            "duplicates": duplicates,
         }
         write_json(work / "dataset.json", description)
+        write_report(raw.name, description, splits, work)
     return description
 
 
@@ -154,24 +165,6 @@ def _vocabularies(distinct: list[str], train: np.ndarray, min_count: int) -> tup
             words[token.lower()] += count
             characters.update(set(token))
     return build_vocabulary(words, min_count), build_vocabulary(characters, min_count=2)
-
-
-def _write_quarantine(splits: dict[str, SplitRows], path: Path) -> dict[str, dict[str, int]]:
-    entries = [(split, *entry) for split, rows in splits.items() for entry in rows.quarantined]
-    columns = list(zip(*entries, strict=True)) if entries else [(), (), ()]
-    schema = pa.schema([("split", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
-    pq.write_table(pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema), path)
-    return {split: rows.count_reasons() for split, rows in splits.items()}
-
-
-def _shared_texts(splits: dict[str, SplitRows]) -> dict[str, int]:
-    """How many sequences of one split stand, token for token, in another too."""
-    texts = {
-        split: [rows.tokens[a:b].tobytes() for a, b in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)]
-        for split, rows in splits.items()
-    }
-    pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
-    return {f"{a}, {b}": sum(text in seen for text in texts[b]) for a, b in pairs for seen in [set(texts[a])]}
 
 
 def _checksum(folder: Path) -> str:

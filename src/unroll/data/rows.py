@@ -1,11 +1,13 @@
 """Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unroll.data.encoding import DistinctTokens
@@ -117,23 +119,21 @@ class SplitRows:
 def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctTokens) -> SplitRows:
     """Read one raw split, a batch of rows at a time."""
     read_row = _read_text if source.task == "classification" else _read_tokens
-    columns = list(source.columns.values())
     ids: list[np.ndarray] = []
     targets: list[list[int]] = []
     rows: list[int] = []
     quarantined: list[tuple[int, str]] = []
-    row = 0
-    for batch in pq.ParquetFile(path).iter_batches(columns=columns):
-        for values in batch.to_pylist():
-            try:
-                tokens, target = read_row({ours: values[theirs] for ours, theirs in source.columns.items()}, labels)
-            except BadRow as reason:
-                quarantined.append((row, str(reason)))
-            else:
-                ids.append(distinct.ids(tokens))
-                targets.append(target)
-                rows.append(row)
-            row += 1
+    for row, values in enumerate(raw_rows(path, source)):
+        try:
+            if values is None:
+                raise BadRow("broken encoding: not UTF-8")
+            tokens, target = read_row(values, labels)
+        except BadRow as reason:
+            quarantined.append((row, str(reason)))
+        else:
+            ids.append(distinct.ids(tokens))
+            targets.append(target)
+            rows.append(row)
     return SplitRows(
         tokens=np.concatenate(ids) if ids else np.zeros(0, np.int32),
         labels=np.array([label for target in targets for label in target], np.int64),
@@ -141,6 +141,25 @@ def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctToke
         rows=np.array(rows, np.int64),
         quarantined=quarantined,
     )
+
+
+def raw_rows(path: Path, source: Source) -> Iterator[dict[str, Any] | None]:
+    """The rows of a raw split under our names of the columns, a batch at a time; None for one that is not UTF-8."""
+    for batch in pq.ParquetFile(path).iter_batches(columns=list(source.columns.values())):
+        try:
+            values: list[dict[str, Any] | None] = batch.to_pylist()
+        except UnicodeDecodeError:
+            values = [_decoded(batch.slice(i, 1)) for i in range(len(batch))]
+        for row in values:
+            yield row and {ours: row[theirs] for ours, theirs in source.columns.items()}
+
+
+def _decoded(batch: pa.RecordBatch) -> dict[str, Any] | None:
+    try:
+        row: dict[str, Any] = batch.to_pylist()[0]
+        return row
+    except UnicodeDecodeError:
+        return None
 
 
 def _read_text(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:

@@ -14,38 +14,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from unroll.evaluation.leaderboard import leaderboard, main_metric, scores_by_length
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
+from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
 
-INK = "#24292f"
-WIDTH = 4.8  # inches: a phone shows this with hardly smaller text
-
-# Wong 2011, "Points of view: Color blindness", less black and yellow, which vanish on dark or light paper.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":")
 
-STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.15,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "text.parse_math": False,  # a label may hold dollar signs
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "unroll",  # ids, and so bytes, that do not change
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": INK,
-}
 COUNTED_LABELS = 20  # a larger confusion matrix has no room for its counts
-NAME_LENGTH = 24
 
 
 @rc_context(STYLE)
@@ -58,7 +32,7 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
         history = pd.concat([run.history for run in runs if run.model == model])
         by_epoch = history.groupby("epoch")[monitor]
         mean, sd = by_epoch.mean(), by_epoch.std()
-        axes.plot(mean.index, mean, label=_shorten(model), markersize=3, **style)
+        axes.plot(mean.index, mean, label=shorten(model), markersize=3, **style)
         axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.15, linewidth=0)
     axes.set(title="Learning curves", xlabel="epoch", ylabel=_score_label("validation", runs))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -80,7 +54,7 @@ def score_figure(runs: Sequence[Run]) -> Figure:
         axes.errorbar(row[metric], place, xerr=np.nan_to_num(row[f"{metric}_sd"]), markersize=6, **style)
         axes.scatter(scores, [place] * len(scores), s=90, marker="|", color=style["color"])
     axes.set(title="Test scores", xlabel=_score_label("test", runs))
-    axes.set_yticks(range(len(board)), [_shorten(model) for model in board["model"]])
+    axes.set_yticks(range(len(board)), [shorten(model) for model in board["model"]])
     axes.set_ylim(len(board) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(_percent())
     axes.grid(visible=False, axis="y")
@@ -95,7 +69,7 @@ def length_figure(runs: Sequence[Run]) -> Figure:
     axes = figure.add_subplot()
     for model, style in model_styles(runs).items():
         scores = table[table["model"] == model]
-        axes.plot(range(len(scores)), scores["score"], label=_shorten(model), markersize=5, **style)
+        axes.plot(range(len(scores)), scores["score"], label=shorten(model), markersize=5, **style)
     axes.set(title="Scores by length", xlabel="tokens", ylabel=_score_label("test", runs))
     lengths = table["length"].unique()
     axes.set_xticks(range(len(lengths)), lengths)
@@ -109,7 +83,7 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
     """Gold labels in rows, predicted ones in columns; coloured by the share of the gold label."""
     counts = confusion.to_numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [_shorten(str(name)) for name in confusion.columns]
+    names = [shorten(str(name)) for name in confusion.columns]
     counted = len(names) <= COUNTED_LABELS
     cell, font_size = (0.45, 8) if counted else (0.15, 6)
     side = max(1.4, cell * len(names))
@@ -159,7 +133,3 @@ def _add_legend(figure: Figure, axes: Axes) -> None:
     columns = max(1, int(WIDTH / column_width))
     figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(names) / columns))
     figure.legend(handles, names, loc="outside lower center", ncols=columns)
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"

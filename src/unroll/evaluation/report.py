@@ -1,20 +1,17 @@
 """The comparison of a dataset's runs: ``leaderboard.csv`` and one self-contained page, ``index.html``."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from unroll.evaluation import figures, tables
 from unroll.evaluation.leaderboard import leaderboard, main_metric
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.files import write_text
+from unroll.pages.drawing import inline_svg
+from unroll.pages.page import render
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> None:
@@ -26,18 +23,11 @@ def write_report(runs: Sequence[Run], folder: Path) -> None:
 
 
 def _page(runs: Sequence[Run], board: pd.DataFrame) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     models = list(board["model"])
     winner = board.iloc[0]
-    return environment.get_template("report.html.j2").render(
+    return render(
+        Path(__file__).with_name("report.html.j2"),
         dataset=runs[0].dataset,
         task=task,
         metric=metric_title(metric, task),
@@ -61,22 +51,6 @@ def _page(runs: Sequence[Run], board: pd.DataFrame) -> str:
             for place, model in enumerate(models)
         },
     )
-
-
-@rc_context(figures.STYLE)
-def inline_svg(figure: Figure, name: str, title: str) -> Markup:
-    """Draw a figure as an SVG element that inherits the page's text colour.
-
-    name: unique on the page; it prefixes the element ids, which would clash between pictures.
-    """
-    buffer = io.StringIO()
-    undated = dict.fromkeys(["Date", "Creator", "Format", "Type"])
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Title": title, **undated})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg ") :].replace(figures.INK, "currentColor")
-    for reference in (' id="', 'href="#', "url(#"):
-        svg = svg.replace(reference, f"{reference}{name}-")
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1))
 
 
 def _total_confusion(runs: Sequence[Run], model: str) -> pd.DataFrame:

@@ -1,21 +1,13 @@
 """The report's tables: rows of text, ready to print."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
 from unroll.evaluation.leaderboard import main_metric, scores_by_length
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
-
-
-class Table(NamedTuple):
-    """Caption, column names, and rows of cells; the first cell names the row."""
-
-    caption: str
-    header: list[str]
-    rows: list[list[str]]
+from unroll.pages.page import Table
 
 
 def leaderboard_table(board: pd.DataFrame, task: str) -> Table:

@@ -1,0 +1,58 @@
+"""How every picture looks, and how it gets into a page."""
+
+import io
+from typing import Any
+
+from markupsafe import Markup, escape
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+INK = "#24292f"
+WIDTH = 4.8  # inches: a phone shows this with hardly smaller text
+
+# Wong 2011, "Points of view: Color blindness", less black and yellow, which vanish on dark or light paper.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+NAME_LENGTH = 24
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a label may hold dollar signs
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "unroll",  # ids, and so bytes, that do not change
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+}
+
+
+@rc_context(STYLE)
+def inline_svg(figure: Figure, name: str, title: str) -> Markup:
+    """Draw a figure as an SVG element that inherits the page's text colour.
+
+    name: unique on the page; it prefixes the element ids, which would clash between pictures.
+    """
+    buffer = io.StringIO()
+    undated = dict.fromkeys(["Date", "Creator", "Format", "Type"])
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Title": title, **undated})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
+    for reference in (' id="', 'href="#', "url(#"):
+        svg = svg.replace(reference, f"{reference}{name}-")
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1))
+
+
+def shorten(name: str) -> str:
+    """A name that fits beside an axis."""
+    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
