@@ -93,6 +93,11 @@ def test_a_label_that_cannot_be_used_is_quarantined(tmp_path: Path, stars: list[
     assert rows.rows.tolist() == [0]
 
 
+def test_accents_written_apart_are_joined_in_given_tokens(tmp_path: Path) -> None:
+    rows = read_sentences(tmp_path / "x.parquet", [["cafe\u0301"], ["café"]], [[0], [0]])
+    assert rows.tokens.tolist() == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("words", "tags", "reason"),
     [

@@ -57,13 +57,15 @@ def test_tokens_get_the_labels_of_their_prepared_rows(
 
 
 def test_entities_are_what_the_labels_spell(entities: PreparedData, entity_predictor: Predictor) -> None:
-    found = entity_predictor.predict([" ".join(tokens) for tokens in raw_column(entities, "tokens")])
+    texts = ["<br/> \t".join(tokens) for tokens in raw_column(entities, "tokens")]
+    found = entity_predictor.predict(texts)
     assert any(row["entities"] for row in found)
-    for row in found:
+    for row, text in zip(found, texts, strict=True):
         inside = set()
         for entity in row["entities"]:
             places = range(entity["start"], entity["end"])
-            assert entity["text"] == " ".join(row["tokens"][i] for i in places)
+            assert entity["text"] == "<br/> \t".join(row["tokens"][i] for i in places)
+            assert entity["text"] == text[entity["start_char"] : entity["end_char"]]
             assert all(row["labels"][i].endswith(f"-{entity['type']}") for i in places)
             inside |= set(places)
         assert [label == "O" for label in row["labels"]] == [i not in inside for i in range(len(row["labels"]))]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from unroll.data.encoding import DistinctTokens
 from unroll.data.source import Source
 from unroll.data.tags import TagReader, TagScheme
-from unroll.data.text import tokenize
+from unroll.data.text import compose, tokenize
 
 
 class BadRow(ValueError):
@@ -182,7 +182,7 @@ def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], lis
         raise BadRow("missing labels")
     if len(tokens) != len(tags):
         raise BadRow("tokens and labels differ in number")
-    return tokens, labels.ids(tags)
+    return [compose(token) for token in tokens], labels.ids(tags)
 
 
 def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tags import spans
-from unroll.data.text import tokenize
+from unroll.data.text import token_places, tokenize
 from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
@@ -32,7 +32,8 @@ class Predictor:
         """One dictionary a text, in order.
 
         Classification: `label` and its `probability`. Labeling: `tokens`, `labels` one a token, and `entities`, each
-        with `type`, `text` and the tokens' `start` and `end` (exclusive).
+        with `type`, the tokens' `start` and `end` (exclusive), and `text`, which is cut out of the text given from
+        character `start_char` to `end_char` (exclusive).
 
         Raises:
             ValueError: a text holds no token.
@@ -48,7 +49,10 @@ class Predictor:
         answers = answer(self._trained.model, self._encode(tokens), batch_size)
         if self._trained.task == "classification":
             return [self._describe_label(found) for found in answers]
-        return [self._describe_entities(found, words) for found, words in zip(answers, tokens, strict=True)]
+        return [
+            self._describe_entities(found, words, text)
+            for found, words, text in zip(answers, tokens, texts, strict=True)
+        ]
 
     def _encode(self, tokens: list[list[str]]) -> EncodedSplit:
         distinct = DistinctTokens()
@@ -67,15 +71,20 @@ class Predictor:
         best = int(found.labels)
         return {"label": self._trained.label_names[best], "probability": float(found.probabilities[best])}
 
-    def _describe_entities(self, found: Answer, tokens: list[str]) -> dict[str, Any]:
+    def _describe_entities(self, found: Answer, tokens: list[str], text: str) -> dict[str, Any]:
         labels = [self._trained.label_names[i] for i in found.labels]
-        entities = [
-            {
-                "type": span.type,
-                "text": " ".join(tokens[span.start : span.end]),
-                "start": span.start,
-                "end": span.end,
-            }
-            for span in spans(labels)
-        ]
+        places = token_places(text)
+        entities = []
+        for span in spans(labels):
+            start, end = places[span.start][0], places[span.end - 1][1]
+            entities.append(
+                {
+                    "type": span.type,
+                    "text": text[start:end],
+                    "start": span.start,
+                    "end": span.end,
+                    "start_char": start,
+                    "end_char": end,
+                }
+            )
         return {"tokens": tokens, "labels": labels, "entities": entities}
