@@ -45,7 +45,7 @@ def test_texts_come_back_through_the_vocabulary(tmp_path: Path) -> None:
     assert train.tokens.tolist() == [1, 2, 3, 4, 5, 5]
     assert train.labels.tolist() == [1, 0]
     assert train.rows.tolist() == [0, 1]
-    assert description["splits"]["train"] == {"rows": 2, "tokens": 6, "unknown_share": 0.0}
+    assert description["splits"]["train"] == {"rows": 2, "left_out": 0, "tokens": 6, "unknown_share": 0.0}
     assert description["source"] == {"path": "acme/reviews", "name": None, "revision": "main", "commit": "a" * 40}
 
 
@@ -161,7 +161,7 @@ def test_the_checksum_is_of_the_data(tmp_path: Path) -> None:
     assert checksum("label", test=texts("fine test", "bad one", labels=[1, 1])) != usual
     assert checksum("word", train=texts("fine train", "worse one")) != usual
     # Two characters that are one when lower-cased: only the alphabet differs.
-    assert checksum("k", train=texts("K", "Ka")) != checksum("kelvin", train=texts("\u212a", "\u212aa"))
+    assert checksum("theta", train=texts("Θ", "Θa")) != checksum("symbol", train=texts("\u03f4", "\u03f4a"))
 
 
 def test_string_labels_without_declared_names_are_those_of_train(tmp_path: Path) -> None:

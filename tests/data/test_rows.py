@@ -180,10 +180,10 @@ def test_a_label_is_a_name_or_its_number() -> None:
     assert [labels.id(value) for value in ("bad", "good", 0, 1)] == [0, 1, 0, 1]
 
 
-@pytest.mark.parametrize("value", [None, -1, 2, "fair", "", True, 1.0, [1]])
+@pytest.mark.parametrize("value", [None, -1, 3, "fair", "", True, 1.0, [1]])
 def test_any_other_label_is_a_bad_row(value: Any) -> None:
     with pytest.raises(BadRow):
-        Labels(["bad", "good"]).id(value)
+        Labels(["bad", "so so", "good"]).id(value)
 
 
 def test_many_labels_are_described_by_the_first() -> None:
@@ -206,8 +206,29 @@ def test_string_tags_without_names_are_collected_from_train(tmp_path: Path) -> N
     assert Labels.of(ENTITIES, None, path).names == ["B-LOC", "I-LOC", "O"]
 
 
-@pytest.mark.parametrize(("values", "kind"), [([1, 2], "int"), ([0.5, None], "float"), ([["a"], ["b"]], "list")])
-def test_labels_without_names_that_are_no_strings_are_an_error(tmp_path: Path, values: list[Any], kind: str) -> None:
+@pytest.mark.parametrize(
+    ("values", "names", "ids"),
+    [
+        ([5, 1, 5, 3], ["1", "3", "5"], [2, 0, 2, 1]),
+        ([-1, 1, 0, 1], ["-1", "0", "1"], [0, 2, 1, 2]),
+        ([True, False, True, True], ["false", "true"], [1, 0, 1, 1]),
+    ],
+)
+def test_integers_and_booleans_without_names_are_named_by_their_values(
+    tmp_path: Path, values: list[Any], names: list[str], ids: list[int]
+) -> None:
+    path = write(tmp_path / "x.parquet", body=["a"] * 4, stars=values)
+    labels = Labels.of(REVIEWS, None, path)
+    assert labels.names == names
+    assert read_rows(path, REVIEWS, labels, DistinctTokens()).labels.tolist() == ids
+
+
+def test_booleans_are_the_two_names_that_are_declared() -> None:
+    assert [Labels(["ham", "spam"]).id(value) for value in (False, True)] == [0, 1]
+
+
+@pytest.mark.parametrize(("values", "kind"), [([0.5, None], "float"), ([["a"], ["b"]], "list")])
+def test_labels_without_names_of_other_types_are_an_error(tmp_path: Path, values: list[Any], kind: str) -> None:
     path = write(tmp_path / "x.parquet", body=["a", "b"], stars=values)
     with pytest.raises(ValueError) as error:
         Labels.of(REVIEWS, None, path)

@@ -1,7 +1,7 @@
 """The prepare stage: raw rows in, checked; encoded splits, a vocabulary and a quarantine out."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from unroll.data.prepared import EncodedSplit
 from unroll.data.quarantine import write_quarantine
 from unroll.data.report import write_report
 from unroll.data.rows import Labels, SplitRows, read_rows
+from unroll.data.sampling import carve, limit_rows
 from unroll.data.source import SPLITS, Source
 from unroll.data.vectors import check_vectors_file, read_words
 from unroll.files import read_json, sha256, whole_folder, write_json
@@ -30,7 +31,8 @@ class PrepareOptions:
         drop_leaks: drops training rows whose text stands in validation or test too: with the same `tokens`, or the
             same `words`, whatever their case and punctuation.
         max_bad_share: a larger share of rows that cannot be used stops the stage.
-        seed: of the carving.
+        limit: rows of each split that are used, for a quick try; labels keep their shares.
+        seed: of the carving and the limit.
     """
 
     min_count: int = 1
@@ -38,6 +40,7 @@ class PrepareOptions:
     max_bad_share: float = 0.01
     vectors: str | None = None
     drop_leaks: Sameness | None = None
+    limit: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +50,8 @@ class PrepareOptions:
             raise ValueError(f"validation_fraction={self.validation_fraction}; accepted: between 0 and 1")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit={self.limit}; accepted: 1 or more, or null for no limit")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}; accepted: 0 or more")
         if self.vectors is not None:
@@ -66,7 +71,13 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     for split, rows in splits.items():
         _stop_if_bad(split, rows, source, labels, options.max_bad_share)
     if "validation" not in splits:
-        splits["train"], splits["validation"] = _carve(splits["train"], source, options)
+        splits["train"], splits["validation"] = carve(
+            splits["train"], source, options.validation_fraction, options.seed
+        )
+    left_out = {split: 0 for split in SPLITS}
+    if options.limit is not None:
+        left_out = {split: max(0, len(splits[split].rows) - options.limit) for split in SPLITS}
+        splits = {split: limit_rows(rows, source, options.limit, options.seed) for split, rows in splits.items()}
     splits = {split: splits[split] for split in SPLITS}
     keys = {split: text_keys(rows, distinct) for split, rows in splits.items()}
     duplicates = count_duplicates(keys)
@@ -97,6 +108,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             "splits": {
                 split: {
                     "rows": len(rows.rows),
+                    "left_out": left_out[split],
                     "tokens": len(rows.tokens),
                     "unknown_share": float(np.mean(table.words[rows.tokens] == UNKNOWN)),
                 }
@@ -130,26 +142,6 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
             f"max_bad_share={max_bad_share:g}; {frequent}{', ...' if len(reasons) > 5 else ''}; "
             f"first: row {row}, {reason}; accepted labels: {labels.describe()}"
         )
-
-
-def _carve(train: SplitRows, source: Source, options: PrepareOptions) -> tuple[SplitRows, SplitRows]:
-    """Split train in two by seed, with equal label shares where each sequence has one label."""
-    from sklearn.model_selection import train_test_split
-
-    try:
-        kept, carved = train_test_split(
-            np.arange(len(train.rows)),
-            test_size=options.validation_fraction,
-            random_state=options.seed,
-            stratify=train.labels if source.task == "classification" else None,
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"validation_fraction={options.validation_fraction:g} of the {len(train.rows)} training rows of "
-            f"{source.path} cannot be carved: {error}"
-        ) from error
-    # What is quarantined stays counted with train.
-    return train.take(np.sort(kept)), replace(train.take(np.sort(carved)), quarantined=[])
 
 
 def _vocabularies(distinct: list[str], train: np.ndarray, min_count: int) -> tuple[list[str], list[str]]:

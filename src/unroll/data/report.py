@@ -24,9 +24,10 @@ def write_report(dataset: str, description: dict[str, Any], splits: dict[str, Sp
     facts = {
         "splits": {
             split: {
-                "rows_read": len(rows.rows) + len(rows.quarantined),
+                "rows_read": len(rows.rows) + len(rows.quarantined) + description["splits"][split]["left_out"],
                 "rows_used": len(rows.rows),
                 "quarantined": description["quarantined"][split],
+                "left_out": description["splits"][split]["left_out"],
                 "tokens": len(rows.tokens),
                 "length": _quantiles(lengths[split]),
                 "unknown_share": description["splits"][split]["unknown_share"],
@@ -75,13 +76,23 @@ def _page(dataset: str, task: str, facts: dict[str, Any], lengths: dict[str, np.
 
 
 def _rows_table(splits: dict[str, Any]) -> Table:
-    header = ["split", "rows read", "used", "quarantined", "tokens", "unknown", *next(iter(splits.values()))["length"]]
+    header = [
+        "split",
+        "rows read",
+        "used",
+        "quarantined",
+        "left out",
+        "tokens",
+        "unknown",
+        *next(iter(splits.values()))["length"],
+    ]
     rows = [
         [
             split,
             f"{facts['rows_read']:,}",
             f"{facts['rows_used']:,}",
             f"{sum(facts['quarantined'].values()):,}",
+            f"{facts['left_out']:,}",
             f"{facts['tokens']:,}",
             f"{facts['unknown_share']:.1%}",
             *(f"{length:,}" for length in facts["length"].values()),

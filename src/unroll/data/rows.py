@@ -1,7 +1,7 @@
 """Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,31 +23,27 @@ class BadRow(ValueError):
 class Labels:
     """The label names of a dataset, and what a raw label value means."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:
+        """`values`: what rows hold for each name; by default the name, its number, or of two names false and true."""
         self.names = names
-        self._ids = {name: i for i, name in enumerate(names)}
+        numbers = range(len(names))
+        kinds = [names, numbers, [False, True][: len(names) if len(names) == 2 else 0]] if values is None else [values]
+        # With the type, since True equals 1.
+        self._ids = {(type(value), value): i for kind in kinds for i, value in enumerate(kind)}
 
     @classmethod
     def of(cls, source: Source, declared: list[str] | None, train: Path) -> "Labels":
         """The declared names, else the distinct values of the training split, sorted.
 
         Raises:
-            ValueError: nothing is declared and the values are not strings, or a tag name is not IOB2.
+            ValueError: nothing is declared and the values are of no accepted type, or a tag name is none of the scheme.
         """
-        names = declared
-        if names is None:
-            column = source.columns["label" if source.task == "classification" else "labels"]
-            values = pq.read_table(train, columns=[column])[column].to_pylist()
-            if source.task == "labeling":
-                values = [tag for tags in values if isinstance(tags, list) for tag in tags]
-            present = [value for value in values if value is not None]
-            if not all(isinstance(value, str) for value in present):
-                raise ValueError(
-                    f"column {column!r} of {source.path} holds {type(present[0]).__name__} labels "
-                    "without names; accepted: a ClassLabel feature, strings, or names in dataset.label_names"
-                )
-            names = sorted(set(present))
-        return TagLabels(names, source.tag_scheme) if source.task == "labeling" else cls(names)
+        if source.task == "labeling":
+            return TagLabels(declared or _distinct_values(source, "labels", train, (str,)), source.tag_scheme)
+        if declared is not None:
+            return cls(declared)
+        values = _distinct_values(source, "label", train, (str, int, bool))
+        return cls([str(value).lower() if isinstance(value, bool) else str(value) for value in values], values)
 
     def describe(self) -> str:
         shown = ", ".join(self.names[:20])
@@ -61,10 +57,8 @@ class Labels:
         """Raises BadRow for a value that is neither a name nor the number of one."""
         if value is None:
             raise BadRow("missing label")
-        if isinstance(value, str) and value in self._ids:
-            return self._ids[value]
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self._ids):
-            return value
+        if isinstance(value, str | int) and (type(value), value) in self._ids:
+            return self._ids[type(value), value]
         raise BadRow(f"unknown label {value!r}")
 
 
@@ -85,6 +79,23 @@ class TagLabels(Labels):
             return [self._iob2_ids[tag] for tag in self._reader.read(raw)]
         except ValueError as error:
             raise BadRow(str(error)) from error
+
+
+def _distinct_values(source: Source, column: str, train: Path, accepted: tuple[type, ...]) -> list[Any]:
+    """The values of a label column, sorted; of one of the accepted types."""
+    column = source.columns[column]
+    values = pq.read_table(train, columns=[column])[column].to_pylist()
+    if source.task == "labeling":
+        values = [tag for tags in values if isinstance(tags, list) for tag in tags]
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if len(kinds) > 1 or not kinds <= set(accepted):
+        raise ValueError(
+            f"column {column!r} of {source.path} holds {' and '.join(sorted(kind.__name__ for kind in kinds))} labels "
+            f"without names; accepted: a ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names "
+            "in dataset.label_names"
+        )
+    return sorted(set(present))
 
 
 @dataclass(frozen=True)
