@@ -191,6 +191,14 @@ def test_a_folder_that_was_not_downloaded_is_an_error_with_the_command(tmp_path:
         prepare(REVIEWS, tmp_path / "reviews", tmp_path / "out", OPTIONS)
 
 
+def test_a_column_that_was_not_downloaded_is_named(tmp_path: Path) -> None:
+    source = replace(REVIEWS, columns={"text": "txt", "label": "label"})
+    with pytest.raises(
+        ValueError, match=r"dataset\.columns\.text='txt': .*train\.parquet has no such column; it has text"
+    ):
+        prepare(source, raw_reviews(tmp_path / "raw"), tmp_path / "out", OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

@@ -12,7 +12,7 @@ from unroll.data.encoding import UNKNOWN, DistinctTokens, TokenEncoder, build_vo
 from unroll.data.prepared import EncodedSplit
 from unroll.data.quarantine import write_quarantine
 from unroll.data.report import write_report
-from unroll.data.rows import Labels, SplitRows, read_rows
+from unroll.data.rows import Labels, SplitRows, check_columns, read_rows
 from unroll.data.sampling import carve, limit_rows
 from unroll.data.source import SPLITS, Source
 from unroll.data.vectors import check_vectors_file, read_words
@@ -64,7 +64,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     Raises:
         ValueError: `raw` is not there, too many rows cannot be used, or a split has none that can.
     """
-    manifest = _read_manifest(raw)
+    manifest = _read_manifest(raw, source)
     labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
     distinct = DistinctTokens()
     splits = {split: read_rows(raw / f"{split}.parquet", source, labels, distinct) for split in manifest["splits"]}
@@ -122,10 +122,12 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     return description
 
 
-def _read_manifest(raw: Path) -> dict[str, Any]:
+def _read_manifest(raw: Path, source: Source) -> dict[str, Any]:
     if not (raw / "manifest.json").exists():
         raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
     manifest: dict[str, Any] = read_json(raw / "manifest.json")
+    for split in manifest["splits"]:
+        check_columns(raw / f"{split}.parquet", source)
     return manifest
 
 

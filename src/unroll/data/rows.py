@@ -154,6 +154,14 @@ def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctToke
     )
 
 
+def check_columns(path: Path, source: Source) -> None:
+    """Raise ValueError where a raw split lacks a column that the dataset names."""
+    found = pq.read_schema(path).names
+    for ours, theirs in source.columns.items():
+        if theirs not in found:
+            raise ValueError(f"dataset.columns.{ours}={theirs!r}: {path} has no such column; it has {', '.join(found)}")
+
+
 def raw_rows(path: Path, source: Source) -> Iterator[dict[str, Any] | None]:
     """The rows of a raw split under our names of the columns, a batch at a time; None for one that is not UTF-8."""
     for batch in pq.ParquetFile(path).iter_batches(columns=list(source.columns.values())):
