@@ -45,7 +45,13 @@ def test_texts_come_back_through_the_vocabulary(tmp_path: Path) -> None:
     assert train.tokens.tolist() == [1, 2, 3, 4, 5, 5]
     assert train.labels.tolist() == [1, 0]
     assert train.rows.tolist() == [0, 1]
-    assert description["splits"]["train"] == {"rows": 2, "left_out": 0, "tokens": 6, "unknown_share": 0.0}
+    assert description["splits"]["train"] == {
+        "rows": 2,
+        "left_out": 0,
+        "too_long": 0,
+        "tokens": 6,
+        "unknown_share": 0.0,
+    }
     assert description["source"] == {"path": "acme/reviews", "name": None, "revision": "main", "commit": "a" * 40}
 
 

@@ -22,8 +22,10 @@ def test_the_figures_are_those_of_the_rows(tmp_path: Path) -> None:
     assert report["splits"]["train"] == {
         "rows_read": 4,
         "rows_used": 3,
+        "sequences": 3,
         "quarantined": {"empty text": 1},
         "left_out": 0,
+        "too_long": 0,
         "tokens": 6,
         "length": {"shortest": 1, "median": 2, "95 %": 2, "longest": 3},
         "unknown_share": 0.0,

@@ -9,6 +9,7 @@ import numpy as np
 
 from unroll.data.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.encoding import UNKNOWN, DistinctTokens, TokenEncoder, build_vocabulary
+from unroll.data.lengths import TooLong, limit_length
 from unroll.data.prepared import EncodedSplit
 from unroll.data.quarantine import write_quarantine
 from unroll.data.report import write_report
@@ -32,6 +33,8 @@ class PrepareOptions:
             same `words`, whatever their case and punctuation.
         max_bad_share: a larger share of rows that cannot be used stops the stage.
         limit: rows of each split that are used, for a quick try; labels keep their shares.
+        max_length: of a sequence, in tokens.
+        too_long: what becomes of a longer one: `truncate` keeps its first tokens, `split` makes several of it.
         seed: of the carving and the limit.
     """
 
@@ -41,6 +44,8 @@ class PrepareOptions:
     vectors: str | None = None
     drop_leaks: Sameness | None = None
     limit: int | None = None
+    max_length: int | None = None
+    too_long: TooLong = "truncate"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,8 +55,10 @@ class PrepareOptions:
             raise ValueError(f"validation_fraction={self.validation_fraction}; accepted: between 0 and 1")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit={self.limit}; accepted: 1 or more, or null for no limit")
+        for name in ("limit", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value}; accepted: 1 or more, or null for no limit")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed}; accepted: 0 or more")
         if self.vectors is not None:
@@ -85,6 +92,15 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         splits["train"] = drop_leaks(splits["train"], keys, options.drop_leaks)
         if not len(splits["train"].rows):
             raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts stand in validation or test too")
+    too_long = {split: 0 for split in SPLITS}
+    if options.max_length is not None:
+        too_long = {split: int((np.diff(rows.offsets) > options.max_length).sum()) for split, rows in splits.items()}
+        inside = None
+        if source.task == "labeling":
+            inside = np.array([name.startswith("I-") for name in labels.names])
+        splits = {
+            split: limit_length(rows, options.max_length, options.too_long, inside) for split, rows in splits.items()
+        }
 
     vocabulary, alphabet = _vocabularies(list(distinct), splits["train"].tokens, options.min_count)
     if options.vectors is not None:
@@ -109,6 +125,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
                 split: {
                     "rows": len(rows.rows),
                     "left_out": left_out[split],
+                    "too_long": too_long[split],
                     "tokens": len(rows.tokens),
                     "unknown_share": float(np.mean(table.words[rows.tokens] == UNKNOWN)),
                 }

@@ -24,10 +24,14 @@ def write_report(dataset: str, description: dict[str, Any], splits: dict[str, Sp
     facts = {
         "splits": {
             split: {
-                "rows_read": len(rows.rows) + len(rows.quarantined) + description["splits"][split]["left_out"],
-                "rows_used": len(rows.rows),
+                "rows_read": len(np.unique(rows.rows))
+                + len(rows.quarantined)
+                + description["splits"][split]["left_out"],
+                "rows_used": len(np.unique(rows.rows)),
+                "sequences": len(rows.rows),
                 "quarantined": description["quarantined"][split],
                 "left_out": description["splits"][split]["left_out"],
+                "too_long": description["splits"][split]["too_long"],
                 "tokens": len(rows.tokens),
                 "length": _quantiles(lengths[split]),
                 "unknown_share": description["splits"][split]["unknown_share"],
@@ -82,6 +86,7 @@ def _rows_table(splits: dict[str, Any]) -> Table:
         "used",
         "quarantined",
         "left out",
+        "too long",
         "tokens",
         "unknown",
         *next(iter(splits.values()))["length"],
@@ -93,6 +98,7 @@ def _rows_table(splits: dict[str, Any]) -> Table:
             f"{facts['rows_used']:,}",
             f"{sum(facts['quarantined'].values()):,}",
             f"{facts['left_out']:,}",
+            f"{facts['too_long']:,}",
             f"{facts['tokens']:,}",
             f"{facts['unknown_share']:.1%}",
             *(f"{length:,}" for length in facts["length"].values()),
