@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.data import hub
+from unroll.data.conll import read_conll
 from unroll.data.source import Source
 from unroll.files import sha256, whole_folder, write_json
 
@@ -67,19 +68,7 @@ def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
 
 def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:
     """Our split names to `datasets.Dataset`s, columns checked."""
-    from datasets import disable_progress_bars, load_dataset
-    from datasets.exceptions import DatasetsError
-    from yaml import YAMLError
-
-    disable_progress_bars()
-    try:
-        found = load_dataset(str(folder), source.name, cache_dir=cache)
-    except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
-        cause = " ".join(f"{error.__cause__ or error}".split())
-        raise ValueError(
-            f"dataset.path={source.path!r} (configuration {source.name!r}) does not load as a dataset: {cause}; "
-            "accepted: a folder or repository with parquet (or CSV, JSON lines) files in the Hub's layout"
-        ) from error
+    found = _read_conll(source, folder) if source.format == "conll" else _load_hub(source, folder, cache)
     splits = {}
     for split, theirs in source.splits.items():
         if theirs is None:
@@ -99,8 +88,34 @@ def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:
     return splits
 
 
+def _read_conll(source: Source, folder: Path) -> dict[str, Any]:
+    """The files that the splits name, of those in the folder; the others by name only."""
+    from datasets import Dataset
+
+    files = {str(file.relative_to(folder)): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    wanted = set(source.splits.values())
+    return {name: Dataset.from_dict(read_conll(file)) if name in wanted else None for name, file in files.items()}
+
+
+def _load_hub(source: Source, folder: Path, cache: str) -> dict[str, Any]:
+    from datasets import disable_progress_bars, load_dataset
+    from datasets.exceptions import DatasetsError
+    from yaml import YAMLError
+
+    disable_progress_bars()
+    try:
+        found: dict[str, Any] = load_dataset(str(folder), source.name, cache_dir=cache)
+    except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
+        cause = " ".join(f"{error.__cause__ or error}".split())
+        raise ValueError(
+            f"dataset.path={source.path!r} (configuration {source.name!r}) does not load as a dataset: {cause}; "
+            "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
+        ) from error
+    return found
+
+
 def _declared_labels(source: Source, features: Any) -> list[str] | None:
     """The names of a ClassLabel column, or of a sequence of ClassLabels; None where there are none."""
-    feature = features[source.columns["label" if source.task == "classification" else "labels"]]
+    feature = features[source.label_column]
     feature = getattr(feature, "feature", feature)
     return list(feature.names) if hasattr(feature, "names") else None

@@ -9,7 +9,19 @@ from pathlib import Path
 
 from unroll.files import sha256
 
-DATA_FILES = ["*.md", "*.parquet", "*.json", "*.jsonl", "*.csv", "*.arrow", "*.txt"]
+DATA_FILES = [
+    "*.md",
+    "*.parquet",
+    "*.json",
+    "*.jsonl",
+    "*.csv",
+    "*.arrow",
+    "*.txt",
+    "*.conll",
+    "*.bio",
+    "*.iob",
+    "*.tsv",
+]
 ANSWER_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 60  # that a Hub may ask for (429, Retry-After)
 COMMIT_LENGTH = 40

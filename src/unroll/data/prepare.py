@@ -9,11 +9,12 @@ import numpy as np
 
 from unroll.data.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.encoding import UNKNOWN, DistinctTokens, TokenEncoder, build_vocabulary
+from unroll.data.labels import Labels
 from unroll.data.lengths import TooLong, limit_length
 from unroll.data.prepared import EncodedSplit
 from unroll.data.quarantine import write_quarantine
 from unroll.data.report import write_report
-from unroll.data.rows import Labels, SplitRows, check_columns, read_rows
+from unroll.data.rows import SplitRows, check_columns, read_rows
 from unroll.data.sampling import carve, limit_rows
 from unroll.data.source import SPLITS, Source
 from unroll.data.vectors import check_vectors_file, read_words

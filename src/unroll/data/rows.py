@@ -1,7 +1,7 @@
 """Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,91 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unroll.data.encoding import DistinctTokens
+from unroll.data.labels import BadRow, Labels
 from unroll.data.source import Source
-from unroll.data.tags import TagReader, TagScheme
-from unroll.data.text import compose, tokenize
-
-
-class BadRow(ValueError):
-    """A row that cannot be used; the message is the reason that the quarantine gives."""
-
-
-class Labels:
-    """The label names of a dataset, and what a raw label value means."""
-
-    def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:
-        """`values`: what rows hold for each name; by default the name, its number, or of two names false and true."""
-        self.names = names
-        numbers = range(len(names))
-        kinds = [names, numbers, [False, True][: len(names) if len(names) == 2 else 0]] if values is None else [values]
-        # With the type, since True equals 1.
-        self._ids = {(type(value), value): i for kind in kinds for i, value in enumerate(kind)}
-
-    @classmethod
-    def of(cls, source: Source, declared: list[str] | None, train: Path) -> "Labels":
-        """The declared names, else the distinct values of the training split, sorted.
-
-        Raises:
-            ValueError: nothing is declared and the values are of no accepted type, or a tag name is none of the scheme.
-        """
-        if source.task == "labeling":
-            return TagLabels(declared or _distinct_values(source, "labels", train, (str,)), source.tag_scheme)
-        if declared is not None:
-            return cls(declared)
-        values = _distinct_values(source, "label", train, (str, int, bool))
-        return cls([str(value).lower() if isinstance(value, bool) else str(value) for value in values], values)
-
-    def describe(self) -> str:
-        shown = ", ".join(self.names[:20])
-        return shown if len(self.names) <= 20 else f"{shown}, and {len(self.names) - 20} more"
-
-    def ids(self, value: Any) -> list[int]:
-        """The labels of a row. Raises BadRow."""
-        return [self.id(value)]
-
-    def id(self, value: Any) -> int:
-        """Raises BadRow for a value that is neither a name nor the number of one."""
-        if value is None:
-            raise BadRow("missing label")
-        if isinstance(value, str | int) and (type(value), value) in self._ids:
-            return self._ids[type(value), value]
-        raise BadRow(f"unknown label {value!r}")
-
-
-class TagLabels(Labels):
-    """The tags of a dataset in any scheme; `names` are those of IOB2."""
-
-    def __init__(self, names: list[str], scheme: TagScheme) -> None:
-        super().__init__(names)
-        self._raw_names = names
-        self._reader = TagReader(names, scheme)
-        self.names = self._reader.names
-        self._iob2_ids = {name: i for i, name in enumerate(self.names)}
-
-    def ids(self, value: Any) -> list[int]:
-        """The numbers of a sentence's IOB2 tags. Raises BadRow for an unknown tag, or one that may not stand there."""
-        raw = [self._raw_names[self.id(tag)] for tag in value]
-        try:
-            return [self._iob2_ids[tag] for tag in self._reader.read(raw)]
-        except ValueError as error:
-            raise BadRow(str(error)) from error
-
-
-def _distinct_values(source: Source, column: str, train: Path, accepted: tuple[type, ...]) -> list[Any]:
-    """The values of a label column, sorted; of one of the accepted types."""
-    column = source.columns[column]
-    values = pq.read_table(train, columns=[column])[column].to_pylist()
-    if source.task == "labeling":
-        values = [tag for tags in values if isinstance(tags, list) for tag in tags]
-    present = [value for value in values if value is not None]
-    kinds = {type(value) for value in present}
-    if len(kinds) > 1 or not kinds <= set(accepted):
-        raise ValueError(
-            f"column {column!r} of {source.path} holds {' and '.join(sorted(kind.__name__ for kind in kinds))} labels "
-            f"without names; accepted: a ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names "
-            "in dataset.label_names"
-        )
-    return sorted(set(present))
+from unroll.data.tags import OUTSIDE
+from unroll.data.text import compose, token_places, tokenize
 
 
 @dataclass(frozen=True)
@@ -129,7 +48,7 @@ class SplitRows:
 
 def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctTokens) -> SplitRows:
     """Read one raw split, a batch of rows at a time."""
-    read_row = _read_text if source.task == "classification" else _read_tokens
+    read_row = next(_READERS[name] for name in source.columns if name in _READERS)
     ids: list[np.ndarray] = []
     targets: list[list[int]] = []
     rows: list[int] = []
@@ -182,13 +101,16 @@ def _decoded(batch: pa.RecordBatch) -> dict[str, Any] | None:
 
 
 def _read_text(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
-    text = values["text"]
+    return _tokenize(values["text"]), labels.ids(values["label"])
+
+
+def _tokenize(text: Any) -> list[str]:
     if not isinstance(text, str):
         raise BadRow("missing text" if text is None else f"text is not a string but {type(text).__name__}")
     tokens = tokenize(text)
     if not tokens:
         raise BadRow("empty text")
-    return tokens, labels.ids(values["label"])
+    return tokens
 
 
 def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
@@ -204,6 +126,30 @@ def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], lis
     return [compose(token) for token in tokens], labels.ids(tags)
 
 
+def _read_spans(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
+    """Entities as characters of the text become tags of its tokens."""
+    tokens, spans = _tokenize(values["text"]), values["spans"]
+    if spans is None:
+        raise BadRow("missing spans")
+    places = token_places(values["text"])
+    starts = {start: i for i, (start, _) in enumerate(places)}
+    ends = {end: i + 1 for i, (_, end) in enumerate(places)}
+    tags = [OUTSIDE] * len(tokens)
+    for span in spans:
+        if not isinstance(span, dict) or not {"start", "end", "label"} <= set(span):
+            raise BadRow("spans are not all {start, end, label}")
+        first, last = starts.get(span["start"]), ends.get(span["end"])
+        if first is None or last is None or last <= first:
+            raise BadRow("a span does not begin and end with a token")
+        if any(tag != OUTSIDE for tag in tags[first:last]):
+            raise BadRow("spans overlap")
+        tags[first:last] = [f"B-{span['label']}"] + [f"I-{span['label']}"] * (last - first - 1)
+    return tokens, labels.ids(tags)
+
+
+_READERS = {"label": _read_text, "labels": _read_tokens, "spans": _read_spans}  # by our name of the column
+
+
 def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:
     """The first usable training texts, to try a model on; a labeling sentence as its tokens with spaces between.
 
@@ -213,7 +159,7 @@ def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:
     path = raw / "train.parquet"
     if not path.exists():
         raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
-    column = source.columns["text" if source.task == "classification" else "tokens"]
+    column = source.text_column
     values = next(pq.ParquetFile(path).iter_batches(100, columns=[column]))[column].to_pylist()
     sentences = [[value] if isinstance(value, str) else value for value in values if value]
     texts = [" ".join(tokens) for tokens in sentences if all(isinstance(token, str) for token in tokens)]

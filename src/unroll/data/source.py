@@ -10,6 +10,8 @@ Task = Literal["classification", "labeling"]
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = {"classification": ("text", "label"), "labeling": ("tokens", "labels")}
+SPAN_COLUMNS = ("text", "spans")  # of a labeling dataset whose entities stand in raw text
+Format = Literal["hub", "conll"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class Source:
         path: a Hub repository, `owner/name`, or a folder in the same layout.
         name: the Hub configuration, where the repository has several.
         revision: the Hub revision to take; a commit's SHA pins the data for good.
-        columns: our name of a column to the dataset's own: `text` and `label`, or `tokens` and `labels`.
+        columns: our name of a column to the dataset's own: `text` and `label`, `tokens` and `labels`, or `text` and
+            `spans`: a list of `{start, end, label}`, characters of the text.
+        format: `hub`, what `datasets` loads from a folder; or `conll`, column files, whose columns are "0", "1", … and
+            whose splits are file names.
         splits: `train`, `validation` and `test` to the dataset's own names; a `null` validation is carved
             from train.
         label_names: the labels in order; `null` where the dataset declares them itself, or to collect
@@ -41,14 +46,14 @@ class Source:
     splits: dict[str, str | None] = field(default_factory=lambda: {split: split for split in SPLITS})
     label_names: list[str] | None = None
     tag_scheme: TagScheme = "iob2"
+    format: Format = "hub"
     sha256: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        expected = COLUMNS[self.task]
-        if set(self.columns) != set(expected):
-            raise ValueError(
-                f"dataset.columns names {sorted(self.columns)}; a {self.task} dataset has {list(expected)}"
-            )
+        accepted = [COLUMNS[self.task]] + ([SPAN_COLUMNS] if self.task == "labeling" else [])
+        if not any(set(self.columns) == set(columns) for columns in accepted):
+            shown = " or ".join(str(list(columns)) for columns in accepted)
+            raise ValueError(f"dataset.columns names {sorted(self.columns)}; a {self.task} dataset has {shown}")
         if set(self.splits) != set(SPLITS):
             raise ValueError(f"dataset.splits names {sorted(self.splits)}; accepted: exactly {list(SPLITS)}")
         for split in ("train", "test"):
@@ -57,3 +62,13 @@ class Source:
         for file, checksum in self.sha256.items():
             if not re.fullmatch("[0-9a-f]{64}", checksum):
                 raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 hexadecimal digits, lower case")
+
+    @property
+    def text_column(self) -> str:
+        """The dataset's own column of texts, or of tokens."""
+        return self.columns.get("text") or self.columns["tokens"]
+
+    @property
+    def label_column(self) -> str:
+        """The dataset's own column of labels, tags or spans."""
+        return next(theirs for ours, theirs in self.columns.items() if ours not in ("text", "tokens"))
