@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -85,6 +86,19 @@ def test_csv_and_json_lines_are_read(tmp_path: Path, ending: str) -> None:
     download(reviews(tmp_path / "hub"), tmp_path / "raw")
     rows = pq.read_table(tmp_path / "raw" / "test.parquet").to_pylist()
     assert rows == [{"text": "so good", "label": "pos"}]
+
+
+def test_arrow_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "hub").mkdir()
+    table = pa.table({"text": ["so good"], "label": [True]})
+    for split in SPLITS:
+        with (
+            pa.OSFile(str(tmp_path / "hub" / f"{split}.arrow"), "wb") as file,
+            pa.ipc.new_stream(file, table.schema) as f,
+        ):
+            f.write_table(table)
+    download(reviews(tmp_path / "hub"), tmp_path / "raw")
+    assert pq.read_table(tmp_path / "raw" / "test.parquet").to_pylist() == [{"text": "so good", "label": True}]
 
 
 def test_splits_may_have_other_names_and_validation_may_be_missing(tmp_path: Path, write_dataset: WriteDataset) -> None:
