@@ -75,33 +75,8 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     manifest = _read_manifest(raw, source)
     labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
     distinct = DistinctTokens()
-    splits = {split: read_rows(raw / f"{split}.parquet", source, labels, distinct) for split in manifest["splits"]}
-    for split, rows in splits.items():
-        _stop_if_bad(split, rows, source, labels, options.max_bad_share)
-    if "validation" not in splits:
-        splits["train"], splits["validation"] = carve(
-            splits["train"], source, options.validation_fraction, options.seed
-        )
-    left_out = {split: 0 for split in SPLITS}
-    if options.limit is not None:
-        left_out = {split: max(0, len(splits[split].rows) - options.limit) for split in SPLITS}
-        splits = {split: limit_rows(rows, source, options.limit, options.seed) for split, rows in splits.items()}
-    splits = {split: splits[split] for split in SPLITS}
-    keys = {split: text_keys(rows, distinct) for split, rows in splits.items()}
-    duplicates = count_duplicates(keys)
-    if options.drop_leaks is not None:
-        splits["train"] = drop_leaks(splits["train"], keys, options.drop_leaks)
-        if not len(splits["train"].rows):
-            raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts stand in validation or test too")
-    too_long = {split: 0 for split in SPLITS}
-    if options.max_length is not None:
-        too_long = {split: int((np.diff(rows.offsets) > options.max_length).sum()) for split, rows in splits.items()}
-        inside = None
-        if source.task == "labeling":
-            inside = np.array([name.startswith("I-") for name in labels.names])
-        splits = {
-            split: limit_length(rows, options.max_length, options.too_long, inside) for split, rows in splits.items()
-        }
+    splits = _read(raw, source, manifest, labels, distinct, options)
+    splits, changes = _select(splits, source, labels, distinct, options)
 
     vocabulary, alphabet = _vocabularies(list(distinct), splits["train"].tokens, options.min_count)
     if options.vectors is not None:
@@ -125,19 +100,62 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             "splits": {
                 split: {
                     "rows": len(rows.rows),
-                    "left_out": left_out[split],
-                    "too_long": too_long[split],
+                    "left_out": changes["left_out"][split],
+                    "too_long": changes["too_long"][split],
                     "tokens": len(rows.tokens),
                     "unknown_share": float(np.mean(table.words[rows.tokens] == UNKNOWN)),
                 }
                 for split, rows in splits.items()
             },
             "quarantined": {split: rows.count_reasons() for split, rows in splits.items()},
-            "duplicates": duplicates,
+            "duplicates": changes["duplicates"],
         }
         write_json(work / "dataset.json", description)
         write_report(raw.name, description, splits, work)
     return description
+
+
+def _read(
+    raw: Path,
+    source: Source,
+    manifest: dict[str, Any],
+    labels: Labels,
+    distinct: DistinctTokens,
+    options: PrepareOptions,
+) -> dict[str, SplitRows]:
+    """The usable rows of the three splits."""
+    splits = {split: read_rows(raw / f"{split}.parquet", source, labels, distinct) for split in manifest["splits"]}
+    for split, rows in splits.items():
+        _stop_if_bad(split, rows, source, labels, options.max_bad_share)
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = carve(
+            splits["train"], source, options.validation_fraction, options.seed
+        )
+    return {split: splits[split] for split in SPLITS}
+
+
+def _select(
+    splits: dict[str, SplitRows], source: Source, labels: Labels, distinct: DistinctTokens, options: PrepareOptions
+) -> tuple[dict[str, SplitRows], dict[str, Any]]:
+    """What the options leave of the rows, and how many they changed."""
+    left_out = dict.fromkeys(SPLITS, 0)
+    too_long = dict.fromkeys(SPLITS, 0)
+    if options.limit is not None:
+        left_out = {split: max(0, len(rows.rows) - options.limit) for split, rows in splits.items()}
+        splits = {split: limit_rows(rows, source, options.limit, options.seed) for split, rows in splits.items()}
+    keys = {split: text_keys(rows, distinct) for split, rows in splits.items()}
+    if options.drop_leaks is not None:
+        splits = splits | {"train": drop_leaks(splits["train"], keys, options.drop_leaks)}
+        if not len(splits["train"].rows):
+            raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts stand in validation or test too")
+    if options.max_length is not None:
+        too_long = {split: int((np.diff(rows.offsets) > options.max_length).sum()) for split, rows in splits.items()}
+        is_labeling = source.task == "labeling"
+        inside = np.array([name.startswith("I-") for name in labels.names]) if is_labeling else None
+        splits = {
+            split: limit_length(rows, options.max_length, options.too_long, inside) for split, rows in splits.items()
+        }
+    return splits, {"left_out": left_out, "too_long": too_long, "duplicates": count_duplicates(keys)}
 
 
 def _read_manifest(raw: Path, source: Source) -> dict[str, Any]:
