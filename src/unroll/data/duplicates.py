@@ -1,5 +1,6 @@
 """Texts that stand more than once: with the same tokens, or with the same words."""
 
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -31,10 +32,12 @@ def text_keys(rows: SplitRows, distinct: DistinctTokens) -> TextKeys:
     ]
     lowered = np.array([0, *ids], np.int32)[rows.tokens]  # (M,), 0 at punctuation
     ends = np.concatenate([[0], np.cumsum(lowered > 0)])[rows.offsets]  # (N + 1,) as offsets, of words alone
-    tokens = _cut(rows.tokens, rows.offsets)
-    only_words = _cut(lowered[lowered > 0], ends)
-    # A longer key than any of words, so that dots are not the same as dashes.
-    return TextKeys(tokens, [key or b"." + whole for key, whole in zip(only_words, tokens, strict=True)])
+    tokens = _digests(rows.tokens, rows.offsets, b"tokens")
+    only_words = _digests(lowered[lowered > 0], ends, b"words")
+    # Dots are not the same as dashes.
+    has_words = np.diff(ends) > 0
+    keys = [key if has else whole for key, whole, has in zip(only_words, tokens, has_words, strict=True)]
+    return TextKeys(tokens, keys)
 
 
 def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
@@ -60,5 +63,6 @@ def drop_leaks(train: SplitRows, keys: dict[str, TextKeys], sameness: Sameness) 
     return SplitRows(kept.tokens, kept.labels, kept.offsets, kept.rows, sorted(train.quarantined + leaks))
 
 
-def _cut(values: np.ndarray, offsets: np.ndarray) -> list[bytes]:
-    return [values[a:b].tobytes() for a, b in pairwise(offsets)]
+def _digests(values: np.ndarray, offsets: np.ndarray, kind: bytes) -> list[bytes]:
+    """Sixteen bytes for each stretch of values, which would be a second copy of the data; equal only within a kind."""
+    return [blake2b(values[a:b].tobytes(), digest_size=16, person=kind).digest() for a, b in pairwise(offsets)]
