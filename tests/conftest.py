@@ -50,9 +50,15 @@ def entities(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 @pytest.fixture(scope="session")
-def prepared(reviews: PreparedData, entities: PreparedData) -> dict[Task, PreparedData]:
-    """Both, by their task."""
-    return {"classification": reviews, "labeling": entities}
+def topics(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """A tiny prepared dataset of multilabel."""
+    return prepare_tiny("multilabel", tmp_path_factory.mktemp("topics"))
+
+
+@pytest.fixture(scope="session")
+def prepared(reviews: PreparedData, entities: PreparedData, topics: PreparedData) -> dict[Task, PreparedData]:
+    """All three, by their task."""
+    return {"classification": reviews, "labeling": entities, "multilabel": topics}
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Two tiny made-up corpora, downloaded and prepared, and models and trainings that take a second."""
+"""A tiny made-up corpus for each task, downloaded and prepared, and models and trainings that take a second."""
 
 import random
 from pathlib import Path
@@ -21,6 +21,7 @@ SIZES = {"train": 44, "validation": 18, "test": 18}
 PEOPLE = [["Ada"], ["Ada", "Brown"], ["Ravi"], ["Ravi", "Okoye"], ["Paris", "Brown"]]
 PLACES = [["Paris"], ["Lima"], ["New", "Ghent"]]
 OPTIONS = TrainOptions(seed=1, batch_size=8, batch_tokens=None, vectors=None, patience=4, checkpoint_steps=2, threads=1)
+TOPICS = {"politics": ["vote", "law"], "sport": ["goal", "match"], "weather": ["rain", "storm"]}
 FILLERS = ["and", "so", "very", "warm", "old", "quite", "today", ","]
 
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ Row = dict[str, Any]
 def prepare_tiny(task: Task, folder: Path) -> PreparedData:
     """Write a few dozen sentences into `folder`/hub in the Hub's layout, and take them through both data stages."""
     draw = random.Random(7)
-    make_row = _review if task == "classification" else _report
+    make_row = {"classification": _review, "labeling": _report, "multilabel": _news}[task]
     (folder / "hub" / "data").mkdir(parents=True)
     for split, size in SIZES.items():
         rows = [make_row(draw) for _ in range(size)]
@@ -86,6 +87,14 @@ def _report(draw: random.Random) -> Row:
         "tokens": [token for tokens, _ in parts for token in tokens],
         "labels": [tag for tokens, kind in parts for tag in _tags(len(tokens), kind)],
     }
+
+
+def _news(draw: random.Random) -> Row:
+    """A word of each of its topics, among others."""
+    topics = [topic for topic in TOPICS if draw.random() < 0.4]
+    words = draw.choices(FILLERS, k=draw.randrange(1, 8)) + [draw.choice(TOPICS[topic]) for topic in topics]
+    draw.shuffle(words)
+    return {"text": " ".join(words), "labels": topics}
 
 
 def _tags(length: int, kind: str | None) -> list[str]:

@@ -73,7 +73,7 @@ def test_a_source_is_what_the_dataset_group_declares() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"task": "parsing"}, r"^dataset\.task='parsing': .*'classification' or 'labeling'"),
+        ({"task": "parsing"}, r"^dataset\.task='parsing': .*'classification', 'labeling' or 'multilabel'"),
         ({"pth": "x"}, r"^dataset\.pth: unknown key \(did you mean 'path'\?\)"),
         ({"revision": 7}, r"^dataset\.revision=7: .*string"),
         ({"columns": {"text": "text"}}, r"^dataset\.columns names \['text'\]"),

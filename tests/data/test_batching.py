@@ -28,11 +28,16 @@ def make_split(lengths: list[int], task: Task = "classification") -> EncodedSpli
     """Some tokens stand twice, not in the table's order; every label is another number."""
     total = sum(lengths)
     words = [word(number) for number in range(total)]
+    labels = {
+        "classification": np.arange(len(lengths)),
+        "labeling": np.arange(total),
+        "multilabel": np.arange(len(lengths))[:, None] >> np.arange(6) & 1 == 1,  # the bits of the classification's
+    }
     return EncodedSplit(
         task=task,
         table=TokenEncoder([*SPECIAL_WORDS, *map(str.lower, words)], ALPHABET).encode(words),
         tokens=np.arange(total)[::-1].astype(np.int32) // 2 + 1,
-        labels=np.arange(len(lengths) if task == "classification" else total),
+        labels=labels[task],
         offsets=np.cumsum([0, *lengths]),
         rows=np.arange(len(lengths)),
     )
@@ -55,7 +60,7 @@ def flat(order: list[list[int]]) -> list[int]:
     return [index for batch in order for index in batch]
 
 
-tasks = st.sampled_from(["classification", "labeling"])
+tasks = st.sampled_from(["classification", "labeling", "multilabel"])
 sizes = st.integers(1, 7)
 token_limits = st.none() | st.integers(1, 60)
 ragged = st.lists(st.integers(1, 12), min_size=1, max_size=40)
@@ -77,10 +82,10 @@ def test_a_batch_holds_its_sequences_and_padding(lengths: list[int], task: Task,
         padding = steps - lengths[i]
         assert tokens.words[row].tolist() == [*split.table.words[split.tokens[place]], *[PADDING] * padding]
         assert tokens.casing[row].tolist() == [*split.table.casing[split.tokens[place]], *[Casing.PADDING] * padding]
-        if task == "classification":
-            assert labels[row] == split.labels[i]
-        else:
+        if task == "labeling":
             assert labels[row].tolist() == [*split.labels[place], *[IGNORE] * padding]
+        else:
+            assert labels[row].tolist() == split.labels[i].tolist()
 
 
 @given(lengths=ragged, data=st.data())

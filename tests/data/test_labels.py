@@ -63,12 +63,11 @@ def test_booleans_are_the_two_names_that_are_declared() -> None:
     assert [Labels(["ham", "spam"]).id(value) for value in (False, True)] == [0, 1]
 
 
-@pytest.mark.parametrize(("values", "kind"), [([0.5, None], "float"), ([["a"], ["b"]], "list")])
-def test_labels_without_names_of_other_types_are_an_error(tmp_path: Path, values: list[Any], kind: str) -> None:
-    path = write(tmp_path / "x.parquet", body=["a", "b"], stars=values)
+def test_labels_without_names_of_other_types_are_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", body=["a", "b"], stars=[0.5, None])
     with pytest.raises(ValueError) as error:
         Labels.of(REVIEWS, None, path)
-    for part in ("'stars'", "acme/reviews", f"{kind} labels without names", "dataset.label_names"):
+    for part in ("'stars'", "acme/reviews", "float labels without names", "dataset.label_names"):
         assert part in str(error.value)
 
 

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unroll.evaluation.scores import Scores, classification_scores, labeling_scores
+from unroll.evaluation.classification import classification_scores
+from unroll.evaluation.labeling import labeling_scores
+from unroll.evaluation.multilabel import multilabel_scores
+from unroll.evaluation.scores import Scores
 
 MODELS = {"gru": 0.9, "elman": 0.75}  # and how often each is right
 SEEDS = (1, 2)
@@ -37,6 +40,24 @@ def labeling_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def multilabel_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """models/DATASET of a multilabel dataset: two models, two seeds."""
+    folder = tmp_path_factory.mktemp("models") / "topics"
+    for model, skill in MODELS.items():
+        for seed in SEEDS:
+            write_multilabel_run(folder / model / str(seed), skill)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def awkward_multilabel_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One multilabel run whose labels look like numbers, missing values, markup and formulas."""
+    folder = tmp_path_factory.mktemp("models") / "awkward"
+    write_multilabel_run(folder / "gru" / "1", 0.9, AWKWARD_LABELS)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def awkward_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run whose labels look like numbers, missing values, markup and formulas."""
     folder = tmp_path_factory.mktemp("models") / "awkward"
@@ -62,6 +83,25 @@ def write_classification_run(folder: Path, skill: float, labels: list[str] = LAB
     )
     scores = classification_scores(gold, probabilities, labels)
     _write_run(folder, "classification", "val/accuracy", skill, scores, predictions)
+
+
+def write_multilabel_run(folder: Path, skill: float, labels: list[str] = LABELS) -> None:
+    size = 120
+    gold = np.random.default_rng(0).random((size, len(labels))) < 0.3
+    generator = np.random.default_rng([int(folder.name), int(100 * skill)])
+    predicted = gold ^ (generator.random(gold.shape) > skill)
+    probabilities = np.where(predicted, 0.8, 0.1)
+    predictions = pd.DataFrame(
+        {
+            "row": range(size),
+            "length": _lengths(size),
+            "label": [[labels[i] for i in np.flatnonzero(row)] for row in gold],
+            "predicted": [[labels[i] for i in np.flatnonzero(row)] for row in predicted],
+            "probabilities": list(probabilities.astype(np.float32)),
+        }
+    )
+    scores = multilabel_scores(gold, probabilities, labels)
+    _write_run(folder, "multilabel", "val/f1", skill, scores, predictions)
 
 
 def write_labeling_run(folder: Path, skill: float) -> None:

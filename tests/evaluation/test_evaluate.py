@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.metrics
 import torch
 from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import MultiLabelBinarizer
 
-from tests.tiny import save_random_model
+from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batching import collate
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
@@ -23,6 +25,7 @@ FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", 
 
 CASES: dict[str, tuple[Task, str]] = {
     "texts": ("classification", "gru"),
+    "texts of many labels": ("multilabel", "gru"),
     "tokens": ("labeling", "gru"),
     "tokens by a CRF": ("labeling", "bilstm_char_crf"),
 }
@@ -58,14 +61,12 @@ def metrics(run: Run) -> dict[str, float]:
 
 
 def gold(data: PreparedData) -> list[Any]:
-    """The test split's label names: one a text, or a list a sentence."""
+    """The test split's label names: one a text, or a list a text or sentence."""
     split = data.split("test")
+    if data.task == "multilabel":
+        return [[name for name, given in zip(data.label_names, row, strict=True) if given] for row in split.labels]
     names = [data.label_names[i] for i in split.labels]
-    return (
-        names
-        if data.task == "classification"
-        else [names[a:b] for a, b in zip(split.offsets, split.offsets[1:], strict=False)]
-    )
+    return names if data.task == "classification" else [names[a:b] for a, b in pairwise(split.offsets)]
 
 
 @each_case
@@ -78,7 +79,7 @@ def test_predictions_are_a_row_for_each_test_sequence_in_order(run: Run) -> None
     table, split = predictions(run), run.data.split("test")
     assert table["row"].tolist() == split.rows.tolist()
     assert table["length"].tolist() == split.lengths.tolist()
-    labels = [list(value) if run.data.task == "labeling" else value for value in table["label"]]
+    labels = [value if run.data.task == "classification" else list(value) for value in table["label"]]
     assert labels == gold(run.data)
 
 
@@ -91,16 +92,19 @@ def test_predictions_probabilities_and_loss_are_the_network_s_one_sequence_at_a_
     for i, (start, end) in enumerate(pairwise(split.offsets)):
         tokens, labels, _ = collate(split, np.array([i]), characters=True)
         with torch.inference_mode():
-            scores = model(tokens)
+            scores = model(tokens).double()
             best = model.head.decode(scores, tokens.lengths)[0]  # () or (T,)
             probabilities = model.head.probabilities(scores, tokens.lengths)[0]  # (L,) or (T, L)
-        losses += (-probabilities.gather(-1, labels[0, ..., None]).log()).flatten().tolist()
-        if data.task == "classification":
-            assert table["predicted"][i] == data.label_names[best]
+        if data.task == "multilabel":
+            likelihoods = torch.where(labels[0], probabilities, 1 - probabilities)  # (L,)
+            assert table["predicted"][i].tolist() == [data.label_names[label] for label in best.nonzero()]
             expected = probabilities
         else:
-            assert table["predicted"][i].tolist() == [data.label_names[label] for label in best]
-            expected = probabilities[range(end - start), best]
+            likelihoods = probabilities.gather(-1, labels[0, ..., None])  # (1,) or (T, 1)
+            predicted = np.array(data.label_names)[best]
+            assert np.array_equal(table["predicted"][i], predicted)
+            expected = probabilities if data.task == "classification" else probabilities[range(end - start), best]
+        losses += (-likelihoods.log()).flatten().tolist()
         assert table["probabilities"][i] == pytest.approx(expected.tolist(), abs=1e-5)
     assert metrics(run)["test/loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-4)
 
@@ -117,6 +121,30 @@ def test_the_accuracy_of_texts_is_scikit_learn_s(runs: dict[str, Run]) -> None:
     table = predictions(runs["texts"])
     accuracy = metrics(runs["texts"])["test/accuracy"]
     assert accuracy == pytest.approx(accuracy_score(table["label"], table["predicted"]))
+
+
+def test_the_f1_of_label_sets_is_scikit_learn_s(runs: dict[str, Run]) -> None:
+    run = runs["texts of many labels"]
+    names, table = MultiLabelBinarizer(classes=run.data.label_names), predictions(run)
+    gold, predicted = (names.fit_transform(table[side]) for side in ("label", "predicted"))
+    expected = sklearn.metrics.f1_score(gold, predicted, average="micro")
+    assert 0 < expected < 1
+    assert metrics(run)["test/f1"] == pytest.approx(expected)
+    classes = pd.read_csv(run.folder / "classes.csv")
+    assert (
+        classes["support"].tolist() == gold.sum(axis=0).tolist() == run.data.split("test").labels.sum(axis=0).tolist()
+    )
+
+
+def test_where_no_label_is_ever_predicted_the_lists_are_empty(topics: PreparedData, tmp_path: Path) -> None:
+    trained = random_model(topics, "gru")
+    with torch.no_grad():
+        trained.model.head.output.weight.zero_()
+        trained.model.head.output.bias.fill_(-1)
+    trained.save(tmp_path / "model", tiny_parts("gru")["model"])
+    found = evaluate(topics, tmp_path, OPTIONS)
+    assert [list(row) for row in pd.read_parquet(tmp_path / "predictions.parquet")["predicted"]] == [[]] * 18
+    assert (found["test/f1"], found["test/macro_f1"]) == (0, 0)
 
 
 @pytest.mark.parametrize("run", ["tokens", "tokens by a CRF"], indirect=True)

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import seqeval.metrics
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from unroll.evaluation.leaderboard import leaderboard, scores_by_length
 from unroll.evaluation.runs import Run, read_runs
@@ -26,11 +28,14 @@ def test_each_score_is_the_mean_and_sample_deviation_over_seeds(runs: list[Run])
     assert board.loc["gru", "tokens_per_second"] == 20_001.5
 
 
-def test_main_test_metric_follows_the_validation_metric(runs: list[Run], labeling_runs: Path) -> None:
+def test_main_test_metric_follows_the_validation_metric(
+    runs: list[Run], labeling_runs: Path, multilabel_runs: Path
+) -> None:
     head = ["model", "seeds", "val/accuracy", "val/accuracy_sd", "test/accuracy", "test/accuracy_sd"]
     assert list(leaderboard(runs).columns[:6]) == head
     head = ["model", "seeds", "val/f1", "val/f1_sd", "test/f1", "test/f1_sd"]
     assert list(leaderboard(read_runs(labeling_runs)).columns[:6]) == head
+    assert list(leaderboard(read_runs(multilabel_runs)).columns[:6]) == head
 
 
 def test_validation_ranks_and_the_test_score_does_not(runs: list[Run]) -> None:
@@ -79,6 +84,19 @@ def test_f1_by_length_equals_seqeval_on_the_sentences_of_that_length(labeling_ru
         assert bucket.score == pytest.approx(np.mean(expected))
 
 
+def test_f1_by_length_equals_scikit_learn_on_the_texts_of_that_length(multilabel_runs: Path) -> None:
+    runs = read_runs(multilabel_runs, ["elman"])
+    for bucket in scores_by_length(runs).itertuples():
+        low, high = map(int, bucket.length.split("-"))
+        expected = []
+        for run in runs:
+            part = run.predictions[run.predictions["length"].between(low, high)]
+            names = MultiLabelBinarizer().fit(run.predictions["label"])
+            gold, predicted = (names.transform(part[side]) for side in ("label", "predicted"))
+            expected.append(f1_score(gold, predicted, average="micro"))
+        assert bucket.score == pytest.approx(np.mean(expected))
+
+
 def with_predictions(run: Run, **columns: list[object]) -> Run:
     return replace(run, predictions=pd.DataFrame({"row": range(len(columns["length"])), **columns}))
 
@@ -88,6 +106,15 @@ def test_texts_of_one_length_share_a_bucket(runs: list[Run]) -> None:
     assert scores_by_length([run]).to_dict("records") == [
         {"model": "elman", "length": "7", "examples": 4, "score": 0.75}
     ]
+
+
+def test_a_bucket_without_labels_has_no_score(multilabel_runs: Path) -> None:
+    run = with_predictions(
+        read_runs(multilabel_runs)[0], length=[1, 2], label=[[], ["neutral"]], predicted=[["neutral"], ["neutral"]]
+    )
+    scores = scores_by_length([run]).set_index("length")["score"]
+    assert np.isnan(scores["1"])
+    assert scores["2"] == 1.0
 
 
 def test_a_bucket_without_entities_has_no_score(labeling_runs: Path) -> None:

@@ -5,9 +5,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.tiny import OPTIONS, tiny_parts
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.report import write_report
 from unroll.evaluation.runs import read_runs
+from unroll.files import write_json
+from unroll.training.train import train
+
+ALL_RUNS = ["classification_runs", "labeling_runs", "multilabel_runs", "awkward_runs", "awkward_multilabel_runs"]
 
 
 class Page(HTMLParser):
@@ -39,7 +46,7 @@ class Page(HTMLParser):
         return [value for key, value in self.attributes if key == name]
 
 
-@pytest.fixture(scope="module", params=["classification_runs", "labeling_runs", "awkward_runs"])
+@pytest.fixture(scope="module", params=ALL_RUNS)
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / request.param
     write_report(read_runs(request.getfixturevalue(request.param)), folder)
@@ -64,7 +71,7 @@ def test_page_refers_to_nothing_outside_its_folder(report: Path) -> None:
 
 def test_every_picture_has_a_text_alternative(report: Path) -> None:
     pictures = re.findall(r"<svg .*?</svg>", (report / "index.html").read_text(), flags=re.DOTALL)
-    assert len(pictures) >= 4
+    assert len(pictures) >= 3
     for picture in pictures:
         assert re.match(r'<svg role="img" aria-label="[^"]+"', picture)
         assert re.search(r"<title>[^<]+</title>", picture)
@@ -106,8 +113,38 @@ def test_one_seed_shows_no_spread(labeling_runs: Path, tmp_path: Path) -> None:
     assert "±" not in verdict(tmp_path)
 
 
-def test_dataset_strings_are_escaped(awkward_runs: Path, tmp_path: Path) -> None:
-    write_report(read_runs(awkward_runs), tmp_path)
+def test_labels_that_are_decided_by_themselves_have_a_table_and_no_confusion_matrix(
+    multilabel_runs: Path, tmp_path: Path
+) -> None:
+    runs = read_runs(multilabel_runs)
+    write_report(runs, tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "Confusion matrix" not in text
+    for model in ("gru", "elman"):
+        first, second = (run.confusion.loc["neutral"] for run in runs if run.model == model)
+        cells = "".join(f"<td>{count:,}</td>" for count in first + second)
+        assert f'<th scope="row">neutral</th>{cells}' in text
+    assert verdict(tmp_path).startswith("gru has the best validation micro F1 (")
+
+
+def test_trained_and_evaluated_models_of_label_sets_are_compared(topics: PreparedData, tmp_path: Path) -> None:
+    models = tmp_path / "models" / "topics"
+    for model in ("fcnn", "lstm"):
+        folder = models / model / "1"
+        figures = train(topics, tiny_parts(model, max_epochs=2), OPTIONS, folder)
+        evaluate(topics, folder, EvaluateOptions(batch_size=8, threads=1))
+        identity = {"dataset": "topics", "task": "multilabel", "model": model, "seed": 1, "run_id": model}
+        write_json(folder / "run.json", identity | figures)
+    runs = read_runs(models)
+    write_report(runs, tmp_path / "reports")
+    board = pd.read_csv(tmp_path / "reports" / "leaderboard.csv").set_index("model")
+    assert {run.model: run.metrics["test/f1"] for run in runs} == board["test/f1"].to_dict()
+    Page((tmp_path / "reports" / "index.html").read_text())
+
+
+@pytest.mark.parametrize("runs", ["awkward_runs", "awkward_multilabel_runs"])
+def test_dataset_strings_are_escaped(runs: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    write_report(read_runs(request.getfixturevalue(runs)), tmp_path)
     text = (tmp_path / "index.html").read_text()
     assert "<script" not in text
     assert "&lt;script&gt;alert(&#34;$x$&#34;)&lt;/script&gt; &amp; more" in text

@@ -7,6 +7,8 @@ import pytest
 
 from unroll.evaluation.runs import Run, read_runs
 
+AWKWARD_LABELS = ["NA", "gold", "1", "$a", '<script>alert("$x$")</script> & more']
+
 
 @pytest.fixture
 def folder(classification_runs: Path, tmp_path: Path) -> Path:
@@ -91,6 +93,15 @@ def test_predictions_come_in_the_order_of_the_test_split(folder: Path) -> None:
 
 def test_labels_that_look_like_something_else_stay_text(awkward_runs: Path) -> None:
     run = read_runs(awkward_runs)[0]
-    labels = ["NA", "gold", "1", "$a", '<script>alert("$x$")</script> & more']
-    assert list(run.classes["label"]) == list(run.confusion.index) == list(run.confusion.columns) == labels
+    found = (run.classes["label"], run.confusion.index, run.confusion.columns)
+    assert [list(labels) for labels in found] == [AWKWARD_LABELS] * 3
+    assert run.confusion.index.name == "gold"
     assert run.confusion.to_numpy().sum() == 120
+
+
+def test_decisions_of_labels_that_look_like_something_else_are_read_as_they_were(awkward_multilabel_runs: Path) -> None:
+    run = read_runs(awkward_multilabel_runs)[0]
+    assert run.confusion.index.name == "label"
+    assert list(run.confusion.index) == list(run.classes["label"]) == AWKWARD_LABELS
+    assert list(run.confusion.columns) == ["true positives", "false positives", "false negatives", "true negatives"]
+    assert run.confusion.sum(axis=1).tolist() == [120] * len(AWKWARD_LABELS)

@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.runs import read_runs
 from unroll.evaluation.tables import (
     class_table,
+    decision_table,
     duration_text,
     leaderboard_table,
     length_table,
@@ -69,3 +71,10 @@ def test_class_table_is_the_mean_over_the_seeds_of_one_model(classification_runs
     assert [row[0] for row in table.rows] == ["negative", "neutral", "positive"]
     f1 = sum(run.classes["f1"][0] for run in runs) / 2
     assert table.rows[0][3] == f"{100 * f1:.2f}"
+
+
+def test_decision_table_has_a_row_a_label() -> None:
+    confusion = pd.DataFrame({"true positives": [1200, 0], "true negatives": [3, 4]}, index=["NA", "1"])
+    table = decision_table(confusion, "gru")
+    assert table.header == ["label", "true positives", "true negatives"]
+    assert table.rows == [["NA", "1,200", "3"], ["1", "0", "4"]]

@@ -5,10 +5,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import log_loss
 from torch import Tensor
 
 from unroll.data.batching import IGNORE
-from unroll.nn.heads import LABELING_HEADS, ClassificationHead, CRFHead, SoftmaxHead
+from unroll.data.source import Task
+from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, ClassificationHead, CRFHead, MultilabelHead, SoftmaxHead
 
 TAGS = ["I-LOC", "O", "B-PER", "I-PER", "B-LOC"]  # in no helpful order
 CRFS = ("crf", "constrained_crf")
@@ -48,7 +50,8 @@ def path_odds(head: CRFHead, scores: Tensor, tags: list[str], constrained: bool)
     return found
 
 
-def test_classification_scores_are_linear_in_the_pooled_outputs() -> None:
+@pytest.mark.parametrize("task", SEQUENCE_HEADS)
+def test_scores_of_sequences_are_linear_in_the_pooled_outputs(task: Task) -> None:
     torch.manual_seed(0)
     outputs, final, lengths = torch.randn(3, 5, 4), torch.randn(3, 4), torch.tensor([5, 2, 1])
     real = [row[:length] for row, length in zip(outputs, lengths, strict=True)]
@@ -58,7 +61,7 @@ def test_classification_scores_are_linear_in_the_pooled_outputs() -> None:
         "max": torch.stack([row.amax(dim=0) for row in real]),
     }
     for pooling, expected in pooled.items():
-        head = ClassificationHead(4, 2, pooling, dropout=0.5).eval()
+        head = SEQUENCE_HEADS[task](4, 2, pooling, 0.5).eval()
         scores = head(outputs, final, lengths)
         torch.testing.assert_close(scores, expected @ head.output.weight.T + head.output.bias)
 
@@ -76,6 +79,33 @@ def test_classification_decides_by_the_largest_score() -> None:
     head, scores, lengths = ClassificationHead(4, 3), torch.randn(5, 3), torch.ones(5)
     assert head.decode(scores, lengths).tolist() == scores.numpy().argmax(axis=1).tolist()
     np.testing.assert_allclose(head.probabilities(scores, lengths), softmax(scores.numpy()), rtol=1e-5)
+
+
+def test_multilabel_loss_is_the_mean_over_sequences_and_labels() -> None:
+    torch.manual_seed(0)
+    scores, labels = torch.randn(5, 3), torch.rand(5, 3) < 0.4
+    losses = [
+        log_loss(labels[:, i].int(), 1 / (1 + np.exp(-scores[:, i].double().numpy())), labels=[0, 1]) for i in range(3)
+    ]
+    loss = MultilabelHead(4, 3).loss(scores, labels, torch.ones(5))
+    assert loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
+
+
+def test_multilabel_loss_is_finite_and_has_a_gradient_where_a_network_is_sure_and_wrong() -> None:
+    scores = torch.tensor([[200.0, -200.0]], requires_grad=True)
+    loss = MultilabelHead(4, 2).loss(scores, torch.tensor([[False, True]]), torch.ones(1))
+    loss.backward()
+    assert loss.item() == 200
+    assert scores.grad is not None
+    assert scores.grad.tolist() == [[0.5, -0.5]]
+
+
+def test_multilabel_gives_every_label_that_is_more_likely_than_not() -> None:
+    head, scores, lengths = MultilabelHead(4, 3), torch.tensor([[-1.0, 0.0, 1e-4], [-2, -3, -0.1]]), torch.ones(2)
+    probabilities = head.probabilities(scores, lengths)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-scores.numpy())), rtol=1e-5)
+    decoded = head.decode(scores, lengths)
+    assert decoded.tolist() == (probabilities > 0.5).tolist() == [[False, False, True], [False, False, False]]
 
 
 @pytest.mark.parametrize("name", LABELING_HEADS)
@@ -164,7 +194,8 @@ def test_only_the_constrained_crf_gives_no_probability_to_what_is_not_iob2() -> 
 def test_heads_drop_only_in_training() -> None:
     torch.manual_seed(0)
     inputs = (torch.randn(3, 5, 4), torch.randn(3, 4), torch.tensor([5, 2, 1]))
-    for head in (ClassificationHead(4, 2, dropout=0.5), SoftmaxHead(4, TAGS, 0.5), CRFHead(4, TAGS, 0.5)):
+    sequence_heads = (ClassificationHead(4, 2, dropout=0.5), MultilabelHead(4, 2, dropout=0.5))
+    for head in (*sequence_heads, SoftmaxHead(4, TAGS, 0.5), CRFHead(4, TAGS, 0.5)):
         torch.testing.assert_close(head.eval()(*inputs), head.eval()(*inputs))
         assert not torch.allclose(head.train()(*inputs), head.eval()(*inputs))
 

@@ -23,7 +23,7 @@ def loss_and_gradient(model: SequenceModel, batch: Batch) -> tuple[Tensor, Tenso
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("task", ["reviews", "entities"])
+@pytest.mark.parametrize("task", ["reviews", "entities", "topics"])
 def test_mixed_precision_gives_the_loss_and_gradient_of_float32_up_to_rounding(
     task: str, model: str, request: pytest.FixtureRequest
 ) -> None:

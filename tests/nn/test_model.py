@@ -12,7 +12,7 @@ from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 from unroll.nn import GRU, LSTM, CharacterCNN, CharacterLSTM, Elman, FeedForwardEncoder, RecurrentEncoder, SequenceModel
 from unroll.nn.encoder import Encoder
-from unroll.nn.heads import LABELING_HEADS
+from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS
 from unroll.nn.pooling import Pooling
 
 WORDS = ["tern", "Tern", "rents", "nest", "sent", "stern", "ne"]
@@ -56,22 +56,28 @@ def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) ->
     """Of the sequences `rows`, or of all."""
     draw = np.random.default_rng(0)
     tokens = draw.integers(1, len(WORDS) + 1, sum(lengths))
+    labels = {
+        "classification": np.zeros(len(lengths), np.int64),
+        "labeling": np.zeros(len(tokens), np.int64),
+        "multilabel": np.zeros((len(lengths), len(TAGS)), bool),
+    }
     split = EncodedSplit(
         task=task,
         table=TokenEncoder(VOCABULARY, ALPHABET).encode(WORDS),
         tokens=tokens,
-        labels=np.zeros(len(lengths) if task == "classification" else len(tokens), np.int64),
+        labels=labels[task],
         offsets=np.cumsum([0, *lengths]),
         rows=np.arange(len(lengths)),
     )
     return collate(split, np.array(rows or range(len(lengths))), characters=True)
 
 
+@pytest.mark.parametrize("task", SEQUENCE_HEADS)
 @each_encoder
 @each_speller
-def test_classification_gives_one_row_of_scores_a_sequence(encoder: str, characters: str) -> None:
-    batch = make_batch("classification", LENGTHS)
-    assert make("classification", encoder, characters)(batch.tokens).shape == (3, 3)
+def test_labels_of_sequences_have_one_row_of_scores_a_sequence(task: Task, encoder: str, characters: str) -> None:
+    batch = make_batch(task, LENGTHS)
+    assert make(task, encoder, characters)(batch.tokens).shape == (3, 3)
 
 
 @each_encoder
@@ -103,7 +109,7 @@ def test_labeling_scores_do_not_depend_on_the_batch(encoder: str, characters: st
 
 
 @pytest.mark.parametrize(
-    ("task", "head"), [("classification", "crf"), *(("labeling", head) for head in LABELING_HEADS)]
+    ("task", "head"), [*((task, "crf") for task in SEQUENCE_HEADS), *(("labeling", head) for head in LABELING_HEADS)]
 )
 @each_speller
 def test_every_parameter_learns(task: Task, head: str, characters: str) -> None:

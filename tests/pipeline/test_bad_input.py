@@ -42,7 +42,7 @@ MISTAKES = {
     "compare.py dataset=imdb": ["imdb", "python pipelines/evaluate.py"],
     "compare.py plan=parms.yaml": ["plan=parms.yaml", "params.yaml"],
     "download.py dataset.path=nowhere": ["dataset.path='nowhere'", "owner/name"],
-    "download.py dataset.task=parsing": ["dataset.task='parsing'", "'classification' or 'labeling'"],
+    "download.py dataset.task=parsing": ["dataset.task='parsing'", "'classification', 'labeling' or 'multilabel'"],
     "download.py dataset.splits.validation=dev": ["dataset.splits.validation='dev'", "test"],
     "download.py dataset.columns.label=stars": ["dataset.columns.label='stars'", "'text', 'label'"],
 }

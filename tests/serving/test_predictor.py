@@ -25,6 +25,11 @@ def entity_predictor(model_name: str, entities: PreparedData, tmp_path: Path) ->
     return Predictor.load(save_random_model(entities, tmp_path / "entities", model_name))
 
 
+@pytest.fixture
+def topic_predictor(model_name: str, topics: PreparedData, tmp_path: Path) -> Predictor:
+    return Predictor.load(save_random_model(topics, tmp_path / "topics", model_name))
+
+
 def raw_column(data: PreparedData, column: str) -> list:
     return pq.read_table(data.folder.parent / "raw" / "test.parquet")[column].to_pylist()
 
@@ -41,6 +46,23 @@ def test_texts_get_the_labels_of_their_prepared_rows(
     highest = [probabilities.max() for _, probabilities in expected]
     assert len(set(highest)) > 5
     np.testing.assert_allclose([row["probability"] for row in found], highest, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_texts_get_any_number_of_labels_the_most_probable_first(
+    batch_size: int, model_name: str, topics: PreparedData, topic_predictor: Predictor
+) -> None:
+    expected = answer(random_model(topics, model_name).model, topics.split("test"), 8)
+
+    found = topic_predictor.predict(raw_column(topics, "text"), batch_size)
+
+    assert len({len(row["labels"]) for row in found}) > 1
+    for row, (labels, probabilities) in zip(found, expected, strict=True):
+        assert list(row["probabilities"]) == topics.label_names
+        np.testing.assert_allclose(list(row["probabilities"].values()), probabilities, atol=1e-5)
+        order = np.argsort(-probabilities)
+        assert row["labels"] == [topics.label_names[i] for i in order if labels[i]]
+        assert {name for name, probability in row["probabilities"].items() if probability > 0.5} == {*row["labels"]}
 
 
 @pytest.mark.parametrize("batch_size", [1, 64])
@@ -97,14 +119,18 @@ def test_casing_is_seen(review_predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "<br>"])
-def test_an_empty_text_is_refused(text: str, review_predictor: Predictor, entity_predictor: Predictor) -> None:
-    for predictor in (review_predictor, entity_predictor):
+def test_an_empty_text_is_refused(
+    text: str, review_predictor: Predictor, entity_predictor: Predictor, topic_predictor: Predictor
+) -> None:
+    for predictor in (review_predictor, entity_predictor, topic_predictor):
         with pytest.raises(ValueError, match=r"text 1 is empty: .*; accepted: text with at least one token"):
             predictor.predict(["good", text])
 
 
-def test_no_texts_give_no_answers(review_predictor: Predictor, entity_predictor: Predictor) -> None:
-    assert review_predictor.predict([]) == entity_predictor.predict([]) == []
+def test_no_texts_give_no_answers(
+    review_predictor: Predictor, entity_predictor: Predictor, topic_predictor: Predictor
+) -> None:
+    assert review_predictor.predict([]) == entity_predictor.predict([]) == topic_predictor.predict([]) == []
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -17,14 +17,16 @@ from unroll.tracking.evaluations import log_evaluation
 from unroll.tracking.runs import TrackedRun, training_run
 from unroll.tracking.store import open_store
 
+TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
-@pytest.fixture(params=["classification", "labeling"])
+
+@pytest.fixture(params=["classification", "labeling", "multilabel"])
 def evaluated(request: pytest.FixtureRequest, prepared: dict[Task, PreparedData], tmp_path: Path) -> Path:
     """A run folder after the train and the evaluate stage."""
     data, folder = prepared[request.param], tmp_path / "gru" / "1"
     save_random_model(data, folder / "model")
     with training_run("evaluations", "gru-1", {}, data, folder / "checkpoints" / "run.json") as run:
-        write_json(folder / "run.json", {"run_id": run.run_id})
+        write_json(folder / "run.json", {"run_id": run.run_id, "task": data.task})
     pd.DataFrame({"epoch": [1], "val/loss": [0.5]}).to_csv(folder / "history.csv", index=False)
     evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))
     return folder
@@ -43,12 +45,19 @@ def test_test_metrics_and_speed_are_added_to_the_training_s_run(evaluated: Path)
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("evaluated", ["multilabel"], indirect=True)
+def test_labels_that_are_decided_by_themselves_have_tables_and_no_picture(evaluated: Path) -> None:
+    log_evaluation(evaluated)
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_of(evaluated).run_id}/evaluation"))
+    assert {file.name for file in folder.iterdir()} == TABLES
+
+
+@pytest.mark.parametrize("evaluated", ["classification", "labeling"], indirect=True)
 def test_tables_and_the_picture_are_artifacts(evaluated: Path) -> None:
     log_evaluation(evaluated)
     folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_of(evaluated).run_id}/evaluation"))
-    tables = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
-    assert {file.name for file in folder.iterdir()} == {*tables, "confusion.png"}
-    for name in tables:
+    assert {file.name for file in folder.iterdir()} == {*TABLES, "confusion.png"}
+    for name in TABLES:
         assert (folder / name).read_bytes() == (evaluated / name).read_bytes()
     picture = matplotlib.image.imread(folder / "confusion.png")  # (height, width, 4)
     assert min(picture.shape[:2]) > 200

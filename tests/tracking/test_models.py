@@ -38,7 +38,7 @@ print(unroll.__file__)
 
 @pytest.fixture(scope="module")
 def folders(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
-    models: dict[Task, str] = {"classification": "gru", "labeling": "bilstm_char_crf"}
+    models: dict[Task, str] = {"classification": "gru", "labeling": "bilstm_char_crf", "multilabel": "gru"}
     trained = tmp_path_factory.mktemp("trained")
     return {task: save_random_model(prepared[task], trained / task, model) for task, model in models.items()}
 
@@ -62,7 +62,7 @@ def uris(
     return logged
 
 
-@pytest.mark.parametrize("task", ["classification", "labeling"])
+@pytest.mark.parametrize("task", ["classification", "labeling", "multilabel"])
 def test_a_logged_model_answers_as_the_predictor_does(
     task: Task, uris: dict[Task, str], folders: dict[Task, Path]
 ) -> None:

@@ -95,6 +95,17 @@ def test_the_champion_is_served_by_its_alias(candidate: Candidate) -> None:
     assert answers == Predictor.load(candidate.folder).predict(TEXTS)
 
 
+def test_a_model_of_label_sets_is_registered_and_served(topics: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(topics, tmp_path / "model")
+    with training_run("topics", "gru-1", {}, topics, tmp_path / "run.json") as run:
+        uri = log_model(run, folder)
+    register(Candidate("topics", "gru", 1, run.run_id, uri, 0.8, "val/f1", topics.checksum, folder), TEXTS)
+    loaded = mlflow.pyfunc.load_model("models:/topics@champion")
+    answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
+    assert answers == Predictor.load(folder).predict(TEXTS)
+    assert [list(row["probabilities"]) for row in answers] == [topics.label_names] * len(TEXTS)
+
+
 @pytest.mark.parametrize("score", [0.7, 0.8])
 def test_a_candidate_that_is_not_better_is_a_version_but_no_champion(candidate: Candidate, score: float) -> None:
     register(candidate, TEXTS)

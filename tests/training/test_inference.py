@@ -7,7 +7,7 @@ from unroll.data.batching import Spelling, Tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Task
 from unroll.nn import SequenceModel
-from unroll.nn.heads import CRFHead
+from unroll.nn.heads import CRFHead, MultilabelHead
 from unroll.training.inference import answer
 
 MODELS = ["fcnn", "elman", "bilstm", "bilstm_char_crf"]
@@ -23,10 +23,13 @@ def answer_alone(model: SequenceModel, split: EncodedSplit, index: int) -> tuple
         scores = model(Tokens(words, casing, lengths, spelling))  # (1, L) or (1, T, L)
     if isinstance(model.head, CRFHead):
         return model.head.crf.decode(scores, lengths)[0], model.head.crf.marginals(scores, lengths)[0]
+    if isinstance(model.head, MultilabelHead):
+        probabilities = 1 / (1 + (-scores[0].double()).exp())
+        return probabilities > 0.5, probabilities
     return scores[0].argmax(dim=-1), scores[0].double().softmax(dim=-1)
 
 
-@pytest.mark.parametrize("task", ["classification", "labeling"])
+@pytest.mark.parametrize("task", ["classification", "labeling", "multilabel"])
 @pytest.mark.parametrize("name", MODELS)
 def test_answers_are_in_the_split_s_order_whatever_the_batch_size(
     task: Task, name: str, prepared: dict[Task, PreparedData]
@@ -43,7 +46,17 @@ def test_answers_are_in_the_split_s_order_whatever_the_batch_size(
             assert probabilities.dtype == np.float64
             np.testing.assert_array_equal(labels, best)
             np.testing.assert_allclose(probabilities, distribution, atol=1e-4)
-            np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-12)
+            if task != "multilabel":
+                np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-12)
+
+
+def test_a_label_that_is_nearly_certain_leaves_something_for_its_absence(topics: PreparedData) -> None:
+    model, split = random_model(topics, "gru").model, topics.split("test")
+    with torch.no_grad():
+        model.head.output.weight.zero_()
+        model.head.output.bias.fill_(20.0)  # whose probability is 1 in float32
+    for found in answer(model, split, 8):
+        np.testing.assert_allclose(np.log(1 - found.probabilities), -20, rtol=1e-6)
 
 
 def test_nothing_is_dropped_even_from_a_model_in_training(reviews: PreparedData) -> None:

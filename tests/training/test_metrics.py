@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn.metrics
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor
 
 from unroll.data.batching import IGNORE
-from unroll.training.metrics import Accuracy, EntityF1, validation_metrics
+from unroll.training.metrics import Accuracy, EntityF1, LabelF1, SubsetAccuracy, validation_metrics
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 tags = st.integers(0, len(TAGS) - 1)
@@ -60,6 +61,26 @@ def test_accuracy_of_sequences_weighs_every_sequence_alike() -> None:
     assert metric.compute().item() == 0.5
 
 
+label_set = st.tuples(*[st.booleans()] * 3)
+text = st.tuples(label_set, label_set)  # (predicted, true)
+label_batches = st.lists(st.lists(text, min_size=1, max_size=5), min_size=1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(label_batches)
+def test_scores_of_label_sets_equal_scikit_learn_over_several_batches(
+    batches: list[list[tuple[tuple[bool, ...], tuple[bool, ...]]]],
+) -> None:
+    accuracy, f1 = SubsetAccuracy(), LabelF1()
+    for texts in batches:
+        for metric in (accuracy, f1):
+            metric.update(*torch.tensor(texts).unbind(dim=1))
+    predicted, labels = np.array([pair for texts in batches for pair in texts]).swapaxes(0, 1)
+    assert accuracy.compute().item() == pytest.approx(accuracy_score(labels, predicted), abs=1e-6)
+    expected = sklearn.metrics.f1_score(labels, predicted, average="micro", zero_division=0)
+    assert f1.compute().item() == pytest.approx(expected, abs=1e-6)
+
+
 def test_entity_f1_is_zero_where_there_are_no_entities() -> None:
     metric = EntityF1(TAGS)
     metric.update(torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.long))
@@ -84,6 +105,15 @@ def test_a_reset_metric_begins_again(make: type[Accuracy]) -> None:
     assert used.compute() == fresh.compute() == 1
 
 
+def test_reset_metrics_of_label_sets_begin_again() -> None:
+    for metric in (SubsetAccuracy(), LabelF1()):
+        metric.update(torch.tensor([[True, False]]), torch.tensor([[False, True]]))
+        metric.reset()
+        metric.update(torch.tensor([[True, False]]), torch.tensor([[True, False]]))
+        assert metric.compute() == 1
+
+
 def test_models_are_chosen_by_the_score_of_their_task() -> None:
     assert list(validation_metrics("classification", ["no", "yes"])) == ["val/accuracy"]
     assert list(validation_metrics("labeling", TAGS)) == ["val/accuracy", "val/f1"]
+    assert list(validation_metrics("multilabel", ["no", "yes"])) == ["val/accuracy", "val/f1"]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import sklearn.metrics
 import torch
 from safetensors.torch import load_file
 from seqeval.metrics import f1_score
@@ -67,6 +68,11 @@ def val_accuracy(data: PreparedData, output: Path) -> float:
     return float(np.mean(np.concatenate(labels) == data.split("validation").labels))
 
 
+def val_label_sets(data: PreparedData, output: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Of a multilabel dataset the gold ones and the network's, bool (N, L) each."""
+    return data.split("validation").labels, np.array([found.labels for found in val_answers(data, output)])
+
+
 def val_f1(data: PreparedData, output: Path) -> float:
     split, names = data.split("validation"), data.label_names
     gold = np.split(split.labels, split.offsets[1:-1])
@@ -94,6 +100,21 @@ def test_the_model_of_the_epoch_with_the_best_entity_f1_is_kept(trained_entities
     assert max(scores) > 0.5
     assert val_f1(data, output) == pytest.approx(scores[best], abs=1e-6)
     assert val_accuracy(data, output) == pytest.approx(rows[best]["val/accuracy"], abs=1e-6)
+
+
+def test_the_model_of_the_epoch_with_the_best_f1_of_labels_is_kept(topics: PreparedData, tmp_path: Path) -> None:
+    figures = train(topics, tiny_parts(**LONG), PATIENT, tmp_path)
+    rows = history(tmp_path)
+    scores = [row["val/f1"] for row in rows]
+    best = int(np.argmax(scores))
+    assert (figures["monitor"], figures["best_score"], figures["best_epoch"]) == ("val/f1", max(scores), best + 1)
+    assert max(scores) > 0.7
+    sides = val_label_sets(topics, tmp_path)
+    assert sklearn.metrics.f1_score(*sides, average="micro") == pytest.approx(scores[best], abs=1e-6)
+    assert sklearn.metrics.accuracy_score(*sides) == pytest.approx(rows[best]["val/accuracy"], abs=1e-6)
+    probabilities = np.array([found.probabilities for found in val_answers(topics, tmp_path)])
+    losses = -np.log(np.where(sides[0], probabilities, 1 - probabilities))
+    assert losses.mean() == pytest.approx(rows[best]["val/loss"], abs=1e-5)
 
 
 def test_figures_describe_the_model_and_the_run(trained_reviews: Trained) -> None:
@@ -254,6 +275,16 @@ def test_a_missing_gpu_is_named_with_the_way_out(reviews: PreparedData, tmp_path
 
 def print_to(file: Path) -> None:
     os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), sys.stdout.fileno())
+
+
+def test_two_processes_score_label_sets_together(topics: PreparedData, tmp_path: Path) -> None:
+    parts = tiny_parts("lstm", trainer="ddp")
+    parts["trainer"] |= {"accelerator": "cpu"}
+    assert train_apart(topics, tmp_path, parts, OPTIONS) == 0
+    best = max(history(tmp_path), key=lambda row: row["val/f1"])
+    sides = val_label_sets(topics, tmp_path)
+    assert sklearn.metrics.f1_score(*sides, average="micro") == pytest.approx(best["val/f1"], abs=1e-6)
+    assert sklearn.metrics.accuracy_score(*sides) == pytest.approx(best["val/accuracy"], abs=1e-6)
 
 
 def test_two_processes_train_one_model(reviews: PreparedData, tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ class Tokens(NamedTuple):
 class Batch(NamedTuple):
     """B sequences and their labels.
 
-    `labels` (B,) or, with IGNORE at padding, (B, T); `positions` (B,) the sequences' positions in the split.
+    `labels` (B,) for classification, bool (B, L) for multilabel, (B, T) with IGNORE at padding for labeling;
+    `positions` (B,) the sequences' positions in the split.
     """
 
     tokens: Tokens
@@ -160,10 +161,10 @@ def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) ->
     mask = steps < lengths[:, None]  # (B, T)
     places = np.where(mask, split.offsets[index, None] + steps, 0)  # (B, T)
     tokens = np.where(mask, split.tokens[places], PADDING)  # (B, T)
-    if split.task == "classification":
-        labels = split.labels[index]  # (B,)
-    else:
+    if split.task == "labeling":
         labels = np.where(mask, split.labels[places], IGNORE)  # (B, T)
+    else:
+        labels = split.labels[index]  # (B,) or (B, L)
     return Batch(
         tokens=Tokens(
             words=torch.from_numpy(split.table.words[tokens]),

@@ -38,7 +38,10 @@ class Labels:
         if source.task == "labeling":
             return TagLabels(declared or _distinct_values(source, train, (str,)), source.tag_scheme)
         if declared is not None:
-            return cls(declared)
+            return MultiLabels(declared) if source.task == "multilabel" else cls(declared)
+        if source.task == "multilabel":
+            values = _distinct_values(source, train, (str, int))
+            return MultiLabels([str(value) for value in values], values)
         values = _distinct_values(source, train, (str, int, bool))
         return cls([str(value).lower() if isinstance(value, bool) else str(value) for value in values], values)
 
@@ -57,6 +60,18 @@ class Labels:
         if isinstance(value, str | int) and (type(value), value) in self._ids:
             return self._ids[type(value), value]
         raise BadRow(f"unknown label {value!r}")
+
+
+class MultiLabels(Labels):
+    """The labels of a dataset whose texts have any number of them."""
+
+    def ids(self, value: Any) -> list[int]:
+        """The labels of a row, each once; none of an empty list. Raises BadRow."""
+        if value is None:
+            raise BadRow("missing labels")
+        if not isinstance(value, list):
+            raise BadRow(f"labels are not a list but {type(value).__name__}")
+        return sorted({self.id(label) for label in value})
 
 
 class TagLabels(Labels):
@@ -82,12 +97,19 @@ def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) ->
     """The values of the label column, sorted; of one of the accepted types."""
     column = source.label_column
     values = pq.read_table(train, columns=[column])[column].to_pylist()
-    if source.task == "labeling":
+    if source.task != "classification":
         values = [value for row in values if isinstance(row, list) for value in row]
     if "spans" in source.columns:
         values = [span.get("label") for span in values if isinstance(span, dict)]
     present = [value for value in values if value is not None]
     kinds = {type(value) for value in present}
+    if kinds == {list}:
+        raise ValueError(
+            f"column {column!r} of {source.path} holds lists of labels; accepted: one label a text, or "
+            "dataset.task=multilabel with the column as dataset.columns.labels"
+        )
+    if not kinds and source.task == "multilabel":
+        raise ValueError(f"column {column!r} of {source.path} holds no list with a label; accepted: lists of labels")
     if len(kinds) > 1 or not kinds <= set(accepted):
         raise ValueError(
             f"column {column!r} of {source.path} holds {' and '.join(sorted(kind.__name__ for kind in kinds))} labels "

@@ -17,7 +17,7 @@ class EncodedSplit:
     """A split as ragged arrays: sequence i is `tokens[offsets[i]:offsets[i + 1]]`.
 
     Shapes, for N sequences of M tokens in all: `tokens` (M,) rows of `table`, `offsets` (N + 1,), `rows` (N,) the
-    row of the raw split, `labels` (N,) for classification or (M,) for labeling.
+    row of the raw split, `labels` (N,) for classification, (N, L) bool for multilabel, or (M,) for labeling.
     """
 
     task: Task

@@ -53,6 +53,8 @@ def _quantiles(lengths: np.ndarray) -> dict[str, int]:
 def _count_labels(description: dict[str, Any], rows: SplitRows) -> dict[str, int]:
     """Texts a label, or entities a type."""
     names = description["label_names"]
+    if description["task"] == "multilabel":
+        return dict(zip(names, rows.labels.sum(axis=0).tolist(), strict=True))
     if description["task"] == "classification":
         return dict(zip(names, np.bincount(rows.labels, minlength=len(names)).tolist(), strict=True))
     counts = np.bincount(rows.labels, minlength=len(names)).tolist()
@@ -61,7 +63,7 @@ def _count_labels(description: dict[str, Any], rows: SplitRows) -> dict[str, int
 
 def _page(dataset: str, task: str, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
     splits = facts["splits"]
-    what = "texts" if task == "classification" else "entities"
+    what = {"classification": "texts", "multilabel": "labels given", "labeling": "entities"}[task]
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=dataset,

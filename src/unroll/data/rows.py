@@ -1,7 +1,7 @@
 """Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class SplitRows:
 
 def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctTokens) -> SplitRows:
     """Read one raw split, a batch of rows at a time."""
-    read_row = next(_READERS[name] for name in source.columns if name in _READERS)
+    read_row = _READERS[tuple(sorted(source.columns))]
     ids: list[np.ndarray] = []
     targets: list[list[int]] = []
     rows: list[int] = []
@@ -66,7 +66,7 @@ def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctToke
             rows.append(row)
     return SplitRows(
         tokens=np.concatenate(ids) if ids else np.zeros(0, np.int32),
-        labels=np.array([label for target in targets for label in target], np.int64),
+        labels=_label_matrix(targets, len(labels.names)) if source.task == "multilabel" else _flat(targets),
         offsets=np.cumsum([0] + [len(tokens) for tokens in ids]),
         rows=np.array(rows, np.int64),
         quarantined=quarantined,
@@ -102,6 +102,10 @@ def _decoded(batch: pa.RecordBatch) -> dict[str, Any] | None:
 
 def _read_text(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
     return _tokenize(values["text"]), labels.ids(values["label"])
+
+
+def _read_topics(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
+    return _tokenize(values["text"]), labels.ids(values["labels"])
 
 
 def _tokenize(text: Any) -> list[str]:
@@ -147,7 +151,25 @@ def _read_spans(values: dict[str, Any], labels: Labels) -> tuple[list[str], list
     return tokens, labels.ids(tags)
 
 
-_READERS = {"label": _read_text, "labels": _read_tokens, "spans": _read_spans}  # by our name of the column
+_Reader = Callable[[dict[str, Any], Labels], tuple[list[str], list[int]]]
+_READERS: dict[tuple[str, ...], _Reader] = {  # by our names of the columns
+    ("label", "text"): _read_text,
+    ("labels", "text"): _read_topics,
+    ("labels", "tokens"): _read_tokens,
+    ("spans", "text"): _read_spans,
+}
+
+
+def _flat(targets: list[list[int]]) -> np.ndarray:
+    return np.array([label for target in targets for label in target], np.int64)
+
+
+def _label_matrix(targets: list[list[int]], num_labels: int) -> np.ndarray:
+    """(N, L) bool."""
+    matrix = np.zeros((len(targets), num_labels), bool)
+    for row, target in enumerate(targets):
+        matrix[row, target] = True
+    return matrix
 
 
 def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:

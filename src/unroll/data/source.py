@@ -6,10 +6,10 @@ from typing import Literal
 
 from unroll.data.tags import TagScheme
 
-Task = Literal["classification", "labeling"]
+Task = Literal["classification", "labeling", "multilabel"]
 
 SPLITS = ("train", "validation", "test")
-COLUMNS = {"classification": ("text", "label"), "labeling": ("tokens", "labels")}
+COLUMNS = {"classification": ("text", "label"), "labeling": ("tokens", "labels"), "multilabel": ("text", "labels")}
 SPAN_COLUMNS = ("text", "spans")  # of a labeling dataset whose entities stand in raw text
 Format = Literal["hub", "conll"]
 
@@ -19,12 +19,12 @@ class Source:
     """One dataset, as declared in `conf/dataset/NAME.yaml`.
 
     Args:
-        task: `classification` (one label a text) or `labeling` (one tag a token).
+        task: `classification` (one label a text), `multilabel` (any number of them) or `labeling` (one tag a token).
         path: a Hub repository, `owner/name`, or a folder in the same layout.
         name: the Hub configuration, where the repository has several.
         revision: the Hub revision to take; a commit's SHA pins the data for good.
-        columns: our name of a column to the dataset's own: `text` and `label`, `tokens` and `labels`, or `text` and
-            `spans`: a list of `{start, end, label}`, characters of the text.
+        columns: our name of a column to the dataset's own: see COLUMNS; `text` and `spans`, a list of
+            `{start, end, label}` in characters of the text, will do for `tokens` and `labels`.
         format: `hub`, what `datasets` loads from a folder; or `conll`, column files, whose columns are "0", "1", … and
             whose splits are file names.
         splits: `train`, `validation` and `test` to the dataset's own names; a `null` validation is carved

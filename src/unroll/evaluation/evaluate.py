@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import torch
 
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.evaluation.scores import Scores, classification_scores, labeling_scores
+from unroll.evaluation.classification import classification_scores
+from unroll.evaluation.labeling import labeling_scores
+from unroll.evaluation.multilabel import multilabel_scores
+from unroll.evaluation.scores import Scores
 from unroll.files import write_json
 from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
@@ -61,28 +64,57 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
 
 def _score(split: EncodedSplit, answers: list[Answer], names: list[str]) -> tuple[Scores, pa.Table]:
     """Scores, and the predictions: a row a sequence with its gold and predicted labels."""
-    facts = {"row": pa.array(split.rows), "length": pa.array(split.lengths)}
+    judge = {"classification": _score_classes, "labeling": _score_tags, "multilabel": _score_label_sets}[split.task]
+    judged = judge(split, answers, names)
+    kind = pa.string() if split.task == "classification" else pa.list_(pa.string())
+    columns = {
+        "row": pa.array(split.rows),
+        "length": pa.array(split.lengths),
+        "label": pa.array(judged.gold, kind),
+        "predicted": pa.array(judged.predicted, kind),
+        "probabilities": pa.array([row.astype(np.float32) for row in judged.shown], pa.list_(pa.float32())),
+    }
+    return judged.scores, pa.table(columns)
+
+
+class _Judged(NamedTuple):
+    """Scores, and of every sequence its label names, gold and predicted, and the probabilities to show."""
+
+    scores: Scores
     gold: list[Any]  # names, or lists of names
     predicted: list[Any]
-    if split.task == "classification":
-        shown = [found.probabilities for found in answers]
-        scores = classification_scores(np.array(split.labels), np.array(shown), names)
-        gold, predicted = [names[i] for i in split.labels], [names[found.labels] for found in answers]
-    else:
-        gold = [[names[i] for i in split.labels[a:b]] for a, b in zip(split.offsets, split.offsets[1:], strict=False)]
-        predicted = [[names[i] for i in found.labels] for found in answers]
-        shown = [np.take_along_axis(found.probabilities, found.labels[:, None], axis=1)[:, 0] for found in answers]
-        scores = labeling_scores(gold, predicted, shown, names)
-    columns = {"label": pa.array(gold), "predicted": pa.array(predicted)}
-    confidence = pa.array([row.astype(np.float32) for row in shown], pa.list_(pa.float32()))
-    return scores, pa.table({**facts, **columns, "probabilities": confidence})
+    shown: list[np.ndarray]
+
+
+def _score_classes(split: EncodedSplit, answers: list[Answer], names: list[str]) -> _Judged:
+    shown = [found.probabilities for found in answers]
+    scores = classification_scores(np.array(split.labels), np.array(shown), names)
+    return _Judged(scores, [names[i] for i in split.labels], [names[found.labels] for found in answers], shown)
+
+
+def _score_label_sets(split: EncodedSplit, answers: list[Answer], names: list[str]) -> _Judged:
+    shown = [found.probabilities for found in answers]
+    gold = [[names[i] for i in np.flatnonzero(row)] for row in split.labels]
+    predicted = [[names[i] for i in np.flatnonzero(found.labels)] for found in answers]
+    return _Judged(multilabel_scores(split.labels, np.array(shown), names), gold, predicted, shown)
+
+
+def _score_tags(split: EncodedSplit, answers: list[Answer], names: list[str]) -> _Judged:
+    """What is shown of a token is its predicted label's probability."""
+    gold = [[names[i] for i in split.labels[a:b]] for a, b in zip(split.offsets, split.offsets[1:], strict=False)]
+    predicted = [[names[i] for i in found.labels] for found in answers]
+    shown = [np.take_along_axis(found.probabilities, found.labels[:, None], axis=1)[:, 0] for found in answers]
+    return _Judged(labeling_scores(gold, predicted, shown, names), gold, predicted, shown)
 
 
 def _loss(split: EncodedSplit, answers: list[Answer]) -> float:
-    """The mean negative log-likelihood of a label, by its own probability."""
+    """The mean negative log-likelihood of a label, or of a label's presence or absence, by its own probability."""
     rows = np.concatenate([np.atleast_2d(found.probabilities) for found in answers])  # (N or M, L)
-    chosen = rows[np.arange(len(rows)), split.labels]
-    return float(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean())
+    if split.task == "multilabel":
+        likelihoods = np.where(split.labels, rows, 1 - rows)  # (N, L)
+    else:
+        likelihoods = rows[np.arange(len(rows)), split.labels]  # (N or M,)
+    return float(-np.log(np.maximum(likelihoods, np.finfo(np.float64).tiny)).mean())
 
 
 def _throughput(split: EncodedSplit, seconds: float, batch_size: int) -> dict[str, float]:

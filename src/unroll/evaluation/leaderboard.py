@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from unroll.evaluation.labeling import entity_f1
+from unroll.evaluation.multilabel import label_f1
 from unroll.evaluation.runs import Run
-from unroll.evaluation.scores import MAIN_METRIC, entity_f1
+from unroll.evaluation.scores import MAIN_METRIC
 
 LENGTH_BUCKETS = 5
 
@@ -52,7 +54,7 @@ def scores_by_length(runs: Sequence[Run]) -> pd.DataFrame:
     """The main test metric of each model on short, middling and long texts.
 
     One row a model and bucket: model, length (such as ``4-9``, in tokens), examples, score (mean over
-    seeds; NaN where a bucket holds no entity). The buckets cut the test split into about equal parts.
+    seeds; NaN where a bucket holds nothing to find). The buckets cut the test split into about equal parts.
     """
     lengths = runs[0].predictions["length"].to_numpy()
     cuts = np.quantile(lengths, np.linspace(0, 1, LENGTH_BUCKETS + 1)[1:-1], method="higher")
@@ -74,11 +76,14 @@ def scores_by_length(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def main_metric(runs: Sequence[Run]) -> str:
-    """``accuracy`` for classification, ``f1`` for labeling."""
+    """``accuracy`` for classification, ``f1`` for the other tasks."""
     return MAIN_METRIC[runs[0].task]
 
 
 def _main_score(task: str, predictions: pd.DataFrame) -> float:
+    gold, predicted = predictions["label"], predictions["predicted"]
     if task == "labeling":
-        return entity_f1(predictions["label"], predictions["predicted"])
-    return float((predictions["label"] == predictions["predicted"]).mean())
+        return entity_f1(gold, predicted)
+    if task == "multilabel":
+        return label_f1(gold, predicted)
+    return float((gold == predicted).mean())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
 from unroll.evaluation import figures, tables
 from unroll.evaluation.leaderboard import leaderboard, main_metric
@@ -11,7 +12,7 @@ from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.files import write_text
 from unroll.pages.drawing import inline_svg
-from unroll.pages.page import render
+from unroll.pages.page import Table, render
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> None:
@@ -42,15 +43,16 @@ def _page(runs: Sequence[Run], board: pd.DataFrame) -> str:
         score_figure=inline_svg(figures.score_figure(runs), "scores", "Test score of each model"),
         length_figure=inline_svg(figures.length_figure(runs), "lengths", "Test score by text length"),
         curve_figure=inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch"),
-        confusion_figures={
-            model: inline_svg(
-                figures.confusion_figure(_total_confusion(runs, model)),
-                f"confusion-{place}",
-                f"Confusion matrix of {model}",
-            )
-            for place, model in enumerate(models)
-        },
+        confusions={model: _confusion(runs, model, f"confusion-{place}") for place, model in enumerate(models)},
     )
+
+
+def _confusion(runs: Sequence[Run], model: str, name: str) -> Markup | Table:
+    """A picture; or a table for multilabel, where no label is taken for another."""
+    total = _total_confusion(runs, model)
+    if runs[0].task == "multilabel":
+        return tables.decision_table(total, model)
+    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}")
 
 
 def _total_confusion(runs: Sequence[Run], model: str) -> pd.DataFrame:

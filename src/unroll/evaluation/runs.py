@@ -111,8 +111,8 @@ def read_confusion(path: Path) -> pd.DataFrame:
     """The table as :class:`unroll.evaluation.scores.Scores` describes it."""
     # all cells as text first: a label may be called "NA", "1" or "gold", which read_csv would reinterpret
     cells = pd.read_csv(path, header=None, dtype=str, na_filter=False)
-    names = list(cells.iloc[0, 1:])
-    return pd.DataFrame(cells.iloc[1:, 1:].astype(int).to_numpy(), index=pd.Index(names, name="gold"), columns=names)
+    index = pd.Index(list(cells.iloc[1:, 0]), name=cells.iloc[0, 0])
+    return pd.DataFrame(cells.iloc[1:, 1:].astype(int).to_numpy(), index=index, columns=list(cells.iloc[0, 1:]))
 
 
 def _missing(folder: Path, name: str) -> ValueError:

@@ -76,6 +76,12 @@ def class_table(runs: Sequence[Run], model: str) -> Table:
     return Table(f"{model}, by {first}", [first, "precision (%)", "recall (%)", "F1 (%)", "in the test split"], rows)
 
 
+def decision_table(confusion: pd.DataFrame, model: str) -> Table:
+    """How often each label was given and withheld, rightly and wrongly."""
+    rows = [[str(label), *(f"{count:,}" for count in counts)] for label, *counts in confusion.itertuples()]
+    return Table(f"{model}, decisions by label", ["label", *confusion.columns], rows)
+
+
 def score_text(metric: str, mean: float, sd: float = float("nan")) -> str:
     """``91.23 ± 0.41`` in per cent (a loss as it is); without the spread, or a dash, where there is none."""
     scale, digits = (1, 3) if metric.endswith("loss") else (100, 2)

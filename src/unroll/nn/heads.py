@@ -1,12 +1,13 @@
-"""Heads: from the encoder's vectors to scores of labels, ŷ = softmax(V s + c), and what follows from scores."""
+"""Heads: from the encoder's vectors to scores of labels, V s + c, and what follows from scores."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from unroll.data.source import Task
 from unroll.nn.constraints import iob2_constraints
 from unroll.nn.crf import LinearChainCRF
 from unroll.nn.dropout import VariationalDropout
@@ -14,7 +15,11 @@ from unroll.nn.pooling import Pooling, build_pooling
 
 
 class Head(Protocol):
-    """What every head does. Scores and labels are (B, L) and (B,) of sequences, or (B, T, L) and (B, T) of tokens."""
+    """What every head does.
+
+    Scores are (B, L) of sequences or (B, T, L) of tokens. Labels are (B,), or bool (B, L) where a sequence has any
+    number of them, or (B, T).
+    """
 
     def __call__(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
         """outputs: (B, T, O), final: (B, O), lengths: (B,) → scores."""
@@ -33,8 +38,8 @@ class Head(Protocol):
         ...
 
 
-class ClassificationHead(nn.Module):
-    """One distribution over labels for the whole sequence."""
+class SequenceHead(nn.Module):
+    """Scores of the whole sequence's labels; what they mean is a subclass's own."""
 
     def __init__(self, input_size: int, num_labels: int, pooling: Pooling = "last", dropout: float = 0.0) -> None:
         super().__init__()
@@ -46,6 +51,10 @@ class ClassificationHead(nn.Module):
         scores: Tensor = self.output(self.dropout(self.pooling(outputs, final, lengths)))  # (B, L)
         return scores
 
+
+class ClassificationHead(SequenceHead):
+    """One distribution over labels, ŷ = softmax(V s + c)."""
+
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         return cross_entropy(scores, labels)
 
@@ -56,8 +65,24 @@ class ClassificationHead(nn.Module):
         return scores.softmax(dim=1)
 
 
+class MultilabelHead(SequenceHead):
+    """A probability of each label by itself, ŷ = sigmoid(V s + c): a sequence may have none, one or several.
+
+    The loss is the mean over sequences and labels; a label is given where its probability is above 0.5.
+    """
+
+    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(scores, labels.to(scores.dtype))
+
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return scores > 0
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        return scores.sigmoid()
+
+
 class SoftmaxHead(nn.Module):
-    """A distribution over labels at every step, each step by itself."""
+    """A distribution over labels at every step, ŷᵢ = softmax(V sᵢ + c), each step by itself."""
 
     def __init__(self, input_size: int, label_names: list[str], dropout: float = 0.0) -> None:
         super().__init__()
@@ -103,6 +128,10 @@ class CRFHead(SoftmaxHead):
         return self.crf.marginals(scores, lengths)
 
 
+SEQUENCE_HEADS: dict[Task, Callable[[int, int, Pooling, float], Head]] = {
+    "classification": ClassificationHead,
+    "multilabel": MultilabelHead,
+}
 LABELING_HEADS: dict[str, Callable[[int, list[str], float], Head]] = {
     "softmax": SoftmaxHead,
     "crf": CRFHead,

@@ -6,10 +6,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from unroll.data.batching import Tokens
+from unroll.data.source import Task
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
-from unroll.nn.heads import LABELING_HEADS, ClassificationHead, Head
+from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, Head
 from unroll.nn.pooling import Pooling
 
 
@@ -20,8 +21,8 @@ class SequenceModel(nn.Module):
         vocabulary_size, alphabet_size, label_names, task: of the dataset.
         encoder: called with (input_size, hidden_size), gives an `Encoder`.
         characters: called with the alphabet's size, gives an encoder of spellings; None leaves spelling out.
-        pooling: how classification sums up a sequence; labeling has no use for it.
-        head: how labeling scores the labels of a sequence; classification has no use for it.
+        pooling: how a sequence is summed up where its labels are the whole sequence's; labeling has no use for it.
+        head: how labeling scores the labels of a sequence; the other tasks have no use for it.
         dropout: on the embeddings and before the head, one mask a sequence.
         word_dropout: the share of words that training replaces by `<unk>`.
 
@@ -36,7 +37,7 @@ class SequenceModel(nn.Module):
         vocabulary_size: int,
         alphabet_size: int,
         label_names: list[str],
-        task: Literal["classification", "labeling"],
+        task: Task,
         encoder: Callable[[int, int], Encoder],
         embedding_size: int = 100,
         casing_size: int = 8,
@@ -53,8 +54,8 @@ class SequenceModel(nn.Module):
         )
         self.encoder = encoder(self.embedding.output_size, hidden_size)
         size = self.encoder.output_size
-        if task == "classification":
-            self.head = ClassificationHead(size, len(label_names), pooling, dropout)
+        if task in SEQUENCE_HEADS:
+            self.head = SEQUENCE_HEADS[task](size, len(label_names), pooling, dropout)
         elif head not in LABELING_HEADS:
             raise ValueError(f"head={head!r}; accepted: {', '.join(LABELING_HEADS)}")
         else:
@@ -65,6 +66,6 @@ class SequenceModel(nn.Module):
         return self.embedding.characters is not None
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """tokens of (B, T) → scores: (B, L) for classification, (B, T, L) for labeling."""
+        """tokens of (B, T) → scores: (B, L), or (B, T, L) for labeling."""
         outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
         return self.head(outputs, final, tokens.lengths)

@@ -7,6 +7,7 @@ import numpy as np
 
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.source import Task
 from unroll.data.tags import spans
 from unroll.data.text import token_places, tokenize
 from unroll.training.inference import Answer, answer
@@ -31,9 +32,10 @@ class Predictor:
     def predict(self, texts: list[str], batch_size: int = 64) -> list[dict[str, Any]]:
         """One dictionary a text, in order.
 
-        Classification: `label` and its `probability`. Labeling: `tokens`, `labels` one a token, and `entities`, each
-        with `type`, the tokens' `start` and `end` (exclusive), and `text`, which is cut out of the text given from
-        character `start_char` to `end_char` (exclusive).
+        Classification: `label` and its `probability`. Multilabel: `labels`, those of a probability above 0.5, the most
+        probable first, and `probabilities`, every label's by its name. Labeling: `tokens`, `labels` one a token, and
+        `entities`, each with `type`, the tokens' `start` and `end` (exclusive), and `text`, which is cut out of the
+        text given from character `start_char` to `end_char` (exclusive).
 
         Raises:
             ValueError: a text holds no token.
@@ -47,22 +49,28 @@ class Predictor:
         if not texts:
             return []
         answers = answer(self._trained.model, self._encode(tokens), batch_size)
-        if self._trained.task == "classification":
-            return [self._describe_label(found) for found in answers]
-        return [
-            self._describe_entities(found, words, text)
-            for found, words, text in zip(answers, tokens, texts, strict=True)
-        ]
+        if self._trained.task == "labeling":
+            return [
+                self._describe_entities(found, words, text)
+                for found, words, text in zip(answers, tokens, texts, strict=True)
+            ]
+        describe = self._describe_label if self._trained.task == "classification" else self._describe_labels
+        return [describe(found) for found in answers]
 
     def _encode(self, tokens: list[list[str]]) -> EncodedSplit:
         distinct = DistinctTokens()
         rows = np.concatenate([distinct.ids(sequence) for sequence in tokens])
         lengths = [len(sequence) for sequence in tokens]
+        label_shapes: dict[Task, tuple[int, ...]] = {
+            "classification": (len(tokens),),
+            "labeling": (len(rows),),
+            "multilabel": (len(tokens), len(self._trained.label_names)),
+        }
         return EncodedSplit(
             task=self._trained.task,
             table=self._encoder.encode(distinct),
             tokens=rows,
-            labels=np.zeros(len(rows) if self._trained.task == "labeling" else len(tokens), np.int64),
+            labels=np.zeros(label_shapes[self._trained.task], np.int64),  # unknown, and not looked at
             offsets=np.cumsum([0, *lengths]),
             rows=np.arange(len(tokens)),
         )
@@ -70,6 +78,11 @@ class Predictor:
     def _describe_label(self, found: Answer) -> dict[str, Any]:
         best = int(found.labels)
         return {"label": self._trained.label_names[best], "probability": float(found.probabilities[best])}
+
+    def _describe_labels(self, found: Answer) -> dict[str, Any]:
+        by_name = dict(zip(self._trained.label_names, found.probabilities.tolist(), strict=True))
+        given = [name for name, is_given in zip(by_name, found.labels, strict=True) if is_given]
+        return {"labels": sorted(given, key=by_name.__getitem__, reverse=True), "probabilities": by_name}
 
     def _describe_entities(self, found: Answer, tokens: list[str], text: str) -> dict[str, Any]:
         labels = [self._trained.label_names[i] for i in found.labels]

@@ -11,9 +11,10 @@ from unroll.nn import SequenceModel
 
 
 class Answer(NamedTuple):
-    """One sequence's best labels and each label's probability.
+    """One sequence's best labels and each label's probability, float64.
 
-    `labels` () and `probabilities` (L,) for classification; (T,) and (T, L) for labeling; float64.
+    `labels` () and `probabilities` (L,) for classification; bool (L,) and (L,) for multilabel; (T,) and (T, L) for
+    labeling.
     """
 
     labels: np.ndarray
@@ -28,12 +29,12 @@ def answer(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[A
     for batch in SequentialBatches(split, batch_size, characters=model.reads_characters):
         lengths = batch.tokens.lengths
         scores = model(batch.tokens)
-        labels = model.head.decode(scores, lengths).numpy()  # (B,) or (B, T)
-        shares = model.head.probabilities(scores, lengths).double()  # (B, L) or (B, T, L)
-        probabilities = (shares / shares.sum(dim=-1, keepdim=True)).numpy()
+        labels = model.head.decode(scores, lengths).numpy()  # (B,), (B, L) or (B, T)
+        # In float64 distributions sum to 1, and a label's probability of nearly 1 leaves something for its absence.
+        probabilities = model.head.probabilities(scores.double(), lengths).numpy()  # (B, L) or (B, T, L)
         for row, (position, length) in enumerate(zip(batch.positions.tolist(), lengths.tolist(), strict=True)):
-            if split.task == "classification":
-                found[position] = Answer(labels[row], probabilities[row])
-            else:
+            if split.task == "labeling":
                 found[position] = Answer(labels[row, :length], probabilities[row, :length])
+            else:
+                found[position] = Answer(labels[row], probabilities[row])
     return [found[position] for position in range(len(split))]

@@ -1,4 +1,4 @@
-"""The one LightningModule: any SequenceModel, either task."""
+"""The one LightningModule: any SequenceModel, any task."""
 
 import logging
 import math

@@ -1,0 +1,25 @@
+"""Is new text still like what a model was trained on? No stage of the pipeline: run by hand, or by a scheduler."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from unroll.config.build import build_options, source_of
+from unroll.config.stage import stage
+
+
+@stage
+def main(config: DictConfig) -> None:
+    from unroll.drift.advice import report
+    from unroll.drift.drift import DriftOptions, find_drift
+    from unroll.files import write_json
+
+    options = build_options(DriftOptions, config)
+    drift = find_drift(source_of(config), options)
+    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
+    write_json(Path(options.output), drift.facts())
+    print(report(drift))
+
+
+if __name__ == "__main__":
+    main()
