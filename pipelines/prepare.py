@@ -4,15 +4,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.build import build_options, source_of
+from unroll.config.build import build, build_options, source_of
 from unroll.config.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
     from unroll.data.prepare import PrepareOptions, prepare
+    from unroll.data.tokenizer import TokenizerOptions
 
-    options = build_options(PrepareOptions, config)
+    tokenizer = build(TokenizerOptions, config.tokenizer, "tokenizer")
+    options = build_options(PrepareOptions, config, tokenizer=tokenizer)
     description = prepare(source_of(config), Path(config.raw), Path(config.output), options)
     for split, facts in description["splits"].items():
         quarantined = sum(description["quarantined"][split].values())

@@ -11,7 +11,7 @@ from unroll.config.stage import stage
 @stage
 def main(config: DictConfig) -> None:
     from unroll.data.prepared import PreparedData
-    from unroll.data.rows import sample_texts
+    from unroll.data.samples import sample_texts
     from unroll.evaluation.leaderboard import leaderboard
     from unroll.evaluation.plan import read_plan
     from unroll.evaluation.runs import read_runs

@@ -35,7 +35,7 @@ def prepare_tiny(task: Task, folder: Path) -> PreparedData:
     for split, size in SIZES.items():
         rows = [make_row(draw) for _ in range(size)]
         pq.write_table(pa.Table.from_pylist(rows), folder / "hub" / "data" / f"{split}-00000-of-00001.parquet")
-    source = Source(task, str(folder / "hub"), {name: name for name in COLUMNS[task]})
+    source = Source(task, str(folder / "hub"), {name: name for name in COLUMNS[task][0]})
     download(source, folder / "raw")
     prepare(source, folder / "raw", folder / "prepared", PrepareOptions())
     return PreparedData(folder / "prepared")
@@ -61,7 +61,7 @@ def random_model(data: PreparedData, model: str, seed: int = 0) -> ModelFolder:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    return ModelFolder(network.eval(), data.task, data.label_names, data.vocabulary, data.alphabet)
+    return ModelFolder.of(network.eval(), data)
 
 
 def save_random_model(data: PreparedData, folder: Path, model: str = "gru", seed: int = 0) -> Path:

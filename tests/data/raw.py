@@ -1,14 +1,21 @@
 """Raw folders, as the download stage leaves them, of a few rows."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unroll.data.labels import Labels
 from unroll.data.prepare import PrepareOptions
 from unroll.data.prepared import PreparedData
+from unroll.data.reading import read_split
+from unroll.data.rows import RowReader
 from unroll.data.source import SPLITS, Source
+from unroll.data.split_rows import Block, Corpus, SplitRows
+from unroll.data.tokenizer import Tokenizer
 from unroll.files import write_json
 
 REVIEWS = Source("classification", "acme/reviews", {"text": "text", "label": "label"})
@@ -65,3 +72,34 @@ def words_of(data: PreparedData, split: str) -> list[list[str]]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def read_rows(path: Path, source: Source, labels: Labels) -> SplitRows:
+    return read_split(path, RowReader(source, labels, Tokenizer()), Corpus())
+
+
+def rows_of(
+    sequences: list[list[int]], labels: list[int] | None = None, tags: list[list[int]] | None = None
+) -> SplitRows:
+    """Rows of token numbers, with a label each or with tags."""
+    corpus = Corpus()
+    corpus.tokens.append(np.array([token for sequence in sequences for token in sequence], np.int64))
+    corpus.tags.append(np.array([tag for sequence in tags or [] for tag in sequence], np.int64))
+    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
+    found = None if tags is not None else np.array(labels or [0] * len(sequences))
+    return SplitRows(corpus, np.cumsum(lengths) - lengths, lengths, found, np.arange(len(sequences)))
+
+
+def whole(rows: SplitRows) -> Block:
+    """All of the rows in memory."""
+    blocks = list(rows.blocks())
+    offsets = np.concatenate([[0], np.cumsum(rows.lengths)])
+    if not blocks:
+        return Block(np.zeros(0, np.int32), np.zeros(0, np.int64), offsets)
+    return Block(np.concatenate([b.tokens for b in blocks]), np.concatenate([b.labels for b in blocks]), offsets)
+
+
+def sequences_of(rows: SplitRows) -> tuple[list[list[int]], list[list[int]]]:
+    """The tokens and the tags of each row."""
+    tokens, tags, offsets = whole(rows)
+    return tuple([values[a:b].tolist() for a, b in pairwise(offsets)] for values in (tokens, tags))

@@ -3,26 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, texts, words_of, write_raw
+from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, texts, words_of, write_raw
 from unroll.data.duplicates import TextKeys, count_duplicates, text_keys
 from unroll.data.encoding import DistinctTokens
 from unroll.data.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
-from unroll.data.rows import SplitRows
 
 
 def keys_of(*sentences: Sequence[str]) -> TextKeys:
     distinct = DistinctTokens()
-    tokens = [distinct.ids(sentence) for sentence in sentences]
-    offsets = np.cumsum([0, *map(len, tokens)])
-    labels = rows = np.arange(len(tokens))
-    return text_keys(SplitRows(np.concatenate(tokens), labels, offsets, rows, []), distinct)
+    rows = rows_of([distinct.ids(sentence).tolist() for sentence in sentences])
+    rows.corpus.distinct = distinct
+    return text_keys({"train": rows})["train"]
 
 
 def test_the_same_words_in_another_case_and_punctuation_are_the_same_words() -> None:
@@ -56,7 +53,7 @@ def test_rows_that_repeat_one_of_their_split_or_of_another_are_counted() -> None
     every = keys_of(["a"], ["A"], ["a"], ["b"], ["a"], ["c", "!"], ["c"])
 
     def part(start: int, end: int) -> TextKeys:
-        return TextKeys(every.tokens[start:end], every.words[start:end])
+        return TextKeys(every.tokens[start:end], every.words[start:end], every.near[start:end])
 
     counts = count_duplicates({"train": part(0, 4), "validation": part(4, 6), "test": part(6, 7)})
     assert counts == {
@@ -64,6 +61,9 @@ def test_rows_that_repeat_one_of_their_split_or_of_another_are_counted() -> None
             "train": 1, "validation": 0, "test": 0, "train, validation": 1, "train, test": 0, "validation, test": 0
         },
         "words": {
+            "train": 2, "validation": 0, "test": 0, "train, validation": 1, "train, test": 0, "validation, test": 1
+        },
+        "near": {
             "train": 2, "validation": 0, "test": 0, "train, validation": 1, "train, test": 0, "validation, test": 1
         },
     }  # fmt: skip

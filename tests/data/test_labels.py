@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.data.raw import read_rows
 from tests.data.test_rows import ENTITIES, REVIEWS, write
-from unroll.data.encoding import DistinctTokens
 from unroll.data.labels import BadRow, Labels
-from unroll.data.rows import read_rows
 
 
 def test_a_label_is_a_name_or_its_number() -> None:
@@ -56,7 +55,7 @@ def test_integers_and_booleans_without_names_are_named_by_their_values(
     path = write(tmp_path / "x.parquet", body=["a"] * 4, stars=values)
     labels = Labels.of(REVIEWS, None, path)
     assert labels.names == names
-    assert read_rows(path, REVIEWS, labels, DistinctTokens()).labels.tolist() == ids
+    assert read_rows(path, REVIEWS, labels).labels.tolist() == ids
 
 
 def test_booleans_are_the_two_names_that_are_declared() -> None:

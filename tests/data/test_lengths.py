@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, texts, words_of, write_raw
+from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, sequences_of, texts, words_of, write_raw
 from unroll.data.lengths import limit_length
 from unroll.data.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
-from unroll.data.rows import SplitRows
 from unroll.data.tags import spans
 from unroll.files import read_json
 
@@ -53,14 +52,13 @@ sentences = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=5), min_si
 @given(sentences, st.integers(3, 6))
 def test_pieces_hold_every_token_and_every_entity(entities: list[list[int]], max_length: int) -> None:
     tags = [[label for size in sentence for label in (0, 1, *[2] * (size - 1))] for sentence in entities]
-    offsets = np.cumsum([0, *map(len, tags)])
-    flat = np.concatenate([np.array(sentence) for sentence in tags])
-    rows = SplitRows(np.arange(len(flat)), flat, offsets, np.arange(len(tags)), [])
-    cut = limit_length(rows, max_length, "split", INSIDE)
+    numbers = [[10 * row + i for i in range(len(sentence))] for row, sentence in enumerate(tags)]
+    cut = limit_length(rows_of(numbers, tags=tags), max_length, "split", INSIDE)
 
-    assert cut.tokens.tolist() == rows.tokens.tolist()
-    assert np.diff(cut.offsets).max() <= max_length
-    pieces = [[TAGS[i] for i in cut.labels[a:b]] for a, b in zip(cut.offsets, cut.offsets[1:], strict=False)]
+    tokens, labels = sequences_of(cut)
+    assert list(chain(*tokens)) == list(chain(*numbers))
+    assert cut.lengths.max() <= max_length
+    pieces = [[TAGS[i] for i in piece] for piece in labels]
     whole = [[TAGS[i] for i in sentence] for sentence in tags]
     assert sum(len(spans(piece)) for piece in pieces) == sum(len(spans(sentence)) for sentence in whole)
     for row, sentence in enumerate(whole):

@@ -48,7 +48,8 @@ def test_length_counts_sequences_and_lengths_their_tokens() -> None:
 
 
 def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
-    write_json(tmp_path / "dataset.json", {"task": "labeling", "label_names": ["O", "B-X"], "checksum": "abc"})
+    facts = {"task": "labeling", "is_pair": False, "label_names": ["O", "B-X"], "checksum": "abc"}
+    write_json(tmp_path / "dataset.json", facts)
     write_json(tmp_path / "vocabulary.json", VOCABULARY)
     write_json(tmp_path / "alphabet.json", ALPHABET)
     TABLE.save(tmp_path / "tokens")

@@ -1,7 +1,7 @@
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.encoding import DistinctTokens
+from tests.data.raw import read_rows, rows_of, sequences_of, whole
 from unroll.data.labels import Labels, TagLabels
-from unroll.data.rows import SplitRows, read_rows, sample_texts
+from unroll.data.samples import sample_texts
 from unroll.data.source import Source
-from unroll.data.text import tokenize
+from unroll.data.split_rows import SplitRows
+from unroll.data.tokenizer import Tokenizer
 
 REVIEWS = Source("classification", "acme/reviews", {"text": "body", "label": "stars"})
 ENTITIES = Source("labeling", "acme/news", {"tokens": "words", "labels": "tags"})
 TAGS = ["O", "B-LOC", "I-LOC"]
+tokenize = Tokenizer().tokenize
 
 
 def write(path: Path, **columns: list[Any] | pa.Array) -> Path:
@@ -27,18 +29,17 @@ def write(path: Path, **columns: list[Any] | pa.Array) -> Path:
 
 
 def read_sentences(path: Path, words: Any, tags: Any) -> SplitRows:
-    return read_rows(write(path, words=words, tags=tags), ENTITIES, TagLabels(TAGS, "iob2"), DistinctTokens())
+    return read_rows(write(path, words=words, tags=tags), ENTITIES, TagLabels(TAGS, "iob2"))
 
 
 def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
     path = write(
         tmp_path / "x.parquet", stars=["good", "bad", "good"], body=["It's fun!", "no", "fun no"], extra=[1, 2, 3]
     )
-    distinct = DistinctTokens()
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), distinct)
-    assert list(distinct) == ["It's", "fun", "!", "no"]
-    assert rows.tokens.tolist() == [1, 2, 3, 4, 2, 4]
-    assert rows.offsets.tolist() == [0, 3, 4, 6]
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]))
+    assert list(rows.corpus.distinct) == ["It's", "fun", "!", "no"]
+    assert whole(rows).tokens.tolist() == [1, 2, 3, 4, 2, 4]
+    assert whole(rows).offsets.tolist() == [0, 3, 4, 6]
     assert rows.labels.tolist() == [1, 0, 1]
     assert rows.rows.tolist() == [0, 1, 2]
     assert rows.quarantined == []
@@ -46,9 +47,9 @@ def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
 
 def test_tokens_stay_as_they_are_and_each_has_its_label(tmp_path: Path) -> None:
     rows = read_sentences(tmp_path / "x.parquet", [["in", "New York"], ["in"]], [[0, 1], [0]])
-    assert rows.tokens.tolist() == [1, 2, 1]
-    assert rows.labels.tolist() == [0, 1, 0]
-    assert rows.offsets.tolist() == [0, 2, 3]
+    assert whole(rows).tokens.tolist() == [1, 2, 1]
+    assert whole(rows).labels.tolist() == [0, 1, 0]
+    assert whole(rows).offsets.tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -62,19 +63,19 @@ def test_tokens_stay_as_they_are_and_each_has_its_label(tmp_path: Path) -> None:
 )
 def test_a_text_that_cannot_be_used_is_quarantined(tmp_path: Path, text: str | None, reason: str) -> None:
     path = write(tmp_path / "x.parquet", body=["fine", text, "fine"], stars=[0, 0, 1])
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), DistinctTokens())
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]))
     assert rows.quarantined == [(1, reason)]
     assert rows.rows.tolist() == [0, 2]
     assert rows.labels.tolist() == [0, 1]
-    assert rows.offsets.tolist() == [0, 1, 2]
+    assert whole(rows).offsets.tolist() == [0, 1, 2]
 
 
 def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", body=[1, 2], stars=[0, 1])
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), DistinctTokens())
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]))
     assert rows.quarantined == [(row, "text is not a string but int") for row in (0, 1)]
-    assert len(rows.rows) == len(rows.labels) == len(rows.tokens) == 0
-    assert rows.offsets.tolist() == [0]
+    assert len(rows) == len(rows.labels) == rows.num_tokens == 0
+    assert whole(rows).offsets.tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -89,14 +90,14 @@ def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
 )
 def test_a_label_that_cannot_be_used_is_quarantined(tmp_path: Path, stars: list[Any], reason: str) -> None:
     path = write(tmp_path / "x.parquet", body=["fine", "fine"], stars=stars)
-    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]), DistinctTokens())
+    rows = read_rows(path, REVIEWS, Labels(["bad", "good"]))
     assert rows.quarantined == [(1, reason)]
     assert rows.rows.tolist() == [0]
 
 
 def test_accents_written_apart_are_joined_in_given_tokens(tmp_path: Path) -> None:
     rows = read_sentences(tmp_path / "x.parquet", [["cafe\u0301"], ["café"]], [[0], [0]])
-    assert rows.tokens.tolist() == [1, 1]
+    assert whole(rows).tokens.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_sentence_that_cannot_be_used_is_quarantined(tmp_path: Path, words: An
     rows = read_sentences(tmp_path / "x.parquet", [words, ["fine"]], [tags, [1]])
     assert rows.quarantined == [(0, reason)]
     assert rows.rows.tolist() == [1]
-    assert rows.labels.tolist() == [1]
+    assert whole(rows).labels.tolist() == [1]
 
 
 def test_columns_of_other_kinds_are_quarantined(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_columns_of_other_kinds_are_quarantined(tmp_path: Path) -> None:
 
 def test_reasons_are_counted_the_most_frequent_first(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", body=[None, "", "ok", ""], stars=[0] * 4)
-    rows = read_rows(path, REVIEWS, Labels(["bad"]), DistinctTokens())
+    rows = read_rows(path, REVIEWS, Labels(["bad"]))
     assert list(rows.count_reasons().items()) == [("empty text", 2), ("missing text", 1)]
 
 
@@ -143,8 +144,7 @@ def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFacto
     body, labels = [text for text, _ in raw], [label for _, label in raw]
     path = tmp_path_factory.getbasetemp() / "rows.parquet"
     write(path, body=pa.array(body, pa.string()), stars=pa.array(labels, pa.int64()))
-    distinct = DistinctTokens()
-    rows = read_rows(path, REVIEWS, Labels(["a", "b", "c"]), distinct)
+    rows = read_rows(path, REVIEWS, Labels(["a", "b", "c"]))
 
     usable = [
         row for row, (text, label) in enumerate(raw) if text and tokenize(text) and label is not None and 0 <= label < 3
@@ -152,28 +152,30 @@ def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFacto
     assert rows.rows.tolist() == usable
     assert [row for row, _ in rows.quarantined] == [row for row in range(len(raw)) if row not in usable]
     assert rows.labels.tolist() == [labels[row] for row in usable]
-    for row, start, end in zip(usable, rows.offsets, rows.offsets[1:], strict=False):
-        assert [list(distinct)[i - 1] for i in rows.tokens[start:end]] == tokenize(body[row])
+    words = list(rows.corpus.distinct)
+    for row, tokens in zip(usable, sequences_of(rows)[0], strict=True):
+        assert [words[i - 1] for i in tokens] == tokenize(body[row])
 
 
-@given(st.data(), st.lists(st.integers(1, 5), min_size=1, max_size=12), st.booleans())
-def test_take_keeps_each_chosen_row_whole(data: st.DataObject, lengths: list[int], one_label_a_row: bool) -> None:
-    offsets = np.cumsum([0, *lengths])
-    tokens = np.arange(offsets[-1])
-    every = SplitRows(
-        tokens=tokens,
-        labels=np.arange(len(lengths)) if one_label_a_row else tokens,
-        offsets=offsets,
-        rows=10 * np.arange(len(lengths)),
-        quarantined=[(5, "empty text")],
-    )
-    chosen = data.draw(st.lists(st.sampled_from(range(len(lengths))), unique=True))
-    taken = every.take(np.array(chosen, np.int64))
-    pieces = [tokens[offsets[i] : offsets[i + 1]].tolist() for i in chosen]
-    assert taken.rows.tolist() == [10 * i for i in chosen]
-    assert [taken.tokens[a:b].tolist() for a, b in zip(taken.offsets, taken.offsets[1:], strict=False)] == pieces
-    assert taken.labels.tolist() == (chosen if one_label_a_row else list(chain(*pieces)))
-    assert taken.quarantined == every.quarantined
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.data())
+def test_take_keeps_each_chosen_row_whole(lengths: list[int], data: st.DataObject) -> None:
+    chosen = sorted(data.draw(st.lists(st.sampled_from(range(len(lengths))), unique=True)))
+    sequences = [[10 * i + j for j in range(length)] for i, length in enumerate(lengths)]
+    with_tags = rows_of(sequences, tags=sequences).take(np.array(chosen, np.int64))
+    assert sequences_of(with_tags) == ([sequences[i] for i in chosen],) * 2
+    with_labels = rows_of(sequences, list(range(len(lengths)))).take(np.array(chosen, np.int64))
+    assert with_labels.labels is not None
+    assert with_labels.labels.tolist() == with_labels.rows.tolist() == chosen
+    assert sequences_of(with_labels)[0] == [sequences[i] for i in chosen]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 8))
+def test_blocks_of_any_size_hold_the_same(lengths: list[int], size: int) -> None:
+    sequences = [[10 * i + j for j in range(length)] for i, length in enumerate(lengths)]
+    rows = rows_of(sequences, tags=sequences)
+    with patch("unroll.data.split_rows.BLOCK", size):
+        assert sequences_of(rows) == (sequences, sequences)
+        assert all(len(block.tokens) <= max(size, 5) for block in rows.blocks())
 
 
 def test_tags_of_another_scheme_become_iob2(tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_tags_of_another_scheme_become_iob2(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", words=[["in", "New", "York"], ["in"]], tags=[["O", "LOC", "LOC"], ["O"]])
     labels = Labels.of(source, None, path)
     assert labels.names == ["O", "B-LOC", "I-LOC"]
-    assert read_rows(path, source, labels, DistinctTokens()).labels.tolist() == [0, 1, 2, 0]
+    assert whole(read_rows(path, source, labels)).labels.tolist() == [0, 1, 2, 0]
 
 
 def test_tags_that_cannot_follow_each_other_are_quarantined(tmp_path: Path) -> None:

@@ -7,22 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, texts, write_raw
+from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, texts, write_raw
 from unroll.data.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
-from unroll.data.rows import SplitRows
 from unroll.data.sampling import limit_rows
+from unroll.data.split_rows import SplitRows
 from unroll.files import read_json
 
 
-def rows_of(labels: list[int]) -> SplitRows:
-    count = len(labels)
-    return SplitRows(np.arange(count), np.array(labels), np.arange(count + 1), np.arange(count), [])
+def labelled(labels: list[int]) -> SplitRows:
+    return rows_of([[i] for i in range(len(labels))], labels)
 
 
 @given(st.lists(st.sampled_from([0, 0, 0, 0, 1, 2]), min_size=1, max_size=60), st.integers(1, 60), st.integers(0, 3))
 def test_labels_keep_their_shares(labels: list[int], limit: int, seed: int) -> None:
-    taken = limit_rows(rows_of(labels), REVIEWS, limit, seed)
+    taken = limit_rows(labelled(labels), REVIEWS, limit, seed)
     assert len(taken.rows) == min(limit, len(labels))
     assert (np.diff(taken.rows) > 0).all()
     for label in set(labels):
@@ -32,7 +31,7 @@ def test_labels_keep_their_shares(labels: list[int], limit: int, seed: int) -> N
 
 def test_another_seed_takes_other_rows() -> None:
     labels = [0, 1] * 50
-    first, same, other = (limit_rows(rows_of(labels), REVIEWS, 10, seed).rows.tolist() for seed in (1, 1, 2))
+    first, same, other = (limit_rows(labelled(labels), REVIEWS, 10, seed).rows.tolist() for seed in (1, 1, 2))
     assert first == same != other
 
 

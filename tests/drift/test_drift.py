@@ -50,7 +50,7 @@ class Corpus:
         (folder / "hub").mkdir(parents=True)
         for split, part in {"train": rows[:1500], "validation": rows[1500:1900], "test": rows[1900:2000]}.items():
             pq.write_table(pa.Table.from_pylist(part), folder / "hub" / f"{split}.parquet")
-        self.source = Source(task, str(folder / "hub"), {name: name for name in COLUMNS[task]})
+        self.source = Source(task, str(folder / "hub"), {name: name for name in COLUMNS[task][0]})
         download(self.source, folder / "raw")
         self.prepare("prepared", PrepareOptions())
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.drift.files import NEWS, REVIEWS, SPANS, TOPICS, Columns, write
 from unroll.data.source import Source
+from unroll.data.tokenizer import Tokenizer
 from unroll.drift.labels import NONE, LabelSet
 from unroll.drift.new_labels import read_new_labels
 from unroll.drift.new_text import read_new_text
@@ -15,7 +16,7 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 def read(folder: Path, source: Source, columns: Columns, names: list[str], ending: str = ".jsonl") -> LabelSet | None:
     path = write(folder / f"new{ending}", columns)
-    return read_new_labels(read_new_text(path, source), path, source, names)
+    return read_new_labels(read_new_text(path, source, Tokenizer()), path, source, names)
 
 
 def reviews(folder: Path, stars: list[Any], names: list[str], ending: str = ".jsonl") -> dict[str, float]:

@@ -5,6 +5,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from tests.drift.files import NEWS, REVIEWS, SPANS, Columns, write
 from unroll.data.source import Source
+from unroll.data.tokenizer import Tokenizer
 from unroll.drift.new_text import NewText, read_new_text
 
 BODIES = ["Fine, café!", 'Two\nlines "quoted"', "12"]
@@ -20,7 +21,7 @@ def tokens_of(new: NewText) -> list[list[str]]:
 @pytest.mark.parametrize("ending", [".csv", ".json", ".jsonl", ".parquet", ".arrow", ".CSV"])
 def test_every_format_gives_the_same_texts_and_labels(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"new{ending.lower()}", {"id": [7, 8, 9], "body": BODIES, "stars": ["1", "0", "1"]})
-    new = read_new_text(path.rename(path.with_suffix(ending)), REVIEWS)
+    new = read_new_text(path.rename(path.with_suffix(ending)), REVIEWS, Tokenizer())
     assert tokens_of(new) == TOKENS
     assert new.labels == ["1", "0", "1"]
 
@@ -28,28 +29,28 @@ def test_every_format_gives_the_same_texts_and_labels(tmp_path: Path, ending: st
 def test_an_arrow_file_that_datasets_wrote_is_read_with_its_label_names(tmp_path: Path) -> None:
     features = Features({"body": Value("string"), "stars": ClassLabel(names=["low", "high"])})
     Dataset.from_dict({"body": BODIES, "stars": [0, 1, 1]}, features).save_to_disk(tmp_path)
-    new = read_new_text(next(tmp_path.glob("*.arrow")), REVIEWS)
+    new = read_new_text(next(tmp_path.glob("*.arrow")), REVIEWS, Tokenizer())
     assert tokens_of(new) == TOKENS
     assert (new.labels, new.declared_names) == ([0, 1, 1], ["low", "high"])
 
 
 def test_a_text_file_has_a_text_a_line_and_no_labels(tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_text("\ufeffone\u2028text\r\n\nsecond", encoding="utf-8", newline="")
-    new = read_new_text(tmp_path / "new.txt", REVIEWS)
+    new = read_new_text(tmp_path / "new.txt", REVIEWS, Tokenizer())
     assert tokens_of(new) == [["one", "text"], ["second"]]
     assert new.labels is None
     assert new.unused == {"empty text": 1}
 
 
 def test_a_text_file_does_for_a_dataset_of_tokens(tmp_path: Path) -> None:
-    assert tokens_of(read_new_text(write(tmp_path / "new.txt", {"": ["Ada met us."]}), NEWS)) == [
+    assert tokens_of(read_new_text(write(tmp_path / "new.txt", {"": ["Ada met us."]}), NEWS, Tokenizer())) == [
         ["Ada", "met", "us", "."]
     ]
 
 
 def test_tokens_are_taken_as_they_are(tmp_path: Path) -> None:
     columns = {"words": [["New York", "won't"]], "tags": [["B-LOC", "O"]]}
-    new = read_new_text(write(tmp_path / "new.jsonl", columns), NEWS)
+    new = read_new_text(write(tmp_path / "new.jsonl", columns), NEWS, Tokenizer())
     assert tokens_of(new) == columns["words"]
     assert new.labels == columns["tags"]
 
@@ -57,7 +58,7 @@ def test_tokens_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_column_files_are_read_for_a_dataset_of_such(tmp_path: Path) -> None:
     source = Source("labeling", "acme", {"tokens": "0", "labels": "1"}, format="conll")
     (tmp_path / "new.testb").write_text("Ada B-PER\nsat O\n\nAll O\n")
-    new = read_new_text(tmp_path / "new.testb", source)
+    new = read_new_text(tmp_path / "new.testb", source, Tokenizer())
     assert tokens_of(new) == [["Ada", "sat"], ["All"]]
     assert new.labels == [["B-PER", "O"], ["O"]]
 
@@ -65,13 +66,13 @@ def test_column_files_are_read_for_a_dataset_of_such(tmp_path: Path) -> None:
 def test_spans_become_tags_of_the_tokens_that_they_touch(tmp_path: Path) -> None:
     spans = [{"start": 0, "end": 12, "label": "PER"}, {"start": 20, "end": 24, "label": "LOC"}]
     columns: Columns = {"text": ["Ada Lovelace was in Parisian style"], "entities": [spans]}
-    new = read_new_text(write(tmp_path / "new.jsonl", columns), SPANS)
+    new = read_new_text(write(tmp_path / "new.jsonl", columns), SPANS, Tokenizer())
     assert new.labels == [["B-PER", "I-PER", "O", "O", "B-LOC", "O"]]
 
 
 def test_rows_without_text_are_counted_by_reason(tmp_path: Path) -> None:
     columns: Columns = {"body": ["good", "", None, "  "], "stars": [1, 0, 1, 0]}
-    new = read_new_text(write(tmp_path / "new.parquet", columns), REVIEWS)
+    new = read_new_text(write(tmp_path / "new.parquet", columns), REVIEWS, Tokenizer())
     assert (tokens_of(new), new.labels) == ([["good"]], [1])
     assert new.unused == {"empty text": 2, "missing text": 1}
 
@@ -79,7 +80,7 @@ def test_rows_without_text_are_counted_by_reason(tmp_path: Path) -> None:
 def test_a_line_may_be_long(tmp_path: Path) -> None:
     long = "word " * 500_000  # 2.5 MB
     for ending in (".csv", ".jsonl"):
-        new = read_new_text(write(tmp_path / f"new{ending}", {"body": ["short", long]}), REVIEWS)
+        new = read_new_text(write(tmp_path / f"new{ending}", {"body": ["short", long]}), REVIEWS, Tokenizer())
         assert len(new.tokens) == 500_001
 
 
@@ -106,7 +107,7 @@ def test_a_line_may_be_long(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError) as error:
-        read_new_text(tmp_path / name, REVIEWS)
+        read_new_text(tmp_path / name, REVIEWS, Tokenizer())
     assert said in str(error.value)
     assert str(tmp_path / name) in str(error.value)
     assert "\n" not in str(error.value)
@@ -115,10 +116,10 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content:
 @pytest.mark.parametrize("path", ["nowhere.csv", "."])
 def test_what_is_no_file_is_named_with_what_is_accepted(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match=r"no such file; accepted: \.csv, \.jsonl"):
-        read_new_text(tmp_path / path, REVIEWS)
+        read_new_text(tmp_path / path, REVIEWS, Tokenizer())
 
 
 def test_a_column_of_spans_has_to_hold_spans(tmp_path: Path) -> None:
     path = write(tmp_path / "new.jsonl", {"text": ["a"], "entities": [[{"start": 0}]]})
     with pytest.raises(ValueError, match=r"column 'entities' holds .*; accepted: lists of start, end and label"):
-        read_new_text(path, SPANS)
+        read_new_text(path, SPANS, Tokenizer())

@@ -9,6 +9,7 @@ from tests.drift.files import write
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source, Task
+from unroll.data.tokenizer import Tokenizer
 from unroll.drift.drift import DriftOptions, find_drift
 from unroll.drift.encode import encode
 from unroll.drift.new_text import read_new_text
@@ -30,11 +31,11 @@ def runs(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFa
 
 
 def source_of(task: Task) -> Source:
-    return Source(task, "acme/tiny", {name: name for name in COLUMNS[task]})
+    return Source(task, "acme/tiny", {name: name for name in COLUMNS[task][0]})
 
 
 def features(data: PreparedData, run: Path, file: Path) -> dict[str, Any]:
-    new = encode(read_new_text(file, source_of(data.task)), data)
+    new = encode(read_new_text(file, source_of(data.task), Tokenizer()), data)
     return {feature.name: feature for feature in prediction_features(data, run, new)}
 
 

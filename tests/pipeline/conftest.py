@@ -29,6 +29,7 @@ PLAN = {
     "classification": {"datasets": ["demo_reviews"], "models": ["fcnn", "lstm"]},
     "labeling": {"datasets": ["demo_entities"], "models": ["fcnn", "bilstm"]},
     "seeds": [1],
+    "tokenizer": "words",
     "trainer": "cpu",
 }
 

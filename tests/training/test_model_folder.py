@@ -33,11 +33,12 @@ def test_a_loaded_model_gives_the_scores_of_the_saved_one(name: str, entities: P
 def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData, tmp_path: Path) -> None:
     save_random_model(reviews, tmp_path / "model", "lstm")
     files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
-    assert set(files) == {"weights.safetensors", "vocabulary.json", "alphabet.json", "config.json"}
+    assert set(files) == {"weights.safetensors", "vocabulary.json", "alphabet.json", "tokenizer.json", "config.json"}
     assert json.loads(files["vocabulary.json"]) == reviews.vocabulary
     assert json.loads(files["alphabet.json"]) == reviews.alphabet
     assert json.loads(files["config.json"]) == {
         "task": "classification",
+        "is_pair": False,
         "label_names": reviews.label_names,
         "model": tiny_parts("lstm")["model"],
     }

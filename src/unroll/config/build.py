@@ -33,15 +33,15 @@ def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
     return target(**arguments)
 
 
-def build_options(target: Callable[..., T], config: DictConfig) -> T:
-    """Call `target` with those keys of a primary configuration that it has arguments for.
+def build_options(target: Callable[..., T], config: DictConfig, **built: Any) -> T:
+    """Call `target` with those keys of a primary configuration that it has arguments for, and with what is `built`.
 
     Raises:
         ValueError: a value is of the wrong type, or refused by `target`.
     """
-    arguments = {name: config[name] for name in inspect.signature(target).parameters}
+    arguments = {name: config[name] for name in inspect.signature(target).parameters if name not in built}
     check_arguments(target, arguments, "")
-    return target(**arguments)
+    return target(**arguments, **built)
 
 
 def source_of(config: DictConfig) -> Source:

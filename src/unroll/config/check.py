@@ -46,7 +46,18 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], wh
         try:
             adapter.validate_python(value, strict=True)
         except ValidationError as error:
-            raise ValueError(f"{prefix}{name}={value!r}: {error.errors()[0]['msg'].lower()}") from None
+            raise ValueError(_refusal(f"{prefix}{name}", value, error)) from None
+
+
+def _refusal(where: str, value: Any, error: ValidationError) -> str:
+    """Names the entry of a mapping that is wrong, else the whole value."""
+    first = error.errors()[0]
+    place, message = first["loc"][:1], first["msg"].lower()
+    if isinstance(value, Mapping) and place and place[0] in value:
+        where, value = f"{where}.{place[0]}", value[place[0]]
+    if message.endswith("valid string") and isinstance(value, int | float):
+        message += f'; in quotes it is one: "{value}"'
+    return f"{where}={value!r}: {message}"
 
 
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from unroll.data import hub
-from unroll.data.conll import read_conll
+from unroll.data.files import base_folder, has_wildcard, matching_files, read_column_files, read_table_files
 from unroll.data.source import Source
 from unroll.files import sha256, whole_folder, write_json
+
+GROUP_ROWS, GROUP_BYTES = 10_000, 1 << 22  # of a row group, at most: what the prepare stage holds at a time
 
 
 def download(source: Source, output: Path) -> dict[str, Any]:
@@ -19,22 +21,30 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     Raises:
         ValueError: the data cannot be had, have another checksum than `source` pins, or lack a split or a column.
     """
+    commit = None
+    chosen: list[Path] = []  # of train, where the path means files rather than a folder
     if Path(source.path).is_dir():
-        folder, commit = Path(source.path), None
+        folder = Path(source.path)
+    elif has_wildcard(source.path) or Path(source.path).is_file():
+        folder, pattern = base_folder(source.path)
+        chosen = matching_files(folder, pattern)
+        if not chosen:
+            raise ValueError(f"dataset.path={source.path!r}: no file matches; accepted: a glob of files that are there")
     elif source.path.startswith(("/", "./", "../", "~")) or source.path.count("/") != 1:
         raise ValueError(
-            f"dataset.path={source.path!r}: no such folder; accepted: a folder, or a Hub repository 'owner/name'"
+            f"dataset.path={source.path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub "
+            "repository 'owner/name'"
         )
     else:
         folder, commit = hub.snapshot(source.path, source.revision)
 
-    checksums = {str(file.relative_to(folder)): sha256(file) for file in _data_files(folder)}
+    checksums = {str(file.relative_to(folder)): sha256(file) for file in chosen or _data_files(folder)}
     _check_pinned(source, checksums)
     with tempfile.TemporaryDirectory() as cache:
-        splits = _load(source, folder, cache)
+        splits = _load(source, folder, chosen, cache)
         with whole_folder(output) as work:
             for split, rows in splits.items():
-                rows.to_parquet(str(work / f"{split}.parquet"))
+                rows.to_parquet(str(work / f"{split}.parquet"), batch_size=_group_rows(rows))
             files = {split: work / f"{split}.parquet" for split in splits}
             manifest = {
                 "task": source.task,
@@ -66,15 +76,18 @@ def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
             )
 
 
-def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:
+def _group_rows(rows: Any) -> int:
+    return max(1, min(GROUP_ROWS, GROUP_BYTES * len(rows) // max(1, rows.data.nbytes)))
+
+
+def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[str, Any]:
     """Our split names to `datasets.Dataset`s, columns checked."""
-    found = _read_conll(source, folder) if source.format == "conll" else _load_hub(source, folder, cache)
+    wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
+    found = {"train": _read(source, chosen, cache)} if chosen else _load_folder(source, folder, wanted, cache)
     splits = {}
-    for split, theirs in source.splits.items():
-        if theirs is None:
-            continue
+    for split, theirs in wanted.items():
         if theirs not in found:
-            hint = " (dataset.splits.validation=null carves one from train)" if split == "validation" else ""
+            hint = "" if split == "train" else f" (dataset.splits.{split}=null carves one from train)"
             raise ValueError(
                 f"dataset.splits.{split}={theirs!r}: {source.path} has no such split; it has {sorted(found)}{hint}"
             )
@@ -88,13 +101,23 @@ def _load(source: Source, folder: Path, cache: str) -> dict[str, Any]:
     return splits
 
 
-def _read_conll(source: Source, folder: Path) -> dict[str, Any]:
-    """The files that the splits name, of those in the folder; the others by name only."""
-    from datasets import Dataset
+def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: str) -> dict[str, Any]:
+    """By the names in `wanted`: splits whose names are files or globs are read from those, the others loaded."""
+    found = {}
+    for split, theirs in wanted.items():
+        named = matching_files(folder, theirs)
+        if named and (source.format == "conll" or has_wildcard(theirs) or Path(theirs).suffix):
+            found[theirs] = _read(source, named, cache)
+        elif source.format == "conll" or has_wildcard(theirs) or Path(theirs).suffix:
+            present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
+            raise ValueError(
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; it has {', '.join(present[:20])}"
+            )
+    return found if len(found) == len(set(wanted.values())) else found | _load_hub(source, folder, cache)
 
-    files = {str(file.relative_to(folder)): file for file in sorted(folder.rglob("*")) if file.is_file()}
-    wanted = set(source.splits.values())
-    return {name: Dataset.from_dict(read_conll(file)) if name in wanted else None for name, file in files.items()}
+
+def _read(source: Source, files: list[Path], cache: str) -> Any:
+    return read_column_files(files) if source.format == "conll" else read_table_files(files, cache)
 
 
 def _load_hub(source: Source, folder: Path, cache: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Texts that stand more than once: with the same tokens, or with the same words."""
+"""Texts that stand more than once: with the same tokens, the same words, or nearly the same."""
 
 from hashlib import blake2b
 from itertools import pairwise
@@ -6,38 +6,36 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from unroll.data.encoding import DistinctTokens
-from unroll.data.rows import SplitRows
+from unroll.data.near_duplicates import NearDuplicates
+from unroll.data.split_rows import SplitRows
 
-Sameness = Literal["tokens", "words"]
+Sameness = Literal["tokens", "words", "near"]
 
 
 class TextKeys(NamedTuple):
-    """A key a text; texts of one key are the same.
+    """A key a text, (N,); texts of one key are the same.
 
     `tokens`: as they are written. `words`: in lower case and without punctuation, unless there is nothing else.
+    `near`: four in five of the pairs of neighbouring words are the same.
     """
 
-    tokens: list[bytes]
-    words: list[bytes]
+    tokens: np.ndarray
+    words: np.ndarray
+    near: np.ndarray
 
 
-def text_keys(rows: SplitRows, distinct: DistinctTokens) -> TextKeys:
-    """The keys of every text of a split."""
-    words: dict[str, int] = {}
-    is_word = [any(map(str.isalnum, token)) for token in distinct]
-    ids = [
-        words.setdefault(token.lower(), len(words) + 1) if kept else 0
-        for token, kept in zip(distinct, is_word, strict=True)
-    ]
-    lowered = np.array([0, *ids], np.int32)[rows.tokens]  # (M,), 0 at punctuation
-    ends = np.concatenate([[0], np.cumsum(lowered > 0)])[rows.offsets]  # (N + 1,) as offsets, of words alone
-    tokens = _digests(rows.tokens, rows.offsets, b"tokens")
-    only_words = _digests(lowered[lowered > 0], ends, b"words")
-    # Dots are not the same as dashes.
-    has_words = np.diff(ends) > 0
-    keys = [key if has else whole for key, whole, has in zip(only_words, tokens, has_words, strict=True)]
-    return TextKeys(tokens, keys)
+def text_keys(splits: dict[str, SplitRows]) -> dict[str, TextKeys]:
+    """The keys of every text of the splits of one corpus."""
+    corpus = next(iter(splits.values())).corpus
+    numbers: dict[str, int] = {}
+    lowered = np.zeros(len(corpus.distinct) + 1, np.int32)  # 0 where a token is punctuation
+    for i, token in enumerate(corpus.distinct, start=1):
+        if any(map(str.isalnum, token)):
+            lowered[i] = numbers.setdefault(token.lower(), len(numbers) + 1)
+    near = NearDuplicates()
+    exact = {split: _exact_keys(rows, lowered, near) for split, rows in splits.items()}
+    groups = np.split(near.groups(), np.cumsum([len(rows) for rows in splits.values()])[:-1])
+    return {split: TextKeys(*exact[split], of_split) for split, of_split in zip(splits, groups, strict=True)}
 
 
 def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
@@ -46,9 +44,8 @@ def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
     counts = {}
     for kind in TextKeys._fields:
         of = {split: getattr(split_keys, kind) for split, split_keys in keys.items()}
-        sets = {split: set(split_keys) for split, split_keys in of.items()}
-        repeated = {split: len(of[split]) - len(sets[split]) for split in of}
-        shared = {f"{a}, {b}": sum(key in sets[a] for key in of[b]) for a, b in pairs}
+        repeated = {split: len(found) - len(np.unique(found)) for split, found in of.items()}
+        shared = {f"{a}, {b}": int(np.isin(of[b], of[a]).sum()) for a, b in pairs}
         counts[kind] = repeated | shared
     return counts
 
@@ -56,13 +53,34 @@ def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
 def drop_leaks(train: SplitRows, keys: dict[str, TextKeys], sameness: Sameness) -> SplitRows:
     """`train` without the texts that stand in validation or test too; those are quarantined."""
     of = {split: getattr(split_keys, sameness) for split, split_keys in keys.items()}
-    elsewhere = {key: split for split in ("validation", "test") for key in of[split]}
-    found = [elsewhere.get(key) for key in of["train"]]
-    leaks = [(int(train.rows[i]), f"the text is in {split} too") for i, split in enumerate(found) if split]
-    kept = train.take(np.array([i for i, split in enumerate(found) if split is None], np.int64))
-    return SplitRows(kept.tokens, kept.labels, kept.offsets, kept.rows, sorted(train.quarantined + leaks))
+    leaks = []
+    is_leak = np.zeros(len(train), bool)
+    for split in ("test", "validation"):
+        found = np.isin(of["train"], of[split]) & ~is_leak
+        is_leak |= found
+        leaks += [(int(row), f"the text is in {split} too") for row in train.rows[found]]
+    kept = train.take(np.flatnonzero(~is_leak))
+    return kept.with_quarantined(leaks)
 
 
-def _digests(values: np.ndarray, offsets: np.ndarray, kind: bytes) -> list[bytes]:
-    """Sixteen bytes for each stretch of values, which would be a second copy of the data; equal only within a kind."""
-    return [blake2b(values[a:b].tobytes(), digest_size=16, person=kind).digest() for a, b in pairwise(offsets)]
+def _exact_keys(rows: SplitRows, lowered: np.ndarray, near: NearDuplicates) -> tuple[np.ndarray, np.ndarray]:
+    """The keys of a split's tokens and words; `near` is given the words."""
+    tokens, words = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    for block in rows.blocks():
+        written = _digests(block.tokens, block.offsets, b"tokens")
+        of_block = lowered[block.tokens]  # (M,)
+        ends = np.concatenate([[0], np.cumsum(of_block > 0)])[block.offsets]  # (N + 1,) as offsets, of words alone
+        of_block = of_block[of_block > 0]
+        near.add(of_block, ends)
+        tokens.append(written)
+        # Dots are not the same as dashes.
+        words.append(np.where(np.diff(ends) > 0, _digests(of_block, ends, b"words"), written))
+    return np.concatenate(tokens), np.concatenate(words)
+
+
+def _digests(values: np.ndarray, offsets: np.ndarray, kind: bytes) -> np.ndarray:
+    """(N,) 64 bits for each stretch of values; equal only within a kind, but for one chance in 2⁶⁴ a pair."""
+    data = np.ascontiguousarray(values).data.cast("B")
+    places = pairwise((offsets * values.itemsize).tolist())
+    digests = (blake2b(data[a:b], digest_size=8, person=kind).digest() for a, b in places)
+    return np.frombuffer(b"".join(digests), np.uint64)

@@ -1,7 +1,9 @@
 """Tokens to numbers: vocabularies, and what the networks see of every distinct token."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ class DistinctTokens:
     """Every distinct token gets a number from 1 as it is met, so that a corpus is held as integers, not as strings."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, int] = defaultdict(count(1).__next__)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
@@ -33,8 +35,7 @@ class DistinctTokens:
         return len(self._ids)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:
-        ids = self._ids
-        return np.array([ids.setdefault(token, len(ids) + 1) for token in tokens], np.int32)
+        return np.array(list(map(self._ids.__getitem__, tokens)), np.int32)
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,30 @@ class TokenEncoder:
     """Turns tokens into a TokenTable.
 
     Args:
-        vocabulary: of lower-cased words.
+        vocabulary: of words.
         alphabet: of characters.
+        word: the entry of the vocabulary that a token is.
     """
 
-    def __init__(self, vocabulary: list[str], alphabet: list[str]) -> None:
+    def __init__(self, vocabulary: list[str], alphabet: list[str], word: Callable[[str], str] = str.lower) -> None:
+        self._word = word
         self._words = {word: i for i, word in enumerate(vocabulary) if i != PADDING}  # no token is padding
-        self._characters = {character: i for i, character in enumerate(alphabet) if i != PADDING}
+        self._characters = np.full(0x110000, UNKNOWN, np.int32)  # by code point
+        for i, character in enumerate(alphabet[len(SPECIAL_WORDS) :], start=len(SPECIAL_WORDS)):
+            self._characters[ord(character)] = i
 
     def encode(self, tokens: Iterable[str]) -> TokenTable:
         """Row k + 1 is token k; a word or character that is not in its vocabulary is `<unk>`."""
         tokens = list(tokens)
-        words = [self._words.get(token.lower(), UNKNOWN) for token in tokens]
-        spellings = [[self._characters.get(c, UNKNOWN) for c in token[:MAX_SPELLING]] for token in tokens]
-        spellings.insert(0, [UNKNOWN])  # padding is read too, and must be something; nothing depends on it
+        words = [self._words.get(self._word(token), UNKNOWN) for token in tokens]
+        # Padding is read too, and must be something; nothing depends on it.
+        spellings = ["\0", *(token[:MAX_SPELLING] for token in tokens)]
+        codes = np.frombuffer("".join(spellings).encode("utf-32-le", "surrogatepass"), "<u4")
+        characters = self._characters[codes].astype(np.int64)
+        characters[0] = UNKNOWN
         return TokenTable(
             words=np.array([PADDING, *words], np.int64),
             casing=np.array([Casing.PADDING, *map(casing, tokens)], np.int64),
-            characters=np.array([character for spelling in spellings for character in spelling], np.int64),
+            characters=characters,
             character_offsets=np.cumsum([0, *map(len, spellings)]),
         )

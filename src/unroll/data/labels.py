@@ -96,13 +96,17 @@ class TagLabels(Labels):
 def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) -> list[Any]:
     """The values of the label column, sorted; of one of the accepted types."""
     column = source.label_column
-    values = pq.read_table(train, columns=[column])[column].to_pylist()
-    if source.task != "classification":
-        values = [value for row in values if isinstance(row, list) for value in row]
-    if "spans" in source.columns:
-        values = [span.get("label") for span in values if isinstance(span, dict)]
-    present = [value for value in values if value is not None]
-    kinds = {type(value) for value in present}
+    present: set[Any] = set()
+    kinds: set[type] = set()
+    for batch in pq.ParquetFile(train).iter_batches(columns=[column]):
+        values = batch[column].to_pylist()
+        if source.task != "classification":
+            values = [value for row in values if isinstance(row, list) for value in row]
+        if "spans" in source.columns:
+            values = [span.get("label") for span in values if isinstance(span, dict)]
+        kinds |= {type(value) for value in values if value is not None}
+        if kinds <= set(accepted):
+            present |= {value for value in values if value is not None}
     if kinds == {list}:
         raise ValueError(
             f"column {column!r} of {source.path} holds lists of labels; accepted: one label a text, or "
@@ -116,4 +120,4 @@ def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) ->
             f"without names; accepted: a ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names "
             "in dataset.label_names"
         )
-    return sorted(set(present))
+    return sorted(present)

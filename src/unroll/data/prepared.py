@@ -9,6 +9,7 @@ import numpy as np
 
 from unroll.data.encoding import TokenTable
 from unroll.data.source import Task
+from unroll.data.tokenizer import Tokenizer
 from unroll.files import read_json
 
 
@@ -63,6 +64,7 @@ class PreparedData:
         self.description: dict[str, Any] = read_json(folder / "dataset.json")
         self.task: Task = self.description["task"]
         self.label_names: list[str] = self.description["label_names"]
+        self.is_pair: bool = self.description["is_pair"]
         self.checksum: str = self.description["checksum"]
 
     @cached_property
@@ -74,6 +76,10 @@ class PreparedData:
     def alphabet(self) -> list[str]:
         characters: list[str] = read_json(self.folder / "alphabet.json")
         return characters
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.load(self.folder)
 
     @cached_property
     def table(self) -> TokenTable:

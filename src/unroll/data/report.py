@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from unroll.data.rows import SplitRows
+from unroll.data.split_rows import SplitRows
 from unroll.files import write_json, write_text
 from unroll.pages.drawing import COLORS, STYLE, WIDTH, inline_svg, shorten
 from unroll.pages.page import Table, render
@@ -20,7 +20,7 @@ BINS = 30
 
 def write_report(dataset: str, description: dict[str, Any], splits: dict[str, SplitRows], folder: Path) -> None:
     """Write both files into `folder`; `description` is what dataset.json says. The same data give the same bytes."""
-    lengths = {split: np.diff(rows.offsets) for split, rows in splits.items()}
+    lengths = {split: rows.lengths for split, rows in splits.items()}
     facts = {
         "splits": {
             split: {
@@ -28,11 +28,11 @@ def write_report(dataset: str, description: dict[str, Any], splits: dict[str, Sp
                 + len(rows.quarantined)
                 + description["splits"][split]["left_out"],
                 "rows_used": len(np.unique(rows.rows)),
-                "sequences": len(rows.rows),
+                "sequences": len(rows),
                 "quarantined": description["quarantined"][split],
                 "left_out": description["splits"][split]["left_out"],
                 "too_long": description["splits"][split]["too_long"],
-                "tokens": len(rows.tokens),
+                "tokens": rows.num_tokens,
                 "length": _quantiles(lengths[split]),
                 "unknown_share": description["splits"][split]["unknown_share"],
                 "labels": _count_labels(description, rows),
@@ -53,12 +53,13 @@ def _quantiles(lengths: np.ndarray) -> dict[str, int]:
 def _count_labels(description: dict[str, Any], rows: SplitRows) -> dict[str, int]:
     """Texts a label, or entities a type."""
     names = description["label_names"]
+    if rows.labels is None:
+        blocks = [np.bincount(block.labels, minlength=len(names)) for block in rows.blocks()]
+        counts = np.sum(blocks, axis=0)
+        return {name[2:]: int(count) for name, count in zip(names, counts, strict=True) if name.startswith("B-")}
     if description["task"] == "multilabel":
         return dict(zip(names, rows.labels.sum(axis=0).tolist(), strict=True))
-    if description["task"] == "classification":
-        return dict(zip(names, np.bincount(rows.labels, minlength=len(names)).tolist(), strict=True))
-    counts = np.bincount(rows.labels, minlength=len(names)).tolist()
-    return {name[2:]: count for name, count in zip(names, counts, strict=True) if name.startswith("B-")}
+    return dict(zip(names, np.bincount(rows.labels, minlength=len(names)).tolist(), strict=True))
 
 
 def _page(dataset: str, task: str, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
@@ -121,10 +122,8 @@ def _duplicates_table(duplicates: dict[str, dict[str, int]]) -> Table:
         a, _, b = place.partition(", ")
         return f"{b}, that are in {a} too" if b else f"{a}, that repeat another"
 
-    rows = [
-        [name(place), f"{count:,}", f"{duplicates['words'][place]:,}"] for place, count in duplicates["tokens"].items()
-    ]
-    return Table("Rows whose text stands elsewhere", ["rows of", "same tokens", "same words"], rows)
+    rows = [[name(place), *(f"{counts[place]:,}" for counts in duplicates.values())] for place in duplicates["tokens"]]
+    return Table("Rows whose text stands elsewhere", ["rows of", "same tokens", "same words", "near"], rows)
 
 
 def _labels_table(splits: dict[str, Any], what: str) -> Table:

@@ -1,76 +1,97 @@
 """Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unroll.data.encoding import DistinctTokens
 from unroll.data.labels import BadRow, Labels
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE
-from unroll.data.text import compose, token_places, tokenize
+from unroll.data.tokenizer import Tokenizer
 
 
-@dataclass(frozen=True)
-class SplitRows:
-    """A split's usable rows as ragged arrays (see EncodedSplit), and the others as (row, reason)."""
+class RowReader:
+    """Turns the raw rows of a dataset into tokens and the numbers of their labels."""
 
-    tokens: np.ndarray
-    labels: np.ndarray
-    offsets: np.ndarray
-    rows: np.ndarray
-    quarantined: list[tuple[int, str]]
+    def __init__(self, source: Source, labels: Labels, tokenizer: Tokenizer) -> None:
+        self.source = source
+        self.labels = labels
+        self.tokenizer = tokenizer
 
-    def count_reasons(self) -> dict[str, int]:
-        """Rows by reason, most frequent first."""
-        return dict(Counter(reason for _, reason in self.quarantined).most_common())
+    def read(self, values: dict[str, Any] | None) -> tuple[list[str], list[int]]:
+        """A row under our names of the columns, as `raw_rows` gives it.
 
-    def take(self, chosen: np.ndarray) -> "SplitRows":
-        """The rows at the positions `chosen`."""
-        lengths = np.diff(self.offsets)[chosen]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        tokens = np.repeat(self.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        one_label_a_row = len(self.labels) == len(self.rows)
-        return SplitRows(
-            tokens=self.tokens[tokens],
-            labels=self.labels[chosen if one_label_a_row else tokens],
-            offsets=offsets,
-            rows=self.rows[chosen],
-            quarantined=self.quarantined,
-        )
+        Raises:
+            BadRow: it cannot be used.
+        """
+        if values is None:
+            raise BadRow("broken encoding: not UTF-8")
+        return _READERS[tuple(sorted(values))](self, values)
+
+    def _read_text(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+        return self._tokenize(values["text"]), self.labels.ids(values["label"])
+
+    def _read_pair(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+        tokens = self._tokenize(values["text"], values["text_pair"])
+        return tokens, self.labels.ids(values["label" if "label" in values else "labels"])
+
+    def _read_topics(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+        return self._tokenize(values["text"]), self.labels.ids(values["labels"])
+
+    def _tokenize(self, *texts: Any) -> list[str]:
+        for text in texts:
+            if not isinstance(text, str):
+                raise BadRow("missing text" if text is None else f"text is not a string but {type(text).__name__}")
+        tokens = self.tokenizer.tokenize(*texts)
+        if not tokens:
+            raise BadRow("empty text")
+        return tokens
+
+    def _read_tokens(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+        tokens, tags = values["tokens"], values["labels"]
+        if not tokens:
+            raise BadRow("no tokens")
+        if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
+            raise BadRow("tokens are not all non-empty strings")
+        if not isinstance(tags, list):
+            raise BadRow("missing labels")
+        if len(tokens) != len(tags):
+            raise BadRow("tokens and labels differ in number")
+        return [self.tokenizer.normalize(token) for token in tokens], self.labels.ids(tags)
+
+    def _read_spans(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+        """Entities as characters of the text become tags of its tokens."""
+        tokens, spans = self._tokenize(values["text"]), values["spans"]
+        if spans is None:
+            raise BadRow("missing spans")
+        places = self.tokenizer.places(values["text"])
+        starts = {start: i for i, (start, _) in enumerate(places)}
+        ends = {end: i + 1 for i, (_, end) in enumerate(places)}
+        tags = [OUTSIDE] * len(tokens)
+        for span in spans:
+            if not isinstance(span, dict) or not {"start", "end", "label"} <= set(span):
+                raise BadRow("spans are not all {start, end, label}")
+            first, last = starts.get(span["start"]), ends.get(span["end"])
+            if first is None or last is None or last <= first:
+                raise BadRow("a span does not begin and end with a token")
+            if any(tag != OUTSIDE for tag in tags[first:last]):
+                raise BadRow("spans overlap")
+            tags[first:last] = [f"B-{span['label']}"] + [f"I-{span['label']}"] * (last - first - 1)
+        return tokens, self.labels.ids(tags)
 
 
-def read_rows(path: Path, source: Source, labels: Labels, distinct: DistinctTokens) -> SplitRows:
-    """Read one raw split, a batch of rows at a time."""
-    read_row = _READERS[tuple(sorted(source.columns))]
-    ids: list[np.ndarray] = []
-    targets: list[list[int]] = []
-    rows: list[int] = []
-    quarantined: list[tuple[int, str]] = []
-    for row, values in enumerate(raw_rows(path, source)):
-        try:
-            if values is None:
-                raise BadRow("broken encoding: not UTF-8")
-            tokens, target = read_row(values, labels)
-        except BadRow as reason:
-            quarantined.append((row, str(reason)))
-        else:
-            ids.append(distinct.ids(tokens))
-            targets.append(target)
-            rows.append(row)
-    return SplitRows(
-        tokens=np.concatenate(ids) if ids else np.zeros(0, np.int32),
-        labels=_label_matrix(targets, len(labels.names)) if source.task == "multilabel" else _flat(targets),
-        offsets=np.cumsum([0] + [len(tokens) for tokens in ids]),
-        rows=np.array(rows, np.int64),
-        quarantined=quarantined,
-    )
+_Read = Callable[[RowReader, dict[str, Any]], tuple[list[str], list[int]]]
+_READERS: dict[tuple[str, ...], _Read] = {  # by our names of the columns
+    ("label", "text"): RowReader._read_text,
+    ("label", "text", "text_pair"): RowReader._read_pair,
+    ("labels", "text"): RowReader._read_topics,
+    ("labels", "text", "text_pair"): RowReader._read_pair,
+    ("labels", "tokens"): RowReader._read_tokens,
+    ("spans", "text"): RowReader._read_spans,
+}
 
 
 def check_columns(path: Path, source: Source) -> None:
@@ -81,9 +102,19 @@ def check_columns(path: Path, source: Source) -> None:
             raise ValueError(f"dataset.columns.{ours}={theirs!r}: {path} has no such column; it has {', '.join(found)}")
 
 
-def raw_rows(path: Path, source: Source) -> Iterator[dict[str, Any] | None]:
-    """The rows of a raw split under our names of the columns, a batch at a time; None for one that is not UTF-8."""
-    for batch in pq.ParquetFile(path).iter_batches(columns=list(source.columns.values())):
+def group_starts(path: Path) -> list[int]:
+    """The first row of each row group of a raw split, and at the end the number of rows."""
+    metadata = pq.read_metadata(path)
+    starts = [0]
+    for group in range(metadata.num_row_groups):
+        starts.append(starts[-1] + metadata.row_group(group).num_rows)
+    return starts
+
+
+def raw_rows(path: Path, source: Source, group: int) -> Iterator[dict[str, Any] | None]:
+    """The rows of a row group under our names of the columns; None for one that is not UTF-8."""
+    columns = list(dict.fromkeys(source.columns.values()))
+    for batch in pq.ParquetFile(path).iter_batches(1000, row_groups=[group], columns=columns):
         try:
             values: list[dict[str, Any] | None] = batch.to_pylist()
         except UnicodeDecodeError:
@@ -98,91 +129,3 @@ def _decoded(batch: pa.RecordBatch) -> dict[str, Any] | None:
         return row
     except UnicodeDecodeError:
         return None
-
-
-def _read_text(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
-    return _tokenize(values["text"]), labels.ids(values["label"])
-
-
-def _read_topics(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
-    return _tokenize(values["text"]), labels.ids(values["labels"])
-
-
-def _tokenize(text: Any) -> list[str]:
-    if not isinstance(text, str):
-        raise BadRow("missing text" if text is None else f"text is not a string but {type(text).__name__}")
-    tokens = tokenize(text)
-    if not tokens:
-        raise BadRow("empty text")
-    return tokens
-
-
-def _read_tokens(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
-    tokens, tags = values["tokens"], values["labels"]
-    if not tokens:
-        raise BadRow("no tokens")
-    if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
-        raise BadRow("tokens are not all non-empty strings")
-    if not isinstance(tags, list):
-        raise BadRow("missing labels")
-    if len(tokens) != len(tags):
-        raise BadRow("tokens and labels differ in number")
-    return [compose(token) for token in tokens], labels.ids(tags)
-
-
-def _read_spans(values: dict[str, Any], labels: Labels) -> tuple[list[str], list[int]]:
-    """Entities as characters of the text become tags of its tokens."""
-    tokens, spans = _tokenize(values["text"]), values["spans"]
-    if spans is None:
-        raise BadRow("missing spans")
-    places = token_places(values["text"])
-    starts = {start: i for i, (start, _) in enumerate(places)}
-    ends = {end: i + 1 for i, (_, end) in enumerate(places)}
-    tags = [OUTSIDE] * len(tokens)
-    for span in spans:
-        if not isinstance(span, dict) or not {"start", "end", "label"} <= set(span):
-            raise BadRow("spans are not all {start, end, label}")
-        first, last = starts.get(span["start"]), ends.get(span["end"])
-        if first is None or last is None or last <= first:
-            raise BadRow("a span does not begin and end with a token")
-        if any(tag != OUTSIDE for tag in tags[first:last]):
-            raise BadRow("spans overlap")
-        tags[first:last] = [f"B-{span['label']}"] + [f"I-{span['label']}"] * (last - first - 1)
-    return tokens, labels.ids(tags)
-
-
-_Reader = Callable[[dict[str, Any], Labels], tuple[list[str], list[int]]]
-_READERS: dict[tuple[str, ...], _Reader] = {  # by our names of the columns
-    ("label", "text"): _read_text,
-    ("labels", "text"): _read_topics,
-    ("labels", "tokens"): _read_tokens,
-    ("spans", "text"): _read_spans,
-}
-
-
-def _flat(targets: list[list[int]]) -> np.ndarray:
-    return np.array([label for target in targets for label in target], np.int64)
-
-
-def _label_matrix(targets: list[list[int]], num_labels: int) -> np.ndarray:
-    """(N, L) bool."""
-    matrix = np.zeros((len(targets), num_labels), bool)
-    for row, target in enumerate(targets):
-        matrix[row, target] = True
-    return matrix
-
-
-def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str]:
-    """The first usable training texts, to try a model on; a labeling sentence as its tokens with spaces between.
-
-    Raises:
-        ValueError: `raw` holds no downloaded data.
-    """
-    path = raw / "train.parquet"
-    if not path.exists():
-        raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
-    column = source.text_column
-    values = next(pq.ParquetFile(path).iter_batches(100, columns=[column]))[column].to_pylist()
-    sentences = [[value] if isinstance(value, str) else value for value in values if value]
-    texts = [" ".join(tokens) for tokens in sentences if all(isinstance(token, str) for token in tokens)]
-    return [text for text in texts if tokenize(text)][:count]

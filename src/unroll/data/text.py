@@ -1,4 +1,4 @@
-"""From characters to tokens, and from a token to what the networks see of it."""
+"""Where words stand in a text, and what the networks see of a word next to the word."""
 
 import re
 import unicodedata
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from enum import IntEnum
 from itertools import chain
 
-_LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 # Accents, vowel signs, variation selectors: what belongs to the character before it.
 _MARKS = {
     chr(code)
@@ -16,42 +15,30 @@ _MARKS = {
 _JOINERS = {"\u200c", "\u200d"}
 _SKIN_TONES = set("🏻🏼🏽🏾🏿")
 
-# A word with its inner apostrophes (isn't), or a run of one punctuation character (..., !!).
-_PLAIN_TOKEN = re.compile(r"\w+(?:['’]\w+)*|([^\w\s])\1*")
+# :) :-( ;D =P :'( and <3, where no word goes on after them, nor an address (://).
+_SMILEY = r"(?:[:;=][-o*']?[)\](\[dDpPoO/\\|@}{]|(?<!\w)<3)(?![\w/])"
+# A word with its inner apostrophes (isn't), a smiley, or a run of one punctuation character (..., !!).
+_PLAIN_TOKEN = re.compile(rf"\w+(?:['’]\w+)*|{_SMILEY}|([^\w\s])\1*")
 # The same with marks after any character, and emoji of several. It is five times as slow, so it reads only the texts
 # that have such characters.
 _MODIFIERS = _MARKS | _JOINERS | _SKIN_TONES
 _WORD = rf"\w[\w{''.join(sorted(_MARKS | _JOINERS))}]*"
 _TOKEN = re.compile(
-    rf"{_WORD}(?:['’]{_WORD})*"
+    rf"{_WORD}(?:['’]{_WORD})*|{_SMILEY}"
     rf"|([^\w\s])(?:\1+|(?:[{''.join(sorted(_MARKS | _SKIN_TONES))}]|\u200d[^\w\s])+)?"
 )
+_BLACK_SPACE = re.compile(r"\S+")
 
 
-def tokenize(text: str) -> list[str]:
-    """Split a text into words and punctuation, in Unicode's form NFC; HTML line breaks count as spaces."""
-    tokens = [match.group() for match in _matches(text)]
-    return tokens if text.isascii() else [compose(token) for token in tokens]
-
-
-def token_places(text: str) -> list[tuple[int, int]]:
-    """Where each token of `tokenize` stands in the text: its first character, and the one after its last."""
-    return [match.span() for match in _matches(text)]
-
-
-def _matches(text: str) -> Iterator[re.Match[str]]:
+def words(text: str) -> Iterator[re.Match[str]]:
+    """Words with their inner apostrophes, smileys and emoji, and runs of one punctuation character."""
     is_plain = text.isascii() or _MODIFIERS.isdisjoint(text)
-    pattern = _PLAIN_TOKEN if is_plain else _TOKEN
-    return pattern.finditer(_LINE_BREAK.sub(_blank, text))
+    return (_PLAIN_TOKEN if is_plain else _TOKEN).finditer(text)
 
 
-def _blank(match: re.Match[str]) -> str:
-    return " " * len(match.group())
-
-
-def compose(token: str) -> str:
-    """Unicode's form NFC, in which an accented letter is one character wherever it can be."""
-    return token if token.isascii() else unicodedata.normalize("NFC", token)
+def between_spaces(text: str) -> Iterator[re.Match[str]]:
+    """What stands between white space."""
+    return _BLACK_SPACE.finditer(text)
 
 
 class Casing(IntEnum):

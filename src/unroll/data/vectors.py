@@ -4,7 +4,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -41,14 +41,14 @@ def check_vectors_file(path: str) -> None:
         raise ValueError(f"vectors={path}: no such file; accepted: {formats}")
 
 
-def read_vectors(path: Path, vocabulary: Sequence[str]) -> PretrainedVectors:
+def read_vectors(path: Path, vocabulary: Sequence[str], entry: Callable[[str], str] = str.lower) -> PretrainedVectors:
     """Read the vectors of `vocabulary` out of a text file, plain or gzip, in one pass.
 
     A line is a word and its D numbers, between single spaces; what stands before the last D fields is the word,
     spaces included. A first line of two integers is a header: the number of words, and D.
 
     A word of the vocabulary gets the vector of the first line for it. Where the file does not have the word as it is
-    written, the first line whose word equals it in lower case will do. Special words get none.
+    written, the first line whose word has it as its `entry` of the vocabulary will do. Special words get none.
 
     That a line has D values is checked everywhere; that they are finite numbers, on the first and where they are used.
 
@@ -65,7 +65,7 @@ def read_vectors(path: Path, vocabulary: Sequence[str]) -> PretrainedVectors:
             try:
                 word = _word(line, width)
                 is_exact = word in ids
-                i = ids.get(word if is_exact else word.lower())
+                i = ids.get(word if is_exact else entry(word))
                 if i is not None and (not found[i] or (is_exact and not exact[i])):
                     vectors[i] = _vector(line, width)
                     found[i], exact[i] = True, is_exact
@@ -76,8 +76,8 @@ def read_vectors(path: Path, vocabulary: Sequence[str]) -> PretrainedVectors:
     return PretrainedVectors(vectors, found)
 
 
-def read_words(path: Path) -> list[str]:
-    """The words of a text file as `read_vectors` takes it: lower-cased, each once, in the order of the file.
+def read_words(path: Path, entry: Callable[[str], str] = str.lower) -> list[str]:
+    """The words of a text file as `read_vectors` takes it: their entries, each once, in the order of the file.
 
     Raises:
         ValueError: the file cannot be read, or is no such text.
@@ -87,7 +87,7 @@ def read_words(path: Path) -> list[str]:
         width, lines = _begin(path, stream)
         for number, line in lines:
             try:
-                words[_word(line, width).lower()] = None
+                words[entry(_word(line, width))] = None
             except ValueError as error:
                 raise _refusal(path, number, line, width, error) from error
     return list(words)

@@ -10,6 +10,7 @@ import numpy as np
 from unroll.data.encoding import UNKNOWN
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Source
+from unroll.data.tokenizer import Tokenizer
 from unroll.drift.encode import encode, shorten_labels
 from unroll.drift.features import Feature, label_features, text_features
 from unroll.drift.labels import LabelSet
@@ -115,7 +116,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
     if data.task != source.task:
         raise ValueError(f"data={options.data} was prepared for {data.task}, but the dataset is of {source.task}")
-    text = read_new_text(path, source)
+    text = read_new_text(path, source, data.tokenizer)
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
 
@@ -134,7 +135,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
         labelled=0 if labels is None else len(labels),
         unused=text.unused,
         comparisons=[_compare(feature, options, options.level / len(features)) for feature in features],
-        new_words=_new_words(text, new),
+        new_words=_new_words(text, new, data.tokenizer),
     )
 
 
@@ -160,10 +161,10 @@ def _compare(feature: Feature, options: DriftOptions, level: float) -> Compariso
     )
 
 
-def _new_words(text: NewText, new: EncodedSplit) -> dict[str, int]:
+def _new_words(text: NewText, new: EncodedSplit, tokenizer: Tokenizer) -> dict[str, int]:
     counts = np.bincount(text.tokens, minlength=len(text.distinct) + 1)
     found: Counter[str] = Counter()
     for row, token in enumerate(text.distinct, start=1):
         if new.table.words[row] == UNKNOWN:
-            found[token.lower()] += int(counts[row])
+            found[tokenizer.word(token)] += int(counts[row])
     return dict(found.most_common(NEW_WORDS))

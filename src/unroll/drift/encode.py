@@ -7,22 +7,21 @@ import numpy as np
 from unroll.data.encoding import TokenEncoder
 from unroll.data.lengths import TooLong, limit_length
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.rows import SplitRows
+from unroll.data.split_rows import Corpus, SplitRows
 from unroll.drift.labels import LabelSet
 from unroll.drift.new_text import NewText
 
 
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     """With labels that mean nothing."""
-    labels = np.zeros(len(text.offsets) - 1, np.int64)
-    rows = _shorten(text.tokens, labels, text.offsets, None, data)
+    tokens, offsets, rows = _shorten(text.tokens, text.offsets, None, data)
     return EncodedSplit(
         task=data.task,
-        table=TokenEncoder(data.vocabulary, data.alphabet).encode(text.distinct),
-        tokens=rows.tokens,
-        labels=np.zeros(len(rows.tokens), np.int64),  # enough for any task, and not looked at
-        offsets=rows.offsets,
-        rows=rows.rows,
+        table=TokenEncoder(data.vocabulary, data.alphabet, data.tokenizer.word).encode(text.distinct),
+        tokens=tokens,
+        labels=np.zeros(len(tokens), np.int64),  # enough for any task, and not looked at
+        offsets=offsets,
+        rows=rows,
     )
 
 
@@ -31,17 +30,28 @@ def shorten_labels(labels: LabelSet, data: PreparedData) -> LabelSet:
     if labels.task != "labeling":
         return labels
     goes_on = np.array([name.startswith("I-") for name in labels.names])
-    rows = _shorten(labels.labels, labels.labels, labels.offsets, goes_on, data)
-    return replace(labels, labels=rows.labels, offsets=rows.offsets)
+    tags, offsets, _ = _shorten(labels.labels, labels.offsets, goes_on, data)
+    return replace(labels, labels=tags, offsets=offsets)
 
 
 def _shorten(
-    tokens: np.ndarray, labels: np.ndarray, offsets: np.ndarray, inside: np.ndarray | None, data: PreparedData
-) -> SplitRows:
-    """Where sequences of train were too long, all are as `limit_length` made those."""
-    rows = SplitRows(tokens, labels, offsets, np.arange(len(offsets) - 1), quarantined=[])
-    if not data.description["splits"]["train"].get("too_long"):
-        return rows
+    values: np.ndarray, offsets: np.ndarray, inside: np.ndarray | None, data: PreparedData
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values, offsets and rows; where sequences of train were too long, all are as `limit_length` made those."""
+    count = len(offsets) - 1
+    if not data.description["splits"]["train"]["too_long"]:
+        return values, offsets, np.arange(count)
     train = data.split("train")
     too_long: TooLong = "split" if (np.diff(train.rows) == 0).any() else "truncate"
-    return limit_length(rows, int(train.lengths.max()), too_long, inside)
+    corpus = Corpus()
+    corpus.tokens.append(values)
+    corpus.tags.append(values)
+    labels = np.zeros(count, np.int64) if inside is None else None
+    rows = SplitRows(corpus, offsets[:-1], np.diff(offsets), labels, np.arange(count))
+    cut = limit_length(rows, int(train.lengths.max()), too_long, np.zeros(0, bool) if inside is None else inside)
+    blocks = list(cut.blocks())
+    return (
+        np.concatenate([block.tokens for block in blocks]),
+        np.concatenate([[0], np.cumsum(cut.lengths)]),
+        cut.rows,
+    )

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from unroll.data.source import Source
 from unroll.data.tags import TagReader
 from unroll.drift.labels import LabelSet
@@ -47,16 +45,11 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
 
 
 def _usable(new: NewText, source: Source) -> list[Any]:
-    """Without those that are missing, or differ from the tokens in number."""
+    """Without those that are missing."""
     labels = new.labels or []
     if source.task == "classification":
         return [label for label in labels if label not in _MISSING]
-    lengths = np.diff(new.offsets).tolist() if source.task == "labeling" else [None] * len(labels)
-    return [
-        label
-        for label, length in zip(labels, lengths, strict=False)
-        if isinstance(label, list) and length in (None, len(label))
-    ]
+    return [label for label in labels if isinstance(label, list)]
 
 
 def _numbered_names(source: Source, names: list[str]) -> list[str] | None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from unroll.data.conll import read_conll
 from unroll.data.encoding import DistinctTokens
 from unroll.data.source import Source
-from unroll.data.text import compose, token_places, tokenize
+from unroll.data.tokenizer import Tokenizer
 
 ACCEPTED = ".csv, .jsonl (JSON lines), .parquet, .arrow, or .txt with a text a line"
 BLOCK = 1 << 24  # bytes: no line of a file may be longer
@@ -30,8 +30,8 @@ class NewText:
         distinct: number k, from 1, is its token k − 1.
         tokens: (M,) numbers of `distinct`.
         offsets: (N + 1,).
-        labels: of each text, as the file has them: a value, a list of them, or None where there is none. Spans have
-            become IOB2 tags. None where the file has no such column.
+        labels: of each text, as the file has them: a value, a list of them, or None where there is none, or not a tag
+            for each token. Spans have become IOB2 tags. None where the file has no such column.
         declared_names: of the labels' numbers, where the file itself declares them.
         unused: rows by the reason why they cannot be used.
     """
@@ -44,16 +44,18 @@ class NewText:
     unused: dict[str, int]
 
 
-def read_new_text(path: Path, source: Source) -> NewText:
+def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
     """Read a file whose columns are called as those of the dataset; that of the labels may be missing.
 
     Raises:
         ValueError: the file is not there or cannot be read, lacks the text column, or has no usable text.
     """
     columns = _read_columns(path, source)
-    if source.text_column not in columns.column_names:
+    for column in source.text_columns:
+        if column in columns.column_names:
+            continue
         raise ValueError(
-            f"{path} has no column {source.text_column!r}, where {source.path} has its texts; it has the columns "
+            f"{path} has no column {column!r}, where {source.path} has its texts; it has the columns "
             f"{', '.join(columns.column_names)}"
         )
     has_labels = source.label_column in columns.column_names
@@ -63,13 +65,18 @@ def read_new_text(path: Path, source: Source) -> NewText:
     ids: list[np.ndarray] = []
     labels: list[Any] = []
     unused: Counter[str] = Counter()
-    for value, label in _rows(path, columns, source, has_labels):
-        tokens = _tokens(value)
+    for *values, label in _rows(path, columns, source, has_labels):
+        tokens = _tokens(values, tokenizer)
         if isinstance(tokens, str):
             unused[tokens] += 1
             continue
+        if "spans" in source.columns:
+            label = _span_tags(values[0], label, tokenizer)
+        elif isinstance(values[0], list):
+            label = label if isinstance(label, list) and len(label) == len(tokens) else None
+            tokens = [piece for token in tokens for piece in tokenizer.pieces(token)]
         ids.append(distinct.ids(tokens))
-        labels.append(_span_tags(value, label) if "spans" in source.columns else label)
+        labels.append(label)
     if not ids:
         reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "it has no rows"
         raise ValueError(f"{path} has no usable text in column {source.text_column!r}: {reasons}")
@@ -111,7 +118,7 @@ def _read_csv(path: Path, source: Source) -> pa.Table:
         read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types={source.text_column: pa.string(), source.label_column: pa.string()}
+            column_types={column: pa.string() for column in (*source.text_columns, source.label_column)}
         ),
     )
 
@@ -140,27 +147,28 @@ def _read_conll(path: Path, _: Source) -> pa.Table:
     return pa.table(read_conll(path))
 
 
-def _rows(path: Path, columns: pa.Table, source: Source, has_labels: bool) -> Iterator[tuple[Any, Any]]:
-    """The text or tokens, and the label or None."""
+def _rows(path: Path, columns: pa.Table, source: Source, has_labels: bool) -> Iterator[tuple[Any, ...]]:
+    """The text, the two texts of a pair or the tokens; and the label or None."""
     try:
         for batch in columns.to_batches(max_chunksize=ROWS):
-            values = batch[source.text_column].to_pylist()
-            yield from zip(
-                values, batch[source.label_column].to_pylist() if has_labels else [None] * len(values), strict=True
-            )
+            texts = [batch[column].to_pylist() for column in source.text_columns]
+            labels = batch[source.label_column].to_pylist() if has_labels else [None] * len(batch)
+            yield from zip(*texts, labels, strict=True)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} has text that is not UTF-8: {error}") from error
 
 
-def _tokens(value: Any) -> list[str] | str:
-    """The tokens of a text, or of a list of tokens; or the reason why there are none."""
-    if isinstance(value, str):
-        return tokenize(value) or "empty text"
-    if not value:
-        return "missing text" if value is None else "no tokens"
+def _tokens(values: list[Any], tokenizer: Tokenizer) -> list[str] | str:
+    """The tokens of a text or a pair, or of a list of tokens; or the reason why there are none."""
+    for value in values:
+        if not value:
+            return "missing text" if value is None else "empty text" if isinstance(value, str) else "no tokens"
+    if all(isinstance(value, str) for value in values):
+        return tokenizer.tokenize(*values) or "empty text"
+    (value,) = values
     if not isinstance(value, list) or not all(isinstance(token, str) and token for token in value):
         return f"neither text nor tokens: {type(value).__name__}"
-    return [compose(token) for token in value]
+    return [tokenizer.normalize(token) for token in value]
 
 
 def _check_spans(path: Path, column: pa.Field) -> None:
@@ -170,11 +178,11 @@ def _check_spans(path: Path, column: pa.Field) -> None:
         raise ValueError(f"{path}, column {column.name!r} holds {column.type}; accepted: lists of start, end and label")
 
 
-def _span_tags(text: str, spans: list[dict[str, Any]] | None) -> list[str] | None:
+def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokenizer) -> list[str] | None:
     """Each token that a span touches is of its entity."""
     if spans is None:
         return None
-    places = token_places(text)
+    places = tokenizer.places(text)
     tags = ["O"] * len(places)
     for span in spans:
         inside = [i for i, (start, end) in enumerate(places) if start < span["end"] and span["start"] < end]

@@ -9,7 +9,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class TextModel(PythonModel):
-    """A column `text` in; the columns of `Predictor.predict` out."""
+    """A column `text` in, and `text_pair` where the model reads pairs; the columns of `Predictor.predict` out."""
 
     def load_context(self, context: PythonModelContext) -> None:
         from unroll.serving.predictor import Predictor
@@ -19,7 +19,9 @@ class TextModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        return pd.DataFrame(self._predictor.predict(model_input["text"].tolist()))
+        columns = [name for name in ("text", "text_pair") if name in model_input]
+        texts = model_input[columns].to_numpy().tolist()
+        return pd.DataFrame(self._predictor.predict(texts))
 
 
 set_model(TextModel())

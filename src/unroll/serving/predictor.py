@@ -1,5 +1,6 @@
 """The one way from text to labels; everything that serves a model calls it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 from unroll.data.tags import spans
-from unroll.data.text import token_places, tokenize
 from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
@@ -23,14 +23,14 @@ class Predictor:
 
     def __init__(self, trained: ModelFolder) -> None:
         self._trained = trained
-        self._encoder = TokenEncoder(trained.vocabulary, trained.alphabet)
+        self._encoder = TokenEncoder(trained.vocabulary, trained.alphabet, trained.tokenizer.word)
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
         return cls(ModelFolder.load(folder))
 
-    def predict(self, texts: list[str], batch_size: int = 64) -> list[dict[str, Any]]:
-        """One dictionary a text, in order.
+    def predict(self, texts: Sequence[str | Sequence[str]], batch_size: int = 64) -> list[dict[str, Any]]:
+        """One dictionary a text, in order; where the model was trained on pairs, a pair of texts for each.
 
         Classification: `label` and its `probability`. Multilabel: `labels`, those of a probability above 0.5, the most
         probable first, and `probabilities`, every label's by its name. Labeling: `tokens`, `labels` one a token, and
@@ -38,24 +38,29 @@ class Predictor:
         text given from character `start_char` to `end_char` (exclusive).
 
         Raises:
-            ValueError: a text holds no token.
+            ValueError: a text holds no token, or is no pair where the model reads pairs.
         """
-        tokens = [tokenize(text) for text in texts]
-        for position, found in enumerate(tokens):
-            if not found:
-                raise ValueError(
-                    f"text {position} is empty: {texts[position]!r}; accepted: text with at least one token"
-                )
+        tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
             return []
         answers = answer(self._trained.model, self._encode(tokens), batch_size)
         if self._trained.task == "labeling":
             return [
                 self._describe_entities(found, words, text)
-                for found, words, text in zip(answers, tokens, texts, strict=True)
+                for found, words, text in zip(answers, tokens, map(str, texts), strict=True)
             ]
         describe = self._describe_label if self._trained.task == "classification" else self._describe_labels
         return [describe(found) for found in answers]
+
+    def _tokenize(self, text: str | Sequence[str], position: int) -> list[str]:
+        parts = [text] if isinstance(text, str) else list(text)
+        if len(parts) != 1 + self._trained.is_pair:
+            accepted = "a pair of texts" if self._trained.is_pair else "a text"
+            raise ValueError(f"text {position} is {text!r}; accepted by this model: {accepted}")
+        tokens = self._trained.tokenizer.tokenize(*parts)
+        if not tokens:
+            raise ValueError(f"text {position} is empty: {text!r}; accepted: text with at least one token")
+        return tokens
 
     def _encode(self, tokens: list[list[str]]) -> EncodedSplit:
         distinct = DistinctTokens()
@@ -86,7 +91,7 @@ class Predictor:
 
     def _describe_entities(self, found: Answer, tokens: list[str], text: str) -> dict[str, Any]:
         labels = [self._trained.label_names[i] for i in found.labels]
-        places = token_places(text)
+        places = self._trained.tokenizer.places(text)
         entities = []
         for span in spans(labels):
             start, end = places[span.start][0], places[span.end - 1][1]

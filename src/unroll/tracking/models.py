@@ -9,15 +9,17 @@ from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import unroll
+from unroll.files import read_json
 from unroll.serving import mlflow_model
 from unroll.tracking.runs import TrackedRun
 
-PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "torch"]
-SIGNATURE = ModelSignature(inputs=Schema([ColSpec("string", "text")]))
+PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "sentencepiece", "torch"]
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
     """Log the model folder to the run as a model from code; return its URI, `models:/m-…`."""
+    columns = ["text", "text_pair"] if read_json(folder / "config.json")["is_pair"] else ["text"]
+    signature = ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns]))
     with mlflow.start_run(run_id=run.run_id), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
         logged = mlflow.pyfunc.log_model(
@@ -26,7 +28,7 @@ def log_model(run: TrackedRun, folder: Path) -> str:
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
-            signature=SIGNATURE,
+            signature=signature,
         )
     uri: str = logged.model_uri
     return uri

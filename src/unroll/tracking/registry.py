@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from unroll.serving.predictor import Predictor
 from unroll.tracking.store import open_store
 
+Texts = list[str] | list[list[str]]
 CHAMPION = "champion"
 
 
@@ -38,7 +39,7 @@ class Candidate:
     folder: Path
 
 
-def register(candidate: Candidate, texts: list[str]) -> dict[str, Any]:
+def register(candidate: Candidate, texts: Texts) -> dict[str, Any]:
     """Make the candidate a version of the registered model `dataset`; return the decision and its reasons.
 
     Before the alias may move, the version is loaded back from the registry and has to label `texts` as the model
@@ -94,9 +95,11 @@ def _create_version(client: MlflowClient, candidate: Candidate) -> ModelVersion:
     return version
 
 
-def _try_out(candidate: Candidate, version: ModelVersion, texts: list[str]) -> None:
+def _try_out(candidate: Candidate, version: ModelVersion, texts: Texts) -> None:
     loaded = mlflow.pyfunc.load_model(f"models:/{candidate.dataset}/{version.version}")
-    answers = loaded.predict(pd.DataFrame({"text": texts})).to_dict("records")
+    is_pair = not isinstance(texts[0], str)
+    frame = pd.DataFrame(texts, columns=["text", "text_pair"] if is_pair else ["text"])
+    answers = loaded.predict(frame).to_dict("records")
     expected = Predictor.load(candidate.folder).predict(texts)
     if answers != expected:
         raise ValueError(

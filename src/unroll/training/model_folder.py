@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
+from unroll.data.tokenizer import Tokenizer
 from unroll.files import read_json, whole_folder, write_json
 from unroll.nn import SequenceModel
 
@@ -13,17 +15,31 @@ class ModelFolder:
 
     Attributes:
         model: the network, in evaluation mode.
-        task, label_names, vocabulary, alphabet: of the data it was trained on.
+        task, label_names, vocabulary, alphabet, tokenizer, is_pair: of the data it was trained on.
     """
 
     def __init__(
-        self, model: SequenceModel, task: Task, label_names: list[str], vocabulary: list[str], alphabet: list[str]
+        self,
+        model: SequenceModel,
+        task: Task,
+        label_names: list[str],
+        vocabulary: list[str],
+        alphabet: list[str],
+        tokenizer: Tokenizer,
+        is_pair: bool,
     ) -> None:
         self.model = model
         self.task: Task = task
         self.label_names = label_names
         self.vocabulary = vocabulary
         self.alphabet = alphabet
+        self.tokenizer = tokenizer
+        self.is_pair = is_pair
+
+    @classmethod
+    def of(cls, model: SequenceModel, data: PreparedData) -> "ModelFolder":
+        """A model that was trained on `data`."""
+        return cls(model, data.task, data.label_names, data.vocabulary, data.alphabet, data.tokenizer, data.is_pair)
 
     def save(self, folder: Path, model_config: dict[str, Any]) -> None:
         """Write `folder`; `model_config` is what `build_model` was given."""
@@ -33,8 +49,9 @@ class ModelFolder:
             save_file(self.model.state_dict(), work / "weights.safetensors")
             write_json(work / "vocabulary.json", self.vocabulary)
             write_json(work / "alphabet.json", self.alphabet)
-            description = {"task": self.task, "label_names": self.label_names, "model": model_config}
-            write_json(work / "config.json", description)
+            self.tokenizer.save(work)
+            description = {"task": self.task, "is_pair": self.is_pair, "label_names": self.label_names}
+            write_json(work / "config.json", description | {"model": model_config})
 
     @classmethod
     def load(cls, folder: Path) -> "ModelFolder":
@@ -48,7 +65,8 @@ class ModelFolder:
         model = build_model(config["model"], config["task"], config["label_names"], len(vocabulary), len(alphabet))
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         model.eval()
-        return cls(model, config["task"], config["label_names"], vocabulary, alphabet)
+        tokenizer = Tokenizer.load(folder)
+        return cls(model, config["task"], config["label_names"], vocabulary, alphabet, tokenizer, config["is_pair"])
 
 
 def build_model(

@@ -1,5 +1,6 @@
 """Word embeddings that start from pretrained vectors."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -8,13 +9,16 @@ from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
 
 
-def start_from_vectors(model: SequenceModel, vocabulary: list[str], path: Path) -> None:
+def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Callable[[str], str], path: Path) -> None:
     """Copy the vectors of `path` into the embeddings of the words that it has; print how many those are.
+
+    Args:
+        entry: the entry of the vocabulary that a word is.
 
     Raises:
         ValueError: the file cannot be read, has vectors of another size, or none of the vocabulary's words.
     """
-    pretrained = read_vectors(path, vocabulary)
+    pretrained = read_vectors(path, vocabulary, entry)
     weight = model.embedding.words.weight
     width = pretrained.vectors.shape[1]
     if width != weight.shape[1]:

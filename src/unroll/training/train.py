@@ -51,7 +51,7 @@ def train(
     checkpoints = open_checkpoints(output, data, parts, options)
     model = build_model(parts["model"], data.task, data.label_names, len(data.vocabulary), len(data.alphabet))
     if options.vectors is not None:
-        start_from_vectors(model, data.vocabulary, Path(options.vectors))
+        start_from_vectors(model, data.vocabulary, data.tokenizer.word, Path(options.vectors))
     elif file := data.description.get("vectors"):
         raise ValueError(
             f"{data.folder} was prepared with the words of {file}, and without vectors={file} those would stay random; "
@@ -90,7 +90,7 @@ def train(
 
     state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
-    trained = ModelFolder(model, data.task, data.label_names, data.vocabulary, data.alphabet)
+    trained = ModelFolder.of(model, data)
     trained.save(output / "model", parts["model"])
     return _summarise(output, task)
 

@@ -20,7 +20,9 @@ from unroll.data.demo.reviews import (
     generate,
     load_grammar,
 )
-from unroll.data.text import tokenize
+from unroll.data.tokenizer import Tokenizer
+
+tokenize = Tokenizer().tokenize
 
 DOMAINS = ["film", "restaurant", "hotel", "book", "gadget"]
 CUE_LISTS = ["adj", "noun", "verb", "verb_base"]

@@ -17,7 +17,7 @@ from typing import TypedDict
 
 import yaml
 
-from unroll.data.text import tokenize
+from unroll.data.tokenizer import Tokenizer
 
 LABEL_NAMES = ["negative", "positive"]
 SIZES = {"train": 5600, "validation": 800, "test": 1600}
@@ -58,7 +58,7 @@ def generate(seed: int = 7) -> dict[str, list[Row]]:
 
 
 def count_tokens(text: str) -> int:
-    return len(tokenize(text))
+    return len(Tokenizer().tokenize(text))
 
 
 def load_grammar(domain: str, *, unseen: bool) -> Grammar:

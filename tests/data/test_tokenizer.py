@@ -1,0 +1,179 @@
+"""How texts become tokens, and tokens words of the vocabulary."""
+
+import re
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unroll.data.subwords import Subwords
+from unroll.data.tokenizer import Tokenizer, TokenizerOptions
+
+tokenize = Tokenizer().tokenize
+COUNTS = {"low": 50, "lower": 20, "newest": 60, "widest": 30, "café": 9}
+
+
+def of(**options: Any) -> Tokenizer:
+    return Tokenizer(TokenizerOptions(**options))
+
+
+def with_pieces(model: Any, size: int = 24) -> Tokenizer:
+    return Tokenizer(TokenizerOptions(subwords=model), Subwords.train(COUNTS, model, size))
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("It isn't Tom's.", ["It", "isn't", "Tom's", "."]),
+        ("They’ll come", ["They’ll", "come"]),
+        ("rock 'n' roll", ["rock", "'", "n", "'", "roll"]),
+        ("Well...why?!", ["Well", "...", "why", "?", "!"]),
+        ("so good!!!", ["so", "good", "!!!"]),
+        ("a--b ((c))", ["a", "--", "b", "((", "c", "))"]),
+        ("old<br />new<br>end<BR/>", ["old", "new", "end"]),
+        ("a < b > c", ["a", "<", "b", ">", "c"]),
+        ("Šárka à Kraków, 東京。", ["Šárka", "à", "Kraków", ",", "東京", "。"]),
+        ("£3.50 in 2024", ["£", "3", ".", "50", "in", "2024"]),
+        ("one\ttwo\u00a0three\u2003four\x85five\nsix", ["one", "two", "three", "four", "five", "six"]),
+        ("snake_case x", ["snake_case", "x"]),
+        ("fine :) :-( ;D :'( <3", ["fine", ":)", ":-(", ";D", ":'(", "<3"]),
+        ("(see: a)", ["(", "see", ":", "a", ")"]),
+        ("http://a.b 1:3 3<3", ["http", ":", "//", "a", ".", "b", "1", ":", "3", "3", "<", "3"]),
+        ("👍👍 ok", ["👍👍", "ok"]),
+        ("❤️ 👩‍👩‍👧👍🏽!", ["❤️", "👩‍👩‍👧", "👍🏽", "!"]),
+        ("cafe\u0301 cafe\u0301s'", ["café", "cafés", "'"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("שָׁלוֹם, مُحَمَّد", ["שָׁלוֹם", ",", "مُحَمَّد"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+        ("a\0b\u2028c\x85d", ["a", "\0", "b", "c", "d"]),
+        ("\u0301 x", ["\u0301", "x"]),
+    ],
+)
+def test_tokens_of_a_text(text: str, tokens: list[str]) -> None:
+    assert tokenize(text) == tokens
+
+
+@pytest.mark.parametrize("text", ["", " \t\n", "<br />", "<br><br/>"])
+def test_a_text_of_spaces_and_line_breaks_has_no_tokens(text: str) -> None:
+    assert tokenize(text) == []
+
+
+@given(st.text())
+def test_no_token_is_empty_or_holds_a_space(text: str) -> None:
+    assert not any(re.search(r"\s", token) or not token for token in tokenize(text))
+
+
+@given(st.text().filter(lambda text: "<" not in text))
+def test_every_character_but_spaces_stands_in_a_token(text: str) -> None:
+    assert normalize("NFC", "".join(tokenize(text))) == normalize("NFC", re.sub(r"\s", "", text))
+
+
+@given(st.text())
+def test_places_cut_the_tokens_out_of_the_text(text: str) -> None:
+    assert [normalize("NFC", text[start:end]) for start, end in Tokenizer().places(text)] == tokenize(text)
+
+
+@given(st.text())
+def test_a_text_is_tokenised_alike_beside_an_accent_written_apart(text: str) -> None:
+    assert tokenize(f"{text} e\u0301") == [*tokenize(text), "é"]
+
+
+@given(st.text(alphabet="aéñ ü'"))
+def test_accents_written_apart_give_the_same_tokens(text: str) -> None:
+    assert tokenize(normalize("NFD", text)) == tokenize(text)
+
+
+@given(st.text(), st.text())
+def test_a_line_break_is_a_space(left: str, right: str) -> None:
+    assert tokenize(f"{left}<br />{right}") == tokenize(f"{left} {right}")
+
+
+@given(st.text())
+def test_tokens_joined_by_spaces_are_tokenised_alike(text: str) -> None:
+    tokens = [token for token in tokenize(text) if token.isalnum()]
+    assert tokenize(" ".join(tokens)) == tokens
+
+
+def test_between_white_space_everything_is_one_token() -> None:
+    assert of(split="whitespace").tokenize("It's (so) good!!<br>:)") == ["It's", "(so)", "good!!", ":)"]
+
+
+def test_html_breaks_can_be_text() -> None:
+    assert of(html_breaks=False, split="whitespace").tokenize("a<br>b") == ["a<br>b"]
+
+
+def test_unicode_can_stay_as_it_is() -> None:
+    assert of(nfc=False).tokenize("cafe\u0301") == ["cafe\u0301"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"), [({}, "b52s"), ({"lowercase": False}, "B52s"), ({"numbers": "zeros"}, "b00s")]
+)
+def test_a_token_is_a_word_of_the_vocabulary(options: dict[str, Any], word: str) -> None:
+    assert of(**options).word("B52s") == word
+
+
+def test_the_texts_of_a_pair_have_a_separator_between() -> None:
+    assert tokenize("one two", "three") == ["one", "two", "<sep>", "three"]
+    assert tokenize("one", " ") == tokenize(" ", "one") == []
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+def test_pieces_of_a_word_spell_it_and_but_the_first_are_marked(model: str) -> None:
+    pieces = with_pieces(model).tokenize("Lowest")
+    assert len(pieces) > 1
+    assert pieces[0] + "".join(piece.removeprefix("##") for piece in pieces[1:]) == "Lowest"
+    assert not pieces[0].startswith("##")
+    assert all(piece.startswith("##") for piece in pieces[1:])
+
+
+def test_byte_pairs_are_joined_as_in_the_paper() -> None:
+    # Sennrich et al. 2016, section 3.2: the most frequent pair is joined first, and words of train become whole.
+    assert with_pieces("bpe", 60).tokenize("newest low") == ["newest", "low"]
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+@given(text=st.text(alphabet="lowerWIDEST éx€😀 e\u0301İ"))
+def test_places_of_pieces_cut_them_out_of_the_text(model: str, text: str) -> None:
+    tokenizer = with_pieces(model)
+    tokens, places = tokenizer.tokenize(text), tokenizer.places(text)
+    assert len(tokens) == len(places)
+    for token, (start, end) in zip(tokens, places, strict=True):
+        assert token.removeprefix("##") in normalize("NFC", text[start:end])
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+def test_equal_words_give_equal_bytes(model: Any) -> None:
+    assert Subwords.train(COUNTS, model, 24).model == Subwords.train(COUNTS, model, 24).model
+
+
+@pytest.mark.parametrize("word", ["new york", "\t", "", "a\0b", "x" * 100_000])
+def test_a_strange_word_keeps_its_characters(word: str) -> None:
+    pieces = with_pieces("unigram").pieces(word)
+    assert "".join([pieces[0], *(piece.removeprefix("##") for piece in pieces[1:])] if pieces else []) == word
+
+
+def test_fewer_pieces_than_characters_are_an_error_that_says_how_many() -> None:
+    characters = len(set("".join(COUNTS)))
+    with pytest.raises(
+        ValueError, match=rf"subword_vocabulary=5: .* {characters} characters.* {characters + 1} or more"
+    ):
+        with_pieces("bpe", 5)
+    with_pieces("bpe", characters + 1)
+
+
+@pytest.mark.parametrize("model", [None, "bpe", "unigram"])
+def test_a_tokenizer_comes_back_from_its_folder(tmp_path: Path, model: str | None) -> None:
+    tokenizer = with_pieces(model) if model else of(split="whitespace", numbers="zeros")
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.options == tokenizer.options
+    assert loaded.tokenize("the lowest 52s") == tokenizer.tokenize("the lowest 52s")
+
+
+def test_no_pieces_at_all_are_refused() -> None:
+    with pytest.raises(ValueError, match="subword_vocabulary=0; accepted: 1 or more"):
+        of(subword_vocabulary=0)
