@@ -19,8 +19,9 @@ class TextModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        columns = [name for name in ("text", "text_pair") if name in model_input]
-        texts = model_input[columns].to_numpy().tolist()
+        texts = model_input["text"].tolist()
+        if "text_pair" in model_input:
+            texts = list(zip(texts, model_input["text_pair"], strict=True))
         return pd.DataFrame(self._predictor.predict(texts))
 
 

@@ -53,11 +53,11 @@ class Predictor:
         return [describe(found) for found in answers]
 
     def _tokenize(self, text: str | Sequence[str], position: int) -> list[str]:
-        parts = [text] if isinstance(text, str) else list(text)
-        if len(parts) != 1 + self._trained.is_pair:
+        is_pair = not isinstance(text, str)
+        if is_pair != self._trained.is_pair or (is_pair and len(text) != 2):
             accepted = "a pair of texts" if self._trained.is_pair else "a text"
             raise ValueError(f"text {position} is {text!r}; accepted by this model: {accepted}")
-        tokens = self._trained.tokenizer.tokenize(*parts)
+        tokens = self._trained.tokenizer.tokenize(*([text] if isinstance(text, str) else text))
         if not tokens:
             raise ValueError(f"text {position} is empty: {text!r}; accepted: text with at least one token")
         return tokens
