@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from unroll.data import hub
-from unroll.data.files import base_folder, has_wildcard, matching_files, read_column_files, read_table_files
+from unroll.data.files import (
+    base_folder,
+    has_wildcard,
+    matching_files,
+    names_files,
+    read_column_files,
+    read_table_files,
+)
 from unroll.data.source import Source
 from unroll.files import sha256, whole_folder, write_json
 
@@ -105,10 +112,11 @@ def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: st
     """By the names in `wanted`: splits whose names are files or globs are read from those, the others loaded."""
     found = {}
     for split, theirs in wanted.items():
-        named = matching_files(folder, theirs)
-        if named and (source.format == "conll" or has_wildcard(theirs) or Path(theirs).suffix):
+        if source.format != "conll" and not names_files(theirs):
+            continue
+        if named := matching_files(folder, theirs):
             found[theirs] = _read(source, named, cache)
-        elif source.format == "conll" or has_wildcard(theirs) or Path(theirs).suffix:
+        else:
             present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
             raise ValueError(
                 f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; it has {', '.join(present[:20])}"

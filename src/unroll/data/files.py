@@ -13,6 +13,11 @@ def has_wildcard(pattern: str) -> bool:
     return not _WILDCARDS.isdisjoint(pattern)
 
 
+def names_files(split: str) -> bool:
+    """Whether the name of a split of a folder is that of files, rather than of a split."""
+    return has_wildcard(split) or Path(split).suffix.lower() in _BUILDERS
+
+
 def base_folder(pattern: str) -> tuple[Path, str]:
     """The folder before the first wildcard of a path, and the rest; of a file without one, its own folder and name."""
     parts = Path(pattern).parts

@@ -1,12 +1,11 @@
 """A raw split into a corpus, a row group at a time, in several processes where that pays."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from unroll.data.encoding import DistinctTokens
@@ -65,7 +64,7 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
 def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Chunk]:
     *starts, _ = group_starts(path)
     tasks = (delayed(read_chunk)(path, reader, group, start) for group, start in enumerate(starts))
-    workers = processes or len(os.sched_getaffinity(0)) if len(starts) > FEW_GROUPS else 1
+    workers = processes or cpu_count() if len(starts) > FEW_GROUPS else 1
     try:
         yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
     except TerminatedWorkerError as error:

@@ -19,11 +19,12 @@ class Spool:
         return self._size
 
     def append(self, values: np.ndarray) -> None:
+        self._file.seek(0, os.SEEK_END)
         self._file.write(values.astype(self._dtype).tobytes())
         self._size += len(values)
 
     def __getitem__(self, places: slice) -> np.ndarray:
         start, stop, _ = places.indices(self._size)
-        self._file.flush()
         width = self._dtype.itemsize
-        return np.frombuffer(os.pread(self._file.fileno(), (stop - start) * width, start * width), self._dtype)
+        self._file.seek(start * width)
+        return np.frombuffer(self._file.read((stop - start) * width), self._dtype)
