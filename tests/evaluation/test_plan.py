@@ -27,6 +27,10 @@ def test_the_task_s_models_and_the_seeds_are_read_in_order(params: Path) -> None
     assert read_plan(params, "classification") == Plan(models=["gru", "7"], seeds=[1, 2])
 
 
+def test_datasets_of_several_labels_have_the_models_of_classification(params: Path) -> None:
+    assert read_plan(params, "multilabel") == read_plan(params, "classification")
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"plan=.*parms\.yaml: no such file; accepted: a params\.yaml, or null"):
         read_plan(tmp_path / "parms.yaml", "classification")

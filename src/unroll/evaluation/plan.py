@@ -14,20 +14,21 @@ class Plan(NamedTuple):
 
 
 def read_plan(path: Path | None, task: str) -> Plan:
-    """What the `params.yaml` at `path` lists for the task.
+    """What the `params.yaml` at `path` lists for the task; multilabel datasets stand under `classification`.
 
     Raises:
         ValueError: there is no such file, or it does not list them.
     """
     if path is None:
         return Plan(None, None)
+    group = "labeling" if task == "labeling" else "classification"  # texts with several labels have the same models
     if not path.is_file():
         raise ValueError(f"plan={path}: no such file; accepted: a params.yaml, or null")
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        models, seeds = content[task]["models"], content["seeds"]
+        models, seeds = content[group]["models"], content["seeds"]
         if not isinstance(models, list) or not isinstance(seeds, list):
             raise TypeError(f"{models!r} and {seeds!r} are not both lists")
         return Plan([str(name) for name in models], [int(seed) for seed in seeds])
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"plan={path} does not list {task}.models and seeds: {error!r}") from error
+        raise ValueError(f"plan={path} does not list {group}.models and seeds: {error!r}") from error
