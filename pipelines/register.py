@@ -36,6 +36,7 @@ def main(config: DictConfig) -> None:
         folder=folder / "model",
     )
     decision = register(candidate, sample_texts(Path(config.raw), source))
+    Path(config.output).mkdir(parents=True, exist_ok=True)
     write_json(Path(config.output) / "champion.json", decision)
     print(f"{candidate.dataset} version {decision['version']}: {decision['reason']}")
 

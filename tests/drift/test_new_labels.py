@@ -47,7 +47,8 @@ def test_numbers_that_are_not_all_names_are_taken_as_numbers(tmp_path: Path) -> 
 
 
 def test_booleans_that_are_names_are_taken_as_names(tmp_path: Path) -> None:
-    assert reviews(tmp_path, [True, True, False], ["false", "true"]) == {"false": 1, "true": 2}
+    for values, ending in (([True, True, False], ".jsonl"), (["True", "True", "False"], ".csv")):
+        assert reviews(tmp_path, values, ["false", "true"], ending) == {"false": 1, "true": 2}
 
 
 def test_missing_labels_are_left_out(tmp_path: Path) -> None:
