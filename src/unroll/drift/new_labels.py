@@ -63,8 +63,9 @@ def _name_values(values: list[Any], names: list[str] | None, declared: list[str]
     if wrong := {type(value).__name__ for value in values} - {"str", "int", "bool"}:
         raise ValueError(f"{where} holds {' and '.join(sorted(wrong))}; accepted: names, numbers or booleans")
     distinct = set(values)
-    are_booleans = set(names or []) == {"false", "true"}  # which other programs write as False and True
-    as_names = {value: str(value).lower() if are_booleans or isinstance(value, bool) else str(value) for value in distinct}
+    as_names = {value: str(value) for value in distinct}
+    if set(names or []) == {"false", "true"}:  # which Python writes as False and True
+        as_names = {value: name.lower() for value, name in as_names.items()}
     if declared is None and set(as_names.values()) <= set(names or []):
         return as_names
     by_number = {str(number): name for number, name in enumerate(declared or names or [])}
