@@ -94,5 +94,5 @@ def test_a_model_of_another_vocabulary_is_an_error(
     words = save_random_model(reviews, tmp_path / "model") / "vocabulary.json"
     write_json(words, list(reversed(read_json(words))))
     (tmp_path / "predictions.parquet").write_bytes((runs["classification"] / "predictions.parquet").read_bytes())
-    with pytest.raises(ValueError, match="its model has other labels or another vocabulary than"):
+    with pytest.raises(ValueError, match="its model has other labels, words or another tokenizer than"):
         features(reviews, tmp_path, reviews.folder.parent / "raw" / "test.parquet")

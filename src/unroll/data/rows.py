@@ -32,14 +32,9 @@ class RowReader:
         return _READERS[tuple(sorted(values))](self, values)
 
     def _read_text(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        return self._tokenize(values["text"]), self.labels.ids(values["label"])
-
-    def _read_pair(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        tokens = self._tokenize(values["text"], values["text_pair"])
-        return tokens, self.labels.ids(values["label" if "label" in values else "labels"])
-
-    def _read_topics(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        return self._tokenize(values["text"]), self.labels.ids(values["labels"])
+        """A text or a pair, with a label or several."""
+        *texts, label = (values[name] for name in ("text", "text_pair", "label", "labels") if name in values)
+        return self._tokenize(*texts), self.labels.ids(label)
 
     def _tokenize(self, *texts: Any) -> list[str]:
         for text in texts:
@@ -86,9 +81,9 @@ class RowReader:
 _Read = Callable[[RowReader, dict[str, Any]], tuple[list[str], list[int]]]
 _READERS: dict[tuple[str, ...], _Read] = {  # by our names of the columns
     ("label", "text"): RowReader._read_text,
-    ("label", "text", "text_pair"): RowReader._read_pair,
-    ("labels", "text"): RowReader._read_topics,
-    ("labels", "text", "text_pair"): RowReader._read_pair,
+    ("label", "text", "text_pair"): RowReader._read_text,
+    ("labels", "text"): RowReader._read_text,
+    ("labels", "text", "text_pair"): RowReader._read_text,
     ("labels", "tokens"): RowReader._read_tokens,
     ("spans", "text"): RowReader._read_spans,
 }

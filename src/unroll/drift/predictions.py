@@ -20,16 +20,16 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     """Predicted labels or entities, and the mean confidence in a text's predictions.
 
     Raises:
-        ValueError: `run` holds no trained and evaluated model, or one of other labels or another vocabulary.
+        ValueError: `run` holds no trained and evaluated model, or one of other labels, words or tokens.
     """
     if not (run / "model").is_dir():
         raise ValueError(f"run={run}: no trained model there; accepted: a folder as models/DATASET/MODEL/SEED")
     if not (run / "predictions.parquet").is_file():
         raise ValueError(f"run={run}: no predictions of the test split there; first: python pipelines/evaluate.py")
     trained = ModelFolder.load(run / "model")
-    of_model = (trained.task, trained.label_names, trained.vocabulary, trained.alphabet)
-    if of_model != (data.task, data.label_names, data.vocabulary, data.alphabet):
-        raise ValueError(f"run={run}: its model has other labels or another vocabulary than {data.folder}")
+    of_model = (trained.task, trained.label_names, trained.vocabulary, trained.alphabet, trained.tokenizer.options)
+    if of_model != (data.task, data.label_names, data.vocabulary, data.alphabet, data.tokenizer.options):
+        raise ValueError(f"run={run}: its model has other labels, words or another tokenizer than {data.folder}")
 
     table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
     tested = LabelSet.of_names(data.task, data.label_names, table["predicted"].to_pylist())
