@@ -12,6 +12,13 @@ ALPHABET = [*SPECIAL_WORDS, *"inslo"]
 TABLE = TokenEncoder(VOCABULARY, ALPHABET).encode(["in", "Oslo"])
 
 
+def save(split: EncodedSplit, folder: Path) -> None:
+    """As the prepare stage does it, in blocks."""
+    folder.mkdir()
+    for name in split.ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(split, name))
+
+
 def two_sentences() -> EncodedSplit:
     return EncodedSplit(
         task="labeling",
@@ -25,7 +32,7 @@ def two_sentences() -> EncodedSplit:
 
 def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
     split = two_sentences()
-    split.save(tmp_path / "train")
+    save(split, tmp_path / "train")
     loaded = EncodedSplit.load(tmp_path / "train", "labeling", TABLE)
     assert loaded.task == "labeling"
     for name in EncodedSplit.ARRAYS:
@@ -35,7 +42,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_loaded_split_is_mapped_into_memory_and_read_only(tmp_path: Path) -> None:
-    two_sentences().save(tmp_path / "train")
+    save(two_sentences(), tmp_path / "train")
     tokens = EncodedSplit.load(tmp_path / "train", "labeling", TABLE).tokens
     assert isinstance(tokens, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -53,7 +60,7 @@ def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
     write_json(tmp_path / "vocabulary.json", VOCABULARY)
     write_json(tmp_path / "alphabet.json", ALPHABET)
     TABLE.save(tmp_path / "tokens")
-    two_sentences().save(tmp_path / "test")
+    save(two_sentences(), tmp_path / "test")
     data = PreparedData(tmp_path)
     assert (data.task, data.label_names, data.checksum) == ("labeling", ["O", "B-X"], "abc")
     assert (data.vocabulary, data.alphabet) == (VOCABULARY, ALPHABET)

@@ -12,6 +12,7 @@ from unroll.config.build import source_of
 from unroll.data.download import download
 from unroll.data.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
+from unroll.data.source import SPLITS
 
 PAIR = """
 task: classification
@@ -31,6 +32,12 @@ def prepared(folder: Path, declaration: str, **options: Any) -> PreparedData:
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_people(folder: Path, row: dict[str, Any]) -> None:
+    """The same sentence, three times in each split."""
+    for split in SPLITS:
+        write_lines(folder / "people" / f"{split}.jsonl", [row] * 3)
 
 
 def entity_tags(data: PreparedData, split: str) -> list[list[str]]:
@@ -128,8 +135,7 @@ def test_column_files_whose_entities_begin_with_i(tmp_path: Path) -> None:
 
 def test_tags_with_ends_and_singles(tmp_path: Path) -> None:
     row = {"words": ["Ada", "Lovelace", "met", "Mary"], "tags": ["B-PER", "E-PER", "O", "S-PER"]}
-    for split in ("train", "validation", "test"):
-        write_lines(tmp_path / "people" / f"{split}.jsonl", [row] * 3)
+    write_people(tmp_path, row)
     data = prepared(
         tmp_path,
         """
@@ -144,8 +150,7 @@ def test_tags_with_ends_and_singles(tmp_path: Path) -> None:
 
 def test_entities_as_characters_of_the_text(tmp_path: Path) -> None:
     row = {"text": "We met Ada Lovelace.", "entities": [{"start": 7, "end": 19, "label": "PER"}]}
-    for split in ("train", "validation", "test"):
-        write_lines(tmp_path / "people" / f"{split}.jsonl", [row] * 3)
+    write_people(tmp_path, row)
     data = prepared(
         tmp_path,
         """

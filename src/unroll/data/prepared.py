@@ -37,11 +37,6 @@ class EncodedSplit:
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
-    def save(self, folder: Path) -> None:
-        folder.mkdir()
-        for name in self.ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
-
     @classmethod
     def load(cls, folder: Path, task: Task, table: TokenTable) -> "EncodedSplit":
         """Map the arrays into memory: pages are read as batches ask for them."""
