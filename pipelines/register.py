@@ -15,8 +15,10 @@ def main(config: DictConfig) -> None:
     from unroll.evaluation.leaderboard import leaderboard
     from unroll.evaluation.plan import read_plan
     from unroll.evaluation.runs import read_runs
-    from unroll.files import read_json, write_json
+    from unroll.files import write_json
+    from unroll.tracking.models import model_uri
     from unroll.tracking.registry import Candidate, register
+    from unroll.tracking.store import open_store
 
     source = source_of(config)
     plan = read_plan(optional_path(config.plan), source.task)
@@ -29,7 +31,7 @@ def main(config: DictConfig) -> None:
         model=run.model,
         seed=run.seed,
         run_id=run.run_id,
-        model_uri=read_json(folder / "run.json")["model_uri"],
+        model_uri=model_uri(open_store(), run.run_id),
         score=float(winner[run.monitor]),
         monitor=run.monitor,
         checksum=PreparedData(Path(config.data)).checksum,

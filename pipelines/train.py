@@ -39,7 +39,7 @@ def main(config: DictConfig) -> None:
     ):
         logger = MLFlowLogger(run_id=run.run_id, tracking_uri=run.client.tracking_uri)
         result = train(data, parts, options, output, logger)
-        result |= {"model_uri": log_model(run, output / "model")}
+        log_model(run, output / "model")
         run.log_metrics({"parameters": result["parameters"], "training_seconds": result["training_seconds"]})
         write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
     discard_checkpoints(output)

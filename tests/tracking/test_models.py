@@ -8,13 +8,14 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.entities import LoggedModelOutput
 
 import unroll
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 from unroll.serving.predictor import Predictor
-from unroll.tracking.models import PACKAGES, log_model
+from unroll.tracking.models import PACKAGES, log_model, model_uri
 from unroll.tracking.runs import training_run
 from unroll.tracking.store import open_store
 
@@ -121,3 +122,26 @@ def test_the_artifacts_hold_no_pickle(uris: dict[Task, str]) -> None:
     names = [file.name for file in folder.rglob("*") if file.is_file()]
     assert "weights.safetensors" in names
     assert [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".pyc"))] == []
+
+
+def test_a_run_s_model_is_found(uris: dict[Task, str]) -> None:
+    client = open_store()
+    for uri in uris.values():
+        run_id = client.get_logged_model(uri.removeprefix("models:/")).source_run_id
+        assert run_id is not None
+        assert model_uri(client, run_id) == uri
+
+
+def test_a_run_whose_model_is_not_whole_names_the_command(tracking_uri: str) -> None:
+    client = open_store()
+    run = client.create_run("0")
+    model = client.create_logged_model("0", source_run_id=run.info.run_id)
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+    for _ in range(2):
+        with pytest.raises(ValueError) as error:
+            model_uri(client, run.info.run_id)
+        for part in (tracking_uri, run.info.run_id, "python pipelines/upload.py"):
+            assert part in str(error.value)
+        client.finalize_logged_model(model.model_id, "FAILED")
+    client.finalize_logged_model(model.model_id, "READY")
+    assert model_uri(client, run.info.run_id) == f"models:/{model.model_id}"

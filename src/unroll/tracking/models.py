@@ -5,12 +5,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import unroll
 from unroll.files import read_json
 from unroll.serving import mlflow_model
+from unroll.tracking.offline import UPLOAD
 from unroll.tracking.runs import TrackedRun
 
 PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "sentencepiece", "torch"]
@@ -32,3 +35,18 @@ def log_model(run: TrackedRun, folder: Path) -> str:
         )
     uri: str = logged.model_uri
     return uri
+
+
+def model_uri(client: MlflowClient, run_id: str) -> str:
+    """The URI of the model that was logged to a run, `models:/m-…`; of several, the last that is whole.
+
+    Raises:
+        ValueError: the run has none.
+    """
+    outputs = client.get_run(run_id).outputs
+    for output in reversed(outputs.model_outputs if outputs else []):
+        if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
+            return f"models:/{output.model_id}"
+    raise ValueError(
+        f"run {run_id} has no model in the MLflow store at {client.tracking_uri}: bring it there with {UPLOAD}"
+    )
