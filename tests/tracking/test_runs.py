@@ -1,4 +1,3 @@
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +5,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from tests.tracking.repository import commit_everything
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
 from unroll.tracking.runs import find_run, flatten, git_tags, training_run
@@ -143,18 +143,8 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
     assert "a" * 40 in used.dataset.source
 
 
-def commit_something(folder: Path) -> str:
-    """Make a repository of one commit in `folder`; return the commit."""
-    (folder / "file").write_text("one")
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for command in (["init", "-q"], ["add", "file"], [*who, "commit", "-qm", "one"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
 def test_the_commit_is_a_tag(data: PreparedData, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = commit_something(tmp_path)
+    commit = commit_everything(tmp_path)
     monkeypatch.chdir(tmp_path)
     with training_run("reviews", "gru-3", CONFIG, data, record):
         pass
@@ -162,12 +152,12 @@ def test_the_commit_is_a_tag(data: PreparedData, record: Path, tmp_path: Path, m
     assert logged(record).data.tags["git.changed"] == "false"
 
 
-def test_changed_code_is_told_apart_from_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = commit_something(tmp_path)
+def test_code_that_was_changed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = commit_everything(tmp_path)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "new").write_text("two")
     assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "false"}
-    (tmp_path / "file").write_text("two")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "new.yaml").write_text("two")
     assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "true"}
 
 

@@ -1,6 +1,5 @@
 """One MLflow run a training: opened before it, filled by it and by its evaluation, closed whatever happens."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
+from unroll.tracking import git
 from unroll.tracking.store import open_experiment, open_store
 
 
@@ -112,17 +112,9 @@ def _create_run(client: MlflowClient, dataset: str, name: str, config: dict[str,
 
 def git_tags() -> dict[str, str]:
     """The commit that the code stands at, and whether it was changed since; empty outside a repository."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
-
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return {
-            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-            "git.changed": str(bool(changed)).lower(),
-        }
-    except (OSError, subprocess.CalledProcessError):
+        return {"mlflow.source.git.commit": git.head(), "git.changed": str(bool(git.changed_files())).lower()}
+    except ValueError:
         return {}
 
 

@@ -1,0 +1,20 @@
+"""A git repository of a test's own."""
+
+import subprocess
+from pathlib import Path
+
+IDENTITY = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run a git command that must succeed; return what it printed."""
+    command = ["git", *IDENTITY, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit_everything(folder: Path) -> str:
+    """Commit what `folder` holds, in a repository that is made there if need be; return the commit."""
+    git(folder, "init", "-q")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "a commit")
+    return git(folder, "rev-parse", "HEAD")
