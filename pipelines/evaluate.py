@@ -15,11 +15,13 @@ def main(config: DictConfig) -> None:
     data, run = PreparedData(Path(config.data)), Path(config.run)
 
     from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-    from unroll.tracking.evaluations import log_evaluation
+    from unroll.tracking.offline import tolerating
+    from unroll.tracking.upload import upload
 
     metrics = evaluate(data, run, build_options(EvaluateOptions, config))
     print("  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-    log_evaluation(run)
+    with tolerating(f"the evaluation in {run}"):
+        upload(run)
 
 
 if __name__ == "__main__":

@@ -24,24 +24,24 @@ def main(config: DictConfig) -> None:
     for name, part in parts.items():
         check_targets(part, name)
 
-    from pytorch_lightning.loggers import MLFlowLogger
-
-    from unroll.tracking.models import log_model
+    from unroll.tracking.logger import EpochLogger
+    from unroll.tracking.offline import tolerating
+    from unroll.tracking.origin import FOLDER, Origin
     from unroll.tracking.runs import training_run
+    from unroll.tracking.upload import upload
     from unroll.training.train import abandoned_without_checkpoint, discard_checkpoints, open_checkpoints, train
 
-    names = HydraConfig.get().runtime.choices
+    names, overrides = HydraConfig.get().runtime.choices, list(HydraConfig.get().overrides.task)
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
+    origin = Origin.of(names["dataset"], config.run_name, plain(config), data, overrides, tags={})
     record = open_checkpoints(output, data, parts, options) / "run.json"
-    with (
-        abandoned_without_checkpoint(output),
-        training_run(names["dataset"], config.run_name, plain(config), data, record) as run,
-    ):
-        logger = MLFlowLogger(run_id=run.run_id, tracking_uri=run.client.tracking_uri)
-        result = train(data, parts, options, output, logger)
-        log_model(run, output / "model")
-        run.log_metrics({"parameters": result["parameters"], "training_seconds": result["training_seconds"]})
+    with abandoned_without_checkpoint(output), training_run(origin, record) as run:
+        result = train(data, parts, options, output, EpochLogger(run))
+        (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before
+        origin.save(output / FOLDER)
         write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
+    with tolerating(f"all of {output}"):
+        upload(output)
     discard_checkpoints(output)
     print(f"{output}: best {result['monitor']} {result['best_score']:.4f} in epoch {result['best_epoch']}")
 

@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny import save_random_model
+from tests.tracking.trained import evaluate_tiny, run_of, train_pretending
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
-from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
 from unroll.tracking import evaluations
 from unroll.tracking.evaluations import log_evaluation
-from unroll.tracking.runs import TrackedRun, training_run
-from unroll.tracking.store import open_store
 
 TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
@@ -23,17 +20,8 @@ TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 @pytest.fixture(params=["classification", "labeling", "multilabel"])
 def evaluated(request: pytest.FixtureRequest, prepared: dict[Task, PreparedData], tmp_path: Path) -> Path:
     """A run folder after the train and the evaluate stage."""
-    data, folder = prepared[request.param], tmp_path / "gru" / "1"
-    save_random_model(data, folder / "model")
-    with training_run("evaluations", "gru-1", {}, data, folder / "checkpoints" / "run.json") as run:
-        write_json(folder / "run.json", {"run_id": run.run_id, "task": data.task})
-    pd.DataFrame({"epoch": [1], "val/loss": [0.5]}).to_csv(folder / "history.csv", index=False)
-    evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))
-    return folder
-
-
-def run_of(folder: Path) -> TrackedRun:
-    return TrackedRun(open_store(), read_json(folder / "run.json")["run_id"])
+    data = prepared[request.param]
+    return evaluate_tiny(data, train_pretending(data, tmp_path / "gru" / "3", "evaluations"))
 
 
 def test_test_metrics_and_speed_are_added_to_the_training_s_run(evaluated: Path) -> None:
@@ -42,7 +30,6 @@ def test_test_metrics_and_speed_are_added_to_the_training_s_run(evaluated: Path)
     speed = read_json(evaluated / "throughput.json")["tokens_per_second"]
     assert run.data.metrics == read_json(evaluated / "metrics.json") | {"tokens_per_second": speed}
     assert {"test/accuracy", "test/loss"} <= set(run.data.metrics)
-    assert run.info.status == "FINISHED"
 
 
 @pytest.mark.parametrize("evaluated", ["multilabel"], indirect=True)
@@ -78,9 +65,27 @@ def test_labels_that_look_like_something_else_are_drawn_as_they_are(
 
 
 @pytest.mark.parametrize("evaluated", ["classification"], indirect=True)
-def test_a_run_of_another_store_is_an_error_and_the_files_stay(evaluated: Path) -> None:
-    write_json(evaluated / "run.json", {"run_id": "0" * 32})
-    before = {file.name: file.read_bytes() for file in evaluated.iterdir() if file.is_file()}
-    with pytest.raises(ValueError, match=f"has no run {'0' * 32}"):
-        log_evaluation(evaluated)
-    assert {file.name: file.read_bytes() for file in evaluated.iterdir() if file.is_file()} == before
+def test_what_is_there_already_is_not_logged_again(evaluated: Path) -> None:
+    assert log_evaluation(evaluated) == ["evaluation"]
+    assert log_evaluation(evaluated) == []
+    assert len(run_of(evaluated).client.get_metric_history(run_of(evaluated).run_id, "test/accuracy")) == 1
+
+
+@pytest.mark.parametrize("evaluated", ["classification"], indirect=True)
+def test_a_file_that_is_missing_is_logged_and_no_score_again(evaluated: Path) -> None:
+    log_evaluation(evaluated)
+    run = run_of(evaluated)
+    Path(run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://"), "evaluation/confusion.png").unlink()
+    assert log_evaluation(evaluated) == ["evaluation"]
+    assert log_evaluation(evaluated) == []
+    assert len(run.client.get_metric_history(run.run_id, "test/accuracy")) == 1
+
+
+@pytest.mark.parametrize("evaluated", ["classification"], indirect=True)
+def test_another_score_is_logged_beside_the_first(evaluated: Path) -> None:
+    log_evaluation(evaluated)
+    write_json(evaluated / "metrics.json", read_json(evaluated / "metrics.json") | {"test/accuracy": 0.125})
+    assert log_evaluation(evaluated) == ["evaluation"]
+    run = run_of(evaluated)
+    assert run.client.get_run(run.run_id).data.metrics["test/accuracy"] == 0.125
+    assert len(run.client.get_metric_history(run.run_id, "test/loss")) == 1

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.repository import commit_everything, git
-from unroll.tracking.git import changed_files, head
+from unroll.files import sha256
+from unroll.tracking.git import changed_code, changed_files, differing_code, git_tags, head
 
 
 @pytest.fixture
@@ -76,3 +77,77 @@ def test_a_folder_without_a_commit_is_refused_with_what_to_do(
         prepare()
         with pytest.raises(ValueError, match=r"git knows no commit of this folder .*git init"):
             ask()  # type: ignore[operator]
+
+
+def test_the_tags_say_whether_code_was_changed(repository: Path) -> None:
+    commit = head()
+    assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "false"}
+    (repository / "conf" / "new.yaml").write_text("two")
+    assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "true"}
+
+
+def test_outside_a_repository_or_without_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert (git_tags(), changed_code()) == ({}, {})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (git_tags(), changed_code()) == ({}, {})
+
+
+@pytest.fixture
+def code(repository: Path) -> str:
+    """A commit with two files of code more."""
+    (repository / "src").mkdir()
+    for name in ("src/a.py", "src/b.py"):
+        (repository / name).write_text(name)
+    return commit_everything(repository)
+
+
+def test_changed_code_is_known_by_its_checksums(repository: Path, code: str) -> None:
+    assert changed_code() == {}
+    (repository / "notes.txt").write_text("two")
+    (repository / "src/a.py").write_text("two")
+    (repository / "src/b.py").rename(repository / "src/c.py")
+    assert changed_code() == {
+        "src/a.py": sha256(repository / "src/a.py"),
+        "src/b.py": None,
+        "src/c.py": sha256(repository / "src/c.py"),
+    }
+
+
+def test_a_commit_of_no_code_makes_no_difference(repository: Path, code: str) -> None:
+    (repository / "notes.txt").write_text("two")
+    assert commit_everything(repository) != code
+    assert differing_code(code, {}) == []
+
+
+def test_code_differs_by_what_it_holds_whether_committed_or_not(repository: Path, code: str) -> None:
+    (repository / "src/a.py").write_text("two")
+    assert differing_code(code, {}) == ["src/a.py"]
+    commit_everything(repository)
+    assert differing_code(code, {}) == ["src/a.py"]
+    (repository / "src/b.py").rename(repository / "src/c.py")
+    assert differing_code(code, {}) == ["src/a.py", "src/b.py", "src/c.py"]
+
+
+def test_a_change_that_was_committed_since_makes_no_difference(repository: Path, code: str) -> None:
+    (repository / "src/a.py").write_text("two")
+    (repository / "src/b.py").rename(repository / "src/c.py")
+    then = changed_code()
+    assert differing_code(code, then) == []
+    commit_everything(repository)
+    assert differing_code(code, then) == []
+    (repository / "src/c.py").unlink()
+    assert differing_code(code, then) == ["src/c.py"]
+
+
+def test_a_change_that_was_taken_back_since_differs(repository: Path, code: str) -> None:
+    (repository / "src/a.py").write_text("two")
+    then = changed_code()
+    git(repository, "checkout", "-q", "src/a.py")
+    assert differing_code(code, then) == ["src/a.py"]
+
+
+def test_a_commit_that_is_not_here_is_named(repository: Path) -> None:
+    with pytest.raises(ValueError, match=f"commit {'0' * 40} is not in this repository"):
+        differing_code("0" * 40, {})

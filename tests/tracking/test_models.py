@@ -12,10 +12,11 @@ from mlflow.entities import LoggedModelOutput
 
 import unroll
 from tests.tiny import save_random_model
+from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 from unroll.serving.predictor import Predictor
-from unroll.tracking.models import PACKAGES, log_model, model_uri
+from unroll.tracking.models import PACKAGES, find_model, log_model, model_uri
 from unroll.tracking.runs import training_run
 from unroll.tracking.store import open_store
 
@@ -57,9 +58,8 @@ def uris(
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
         for task, folder in folders.items():
             record = tmp_path_factory.mktemp("record") / "run.json"
-            with training_run(f"models-{task}", "gru-1", {}, prepared[task], record) as run:
+            with training_run(make_origin(prepared[task], f"models-{task}"), record) as run:
                 logged[task] = log_model(run, folder)
-            assert open_store().get_run(run.run_id).info.status == "FINISHED"
     return logged
 
 
@@ -129,7 +129,7 @@ def test_a_run_s_model_is_found(uris: dict[Task, str]) -> None:
     for uri in uris.values():
         run_id = client.get_logged_model(uri.removeprefix("models:/")).source_run_id
         assert run_id is not None
-        assert model_uri(client, run_id) == uri
+        assert find_model(client, run_id) == model_uri(client, run_id) == uri
 
 
 def test_a_run_whose_model_is_not_whole_names_the_command(tracking_uri: str) -> None:
@@ -138,6 +138,7 @@ def test_a_run_whose_model_is_not_whole_names_the_command(tracking_uri: str) -> 
     model = client.create_logged_model("0", source_run_id=run.info.run_id)
     client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     for _ in range(2):
+        assert find_model(client, run.info.run_id) is None
         with pytest.raises(ValueError) as error:
             model_uri(client, run.info.run_id)
         for part in (tracking_uri, run.info.run_id, "python pipelines/upload.py"):

@@ -7,6 +7,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tests.tiny import save_random_model
+from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.serving.predictor import Predictor
 from unroll.tracking.models import log_model
@@ -24,7 +25,7 @@ def trained(reviews: PreparedData, store_folder: Path, tmp_path_factory: pytest.
     record = tmp_path_factory.mktemp("record") / "run.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
-        with training_run("registry", "gru-1", {}, reviews, record) as run:
+        with training_run(make_origin(reviews, "registry"), record) as run:
             uri = log_model(run, folder)
     return Candidate("registry", "gru", 1, run.run_id, uri, 0.8, "val/accuracy", "first data", folder)
 
@@ -97,7 +98,7 @@ def test_the_champion_is_served_by_its_alias(candidate: Candidate) -> None:
 
 def test_a_model_of_label_sets_is_registered_and_served(topics: PreparedData, tmp_path: Path) -> None:
     folder = save_random_model(topics, tmp_path / "model")
-    with training_run("topics", "gru-1", {}, topics, tmp_path / "run.json") as run:
+    with training_run(make_origin(topics, "topics"), tmp_path / "run.json") as run:
         uri = log_model(run, folder)
     register(Candidate("topics", "gru", 1, run.run_id, uri, 0.8, "val/f1", topics.checksum, folder), TEXTS)
     loaded = mlflow.pyfunc.load_model("models:/topics@champion")

@@ -1,14 +1,21 @@
+import errno
+import uuid
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tests.tracking.repository import commit_everything
+from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
-from unroll.tracking.runs import find_run, flatten, git_tags, training_run
+from unroll.tracking.offline import StoreUnavailable
+from unroll.tracking.origin import Origin
+from unroll.tracking.runs import create_run, find_run, flatten, get_run, look_up, training_run
 from unroll.tracking.store import open_store
 
 LONG = "a path that goes on and on / " * 100
@@ -36,13 +43,12 @@ def logged(record: Path) -> Run:
     return open_store().get_run(read_json(record)["run_id"])
 
 
-def test_a_training_that_ends_well_is_finished(data: PreparedData, record: Path) -> None:
-    with training_run("reviews", "gru-3", CONFIG, data, record) as run:
-        assert logged(record).info.status == "RUNNING"
+def test_a_training_that_ends_well_has_a_run_to_be_finished_with_its_results(data: PreparedData, record: Path) -> None:
+    with training_run(make_origin(data, config=CONFIG), record) as run:
         run.log_metrics({"val/accuracy": 0.75, "parameters": 12})
     ended = logged(record)
     assert ended.info.run_id == run.run_id
-    assert ended.info.status == "FINISHED"
+    assert ended.info.status == "RUNNING"
     assert ended.info.run_name == "gru-3"
     assert ended.data.metrics == {"val/accuracy": 0.75, "parameters": 12.0}
     assert open_store().get_experiment(ended.info.experiment_id).name == "reviews"
@@ -55,21 +61,20 @@ BREAKS = [(ValueError, "FAILED"), (RuntimeError, "FAILED"), (SystemExit, "FAILED
 def test_a_training_that_breaks_off_says_so(
     data: PreparedData, record: Path, error: type[BaseException], status: str
 ) -> None:
-    with pytest.raises(error), training_run("reviews", "gru-3", CONFIG, data, record):
+    with pytest.raises(error), training_run(make_origin(data, config=CONFIG), record):
         raise error
     assert logged(record).info.status == status
     assert logged(record).info.end_time is not None
 
 
 def test_an_interrupted_training_goes_on_in_its_run(data: PreparedData, record: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), training_run("reviews", "gru-3", CONFIG, data, record) as first:
+    with pytest.raises(KeyboardInterrupt), training_run(make_origin(data, config=CONFIG), record) as first:
         first.log_metrics({"val/loss": 2.0})
         raise KeyboardInterrupt
-    with training_run("reviews", "gru-3", CONFIG, data, record) as second:
+    with training_run(make_origin(data, config=CONFIG), record) as second:
         assert logged(record).info.status == "RUNNING"
         second.log_metrics({"val/loss": 1.0})
     assert second.run_id == first.run_id
-    assert logged(record).info.status == "FINISHED"
     history = open_store().get_metric_history(first.run_id, "val/loss")
     assert [metric.value for metric in history] == [2.0, 1.0]
 
@@ -77,21 +82,21 @@ def test_an_interrupted_training_goes_on_in_its_run(data: PreparedData, record: 
 def test_a_training_whose_run_is_in_another_store_begins_a_new_one(data: PreparedData, record: Path) -> None:
     record.parent.mkdir()
     write_json(record, {"run_id": "0" * 32})
-    with training_run("reviews", "gru-3", CONFIG, data, record) as run:
+    with training_run(make_origin(data, config=CONFIG), record) as run:
         assert run.run_id != "0" * 32
-    assert logged(record).info.status == "FINISHED"
+    assert logged(record).info.run_id == run.run_id
 
 
 def test_trainings_without_a_record_are_runs_of_their_own(data: PreparedData, tmp_path: Path) -> None:
     ids = set()
     for name in "ab":
-        with training_run("reviews", "gru-3", CONFIG, data, tmp_path / name / "run.json") as run:
+        with training_run(make_origin(data, config=CONFIG), tmp_path / name / "run.json") as run:
             ids.add(run.run_id)
     assert len(ids) == 2
 
 
 def test_every_leaf_of_the_configuration_is_a_parameter(data: PreparedData, record: Path) -> None:
-    with training_run("reviews", "gru-3", CONFIG, data, record):
+    with training_run(make_origin(data, config=CONFIG), record):
         pass
     assert logged(record).data.params == {
         "seed": "3",
@@ -108,13 +113,13 @@ def test_every_leaf_of_the_configuration_is_a_parameter(data: PreparedData, reco
 
 def test_more_parameters_than_fit_one_request_are_logged(data: PreparedData, record: Path) -> None:
     config = {"part": {f"key{i}": i for i in range(250)}}
-    with training_run("reviews", "gru-3", config, data, record):
+    with training_run(make_origin(data, config=config), record):
         pass
     assert logged(record).data.params == {f"part.key{i}": str(i) for i in range(250)}
 
 
 def test_the_data_are_tags_and_an_input(data: PreparedData, record: Path) -> None:
-    with training_run("reviews", "gru-3", CONFIG, data, record):
+    with training_run(make_origin(data, config=CONFIG), record):
         pass
     run = logged(record)
     source = data.description["source"]
@@ -134,7 +139,7 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
 ) -> None:
     source = {"path": "acme/reviews", "name": None, "revision": "main", "commit": "a" * 40}
     monkeypatch.setitem(data.description, "source", source)
-    with training_run("of-the-hub", "gru-3", CONFIG, data, record):
+    with training_run(make_origin(data, "of-the-hub", CONFIG), record):
         pass
     run = logged(record)
     assert run.data.tags["dataset.revision"] == "a" * 40
@@ -146,43 +151,74 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
 def test_the_commit_is_a_tag(data: PreparedData, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = commit_everything(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with training_run("reviews", "gru-3", CONFIG, data, record):
+    with training_run(make_origin(data, config=CONFIG), record):
         pass
     assert logged(record).data.tags["mlflow.source.git.commit"] == commit
     assert logged(record).data.tags["git.changed"] == "false"
 
 
-def test_code_that_was_changed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = commit_everything(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "false"}
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf" / "new.yaml").write_text("two")
-    assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "true"}
-
-
-def test_outside_a_repository_or_without_git_there_are_no_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_tags() == {}
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_tags() == {}
-
-
-def test_a_run_is_found_and_open_for_writing(data: PreparedData, record: Path) -> None:
-    with training_run("reviews", "gru-3", CONFIG, data, record) as run:
+def test_what_it_takes_to_train_again_is_an_artifact(data: PreparedData, record: Path) -> None:
+    origin = make_origin(data, config=CONFIG)
+    with training_run(origin, record) as run:
         pass
-    find_run(run.run_id).log_metrics({"test/accuracy": 0.5})
-    assert logged(record).data.metrics == {"test/accuracy": 0.5}
-    assert logged(record).info.status == "FINISHED"
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))
+    assert Origin.load(folder) == origin
+    assert read_json(folder / "config.json") == CONFIG
 
 
-def test_a_run_that_is_not_there_is_an_error(tracking_uri: str) -> None:
+def test_a_run_is_marked_with_tags_of_its_own(data: PreparedData, record: Path) -> None:
+    with training_run(make_origin(data, reproduces="0" * 32), record):
+        pass
+    assert logged(record).data.tags["reproduces"] == "0" * 32
+
+
+def test_a_run_is_found_by_its_id_and_by_that_of_the_run_it_stands_for(data: PreparedData) -> None:
+    client, old = open_store(), uuid.uuid4().hex
+    run_id = create_run(client, make_origin(data), original_id=old)
+    for name in (run_id, old):
+        assert find_run(name).run_id == get_run(client, name).info.run_id == run_id
+
+
+@pytest.mark.parametrize("name", ["0" * 32, "nonsense", "it's"])
+def test_a_run_that_is_not_there_is_an_error_that_names_the_command(tracking_uri: str, name: str) -> None:
+    client = open_store()
+    assert look_up(client, name) is None
     with pytest.raises(ValueError) as error:
-        find_run("0" * 32)
-    for part in (tracking_uri, "0" * 32, "train again", "MLFLOW_TRACKING_URI"):
+        find_run(name)
+    for part in (tracking_uri, name, "python pipelines/upload.py", "MLFLOW_TRACKING_URI"):
         assert part in str(error.value)
-    assert isinstance(error.value.__cause__, MlflowException)
+
+
+def test_a_deleted_run_is_an_error_that_says_how_to_bring_it_back(data: PreparedData) -> None:
+    client = open_store()
+    run_id = create_run(client, make_origin(data))
+    client.delete_run(run_id)
+    with pytest.raises(ValueError, match=f"mlflow runs restore --run-id {run_id}"):
+        get_run(client, run_id)
+
+
+def test_a_store_that_fails_when_a_run_is_opened_is_an_error(
+    data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", fail)
+    with pytest.raises(StoreUnavailable, match="No space left"), training_run(make_origin(data), record):
+        pass
+    assert not record.exists()
+
+
+def test_a_training_that_breaks_off_without_its_store_breaks_off_with_its_own_error(
+    data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any) -> None:
+        raise MlflowException("API request failed")
+
+    with pytest.raises(RuntimeError, match="its own"), training_run(make_origin(data), record):
+        monkeypatch.setattr(MlflowClient, "set_terminated", fail)
+        raise RuntimeError("its own")
+    assert "API request failed" in caplog.text
 
 
 def test_nested_keys_are_flattened_to_dotted_ones() -> None:

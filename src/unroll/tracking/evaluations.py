@@ -8,11 +8,16 @@ from unroll.evaluation.runs import read_confusion
 from unroll.files import read_json
 from unroll.tracking.runs import find_run
 
+FOLDER = "evaluation"  # among the run's artifacts
+TABLES = ["classes.csv", "confusion.csv", "history.csv", "predictions.parquet"]
+PICTURE = "confusion.png"
 
-def log_evaluation(folder: Path) -> None:
+
+def log_evaluation(folder: Path) -> list[str]:
     """Add test metrics, speed, the tables that the run folder `folder` holds, and the confusion picture.
 
-    Multilabel has no such picture: no label is taken for another.
+    Multilabel has no such picture: no label is taken for another. Nothing is done where the run has all of it;
+    returns what it lacked, in words.
 
     Raises:
         ValueError: the training's run is not in this tracking store; the files stay where they are.
@@ -20,12 +25,18 @@ def log_evaluation(folder: Path) -> None:
     record = read_json(folder / "run.json")
     run = find_run(record["run_id"])
     speed = {"tokens_per_second": read_json(folder / "throughput.json")["tokens_per_second"]}
-    run.log_metrics({**read_json(folder / "metrics.json"), **speed})
-    for name in ("classes.csv", "confusion.csv", "history.csv", "predictions.parquet"):
-        run.client.log_artifact(run.run_id, str(folder / name), "evaluation")
-    if record["task"] == "multilabel":
-        return
+    metrics = {**read_json(folder / "metrics.json"), **speed}
+    files = TABLES if record["task"] == "multilabel" else [*TABLES, PICTURE]
+    logged = run.client.get_run(run.run_id).data.metrics
+    present = {Path(file.path).name for file in run.client.list_artifacts(run.run_id, FOLDER)}
+    if metrics.items() <= logged.items() and set(files) <= present:
+        return []
+    run.log_metrics({name: value for name, value in metrics.items() if logged.get(name) != value})
     with tempfile.TemporaryDirectory() as work:
-        picture = Path(work) / "confusion.png"
-        confusion_figure(read_confusion(folder / "confusion.csv")).savefig(picture, dpi=120)
-        run.client.log_artifact(run.run_id, str(picture), "evaluation")
+        for name in files:
+            file = folder / name
+            if name == PICTURE:
+                file = Path(work) / name
+                confusion_figure(read_confusion(folder / "confusion.csv")).savefig(file, dpi=120)
+            run.client.log_artifact(run.run_id, str(file), FOLDER)
+    return ["evaluation"]

@@ -1,6 +1,10 @@
 """The commit that the code stands at, and what was changed since."""
 
+import hashlib
 import subprocess
+from pathlib import Path
+
+from unroll.files import sha256
 
 CODE = ("conf", "pipelines", "src")  # a new file there changes what a command does
 UNCOUNTED = ":(exclude)dvc.lock"  # DVC writes it while the pipeline runs
@@ -21,9 +25,52 @@ def changed_files() -> list[str]:
 
     Paths are relative to the current folder. Raises ValueError as `head` does.
     """
-    changed = _git("diff", "--name-only", "--relative", "HEAD", "--", ".", UNCOUNTED)
+    changed = _git("diff", "--name-only", "--no-renames", "--relative", "HEAD", "--", ".", UNCOUNTED)
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
     return sorted({*changed, *new})
+
+
+def git_tags() -> dict[str, str]:
+    """What a run says of its code: the commit, and whether it was changed since; empty outside a repository."""
+    try:
+        return {"mlflow.source.git.commit": head(), "git.changed": str(bool(changed_files())).lower()}
+    except ValueError:
+        return {}
+
+
+def changed_code() -> dict[str, str | None]:
+    """Those of the changed files that are code, to their checksums; None: deleted. Empty outside a repository."""
+    try:
+        return {file: _checksum(file) for file in changed_files() if file.split("/")[0] in CODE}
+    except ValueError:
+        return {}
+
+
+def differing_code(commit: str, changed: dict[str, str | None]) -> list[str]:
+    """Files of code that do not hold today what they held in `commit` with the `changed` ones on top of it.
+
+    Raises:
+        ValueError: the repository does not have that commit, or is none.
+    """
+    head()
+    try:
+        since = _git("diff", "--name-only", "--no-renames", "--relative", commit, "--", *CODE)
+    except ValueError as error:
+        raise ValueError(f"commit {commit} is not in this repository; git fetch may bring it") from error
+    return [
+        file
+        for file in sorted({*since, *changed, *changed_code()})
+        if _checksum(file) != (changed[file] if file in changed else _committed_checksum(commit, file))
+    ]
+
+
+def _checksum(file: str) -> str | None:
+    return sha256(Path(file)) if Path(file).is_file() else None
+
+
+def _committed_checksum(commit: str, file: str) -> str | None:
+    done = subprocess.run(["git", "show", f"{commit}:./{file}"], capture_output=True)
+    return hashlib.sha256(done.stdout).hexdigest() if done.returncode == 0 else None
 
 
 def _git(*arguments: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelStatus
+from mlflow.models import Model
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 
@@ -14,7 +15,7 @@ import unroll
 from unroll.files import read_json
 from unroll.serving import mlflow_model
 from unroll.tracking.offline import UPLOAD
-from unroll.tracking.runs import TrackedRun
+from unroll.tracking.runs import TrackedRun, get_run
 
 PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "sentencepiece", "torch"]
 
@@ -22,31 +23,43 @@ PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors"
 def log_model(run: TrackedRun, folder: Path) -> str:
     """Log the model folder to the run as a model from code; return its URI, `models:/m-…`."""
     columns = ["text", "text_pair"] if read_json(folder / "config.json")["is_pair"] else ["text"]
-    signature = ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns]))
-    with mlflow.start_run(run_id=run.run_id), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
-        logged = mlflow.pyfunc.log_model(
+        # As mlflow.pyfunc.log_model does, which needs an active run and, where the store fails, waits to end it too.
+        logged = Model.log(
+            None,
+            mlflow.pyfunc,
             name="model",
+            run_id=run.run_id,
+            flavor_name="pyfunc.ModelFromCode",
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
-            signature=signature,
+            signature=ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns])),
         )
     uri: str = logged.model_uri
     return uri
 
 
-def model_uri(client: MlflowClient, run_id: str) -> str:
-    """The URI of the model that was logged to a run, `models:/m-…`; of several, the last that is whole.
-
-    Raises:
-        ValueError: the run has none.
-    """
-    outputs = client.get_run(run_id).outputs
+def find_model(client: MlflowClient, run_id: str) -> str | None:
+    """The URI of the model that was logged to a run; of several, the last that is whole."""
+    outputs = get_run(client, run_id).outputs
     for output in reversed(outputs.model_outputs if outputs else []):
         if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
             return f"models:/{output.model_id}"
-    raise ValueError(
-        f"run {run_id} has no model in the MLflow store at {client.tracking_uri}: bring it there with {UPLOAD}"
-    )
+    return None
+
+
+def model_uri(client: MlflowClient, run_id: str) -> str:
+    """The same, where there has to be one.
+
+    Raises:
+        ValueError: there is none, or no such run.
+    """
+    uri = find_model(client, run_id)
+    if uri is None:
+        raise ValueError(
+            f"run {run_id} has no model in the MLflow store at {client.tracking_uri}: bring it there with {UPLOAD}"
+        )
+    return uri

@@ -1,6 +1,11 @@
-"""A tracking store that stops answering: the work goes on, and what it made is uploaded later."""
+"""A tracking store that does not answer: an error before the work, a warning after it, for the results are safe.
+
+Each request gives up after seconds (`unroll.config.stage.set_environment`). What goes on without the store makes at
+most two of them that fail, so that nothing waits longer than half a minute.
+"""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,32 +14,72 @@ from mlflow.exceptions import MlflowException
 log = logging.getLogger("unroll")
 
 UPLOAD = "python pipelines/upload.py"
-PACKAGES = {"mlflow", "requests", "urllib3", "sqlalchemy", "psycopg2", "boto3", "botocore"}  # that talk to a store
+PACKAGES = {
+    "sqlite3",
+    "mlflow",
+    "requests",
+    "urllib3",
+    "sqlalchemy",
+    "psycopg2",
+    "boto3",
+    "botocore",
+}  # that talk to a store
+
+# We say in a line what these say in a traceback, and at each attempt.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+class StoreUnavailable(ValueError):
+    """The tracking store cannot be used."""
+
+
+@contextmanager
+def requiring() -> Iterator[None]:
+    """Turn an error of the store, or a refusal by MLflow, into one that a person can act on.
+
+    Raises:
+        StoreUnavailable: names the address and the reason.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not (is_of_the_store(error) or isinstance(error, MlflowException)) or isinstance(error, StoreUnavailable):
+            raise
+        uri = os.environ["MLFLOW_TRACKING_URI"]
+        raise StoreUnavailable(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {reason(error)}") from error
 
 
 @contextmanager
 def tolerating(what: str) -> Iterator[None]:
-    """Turn an error of the tracking store into one printed warning that says that `what` is not there yet.
+    """Turn an error of the store into one printed warning that says that `what` is not there yet.
 
     Only for what is safe on disk and `pipelines/upload.py` can bring there later. Other errors pass.
     """
     try:
         yield
     except Exception as error:
-        if not _is_of_the_store(error):
+        if not is_of_the_store(error):
             raise
         log.warning(
-            "warning: MLflow lacks %s, which is safe on disk: the store failed (%s); once it answers: %s",
+            "warning: MLflow lacks %s, which is safe on disk (%s); once the store answers: %s",
             what,
-            str(error).strip().partition("\n")[0],
+            reason(error),
             UPLOAD,
         )
 
 
-def _is_of_the_store(error: Exception) -> bool:
+def is_of_the_store(error: Exception) -> bool:
     """Whether it comes from the store or from the way there, and not from a wrong call of ours or a missing file."""
     if isinstance(error, MlflowException):
         return bool(error.error_code != "INVALID_PARAMETER_VALUE")
     if isinstance(error, OSError):  # a full disk, a lost connection, ...
         return not isinstance(error, FileNotFoundError)
+    if isinstance(error, StoreUnavailable):
+        return True
     return any(kind.__module__.partition(".")[0] in PACKAGES for kind in type(error).__mro__)
+
+
+def reason(error: Exception) -> str:
+    """The first line of what it says."""
+    return str(error).strip().partition("\n")[0]

@@ -1,5 +1,6 @@
-"""One MLflow run a training: opened before it, filled by it and by its evaluation, closed whatever happens."""
+"""One MLflow run a training: opened before it, found again after it."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
-from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
-from unroll.tracking import git
+from unroll.tracking.offline import UPLOAD, requiring, tolerating
+from unroll.tracking.origin import FOLDER, Origin
 from unroll.tracking.store import open_experiment, open_store
+
+ORIGINAL_ID = "original_run_id"  # the tag of a run that stands for one of another store: the id that it had there
+METRICS_A_REQUEST = 1000
 
 
 @dataclass(frozen=True)
@@ -26,51 +30,100 @@ class TrackedRun:
 
     def log_metrics(self, metrics: dict[str, float]) -> None:
         now = int(time.time() * 1000)
-        self.client.log_batch(self.run_id, metrics=[Metric(k, v, now, 0) for k, v in metrics.items()])
+        self.log_points([Metric(key, value, now, 0) for key, value in metrics.items()])
+
+    def log_points(self, points: list[Metric]) -> None:
+        for first in range(0, len(points), METRICS_A_REQUEST):
+            self.client.log_batch(self.run_id, metrics=points[first : first + METRICS_A_REQUEST])
 
 
 @contextmanager
-def training_run(
-    dataset: str, name: str, config: dict[str, Any], data: PreparedData, record: Path
-) -> Iterator[TrackedRun]:
-    """Open the run of a training and end it as FINISHED, FAILED, or KILLED on Ctrl-C.
+def training_run(origin: Origin, record: Path) -> Iterator[TrackedRun]:
+    """Open the run of a training, and end it as FAILED, or as KILLED on Ctrl-C, where that breaks off.
 
-    `record` keeps the run's id, so that a training that was killed goes on in the run it began.
+    Where it ends well there are results, and `unroll.tracking.upload` finishes the run with them. `record` keeps the
+    run's id, so that a training that was killed goes on in the run it began.
 
-    Args:
-        dataset: names the experiment.
-        config: the resolved configuration; every leaf becomes a parameter, `model.hidden_size` and so on.
+    Raises:
+        ValueError: the store cannot be used.
     """
     client = open_store()
-    run_id = _interrupted_run(client, record) or _create_run(client, dataset, name, config, data)
+    with requiring():
+        run_id = _interrupted_run(client, record) or create_run(client, origin)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"run_id": run_id})
-    status = "FAILED"
     try:
         yield TrackedRun(client, run_id)
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
+    except BaseException as error:
+        with tolerating(f"the end of run {run_id}"):
+            client.set_terminated(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    finally:
-        client.set_terminated(run_id, status)
+
+
+def create_run(client: MlflowClient, origin: Origin, original_id: str | None = None) -> str:
+    """A new run that says what it is made from; its id.
+
+    Args:
+        original_id: of the run in another store whose place it takes.
+    """
+    tags = origin.tags | ({ORIGINAL_ID: original_id} if original_id else {})
+    run = client.create_run(open_experiment(client, origin.dataset), run_name=origin.name, tags=tags)
+    describe_run(client, run.info.run_id, origin)
+    run_id: str = run.info.run_id
+    return run_id
+
+
+def describe_run(client: MlflowClient, run_id: str, origin: Origin) -> None:
+    """Log the data as an input, every leaf of the configuration as a parameter, and last all of it as artifacts."""
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(origin.config).items()])
+    revision = origin.tags.get("dataset.revision")
+    entity = Dataset(
+        name=origin.dataset,
+        digest=origin.tags["dataset.checksum"][:12],
+        source_type="hub" if revision else "local",
+        source=str({"path": origin.tags["dataset.path"], "revision": revision}),
+    )
+    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+    with tempfile.TemporaryDirectory() as work:
+        origin.save(Path(work) / FOLDER)
+        client.log_artifacts(run_id, work)
 
 
 def find_run(run_id: str) -> TrackedRun:
-    """The run of a training that is over.
+    """The run of a training that is over: that with this id, or the one that was created in its place.
 
     Raises:
-        ValueError: this tracking store has no such run.
+        ValueError: this tracking store has neither.
     """
     client = open_store()
-    try:
-        client.get_run(run_id)
-    except MlflowException as error:
+    return TrackedRun(client, get_run(client, run_id).info.run_id)
+
+
+def get_run(client: MlflowClient, run_id: str) -> Run:
+    """The same run, with all that is logged to it."""
+    run = look_up(client, run_id)
+    if run is None:
         raise ValueError(
-            f"the MLflow store at {client.tracking_uri} has no run {run_id}: the model was trained against another "
-            "store, or the run was deleted; train again, or set MLFLOW_TRACKING_URI to the store that has it"
-        ) from error
-    return TrackedRun(client, run_id)
+            f"the MLflow store at {client.tracking_uri} has no run {run_id}: bring it there with {UPLOAD}, "
+            "or set MLFLOW_TRACKING_URI to the store that has it"
+        )
+    if run.info.lifecycle_stage == "deleted":
+        raise ValueError(f"run {run_id} is deleted; mlflow runs restore --run-id {run.info.run_id} brings it back")
+    return run
+
+
+def look_up(client: MlflowClient, run_id: str) -> Run | None:
+    """The same where it may be missing, or deleted."""
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "INVALID_PARAMETER_VALUE":  # no id at all
+            return None
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.{ORIGINAL_ID} = '{run_id}'", max_results=1)
+    return found[0] if found else None
 
 
 def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
@@ -82,40 +135,6 @@ def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
     except MlflowException:
         return None
     return run_id
-
-
-def _create_run(client: MlflowClient, dataset: str, name: str, config: dict[str, Any], data: PreparedData) -> str:
-    source = data.description["source"]
-    revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has none
-    tags = {
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": "pipelines/train.py",
-        "dataset": dataset,
-        "dataset.path": source["path"],
-        "dataset.checksum": data.checksum,
-        "task": data.task,
-        **revision,
-        **git_tags(),
-    }
-    run = client.create_run(open_experiment(client, dataset), run_name=name, tags=tags)
-    run_id: str = run.info.run_id
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(config).items()])
-    entity = Dataset(
-        name=dataset,
-        digest=data.checksum[:12],
-        source_type="hub" if source["commit"] else "local",
-        source=str({"path": source["path"], "revision": source["commit"]}),
-    )
-    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
-    return run_id
-
-
-def git_tags() -> dict[str, str]:
-    """The commit that the code stands at, and whether it was changed since; empty outside a repository."""
-    try:
-        return {"mlflow.source.git.commit": git.head(), "git.changed": str(bool(git.changed_files())).lower()}
-    except ValueError:
-        return {}
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

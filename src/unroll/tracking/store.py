@@ -8,9 +8,11 @@ from pathlib import Path
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+
+from unroll.tracking.offline import requiring
 
 SQLITE = "sqlite:///"
+SECONDS = 25  # that another process may take to create the database
 
 
 def open_store() -> MlflowClient:
@@ -19,24 +21,23 @@ def open_store() -> MlflowClient:
     Two processes that create a sqlite database at once would break it for good, so that is done under a lock.
 
     Raises:
-        ValueError: the variable is not set, or nothing answers there.
+        ValueError: the variable is not set.
+        StoreUnavailable: nothing answers there.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
         raise ValueError("MLFLOW_TRACKING_URI is not set; for example sqlite:////home/me/mlflow.db")
-    try:
+    with requiring():
         if not uri.startswith(SQLITE):
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
             return client
         database = Path(uri.removeprefix(SQLITE))
-        with FileLock(f"{database}.lock"):
+        with FileLock(f"{database}.lock", timeout=SECONDS):
             _try_to_open(database)
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)  # makes the tables
         return client
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise ValueError(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {error}") from error
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
@@ -65,6 +66,9 @@ def _artifact_location(uri: str, name: str) -> str | None:
 
 def _try_to_open(database: Path) -> None:
     """Fail at once where MLflow would try for minutes; a new database lets readers and writers work at once."""
-    pragma = "schema_version" if database.exists() else "journal_mode=WAL"
+    is_new = not database.exists()
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute(f"PRAGMA {pragma}")
+        if is_new:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("BEGIN IMMEDIATE")  # as a writer would, within seconds
+        connection.rollback()

@@ -1,0 +1,162 @@
+import math
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from tests.tracking.trained import FIGURES, HISTORY, evaluate_tiny, run_of, train_pretending
+from unroll.data.prepared import PreparedData
+from unroll.files import read_json, write_json
+from unroll.tracking.logger import EpochLogger
+from unroll.tracking.models import find_model
+from unroll.tracking.origin import FOLDER, Origin
+from unroll.tracking.upload import run_folders, upload
+
+SCORES = ["train/loss", "val/loss"]
+
+
+@pytest.fixture
+def trained(reviews: PreparedData, tmp_path: Path) -> Path:
+    """A run folder of which the store has the beginning only."""
+    return train_pretending(reviews, tmp_path / "gru" / "3")
+
+
+@pytest.fixture
+def evaluated(reviews: PreparedData, trained: Path) -> Path:
+    return evaluate_tiny(reviews, trained)
+
+
+def points(folder: Path, name: str) -> dict[int, list[float]]:
+    """By epoch, what the run has; nan, which does not equal itself, as a word."""
+    run = run_of(folder)
+    found: dict[int, list[Any]] = {}
+    for point in run.client.get_metric_history(run.run_id, name):
+        found.setdefault(point.step, []).append("nan" if math.isnan(point.value) else point.value)
+    return found
+
+
+def test_all_that_a_run_lacks_is_brought_there(evaluated: Path) -> None:
+    assert upload(evaluated) == ["3 of 3 epochs", "figures", "model", "evaluation", "end"]
+    run = run_of(evaluated)
+    logged = run.client.get_run(run.run_id)
+    assert logged.info.status == "FINISHED"
+    assert points(evaluated, "train/loss") == {1: [0.9], 2: [0.30000000000000004], 3: [0.1]}
+    assert points(evaluated, "val/loss") == {1: [0.8], 2: [0.5], 3: ["nan"]}
+    assert FIGURES.items() <= logged.data.metrics.items()
+    assert read_json(evaluated / "metrics.json").items() <= logged.data.metrics.items()
+    assert "seed" not in logged.data.metrics
+    assert find_model(run.client, run.run_id)
+
+
+def test_a_second_time_nothing_is_missing(evaluated: Path) -> None:
+    upload(evaluated)
+    run = run_of(evaluated)
+    before = run.client.get_run(run.run_id)
+    assert upload(evaluated) == []
+    after = run.client.get_run(run.run_id)
+    assert str(after.to_dictionary()) == str(before.to_dictionary())  # nan does not equal itself
+    assert all(len(run.client.get_metric_history(run.run_id, name)) == 1 for name in FIGURES)
+
+
+def test_epochs_that_are_there_are_not_logged_again(trained: Path) -> None:
+    logger = EpochLogger(run_of(trained))
+    for epoch in (0, 2):
+        row = HISTORY.iloc[epoch]
+        logger.log_metrics({"epoch": epoch, **{name: float(row[name]) for name in SCORES}}, step=100 * epoch)
+    assert "1 of 3 epochs" in upload(trained)
+    for name in SCORES:
+        assert {epoch: len(values) for epoch, values in points(trained, name).items()} == {1: 1, 2: 1, 3: 1}
+
+
+def test_epochs_lie_in_time_as_they_were_trained(trained: Path) -> None:
+    upload(trained)
+    run = run_of(trained)
+    start = run.client.get_run(run.run_id).info.start_time
+    history = run.client.get_metric_history(run.run_id, "train/loss")
+    assert [point.timestamp - start for point in history] == [1500, 3000, 4500]
+
+
+def test_more_points_than_fit_one_request_are_logged(trained: Path) -> None:
+    rows = "".join(f"{epoch},{epoch / 7},0.5,{epoch}\n" for epoch in range(1, 1301))
+    (trained / "history.csv").write_text(f"epoch,train/loss,learning_rate,seconds\n{rows}")
+    assert "1300 of 1300 epochs" in upload(trained)
+    assert points(trained, "train/loss") == {epoch: [epoch / 7] for epoch in range(1, 1301)}
+
+
+def test_a_run_of_another_store_is_created_and_the_folder_stays(evaluated: Path) -> None:
+    old = uuid.uuid4().hex
+    write_json(evaluated / "run.json", read_json(evaluated / "run.json") | {"run_id": old})
+    before = {file: file.read_bytes() for file in evaluated.rglob("*") if file.is_file()}
+    assert upload(evaluated) == ["run", "3 of 3 epochs", "figures", "model", "evaluation", "end"]
+    assert upload(evaluated) == []
+    run = run_of(evaluated)
+    logged, origin = run.client.get_run(run.run_id), Origin.load(evaluated / FOLDER)
+    assert logged.data.tags["original_run_id"] == old
+    assert origin.tags.items() <= logged.data.tags.items()
+    assert logged.data.params == {"seed": "3"}
+    assert (logged.info.run_name, logged.info.status) == ("gru-3", "FINISHED")
+    assert {file: file.read_bytes() for file in evaluated.rglob("*") if file.is_file()} == before
+
+
+def test_a_run_whose_creation_broke_off_is_completed(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise MlflowException("API request failed")
+
+    write_json(evaluated / "run.json", read_json(evaluated / "run.json") | {"run_id": uuid.uuid4().hex})
+    with monkeypatch.context() as patch, pytest.raises(MlflowException):
+        patch.setattr(MlflowClient, "log_batch", fail)
+        upload(evaluated)
+    assert upload(evaluated)[0] == "what it was trained with"
+    assert run_of(evaluated).client.get_run(run_of(evaluated).run_id).data.params == {"seed": "3"}
+
+
+def test_a_model_whose_upload_broke_off_is_uploaded_whole(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise MlflowException("API request failed")
+
+    with monkeypatch.context() as patch, pytest.raises(MlflowException):
+        patch.setattr(MlflowClient, "log_model_artifacts", fail)
+        upload(trained)
+    run = run_of(trained)
+    assert find_model(run.client, run.run_id) is None
+    assert run.client.get_run(run.run_id).info.status == "RUNNING"
+    assert upload(trained) == ["model", "end"]
+    assert find_model(run.client, run.run_id)
+
+
+def test_a_run_that_ended_badly_and_was_trained_again_is_finished(trained: Path) -> None:
+    run = run_of(trained)
+    run.client.set_terminated(run.run_id, "FAILED")
+    assert upload(trained)[-1] == "end"
+    assert run.client.get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_a_deleted_run_is_left_alone(trained: Path) -> None:
+    run = run_of(trained)
+    run.client.delete_run(run.run_id)
+    with pytest.raises(ValueError, match="is deleted; mlflow runs restore"):
+        upload(trained)
+
+
+def test_a_folder_that_does_not_say_what_it_was_trained_with_is_named(trained: Path) -> None:
+    (trained / FOLDER).rename(trained / "elsewhere")
+    with pytest.raises(ValueError, match=r"gru/3/training, which says what .*gru/3 was trained with, is missing"):
+        upload(trained)
+
+
+def test_a_model_without_epochs_is_uploaded(trained: Path) -> None:
+    (trained / "history.csv").unlink()
+    assert upload(trained) == ["figures", "model", "end"]
+
+
+def test_the_folders_of_finished_trainings_are_found(tmp_path: Path) -> None:
+    names = ["models/a/gru/1", "models/a/gru/2", "multirun/2030-01-01/0", "multirun/2030-01-01/1/checkpoints"]
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+        write_json(tmp_path / name / "run.json", {})
+    roots = (tmp_path / "models", tmp_path / "multirun", tmp_path / "nowhere")
+    assert [str(folder.relative_to(tmp_path)) for folder in run_folders(*roots)] == names[:3]
+    assert run_folders(tmp_path / names[0]) == [tmp_path / names[0]]
