@@ -18,7 +18,7 @@ from unroll.data.source import Task
 from unroll.serving.predictor import Predictor
 from unroll.tracking.models import PACKAGES, find_model, log_model, model_uri
 from unroll.tracking.runs import training_run
-from unroll.tracking.store import open_store
+from unroll.tracking.store import open_experiment, open_store
 
 TEXTS = ["Not very good today.", "Ada Brown met us in Paris, so warm!", "unheard-of", "old"]
 SOURCE = Path(unroll.__file__).parent
@@ -132,10 +132,20 @@ def test_a_run_s_model_is_found(uris: dict[Task, str]) -> None:
         assert find_model(client, run_id) == model_uri(client, run_id) == uri
 
 
+def test_a_model_belongs_to_its_run_s_experiment_and_lies_there(uris: dict[Task, str], store_folder: Path) -> None:
+    client = open_store()
+    for task, uri in uris.items():
+        model = client.get_logged_model(uri.removeprefix("models:/"))
+        assert client.get_experiment(model.experiment_id).name == f"models-{task}"
+        assert model.name == "model"
+        assert model.artifact_location.startswith((store_folder / "mlartifacts" / f"models-{task}").as_uri())
+
+
 def test_a_run_whose_model_is_not_whole_names_the_command(tracking_uri: str) -> None:
     client = open_store()
-    run = client.create_run("0")
-    model = client.create_logged_model("0", source_run_id=run.info.run_id)
+    experiment = open_experiment(client, "not-whole")
+    run = client.create_run(experiment)
+    model = client.create_logged_model(experiment, source_run_id=run.info.run_id)
     client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     for _ in range(2):
         assert find_model(client, run.info.run_id) is None

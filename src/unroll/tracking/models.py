@@ -23,14 +23,16 @@ PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors"
 def log_model(run: TrackedRun, folder: Path) -> str:
     """Log the model folder to the run as a model from code; return its URI, `models:/m-…`."""
     columns = ["text", "text_pair"] if read_json(folder / "config.json")["is_pair"] else ["text"]
+    # mlflow.pyfunc.log_model does the same for an active run only, and where the store fails waits to end that too.
+    experiment = get_run(run.client, run.run_id).info.experiment_id
+    entry = run.client.create_logged_model(experiment, "model", source_run_id=run.run_id)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
-        # As mlflow.pyfunc.log_model does, which needs an active run and, where the store fails, waits to end it too.
         logged = Model.log(
             None,
             mlflow.pyfunc,
-            name="model",
             run_id=run.run_id,
+            model_id=entry.model_id,
             flavor_name="pyfunc.ModelFromCode",
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
