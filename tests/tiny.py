@@ -9,14 +9,18 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
+from unroll.baselines import Baseline
 from unroll.data.download import download
 from unroll.data.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source, Task
+from unroll.nn import SequenceModel
 from unroll.training.model_folder import ModelFolder, build_model
 from unroll.training.options import TrainOptions
 
 CONF = Path(__file__).parents[1] / "conf"
+MODELS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted((CONF / "model").glob("*.yaml"))}
+NETWORKS = [name for name, config in MODELS.items() if config["_target_"] == "unroll.nn.SequenceModel"]
 SIZES = {"train": 44, "validation": 18, "test": 18}
 PEOPLE = [["Ada"], ["Ada", "Brown"], ["Ravi"], ["Ravi", "Okoye"], ["Paris", "Brown"]]
 PLACES = [["Paris"], ["Lima"], ["New", "Ghent"]]
@@ -45,8 +49,9 @@ def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[st
     """The parts that `train` takes, as conf/ has them but small; dropout stays what it is there."""
     choices = {"model": model, "optimizer": "adamw", "scheduler": "linear", "trainer": trainer}
     parts = {group: yaml.safe_load((CONF / group / f"{name}.yaml").read_text()) for group, name in choices.items()}
-    parts["model"] |= {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
-    if parts["model"]["characters"]:
+    if model in NETWORKS:
+        parts["model"] |= {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
+    if parts["model"].get("characters"):
         parts["model"]["characters"] |= {"embedding_size": 4, "filters": 5}
     parts["optimizer"] |= {"lr": 0.05}
     parts["trainer"] |= {"max_epochs": max_epochs}
@@ -56,8 +61,8 @@ def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[st
 def random_model(data: PreparedData, model: str, seed: int = 0) -> ModelFolder:
     """An untrained network whose weights are so large that its answers vary."""
     torch.manual_seed(seed)
-    sizes = (len(data.vocabulary), len(data.alphabet))
-    network = build_model(tiny_parts(model)["model"], data.task, data.label_names, *sizes)
+    network = build_model(tiny_parts(model)["model"], data.task, data.label_names, data.vocabulary, data.alphabet)
+    assert isinstance(network, SequenceModel)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
@@ -67,6 +72,16 @@ def random_model(data: PreparedData, model: str, seed: int = 0) -> ModelFolder:
 def save_random_model(data: PreparedData, folder: Path, model: str = "gru", seed: int = 0) -> Path:
     """Save a `random_model`; return its folder."""
     random_model(data, model, seed).save(folder, tiny_parts(model)["model"])
+    return folder
+
+
+def save_baseline(data: PreparedData, folder: Path, model: str) -> Path:
+    """Fit a baseline and save it; return its folder."""
+    config = tiny_parts(model)["model"]
+    baseline = build_model(config, data.task, data.label_names, data.vocabulary, data.alphabet)
+    assert isinstance(baseline, Baseline)
+    baseline.fit(data.split("train"), data.split("validation"))
+    ModelFolder.of(baseline, data).save(folder, config)
     return folder
 
 

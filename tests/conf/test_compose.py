@@ -1,5 +1,6 @@
 """Every file of conf/ composes, and says something that the package can build."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from unroll.config.build import plain, source_of
@@ -75,31 +77,40 @@ def test_every_dataset_is_a_source(name: str) -> None:
     assert tuple(source.columns) in COLUMNS[source.task]
 
 
+def tasks_of(model: str) -> set[str]:
+    """The tasks that a model is for: a network for all, a baseline for what it says."""
+    target = get_object(yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["_target_"])
+    return set(getattr(target, "tasks", COLUMNS))
+
+
 def parts(**choices: str) -> DictConfig:
     return compose("train", [f"{group}={name}" for group, name in choices.items()])
 
 
-@pytest.mark.parametrize("task", COLUMNS)
-@pytest.mark.parametrize("name", names("model"))
-def test_every_model_trains_and_answers_for_every_task(
+FITTING = [(name, task) for name in names("model") for task in COLUMNS if task in tasks_of(name)]
+
+
+@pytest.mark.parametrize(("name", "task"), FITTING)
+def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
-    import torch
-
     from unroll.data.batching import collate
-    from unroll.training.inference import answer
+    from unroll.nn import SequenceModel
     from unroll.training.model_folder import build_model
 
     data, config = prepared[task], plain(parts(model=name).model)
     split = data.split("test")
     check_targets(config, "model")
-    model = build_model(config, task, data.label_names, len(data.vocabulary), len(data.alphabet))
+    model = build_model(config, task, data.label_names, data.vocabulary, data.alphabet)
 
-    tokens, labels, _ = collate(split, np.arange(4), characters=True)
-    model.head.loss(model(tokens), labels, tokens.lengths).backward()
-    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+    if isinstance(model, SequenceModel):
+        tokens, labels, _ = collate(split, np.arange(4), characters=True)
+        model.head.loss(model(tokens), labels, tokens.lengths).backward()
+        assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters())
+    else:
+        model.fit(data.split("train"), data.split("validation"))
 
-    for (best, probabilities), length in zip(answer(model, split, batch_size=8), split.lengths, strict=True):
+    for (best, probabilities), length in zip(model.answer(split, batch_size=8), split.lengths, strict=True):
         all_labels = len(data.label_names)
         shapes = {
             "classification": ((), (all_labels,)),
@@ -107,7 +118,20 @@ def test_every_model_trains_and_answers_for_every_task(
             "multilabel": ((all_labels,), (all_labels,)),
         }
         assert (best.shape, probabilities.shape) == shapes[task]
-        assert torch.from_numpy(probabilities).isfinite().all()
+        assert np.isfinite(probabilities).all()
+
+
+@pytest.mark.parametrize(("name", "task"), [(n, t) for n in names("model") for t in COLUMNS if (n, t) not in FITTING])
+def test_a_model_for_another_task_is_refused_with_those_that_fit(
+    name: str, task: Task, prepared: dict[Task, PreparedData]
+) -> None:
+    from unroll.training.model_folder import build_model
+
+    data, config = prepared[task], plain(parts(model=name).model)
+    with pytest.raises(ValueError, match="accepted: model=") as refused:
+        build_model(config, task, data.label_names, data.vocabulary, data.alphabet)
+    for accepted in re.findall(r"model=(\w+)", str(refused.value)):
+        assert (accepted, task) in FITTING
 
 
 def test_an_unknown_head_is_refused_with_those_there_are() -> None:

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 
 PROJECT = Path(__file__).parents[2]
 CONF = PROJECT / "conf"
-TRACKED = ("data", "nn", "training")  # the parts of the package that decide what a stage's files hold
+TRACKED = ("baselines", "data", "nn", "training")  # the parts of the package that decide what a stage's files hold
 
 
 @pytest.fixture(scope="module")

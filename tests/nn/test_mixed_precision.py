@@ -1,18 +1,15 @@
 """Every shipped network under bfloat16 autocast, which is what `trainer.precision=bf16-mixed` does."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from tests.tiny import CONF, tiny_parts
+from tests.tiny import NETWORKS, tiny_parts
 from unroll.data.batching import Batch, SequentialBatches
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.model_folder import build_model
 
-MODELS = sorted(Path(path).stem for path in (CONF / "model").glob("*.yaml"))
 BFLOAT16 = 2**-8  # the relative spacing of its numbers
 
 
@@ -22,7 +19,7 @@ def loss_and_gradient(model: SequenceModel, batch: Batch) -> tuple[Tensor, Tenso
     return loss, torch.cat([gradient.flatten() for gradient in gradients])
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("task", ["reviews", "entities", "topics"])
 def test_mixed_precision_gives_the_loss_and_gradient_of_float32_up_to_rounding(
     task: str, model: str, request: pytest.FixtureRequest
@@ -30,7 +27,7 @@ def test_mixed_precision_gives_the_loss_and_gradient_of_float32_up_to_rounding(
     data: PreparedData = request.getfixturevalue(task)
     torch.manual_seed(0)
     network = build_model(
-        tiny_parts(model)["model"], data.task, data.label_names, len(data.vocabulary), len(data.alphabet)
+        tiny_parts(model)["model"], data.task, data.label_names, data.vocabulary, data.alphabet
     ).eval()
     batch = next(iter(SequentialBatches(data.split("train"), 16, characters=network.reads_characters)))
 

@@ -11,7 +11,7 @@ import pytest
 from mlflow.entities import LoggedModelOutput
 
 import unroll
-from tests.tiny import save_random_model
+from tests.tiny import NETWORKS, save_baseline, save_random_model
 from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
@@ -38,55 +38,67 @@ print(unroll.__file__)
 """
 
 
+MODELS: dict[str, Task] = {
+    "gru": "classification",
+    "bilstm_char_crf": "labeling",
+    "lstm": "multilabel",
+    "majority": "labeling",
+    "tfidf": "classification",
+    "crfsuite": "labeling",
+}
+
+
 @pytest.fixture(scope="module")
-def folders(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
-    models: dict[Task, str] = {"classification": "gru", "labeling": "bilstm_char_crf", "multilabel": "gru"}
+def folders(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     trained = tmp_path_factory.mktemp("trained")
-    return {task: save_random_model(prepared[task], trained / task, model) for task, model in models.items()}
+    return {
+        model: (save_random_model if model in NETWORKS else save_baseline)(prepared[task], trained / model, model)
+        for model, task in MODELS.items()
+    }
 
 
 @pytest.fixture(scope="module")
 def uris(
-    folders: dict[Task, Path],
+    folders: dict[str, Path],
     prepared: dict[Task, PreparedData],
     store_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> dict[Task, str]:
-    """Each task's model, logged to a run of its own."""
+) -> dict[str, str]:
+    """Each model, logged to a run of its own."""
     logged = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
-        for task, folder in folders.items():
+        for model, folder in folders.items():
             record = tmp_path_factory.mktemp("record") / "run.json"
-            with training_run(make_origin(prepared[task], f"models-{task}"), record) as run:
-                logged[task] = log_model(run, folder)
+            with training_run(make_origin(prepared[MODELS[model]], f"models-{model}"), record) as run:
+                logged[model] = log_model(run, folder)
     return logged
 
 
-@pytest.mark.parametrize("task", ["classification", "labeling", "multilabel"])
+@pytest.mark.parametrize("model", MODELS)
 def test_a_logged_model_answers_as_the_predictor_does(
-    task: Task, uris: dict[Task, str], folders: dict[Task, Path]
+    model: str, uris: dict[str, str], folders: dict[str, Path]
 ) -> None:
-    assert uris[task].startswith("models:/m-")
-    loaded = mlflow.pyfunc.load_model(uris[task])
+    assert uris[model].startswith("models:/m-")
+    loaded = mlflow.pyfunc.load_model(uris[model])
     answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
-    assert answers == Predictor.load(folders[task]).predict(TEXTS)
+    assert answers == Predictor.load(folders[model]).predict(TEXTS)
 
 
-def test_a_model_takes_a_column_of_text(uris: dict[Task, str]) -> None:
-    signature = mlflow.models.get_model_info(uris["classification"]).signature
+def test_a_model_takes_a_column_of_text(uris: dict[str, str]) -> None:
+    signature = mlflow.models.get_model_info(uris["gru"]).signature
     assert [(column.name, column.type.name) for column in signature.inputs] == [("text", "string")]
 
 
 def test_a_model_loads_where_this_project_is_not(
-    uris: dict[Task, str], folders: dict[Task, Path], tmp_path: Path
+    uris: dict[str, str], folders: dict[str, Path], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", ELSEWHERE, str(SOURCE.parent), json.dumps(TEXTS), *uris.values()]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *answers, package = done.stdout.splitlines()
-    assert [json.loads(line) for line in answers] == [Predictor.load(folders[task]).predict(TEXTS) for task in uris]
+    assert [json.loads(line) for line in answers] == [Predictor.load(folders[model]).predict(TEXTS) for model in uris]
     assert not Path(package).is_relative_to(SOURCE.parent)
 
 
@@ -106,25 +118,24 @@ def imported_packages(file: Path, seen: set[Path]) -> set[str]:
     return found
 
 
-def test_a_model_s_requirements_are_what_its_code_imports(uris: dict[Task, str]) -> None:
-    needed = (
-        imported_packages(SOURCE / "serving" / "mlflow_model.py", set()) - set(sys.stdlib_module_names) - {"unroll"}
-    )
-    assert needed - {"hydra"} <= set(PACKAGES)
-    assert "hydra-core" in PACKAGES
-    folder = Path(mlflow.artifacts.download_artifacts(uris["labeling"]))
+def test_a_model_s_requirements_are_what_its_code_imports(uris: dict[str, str]) -> None:
+    names = {"hydra": "hydra-core", "sklearn": "scikit-learn", "pycrfsuite": "python-crfsuite"}
+    imported = imported_packages(SOURCE / "serving" / "mlflow_model.py", set())
+    needed = {names.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"unroll"}}
+    assert needed <= set(PACKAGES)
+    folder = Path(mlflow.artifacts.download_artifacts(uris["bilstm_char_crf"]))
     pinned = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
     assert sorted(pinned) == sorted(PACKAGES)
 
 
-def test_the_artifacts_hold_no_pickle(uris: dict[Task, str]) -> None:
-    folder = Path(mlflow.artifacts.download_artifacts(uris["labeling"]))
+def test_the_artifacts_hold_no_pickle(uris: dict[str, str]) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(uris["bilstm_char_crf"]))
     names = [file.name for file in folder.rglob("*") if file.is_file()]
     assert "weights.safetensors" in names
     assert [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".pyc"))] == []
 
 
-def test_a_run_s_model_is_found(uris: dict[Task, str]) -> None:
+def test_a_run_s_model_is_found(uris: dict[str, str]) -> None:
     client = open_store()
     for uri in uris.values():
         run_id = client.get_logged_model(uri.removeprefix("models:/")).source_run_id

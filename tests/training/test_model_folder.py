@@ -12,6 +12,7 @@ from unroll.training.model_folder import ModelFolder, build_model
 
 MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm", "awd_lstm", "bilstm_char_crf"]
 TAGS = ["O", "B-PER", "I-PER"]
+SIZES = {"vocabulary": ["word"] * 30, "alphabet": ["c"] * 20}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -65,7 +66,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_sizes_are_those_of_the_dataset() -> None:
-    model = build_model(tiny_parts("bilstm_char_crf")["model"], "labeling", TAGS, vocabulary_size=30, alphabet_size=20)
+    model = build_model(tiny_parts("bilstm_char_crf")["model"], "labeling", TAGS, **SIZES)
     assert model.embedding.words.num_embeddings == 30
     assert model.embedding.characters.characters.embedding.num_embeddings == 20
     assert model.head.output.out_features == model.head.crf.num_labels == len(TAGS)
@@ -73,7 +74,7 @@ def test_sizes_are_those_of_the_dataset() -> None:
 
 @pytest.mark.parametrize("name", ["???", "${x}", "${", "$a", ""])
 def test_a_label_may_have_any_name(name: str) -> None:
-    model = build_model(tiny_parts("gru")["model"], "classification", ["a", name], 30, 20)
+    model = build_model(tiny_parts("gru")["model"], "classification", ["a", name], **SIZES)
     assert model.head.output.out_features == 2
 
 
@@ -89,4 +90,4 @@ def test_a_label_may_have_any_name(name: str) -> None:
 def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: object, message: str) -> None:
     config = tiny_parts("lstm")["model"] | {key: value}
     with pytest.raises(ValueError, match=f"^model: {message}"):
-        build_model(config, task, TAGS, vocabulary_size=30, alphabet_size=20)
+        build_model(config, task, TAGS, **SIZES)

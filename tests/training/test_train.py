@@ -16,9 +16,9 @@ from seqeval.metrics import f1_score
 
 from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
+from unroll.data.answers import Answer
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256, write_json
-from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 from unroll.training.train import discard_checkpoints, open_checkpoints, train
 
@@ -60,7 +60,7 @@ def weights(output: Path) -> str:
 
 def val_answers(data: PreparedData, output: Path) -> list[Answer]:
     """Of the model in the folder, without anything of the training."""
-    return answer(ModelFolder.load(output / "model").model, data.split("validation"), batch_size=4)
+    return ModelFolder.load(output / "model").model.answer(data.split("validation"), batch_size=4)
 
 
 def val_accuracy(data: PreparedData, output: Path) -> float:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from unroll.data.answers import Answer
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Task
 from unroll.drift.features import Feature, Numbers, label_features
 from unroll.drift.labels import LabelSet
-from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
 BATCH_SIZE = 64
@@ -33,7 +33,7 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
 
     table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
     tested = LabelSet.of_names(data.task, data.label_names, table["predicted"].to_pylist())
-    answers = answer(trained.model, new, BATCH_SIZE)
+    answers = trained.model.answer(new, BATCH_SIZE)
     labels = [found.labels for found in answers]
     joined = np.concatenate(labels) if data.task == "labeling" else np.array(labels)
     confidences = (

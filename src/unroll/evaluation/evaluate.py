@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from unroll.data.answers import Answer, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.evaluation.classification import classification_scores
 from unroll.evaluation.labeling import labeling_scores
 from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.scores import Scores
 from unroll.files import write_json
-from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
 
@@ -49,11 +49,11 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
         raise ValueError(f"{run}/model was trained on another vocabulary than that of {data.folder}: train it again")
     split = data.split("test")
     start = time.perf_counter()
-    answers = answer(trained.model, split, options.batch_size)
+    answers = trained.model.answer(split, options.batch_size)
     seconds = time.perf_counter() - start
 
     scores, predictions = _score(split, answers, data.label_names)
-    scores.metrics["test/loss"] = _loss(split, answers)
+    scores.metrics["test/loss"] = mean_loss(split, answers)
     pq.write_table(predictions, run / "predictions.parquet")
     scores.classes.to_csv(run / "classes.csv", index=False, lineterminator="\n")
     scores.confusion.to_csv(run / "confusion.csv", lineterminator="\n")
@@ -105,16 +105,6 @@ def _score_tags(split: EncodedSplit, answers: list[Answer], names: list[str]) ->
     predicted = [[names[i] for i in found.labels] for found in answers]
     shown = [np.take_along_axis(found.probabilities, found.labels[:, None], axis=1)[:, 0] for found in answers]
     return _Judged(labeling_scores(gold, predicted, shown, names), gold, predicted, shown)
-
-
-def _loss(split: EncodedSplit, answers: list[Answer]) -> float:
-    """The mean negative log-likelihood of a label, or of a label's presence or absence, by its own probability."""
-    rows = np.concatenate([np.atleast_2d(found.probabilities) for found in answers])  # (N or M, L)
-    if split.task == "multilabel":
-        likelihoods = np.where(split.labels, rows, 1 - rows)  # (N, L)
-    else:
-        likelihoods = rows[np.arange(len(rows)), split.labels]  # (N or M,)
-    return float(-np.log(np.maximum(likelihoods, np.finfo(np.float64).tiny)).mean())
 
 
 def _throughput(split: EncodedSplit, seconds: float, batch_size: int) -> dict[str, float]:

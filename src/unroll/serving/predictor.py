@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from unroll.data.answers import Answer
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 from unroll.data.tags import spans
-from unroll.training.inference import Answer, answer
 from unroll.training.model_folder import ModelFolder
 
 
@@ -43,7 +43,7 @@ class Predictor:
         tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
             return []
-        answers = answer(self._trained.model, self._encode(tokens), batch_size)
+        answers = self._trained.model.answer(self._encode(tokens), batch_size)
         if self._trained.task == "labeling":
             return [
                 self._describe_entities(found, words, text)

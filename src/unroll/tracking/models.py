@@ -17,7 +17,8 @@ from unroll.serving import mlflow_model
 from unroll.tracking.offline import UPLOAD
 from unroll.tracking.runs import TrackedRun, get_run
 
-PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "safetensors", "sentencepiece", "torch"]
+PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors", "scikit-learn"]
+PACKAGES += ["scipy", "sentencepiece", "torch"]
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:

@@ -124,22 +124,23 @@ class History(Callback):
                 "seconds": round(self.seconds, 3),
             }
         )
-        self._write()
+        write_history(self.path, self.rows)
         if trainer.progress_bar_callback is None:
-            self._print(trainer.max_epochs)
+            print_epoch(self.rows[-1], trainer.max_epochs)
 
-    @rank_zero_only
-    def _write(self) -> None:
-        with self.path.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
 
-    @rank_zero_only
-    def _print(self, max_epochs: int | None) -> None:
-        row = self.rows[-1]
-        scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if "/" in name)
-        print(f"epoch {row['epoch']}/{max_epochs}  {scores}  {row['seconds']:.0f} s", flush=True)
+@rank_zero_only
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@rank_zero_only
+def print_epoch(row: dict[str, float], max_epochs: int | None) -> None:
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if "/" in name)
+    print(f"epoch {row['epoch']}/{max_epochs}  {scores}  {row['seconds']:.0f} s", flush=True)
 
 
 def _of_every_process(value: Any) -> list[Any]:

@@ -16,11 +16,15 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
+from unroll.baselines import Baseline
 from unroll.data.batching import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
+from unroll.nn import SequenceModel
+from unroll.training.baseline import fit_baseline
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
-from unroll.training.model_folder import ModelFolder, build_model
+from unroll.training.metrics import validation_metrics
+from unroll.training.model_folder import Model, ModelFolder, build_model
 from unroll.training.module import SequenceTask, quiet_lightning
 from unroll.training.options import TrainOptions
 from unroll.training.pretrained import start_from_vectors
@@ -33,7 +37,7 @@ def train(
     output: Path,
     logger: Logger | None = None,
 ) -> dict[str, Any]:
-    """Train, and write `output`/model and history.csv; return the figures of the training.
+    """Train a network or fit a baseline, and write `output`/model and history.csv; return the figures of the training.
 
     Interrupted at any moment, the same call goes on from `output`/checkpoints and ends with the weights that an
     unbroken run would have; those checkpoints stay until `discard_checkpoints`.
@@ -48,8 +52,26 @@ def train(
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for the processes that ddp starts
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    checkpoints = open_checkpoints(output, data, parts, options)
-    model = build_model(parts["model"], data.task, data.label_names, len(data.vocabulary), len(data.alphabet))
+    open_checkpoints(output, data, parts, options)
+    model = build_model(parts["model"], data.task, data.label_names, data.vocabulary, data.alphabet)
+    if isinstance(model, Baseline):
+        fit_baseline(model, data, options.batch_size, output / "history.csv")
+    else:
+        _fit_network(model, data, parts, options, output, logger)
+    ModelFolder.of(model, data).save(output / "model", parts["model"])
+    return _summarise(output, model, list(validation_metrics(data.task, data.label_names))[-1])
+
+
+def _fit_network(
+    model: SequenceModel,
+    data: PreparedData,
+    parts: dict[str, Any],
+    options: TrainOptions,
+    output: Path,
+    logger: Logger | None,
+) -> None:
+    """Train the network by gradient descent; it has the weights of its best epoch afterwards."""
+    checkpoints = output / "checkpoints"
     if options.vectors is not None:
         start_from_vectors(model, data.vocabulary, data.tokenizer.word, Path(options.vectors))
     elif file := data.description.get("vectors"):
@@ -90,9 +112,6 @@ def train(
 
     state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
-    trained = ModelFolder.of(model, data)
-    trained.save(output / "model", parts["model"])
-    return _summarise(output, task)
 
 
 def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
@@ -146,16 +165,16 @@ def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Lo
     return trainer
 
 
-def _summarise(output: Path, task: SequenceTask) -> dict[str, Any]:
+def _summarise(output: Path, model: Model, monitor: str) -> dict[str, Any]:
     with (output / "history.csv").open(newline="") as stream:
         epochs = list(csv.DictReader(stream))
-    best = max(epochs, key=lambda epoch: float(epoch[task.monitor]))
+    best = max(epochs, key=lambda epoch: float(epoch[monitor]))
     return {
-        "monitor": task.monitor,
-        "best_score": float(best[task.monitor]),
+        "monitor": monitor,
+        "best_score": float(best[monitor]),
         "best_epoch": int(best["epoch"]),
         "epochs": len(epochs),
         "training_seconds": float(epochs[-1]["seconds"]),
-        "parameters": sum(p.numel() for p in task.model.parameters() if p.requires_grad),
+        "parameters": model.num_parameters,
         "size_bytes": sum(file.stat().st_size for file in (output / "model").iterdir()),
     }

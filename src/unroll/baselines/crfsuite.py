@@ -1,0 +1,95 @@
+"""A linear-chain CRF on features of words, by CRFsuite."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from unroll.baselines.base import Baseline
+from unroll.baselines.word_features import WordFeatures
+from unroll.data.answers import Answer
+from unroll.data.prepared import EncodedSplit
+from unroll.data.source import Task
+
+FILE = "model.crfsuite"
+
+
+class CRFSuite(Baseline):
+    """A conditional random field (Lafferty et al. 2001) on `WordFeatures`, trained by CRFsuite's L-BFGS.
+
+    Labels are the best path, and probabilities the marginals. c1 and c2 are taken as they are, since to choose them on
+    validation would take a training for each.
+
+    Args:
+        c1, c2: the strengths of the L1 and the L2 regularisation.
+        max_iterations: of L-BFGS, which stops before where the loss hardly falls.
+        min_count: times that a feature stands in train, at least.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    tasks = ("labeling",)
+
+    def __init__(
+        self,
+        task: Task,
+        label_names: list[str],
+        vocabulary: list[str],
+        alphabet: list[str],
+        c1: float,
+        c2: float,
+        max_iterations: int,
+        min_count: int,
+    ) -> None:
+        import pycrfsuite
+
+        super().__init__(task, label_names)
+        for name, value, least in (
+            ("c1", c1, 0),
+            ("c2", c2, 0),
+            ("max_iterations", max_iterations, 1),
+            ("min_count", min_count, 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name}={value}; accepted: {least} or more")
+        self._options = {"c1": c1, "c2": c2, "max_iterations": max_iterations, "feature.minfreq": min_count}
+        self._features = WordFeatures(vocabulary, alphabet)
+        self._model = b""
+        self._tagger = pycrfsuite.Tagger()
+
+    @property
+    def num_parameters(self) -> int:
+        """Those that are not zero, which are all that CRFsuite keeps."""
+        weights = self._tagger.info()
+        return len(weights.state_features) + len(weights.transitions)
+
+    def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
+        import pycrfsuite
+
+        trainer = pycrfsuite.Trainer("lbfgs", self._options, verbose=False)
+        sentences = np.split(train.labels, train.offsets[1:-1])
+        for features, labels in zip(self._features.read(train), sentences, strict=True):
+            trainer.append(features, [self.label_names[label] for label in labels])
+        with tempfile.TemporaryDirectory() as folder:
+            trainer.train(f"{folder}/{FILE}")
+            self.load(Path(folder))
+
+    def answer(self, split: EncodedSplit, batch_size: int) -> list[Answer]:
+        columns = {name: i for i, name in enumerate(self.label_names)}
+        met = self._tagger.labels()
+        answers = []
+        for features in self._features.read(split):
+            labels = np.array([columns[name] for name in self._tagger.tag(features)])  # (T,)
+            probabilities = np.zeros((len(labels), len(columns)))  # (T, L); a label that train lacks is never given
+            for name in met:
+                probabilities[:, columns[name]] = [self._tagger.marginal(name, step) for step in range(len(labels))]
+            answers.append(Answer(labels, probabilities))
+        return answers
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE).write_bytes(self._model)
+
+    def load(self, folder: Path) -> None:
+        self._model = (folder / FILE).read_bytes()
+        self._tagger.open_inmemory(self._model)

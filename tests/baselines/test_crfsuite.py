@@ -1,0 +1,97 @@
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycrfsuite
+import pytest
+
+from unroll.baselines import CRFSuite
+from unroll.baselines.word_features import WordFeatures
+from unroll.data.prepared import PreparedData
+
+OPTIONS = {"c1": 0.1, "c2": 0.5, "max_iterations": 40, "min_count": 2}
+
+
+def build(data: PreparedData, **options: Any) -> CRFSuite:
+    return CRFSuite(data.task, data.label_names, data.vocabulary, data.alphabet, **(OPTIONS | options))
+
+
+def fitted(data: PreparedData, **options: Any) -> CRFSuite:
+    model = build(data, **options)
+    model.fit(data.split("train"), data.split("validation"))
+    return model
+
+
+@pytest.fixture(scope="module")
+def tagger(entities: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> pycrfsuite.Tagger:
+    """What plain calls of python-crfsuite make of the same features."""
+    train, file = entities.split("train"), str(tmp_path_factory.mktemp("plain") / "model")
+    trainer = pycrfsuite.Trainer(verbose=False)
+    trainer.select("lbfgs")
+    trainer.set_params({"c1": 0.1, "c2": 0.5, "max_iterations": 40, "feature.minfreq": 2})
+    sentences = list(WordFeatures(entities.vocabulary, entities.alphabet).read(train))
+    for features, (start, end) in zip(sentences, pairwise(train.offsets), strict=True):
+        trainer.append(features, [entities.label_names[i] for i in train.labels[start:end]])
+    trainer.train(file)
+    tagger = pycrfsuite.Tagger()
+    tagger.open(file)
+    return tagger
+
+
+def test_it_answers_as_plain_calls_of_the_library(entities: PreparedData, tagger: pycrfsuite.Tagger) -> None:
+    test, names = entities.split("test"), entities.label_names
+    sentences = WordFeatures(entities.vocabulary, entities.alphabet).read(test)
+    for answer, features in zip(fitted(entities).answer(test, batch_size=8), sentences, strict=True):
+        assert [names[i] for i in answer.labels] == tagger.tag(features)
+        for step, row in enumerate(answer.probabilities):
+            assert row.tolist() == [tagger.marginal(name, step) for name in names]
+            assert row.sum() == pytest.approx(1)
+
+
+def test_it_learns(entities: PreparedData) -> None:
+    test = entities.split("test")
+    found = np.concatenate([answer.labels for answer in fitted(entities).answer(test, batch_size=8)])
+    assert (found == test.labels).mean() > 0.9
+
+
+def test_parameters_are_the_weights_in_the_library_s_file(entities: PreparedData, tagger: pycrfsuite.Tagger) -> None:
+    weights = tagger.info()
+    assert fitted(entities).num_parameters == len(weights.state_features) + len(weights.transitions) > 100
+
+
+def test_the_same_data_give_the_same_bytes(entities: PreparedData, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        fitted(entities).save(tmp_path / name)
+    first, second = (tmp_path / name / "model.crfsuite" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_loaded_model_answers_as_the_saved_one(entities: PreparedData, tmp_path: Path) -> None:
+    model, loaded, test = fitted(entities), build(entities), entities.split("test")
+    model.save(tmp_path)
+    loaded.load(tmp_path)
+    for before, after in zip(model.answer(test, 8), loaded.answer(test, 8), strict=True):
+        assert np.array_equal(before.labels, after.labels)
+        assert np.array_equal(before.probabilities, after.probabilities)
+
+
+def test_a_label_that_train_lacks_is_never_given(entities: PreparedData) -> None:
+    train = entities.split("train")
+    labels = np.where(train.labels == len(entities.label_names) - 1, 0, train.labels)
+    model = build(entities)
+    model.fit(replace(train, labels=labels), entities.split("validation"))
+    for answer in model.answer(entities.split("test"), batch_size=8):
+        assert (answer.probabilities[:, -1] == 0).all()
+        assert answer.probabilities.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "accepted"),
+    [("c1", -1.0, "0"), ("c2", -0.1, "0"), ("max_iterations", 0, "1"), ("min_count", 0, "1")],
+)
+def test_values_that_it_cannot_use_are_named(option: str, value: float, accepted: str, entities: PreparedData) -> None:
+    with pytest.raises(ValueError, match=f"{option}={value}; accepted: {accepted} or more"):
+        build(entities, **{option: value})
