@@ -1,6 +1,7 @@
 """Train stage: one model on one dataset with one seed, as one MLflow run."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -25,7 +26,7 @@ def main(config: DictConfig) -> None:
         check_targets(part, name)
 
     from unroll.tracking.logger import EpochLogger
-    from unroll.tracking.offline import tolerating
+    from unroll.tracking.offline import impatient, tolerating
     from unroll.tracking.origin import FOLDER, Origin
     from unroll.tracking.runs import training_run
     from unroll.tracking.upload import upload
@@ -36,11 +37,12 @@ def main(config: DictConfig) -> None:
     origin = Origin.of(names["dataset"], config.run_name, plain(config), data, overrides, tags={})
     record = open_checkpoints(output, data, parts, options) / "run.json"
     with abandoned_without_checkpoint(output), training_run(origin, record) as run:
-        result = train(data, parts, options, output, EpochLogger(run))
+        logger = EpochLogger(run)
+        result = train(data, parts, options, output, logger)
         (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before
         origin.save(output / FOLDER)
         write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
-    with tolerating(f"all of {output}"):
+    with tolerating(f"all of {output}"), impatient() if logger.is_lost else nullcontext():
         upload(output)
     discard_checkpoints(output)
     print(f"{output}: best {result['monitor']} {result['best_score']:.4f} in epoch {result['best_epoch']}")

@@ -3,6 +3,7 @@ import socket
 import sqlite3
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -66,19 +67,35 @@ def refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
     start = time.monotonic()
     with pytest.raises(ValueError) as error:
         open_store()
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 20
     return str(error.value)
 
 
-def test_a_server_that_does_not_answer_is_named_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("hangs", "why"), [(False, "Connection refused"), (True, "Read timed out")])
+def test_a_server_that_does_not_answer_is_named_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool, why: str
+) -> None:
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", os.environ.copy())
     set_environment(tmp_path)
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        uri = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used" in refused(monkeypatch, uri)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if hangs:
+            server.listen()  # takes connections, and says nothing
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        said = refused(monkeypatch, uri)
+    assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used: " in said
+    assert why in said and "HTTPConnection" not in said
+
+
+def test_a_database_that_another_program_holds_is_named_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used: database is locked" in refused(monkeypatch, uri)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

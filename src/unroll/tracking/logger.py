@@ -18,13 +18,16 @@ class EpochLogger(Logger):
 
     Where the store fails once, it is not asked again: training goes on, and `unroll.tracking.upload` fills the gap
     from history.csv. A client is made in each process, for none can be sent to one.
+
+    Attributes:
+        is_lost: whether it failed.
     """
 
     def __init__(self, run: TrackedRun) -> None:
         super().__init__()
         self._uri = run.client.tracking_uri
         self._run_id = run.run_id
-        self._is_lost = False
+        self.is_lost = False
 
     @property
     def name(self) -> str:
@@ -39,7 +42,7 @@ class EpochLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        if self._is_lost:
+        if self.is_lost:
             return
         now, epoch = int(time.time() * 1000), int(metrics["epoch"]) + 1
         points = [Metric(name, value, now, epoch) for name, value in metrics.items() if name != "epoch"]
@@ -48,5 +51,5 @@ class EpochLogger(Logger):
         except Exception as error:
             if not is_of_the_store(error):
                 raise
-            self._is_lost = True
+            self.is_lost = True
             log.warning("warning: MLflow fails (%s); training goes on without it", reason(error))

@@ -1,12 +1,13 @@
 """A trained model inside an MLflow run: loadable by MLflow anywhere, without this project's checkout."""
 
+import tempfile
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelStatus
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
@@ -22,27 +23,29 @@ PACKAGES += ["scipy", "sentencepiece", "torch"]
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
-    """Log the model folder to the run as a model from code; return its URI, `models:/m-…`."""
+    """Log the model folder to the run as a model from code; return its URI, `models:/m-…`.
+
+    As `mlflow.pyfunc.log_model` does, which needs an active run and, where the store fails, waits twice more to say so.
+    """
     columns = ["text", "text_pair"] if read_json(folder / "config.json")["is_pair"] else ["text"]
-    # mlflow.pyfunc.log_model does the same for an active run only, and where the store fails waits to end that too.
-    experiment = get_run(run.client, run.run_id).info.experiment_id
-    entry = run.client.create_logged_model(experiment, "model", source_run_id=run.run_id)
-    with warnings.catch_warnings():
+    client, experiment = run.client, get_run(run.client, run.run_id).info.experiment_id
+    entry = client.create_logged_model(experiment, "model", source_run_id=run.run_id)
+    described = Model(run_id=run.run_id, model_id=entry.model_id, model_uuid=entry.model_id)
+    with tempfile.TemporaryDirectory() as work, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
-        logged = Model.log(
-            None,
-            mlflow.pyfunc,
-            run_id=run.run_id,
-            model_id=entry.model_id,
-            flavor_name="pyfunc.ModelFromCode",
+        mlflow.pyfunc.save_model(
+            f"{work}/model",
+            mlflow_model=described,
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
             signature=ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns])),
         )
-    uri: str = logged.model_uri
-    return uri
+        client.log_model_artifacts(entry.model_id, f"{work}/model")
+    client.finalize_logged_model(entry.model_id, "READY")
+    client.log_outputs(run.run_id, [LoggedModelOutput(entry.model_id, step=0)])
+    return f"models:/{entry.model_id}"
 
 
 def find_model(client: MlflowClient, run_id: str) -> str | None:

@@ -6,6 +6,7 @@ most two of them that fail, so that nothing waits longer than half a minute.
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,6 +70,21 @@ def tolerating(what: str) -> Iterator[None]:
         )
 
 
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let requests give up at once: the store has failed already, and if it is back it answers."""
+    hurried = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+    before = {name: os.environ.get(name) for name in hurried}
+    os.environ.update(hurried)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
 def is_of_the_store(error: Exception) -> bool:
     """Whether it comes from the store or from the way there, and not from a wrong call of ours or a missing file."""
     if isinstance(error, MlflowException):
@@ -81,5 +97,7 @@ def is_of_the_store(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what it says."""
-    return str(error).strip().partition("\n")[0]
+    """What it says, in a line: of a request that failed only why."""
+    line = str(error).strip().partition("\n")[0]
+    cause = re.search(r"""Caused by \w+\(["'].*\): (.+?)["']\)""", line)
+    return cause[1] if cause else line

@@ -1,0 +1,62 @@
+"""An MLflow server on this machine, that can be killed, started again, and made to hang."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.pipeline.conftest import free_port
+
+
+class TrackingServer:
+    """`mlflow server` with a sqlite database and artifacts in `folder`; a context manager that starts and ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> "TrackingServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        stores = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        stores += ["--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([*command, *stores], cwd=self.folder, start_new_session=True, **quiet)
+        deadline = time.monotonic() + 90
+        while not self._answers():
+            assert time.monotonic() < deadline and self.process.poll() is None, "the MLflow server does not start"
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        """End it at once: from now on it refuses."""
+        self._signal(signal.SIGKILL)
+        self.process.wait(20)
+
+    def hang(self) -> None:
+        """From now on it takes requests and never answers."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.address}/health", timeout=2).close()
+        except OSError:
+            return False
+        return True
