@@ -34,7 +34,8 @@ def main(config: DictConfig) -> None:
 
     names, overrides = HydraConfig.get().runtime.choices, list(HydraConfig.get().overrides.task)
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
-    origin = Origin.of(names["dataset"], config.run_name, plain(config), data, overrides, tags={})
+    tags = {"reproduces": config.reproduces} if config.reproduces else {}
+    origin = Origin.of(names["dataset"], config.run_name, plain(config), data, overrides, tags)
     record = open_checkpoints(output, data, parts, options) / "run.json"
     with abandoned_without_checkpoint(output), training_run(origin, record) as run:
         logger = EpochLogger(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from unroll.files import sha256
 
 CODE = ("conf", "pipelines", "src")  # a new file there changes what a command does
+COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as a run's version
 UNCOUNTED = ":(exclude)dvc.lock"  # DVC writes it while the pipeline runs
 
 
@@ -33,7 +34,7 @@ def changed_files() -> list[str]:
 def git_tags() -> dict[str, str]:
     """What a run says of its code: the commit, and whether it was changed since; empty outside a repository."""
     try:
-        return {"mlflow.source.git.commit": head(), "git.changed": str(bool(changed_files())).lower()}
+        return {COMMIT: head(), "git.changed": str(bool(changed_files())).lower()}
     except ValueError:
         return {}
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from unroll.data.prepared import PreparedData
@@ -74,5 +75,6 @@ class Origin:
 
 
 def installed_packages() -> dict[str, str]:
-    """Every installed distribution to its version, by name."""
-    return dict(sorted((package.name.lower(), package.version) for package in distributions()))
+    """Python, and every installed distribution, to its version, by name."""
+    found = {package.name.lower(): package.version for package in distributions()}
+    return dict(sorted({"python": python_version(), **found}.items()))

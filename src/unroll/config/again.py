@@ -1,0 +1,22 @@
+"""What a command would be configured with today."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
+
+from unroll.config.build import plain
+
+
+def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; to be called within a stage."""
+    config, own = compose(name, list(overrides), return_hydra_config=True), HydraConfig.instance().cfg
+    try:
+        HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
+        with open_dict(config):
+            del config["hydra"]
+        return plain(config)
+    finally:
+        HydraConfig.instance().cfg = own

@@ -1,0 +1,174 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.tiny import save_random_model
+from tests.tracking.repository import commit_everything
+from tests.tracking.trained import make_origin, run_of, train_pretending
+from unroll.data.prepared import PreparedData
+from unroll.tracking.origin import Origin
+from unroll.tracking.reproduce import code_remarks, differences, origin_of, scores, unequal_files
+from unroll.tracking.store import open_experiment, open_store
+from unroll.tracking.upload import upload
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one commit, which is the current folder."""
+    for name in ("src/net.py", "conf/train.yaml", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one")
+    commit_everything(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def config(reviews: PreparedData) -> dict[str, Any]:
+    model = {"hidden_size": 5, "dropout": 0.5}
+    return {"data": str(reviews.folder), "model": model, "output": "models/here", "run_name": "gru-3"}
+
+
+@pytest.fixture
+def then(repository: Path, reviews: PreparedData, config: dict[str, Any]) -> Origin:
+    return make_origin(reviews, config=config)
+
+
+def test_nothing_differs_where_nothing_changed(then: Origin, config: dict[str, Any]) -> None:
+    elsewhere = config | {"output": "reproduced/there", "run_name": "gru-3-again", "reproduces": "0" * 32}
+    assert differences(then, elsewhere) == []
+    assert code_remarks(then) == [
+        f"commit {then.tags['mlflow.source.git.commit']}, as then, with the same code and configuration"
+    ]
+
+
+def test_parameters_that_differ_are_named_with_both_values(then: Origin, config: dict[str, Any]) -> None:
+    today = config | {"model": {"hidden_size": 6, "layers": [1, 2]}}
+    assert differences(then, today) == [
+        "parameter model.dropout: 0.5 → absent",
+        "parameter model.hidden_size: 5 → 6",
+        "parameter model.layers: absent → [1, 2]",
+    ]
+
+
+def test_packages_that_differ_are_named_with_both_versions(then: Origin, config: dict[str, Any]) -> None:
+    others = then.packages | {"torch": "1.0", "gone": "2.0"}
+    del others["numpy"]
+    assert differences(replace(then, packages=others), config) == [
+        "package gone: 2.0 → absent",
+        f"package numpy: absent → {then.packages['numpy']}",
+        f"package torch: 1.0 → {then.packages['torch']}",
+    ]
+
+
+def test_other_data_are_a_difference(then: Origin, config: dict[str, Any], topics: PreparedData) -> None:
+    old, new = then.tags["dataset.checksum"], topics.checksum
+    found = differences(then, config | {"data": str(topics.folder)})
+    assert f"data checksum: {old} → {new}" in found
+
+
+def test_data_that_are_not_prepared_name_the_command(then: Origin, config: dict[str, Any]) -> None:
+    found = differences(then, config | {"data": "data/prepared/reviews"})
+    assert any(line.startswith("data: data/prepared/reviews") and "pipelines/prepare.py" in line for line in found)
+
+
+def test_code_that_differs_is_named_and_configuration_is_judged_by_its_values(
+    repository: Path, then: Origin, config: dict[str, Any]
+) -> None:
+    (repository / "src/net.py").write_text("two")
+    (repository / "conf/train.yaml").write_text("two")
+    assert differences(then, config) == ["code src/net.py"]
+    assert code_remarks(then)[1:] == ["not committed now: conf/train.yaml, src/net.py"]
+
+
+def test_a_commit_of_no_code_is_no_difference_and_is_said(
+    repository: Path, then: Origin, config: dict[str, Any]
+) -> None:
+    (repository / "README.md").write_text("two")
+    commit = commit_everything(repository)
+    assert differences(then, config) == []
+    (said,) = code_remarks(then)
+    assert said.endswith(f"→ {commit}, with the same code and configuration")
+
+
+def test_code_that_was_not_committed_then_is_said_and_is_compared(
+    repository: Path, reviews: PreparedData, config: dict[str, Any]
+) -> None:
+    (repository / "src/net.py").write_text("two")
+    then = make_origin(reviews, config=config)
+    assert differences(then, config) == []
+    assert code_remarks(then)[1:] == ["not committed then: src/net.py", "not committed now: src/net.py"]
+    (repository / "src/net.py").write_text("one")
+    assert differences(then, config) == ["code src/net.py"]
+
+
+def test_a_commit_that_cannot_be_seen_is_a_difference(then: Origin, config: dict[str, Any]) -> None:
+    elsewhere = replace(then, tags=then.tags | {"mlflow.source.git.commit": "0" * 40})
+    assert differences(elsewhere, config) == [
+        f"code: commit {'0' * 40} is not in this repository; git fetch may bring it"
+    ]
+    del elsewhere.tags["mlflow.source.git.commit"]
+    assert "outside a git repository" in differences(elsewhere, config)[0]
+
+
+def test_a_run_says_what_it_was_trained_with(reviews: PreparedData, tmp_path: Path) -> None:
+    folder = train_pretending(reviews, tmp_path / "gru" / "3")
+    origin = origin_of(open_store(), run_of(folder).run_id)
+    assert origin == Origin.load(folder / "training")
+    assert origin.overrides == ["model=gru", "seed=3"]
+
+
+def test_a_run_that_is_no_training_is_named() -> None:
+    client = open_store()
+    run_id = client.create_run(open_experiment(client, "others")).info.run_id
+    with pytest.raises(ValueError, match=f"run {run_id} has no artifacts training/"):
+        origin_of(client, run_id)
+    with pytest.raises(ValueError, match="has no run nonsense"):
+        origin_of(client, "nonsense")
+
+
+@pytest.fixture
+def trained(reviews: PreparedData, tmp_path: Path) -> Path:
+    folder = train_pretending(reviews, tmp_path / "gru" / "3")
+    upload(folder)
+    return folder
+
+
+def test_equal_trainings_have_equal_scores_and_files(trained: Path) -> None:
+    client, run_id = open_store(), run_of(trained).run_id
+    compared = scores(client, run_id, trained)
+    assert [(score.epoch, score.name) for score in compared] == [
+        (epoch, name) for epoch in (1, 2, 3) for name in ("train/loss", "val/loss")
+    ]
+    assert all(score.is_equal for score in compared)
+    assert unequal_files(client, run_id, trained) == []
+
+
+def test_a_score_that_differs_in_its_last_digit_is_found(trained: Path) -> None:
+    history = pd.read_csv(trained / "history.csv")
+    history.loc[1, "train/loss"] = 0.30000000000000010
+    history.to_csv(trained / "history.csv", index=False, na_rep="nan")
+    (unequal,) = [it for it in scores(open_store(), run_of(trained).run_id, trained) if not it.is_equal]
+    assert (unequal.epoch, unequal.name, unequal.then) == (2, "train/loss", 0.30000000000000004)
+
+
+def test_an_epoch_more_or_less_is_found(trained: Path) -> None:
+    lines = (trained / "history.csv").read_text().splitlines()
+    (trained / "history.csv").write_text("\n".join([*lines[:3], lines[3].replace("3", "4", 1)]) + "\n")
+    unequal = [it for it in scores(open_store(), run_of(trained).run_id, trained) if not it.is_equal]
+    assert {it.epoch for it in unequal} == {3, 4}
+    assert all((it.then is None) == (it.epoch == 4) for it in unequal)
+
+
+def test_a_model_with_other_weights_is_found(trained: Path, reviews: PreparedData) -> None:
+    save_random_model(reviews, trained / "model", seed=1)
+    assert unequal_files(open_store(), run_of(trained).run_id, trained) == ["weights.safetensors"]
+
+
+def test_a_run_without_a_model_is_named(reviews: PreparedData, tmp_path: Path) -> None:
+    folder = train_pretending(reviews, tmp_path / "gru" / "3")
+    with pytest.raises(ValueError, match="has no model"):
+        unequal_files(open_store(), run_of(folder).run_id, folder)
