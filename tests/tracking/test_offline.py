@@ -1,4 +1,5 @@
 import errno
+import os
 import sqlite3
 
 import pytest
@@ -7,7 +8,7 @@ from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import OperationalError
 from urllib3.exceptions import MaxRetryError
 
-from unroll.tracking.offline import tolerating
+from unroll.tracking.offline import StoreUnavailable, impatient, reason, requiring, tolerating
 
 OF_THE_STORE = [
     MlflowException("API request to http://x failed"),
@@ -52,3 +53,55 @@ def test_nothing_is_said_when_the_store_answers(caplog: pytest.LogCaptureFixture
     with tolerating("models/reviews/gru/1"):
         pass
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("error", [*OF_THE_STORE, OURS[-2]], ids=lambda error: type(error).__name__)
+def test_before_the_work_an_error_of_the_store_and_a_refusal_are_for_a_person_to_mend(
+    error: Exception, tracking_uri: str
+) -> None:
+    with pytest.raises(StoreUnavailable) as raised, requiring():
+        raise error
+    assert str(raised.value).startswith(f"MLFLOW_TRACKING_URI={tracking_uri!r} cannot be used: ")
+    assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize("error", OURS[:-2], ids=lambda error: type(error).__name__)
+def test_before_the_work_another_error_passes_too(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, requiring():
+        raise error
+    assert raised.value is error
+
+
+def test_a_store_that_cannot_be_used_is_tolerated_after_the_work(caplog: pytest.LogCaptureFixture) -> None:
+    with tolerating("models/reviews/gru/1"), requiring():
+        raise OF_THE_STORE[0]
+    assert len(caplog.messages) == 1
+
+
+def test_a_password_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://me:s3cr:et@db/runs?a=b@c")
+    with pytest.raises(StoreUnavailable) as raised, requiring():
+        raise OF_THE_STORE[0]
+    assert "'postgresql+psycopg2://me:***@db/runs?a=b@c'" in str(raised.value)
+
+
+def test_of_what_failed_only_the_cause_is_said() -> None:
+    said = (
+        "API request to http://h:1/api failed with exception HTTPConnectionPool(host='h', port=1): Max retries "
+        "exceeded with url: /api (Caused by NewConnectionError(\"HTTPConnection(host='h', port=1): Failed to establish "
+        'a new connection: [Errno 111] Connection refused"))'
+    )
+    assert reason(MlflowException(said)) == "Failed to establish a new connection: [Errno 111] Connection refused"
+    locked = "(raised as a result of Query-invoked autoflush)\n(sqlite3.OperationalError) database is locked\n[SQL: …]"
+    assert reason(MlflowException(locked)) == "database is locked"
+    assert reason(ValueError("one\ntwo")) == "one"
+
+
+def test_impatience_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with impatient():
+        assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) < 7
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ

@@ -89,6 +89,19 @@ def test_a_server_that_does_not_answer_is_named_in_seconds(
     assert why in said and "HTTPConnection" not in said
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_postgresql_that_does_not_answer_is_named_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if hangs:
+            server.listen()
+        uri = f"postgresql+psycopg2://me@127.0.0.1:{server.getsockname()[1]}/runs"
+        assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used: " in refused(monkeypatch, uri)
+
+
 def test_a_database_that_another_program_holds_is_named_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def set_environment(project: Path) -> None:
         # Two failed requests are what a command waits for at most: 2 * 2 * 7 seconds (see tracking/offline.py).
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
+        "PGCONNECT_TIMEOUT": "7",
         "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
         "MLFLOW_TRACKING_URI": f"sqlite:///{_home(project)}/mlflow.db",
     }

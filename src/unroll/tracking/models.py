@@ -15,7 +15,7 @@ from mlflow.types import ColSpec, Schema
 import unroll
 from unroll.files import read_json
 from unroll.serving import mlflow_model
-from unroll.tracking.offline import UPLOAD
+from unroll.tracking.offline import UPLOAD, without_password
 from unroll.tracking.runs import TrackedRun, get_run
 
 PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors", "scikit-learn"]
@@ -66,6 +66,7 @@ def model_uri(client: MlflowClient, run_id: str) -> str:
     uri = find_model(client, run_id)
     if uri is None:
         raise ValueError(
-            f"run {run_id} has no model in the MLflow store at {client.tracking_uri}: bring it there with {UPLOAD}"
+            f"run {run_id} has no model in the MLflow store at {without_password(client.tracking_uri)}: "
+            f"bring it there with {UPLOAD}"
         )
     return uri

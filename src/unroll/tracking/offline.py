@@ -47,7 +47,7 @@ def requiring() -> Iterator[None]:
     except Exception as error:
         if not (is_of_the_store(error) or isinstance(error, MlflowException)) or isinstance(error, StoreUnavailable):
             raise
-        uri = os.environ["MLFLOW_TRACKING_URI"]
+        uri = without_password(os.environ["MLFLOW_TRACKING_URI"])
         raise StoreUnavailable(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {reason(error)}") from error
 
 
@@ -97,7 +97,14 @@ def is_of_the_store(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """What it says, in a line: of a request that failed only why."""
-    line = str(error).strip().partition("\n")[0]
-    cause = re.search(r"""Caused by \w+\(["'].*\): (.+?)["']\)""", line)
-    return cause[1] if cause else line
+    """What it says, in a line: of a request or a statement that failed only why."""
+    said = str(error).strip()
+    for cause in (r"""Caused by \w+\(["'].*\): (.+?)["']\)""", r"\((?:sqlite3|psycopg2)\.\S+\) (.+)"):
+        if found := re.search(cause, said):
+            return found[1]
+    return said.partition("\n")[0]
+
+
+def without_password(uri: str) -> str:
+    """An address of a store, fit to be printed."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

@@ -13,7 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from unroll.files import read_json, write_json
-from unroll.tracking.offline import UPLOAD, requiring, tolerating
+from unroll.tracking.offline import UPLOAD, requiring, tolerating, without_password
 from unroll.tracking.origin import FOLDER, Origin
 from unroll.tracking.store import open_experiment, open_store
 
@@ -104,8 +104,8 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
     run = look_up(client, run_id)
     if run is None:
         raise ValueError(
-            f"the MLflow store at {client.tracking_uri} has no run {run_id}: bring it there with {UPLOAD}, "
-            "or set MLFLOW_TRACKING_URI to the store that has it"
+            f"the MLflow store at {without_password(client.tracking_uri)} has no run {run_id}: bring it there with "
+            f"{UPLOAD}, or set MLFLOW_TRACKING_URI to the store that has it"
         )
     if run.info.lifecycle_stage == "deleted":
         raise ValueError(f"run {run_id} is deleted; mlflow runs restore --run-id {run.info.run_id} brings it back")

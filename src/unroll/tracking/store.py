@@ -8,10 +8,12 @@ from pathlib import Path
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
 
 from unroll.tracking.offline import requiring
 
 SQLITE = "sqlite:///"
+DATABASES = ("postgresql", "mysql", "mssql")
 SECONDS = 25  # that another process may take to create the database
 
 
@@ -29,6 +31,8 @@ def open_store() -> MlflowClient:
         raise ValueError("MLFLOW_TRACKING_URI is not set; for example sqlite:////home/me/mlflow.db")
     with requiring():
         if not uri.startswith(SQLITE):
+            if uri.startswith(DATABASES):
+                create_engine(uri).connect().close()  # fails at once where MLflow would try for minutes
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
             return client
