@@ -12,7 +12,7 @@ def main(config: DictConfig) -> None:
     from unroll.tracking.offline import StoreUnavailable, requiring
     from unroll.tracking.upload import run_folders, upload
 
-    roots = [Path("models"), Path("multirun")] if config.folder is None else [Path(config.folder)]
+    roots = [Path("models"), Path("multirun"), Path("reproduced")] if config.folder is None else [Path(config.folder)]
     folders = run_folders(*roots)
     if not folders:
         raise ValueError(

@@ -58,9 +58,17 @@ def test_a_store_that_fails_is_not_asked_again_and_training_goes_on(
     assert caplog.messages == ["warning: MLflow fails (API request failed); training goes on without it"]
 
 
+def test_a_run_that_is_deleted_does_not_end_its_training(run: TrackedRun, caplog: pytest.LogCaptureFixture) -> None:
+    run.client.delete_run(run.run_id)
+    logger = EpochLogger(run)
+    logger.log_metrics({"epoch": 0, "val/loss": 0.5})
+    assert logger.is_lost
+    assert "training goes on without it" in caplog.text
+
+
 def test_a_bug_is_not_taken_for_a_store_that_fails(run: TrackedRun) -> None:
-    with pytest.raises(MlflowException, match="metric"):
-        EpochLogger(run).log_metrics({"epoch": 0, "val:loss!": 0.5})
+    with pytest.raises(KeyError, match="epoch"):
+        EpochLogger(run).log_metrics({"val/loss": 0.5})
 
 
 def test_another_process_can_log(run: TrackedRun) -> None:

@@ -152,6 +152,15 @@ def test_a_model_without_epochs_is_uploaded(trained: Path) -> None:
     assert upload(trained) == ["figures", "model", "end"]
 
 
+def test_a_folder_in_which_another_training_is_under_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    write_json(tmp_path / "run.json", {"run_id": "old"})
+    write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "new"})
+    assert run_folders(tmp_path) == []
+    write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed in its own upload
+    assert run_folders(tmp_path) == [tmp_path]
+
+
 def test_the_folders_of_finished_trainings_are_found(tmp_path: Path) -> None:
     names = ["models/a/gru/1", "models/a/gru/2", "multirun/2030-01-01/0", "multirun/2030-01-01/1/checkpoints"]
     for name in names:

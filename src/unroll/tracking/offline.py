@@ -10,34 +10,27 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlflow.exceptions import MlflowException
-
 log = logging.getLogger("unroll")
 
 UPLOAD = "python pipelines/upload.py"
-PACKAGES = {
-    "sqlite3",
-    "mlflow",
-    "requests",
-    "urllib3",
-    "sqlalchemy",
-    "psycopg2",
-    "boto3",
-    "botocore",
-}  # that talk to a store
+STORES = {"mlflow", "sqlite3", "sqlalchemy", "psycopg2", "requests", "urllib3", "boto3", "botocore"}  # packages
 
 # We say in a line what these say in a traceback, and at each attempt.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
-class StoreUnavailable(ValueError):
-    """The tracking store cannot be used."""
+class StoreError(ValueError):
+    """Something is not in the tracking store, or cannot be brought there."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be used at all."""
 
 
 @contextmanager
 def requiring() -> Iterator[None]:
-    """Turn an error of the store, or a refusal by MLflow, into one that a person can act on.
+    """Turn an error of the store into one that a person can act on.
 
     Raises:
         StoreUnavailable: names the address and the reason.
@@ -45,7 +38,7 @@ def requiring() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not (is_of_the_store(error) or isinstance(error, MlflowException)) or isinstance(error, StoreUnavailable):
+        if isinstance(error, StoreError) or not is_of_the_store(error):
             raise
         uri = without_password(os.environ["MLFLOW_TRACKING_URI"])
         raise StoreUnavailable(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {reason(error)}") from error
@@ -86,14 +79,11 @@ def impatient() -> Iterator[None]:
 
 
 def is_of_the_store(error: Exception) -> bool:
-    """Whether it comes from the store or from the way there, and not from a wrong call of ours or a missing file."""
-    if isinstance(error, MlflowException):
-        return bool(error.error_code != "INVALID_PARAMETER_VALUE")
+    """Whether it comes from the store or from the way there, not from a bug or a file that is missing here."""
     if isinstance(error, OSError):  # a full disk, a lost connection, ...
         return not isinstance(error, FileNotFoundError)
-    if isinstance(error, StoreUnavailable):
-        return True
-    return any(kind.__module__.partition(".")[0] in PACKAGES for kind in type(error).__mro__)
+    packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, StoreError) or not STORES.isdisjoint(packages)
 
 
 def reason(error: Exception) -> str:

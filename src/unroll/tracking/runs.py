@@ -13,7 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from unroll.files import read_json, write_json
-from unroll.tracking.offline import UPLOAD, requiring, tolerating, without_password
+from unroll.tracking.offline import UPLOAD, StoreError, requiring, tolerating, without_password
 from unroll.tracking.origin import FOLDER, Origin
 from unroll.tracking.store import open_experiment, open_store
 
@@ -93,7 +93,7 @@ def find_run(run_id: str) -> TrackedRun:
     """The run of a training that is over: that with this id, or the one that was created in its place.
 
     Raises:
-        ValueError: this tracking store has neither.
+        StoreError: this tracking store has neither, or it was deleted there.
     """
     client = open_store()
     return TrackedRun(client, get_run(client, run_id).info.run_id)
@@ -103,12 +103,12 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
     """The same run, with all that is logged to it."""
     run = look_up(client, run_id)
     if run is None:
-        raise ValueError(
+        raise StoreError(
             f"the MLflow store at {without_password(client.tracking_uri)} has no run {run_id}: bring it there with "
             f"{UPLOAD}, or set MLFLOW_TRACKING_URI to the store that has it"
         )
     if run.info.lifecycle_stage == "deleted":
-        raise ValueError(f"run {run_id} is deleted; mlflow runs restore --run-id {run.info.run_id} brings it back")
+        raise StoreError(f"run {run_id} is deleted; mlflow runs restore --run-id {run.info.run_id} brings it back")
     return run
 
 

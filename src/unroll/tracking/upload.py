@@ -46,7 +46,13 @@ def upload(folder: Path) -> list[str]:
 def run_folders(*roots: Path) -> list[Path]:
     """Those of finished trainings, at any depth."""
     records = [record for root in roots for record in sorted(root.glob("**/run.json"))]
-    return [record.parent for record in records if record.parent.name != "checkpoints"]
+    return [record.parent for record in records if record.parent.name != "checkpoints" and not _is_overtaken(record)]
+
+
+def _is_overtaken(record: Path) -> bool:
+    """Whether another training is under way in the record's folder, or broke off there: its files are of two runs."""
+    other = record.parent / "checkpoints" / "run.json"
+    return other.exists() and read_json(other)["run_id"] != read_json(record)["run_id"]
 
 
 def _ensure_run(client: MlflowClient, folder: Path, run_id: str) -> list[str]:
