@@ -1,7 +1,6 @@
 """What a person sees: MLflow's page with the runs, in a real browser."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -11,20 +10,10 @@ from collections.abc import Iterator
 import pytest
 from mlflow import MlflowClient
 
+from tests.browser import needs_browser, open_page
 from tests.pipeline.conftest import Project, free_port
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
-
-CHROMIUM = shutil.which("chromium")
-OFFLINE = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +48,10 @@ def _wait_for(address: str, seconds: float) -> None:
             time.sleep(0.3)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+@needs_browser
 def test_the_page_shows_an_experiments_runs(reproduced: Project, mlflow_page: str) -> None:
-    from playwright.sync_api import sync_playwright
-
     experiment = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db").get_experiment_by_name("demo_entities")
     assert experiment is not None
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-        page = browser.new_page()
-        page.goto(f"{mlflow_page}/#/experiments/{experiment.experiment_id}/runs", wait_until="domcontentloaded")
+    with open_page(f"{mlflow_page}/#/experiments/{experiment.experiment_id}/runs") as page:
         page.get_by_text("bilstm-1").first.wait_for(timeout=60_000)
         assert page.get_by_text("fcnn-1").count() > 0
-        browser.close()

@@ -38,10 +38,11 @@ STYLE: Any = {
 
 
 @rc_context(STYLE)
-def inline_svg(figure: Figure, name: str, title: str) -> Markup:
+def inline_svg(figure: Figure, name: str, title: str, seen: str = "") -> Markup:
     """Draw a figure as an SVG element that inherits the page's text colour.
 
     name: unique on the page; it prefixes the element ids, which would clash between pictures.
+    seen: what there is to see, in sentences, for those who do not see it.
     """
     buffer = io.StringIO()
     undated = dict.fromkeys(["Date", "Creator", "Format", "Type"])
@@ -50,7 +51,8 @@ def inline_svg(figure: Figure, name: str, title: str) -> Markup:
     svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
     for reference in (' id="', 'href="#', "url(#"):
         svg = svg.replace(reference, f"{reference}{name}-")
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1))
+    alternative = escape(f"{title}. {seen}" if seen else title)
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{alternative}" ', 1))
 
 
 def shorten(name: str) -> str:

@@ -1,9 +1,20 @@
 """Pages made from templates, and the tables in them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+class Number(NamedTuple):
+    """A cell that sorts by its value, whatever it reads like; NaN comes last."""
+
+    text: str
+    value: float
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Table(NamedTuple):
@@ -11,7 +22,7 @@ class Table(NamedTuple):
 
     caption: str
     header: list[str]
-    rows: list[list[str]]
+    rows: Sequence[Sequence[str | Number]]
 
 
 def render(template: Path, **values: Any) -> str:
