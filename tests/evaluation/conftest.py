@@ -1,15 +1,19 @@
-"""Small folders of evaluated runs, in the layout that the train and evaluate stages write."""
+"""Small folders of evaluated runs and the data behind them, in the layout that the stages write."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.evaluation.made_up import write_prepared
+from unroll.data.prepared import PreparedData
 from unroll.evaluation.classification import classification_scores
 from unroll.evaluation.labeling import labeling_scores
 from unroll.evaluation.multilabel import multilabel_scores
+from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import Scores
 
 MODELS = {"gru": 0.9, "elman": 0.75}  # and how often each is right
@@ -63,6 +67,27 @@ def awkward_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "awkward"
     write_classification_run(folder / "gru" / "1", 0.9, AWKWARD_LABELS)
     return folder
+
+
+@pytest.fixture(scope="session")
+def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Run]], PreparedData]:
+    """A function that makes up the prepared data of some runs; train lacks a tenth of the words."""
+    made: dict[str, PreparedData] = {}
+
+    def prepare(runs: Sequence[Run]) -> PreparedData:
+        run = runs[0]
+        if run.dataset not in made:
+            gold = run.predictions["label"].tolist()
+            names = TAGS if run.task == "labeling" else run.classes["label"].tolist()
+            draw = np.random.default_rng(0)
+            texts = [[f"Word{draw.integers(20)}" for _ in range(length)] for length in run.predictions["length"]]
+            train = [[word for word in text if word not in ("Word3", "Word4")] for text in texts]
+            train_gold = [["B-PER"] * len(text) for text in train] if run.task == "labeling" else gold
+            splits = {"train": (train, train_gold), "test": (texts, gold)}
+            made[run.dataset] = write_prepared(tmp_path_factory.mktemp(run.dataset), run.task, names, splits)
+        return made[run.dataset]
+
+    return prepare
 
 
 def write_classification_run(folder: Path, skill: float, labels: list[str] = LABELS) -> None:

@@ -7,13 +7,15 @@ import pytest
 
 from unroll.evaluation.figures import (
     confusion_figure,
+    cost_figure,
     learning_curve_figure,
     length_figure,
     model_styles,
     score_figure,
 )
-from unroll.evaluation.leaderboard import leaderboard, scores_by_length
+from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.runs import Run, read_runs
+from unroll.evaluation.slices import slices_by_length
 
 
 @pytest.fixture
@@ -38,12 +40,43 @@ def test_test_scores_stand_in_the_order_of_the_leaderboard(runs: list[Run]) -> N
     assert means == pytest.approx(list(board["test/accuracy"]))
 
 
-def test_scores_by_length_are_drawn_for_every_bucket(runs: list[Run]) -> None:
-    axes = length_figure(runs).axes[0]
-    table = scores_by_length(runs)
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(table["length"].unique())
+def test_scores_by_length_are_drawn_for_every_part(runs: list[Run]) -> None:
+    slices = slices_by_length(runs)
+    axes = length_figure(runs, slices).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(slices.sizes.index)
     for line in axes.lines:
-        assert line.get_ydata() == pytest.approx(table.loc[table["model"] == line.get_label(), "score"].to_numpy())
+        assert line.get_ydata() == pytest.approx(slices.scores.loc[line.get_label()].to_numpy())
+
+
+def test_a_model_that_is_fitted_at_once_has_no_learning_curve(runs: list[Run]) -> None:
+    fitted = [replace(run, history=run.history[:1]) if run.model == "elman" else run for run in runs]
+    axes = learning_curve_figure(fitted).axes[0]
+    assert [line.get_label() for line in axes.lines] == ["gru"]
+    (style,) = [line for line in learning_curve_figure(runs).axes[0].lines if line.get_label() == "gru"]
+    assert axes.lines[0].get_color() == style.get_color()
+
+
+def test_validation_scores_are_drawn_against_each_cost_and_the_front_is_filled(runs: list[Run]) -> None:
+    dear = [replace(run, tokens_per_second=1.0) if run.model == "elman" else run for run in runs]
+    figure = cost_figure(dear)
+    board = leaderboard(dear).set_index("model")
+    labels = ["parameters", "size on disk (bytes)", "training time (s)", "tokens/s on one core"]
+    assert [axes.get_xlabel() for axes in figure.axes] == labels
+    for axes, column, on_front in zip(
+        figure.axes,
+        ["parameters", "size_bytes", "training_seconds", "tokens_per_second"],
+        [{"elman", "gru"}, {"gru"}, {"gru"}, {"gru"}],
+        strict=True,
+    ):
+        points = {line.get_label(): line for line in axes.lines if line.get_label() in board.index}
+        for model, point in points.items():
+            assert point.get_xydata().tolist() == [board.loc[model, [column, "val/accuracy"]].tolist()]
+        assert {model for model, point in points.items() if point.get_markerfacecolor() != "none"} == on_front
+    assert [axes.xaxis_inverted() for axes in figure.axes] == [False, False, False, True]
+
+
+def test_a_cost_of_nothing_is_drawn_too(runs: list[Run]) -> None:
+    cost_figure([replace(run, training_seconds=0.0, parameters=0) for run in runs]).canvas.draw()
 
 
 def test_confusion_matrix_shows_gold_in_rows_with_its_counts() -> None:

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
 
-from unroll.evaluation.labeling import entity_f1, labeling_scores
+from unroll.evaluation.labeling import labeling_scores
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -64,8 +63,3 @@ def test_unusable_labeling_input_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         labeling_scores(labels, predicted, confidences, TAGS)
-
-
-def test_entity_f1_is_undefined_without_a_gold_entity() -> None:
-    assert np.isnan(entity_f1([["O", "O"]], [["O", "B-PER"]]))
-    assert entity_f1([["O", "B-PER"]], [["O", "O"]]) == 0.0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unroll.evaluation.multilabel import label_f1, multilabel_scores
+from unroll.evaluation.multilabel import multilabel_scores
 
 NAMES = ["politics", "sport", "weather"]
 COUNTS = ["true positives", "false positives", "false negatives", "true negatives"]
@@ -56,13 +56,6 @@ def test_scores_equal_scikit_learn(texts: tuple[np.ndarray, np.ndarray]) -> None
         assert scores.metrics["test/macro_f1"] == pytest.approx(macro)
     matrices = sklearn.metrics.multilabel_confusion_matrix(gold, predicted)  # (L, 2, 2) of [[TN, FP], [FN, TP]]
     assert scores.confusion[COUNTS].to_numpy().tolist() == matrices[:, [1, 0, 1, 0], [1, 1, 0, 0]].tolist()
-    pairs = list(zip(map(names, gold), map(names, predicted), strict=True))
-    expected = scores.metrics["test/f1"] if gold.any() else float("nan")
-    assert label_f1(*zip(*pairs, strict=True)) == pytest.approx(expected, nan_ok=True)
-
-
-def names(row: np.ndarray) -> list[str]:
-    return [NAMES[i] for i in np.flatnonzero(row)]
 
 
 def test_a_single_label_is_scored_where_it_is_given_not_where_it_is_withheld() -> None:

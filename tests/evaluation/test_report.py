@@ -1,26 +1,32 @@
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.evaluation.made_up import write_prepared
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.leaderboard import leaderboard
-from unroll.evaluation.report import write_report
-from unroll.evaluation.runs import read_runs
+from unroll.evaluation.pairs import compare_pairs
+from unroll.evaluation.report import FILES, write_report
+from unroll.evaluation.runs import Run, read_runs
+from unroll.evaluation.wording import who_beats_whom
 from unroll.files import write_json
 from unroll.training.train import train
 
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 ALL_RUNS = ["classification_runs", "labeling_runs", "multilabel_runs", "awkward_runs", "awkward_multilabel_runs"]
 
 
 class Page(HTMLParser):
     """Collects what the tests ask about, and checks that every element is closed where it should be."""
 
-    VOID = frozenset({"meta"})
+    VOID = frozenset({"meta", "br"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,10 +52,14 @@ class Page(HTMLParser):
         return [value for key, value in self.attributes if key == name]
 
 
+DataOf = Callable[[Sequence[Run]], PreparedData]
+
+
 @pytest.fixture(scope="module", params=ALL_RUNS)
-def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(request: pytest.FixtureRequest, data_of: DataOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / request.param
-    write_report(read_runs(request.getfixturevalue(request.param)), folder)
+    runs = read_runs(request.getfixturevalue(request.param))
+    write_report(runs, data_of(runs), folder)
     return folder
 
 
@@ -63,61 +73,78 @@ def test_page_refers_to_nothing_outside_its_folder(report: Path) -> None:
     page = Page(text)
     ids = set(page.values("id"))
     for reference in [*page.values("href"), *page.values("xlink:href"), *page.values("src")]:
-        assert reference == "leaderboard.csv" or reference.startswith("data:image/png;base64,") or reference[1:] in ids
+        assert reference in FILES or reference.startswith("data:image/png;base64,") or reference[1:] in ids
     assert set(re.findall(r"url\(#(.*?)\)", text)) <= ids
     assert len(re.findall(r"url\(", text)) == len(re.findall(r"url\(#", text))
-    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert not {"link", "iframe"} & set(page.tags)
+    assert page.tags.count("script") == 1
+    assert not re.search(r"fetch\(|import\(|XMLHttpRequest", text)
 
 
 def test_every_picture_has_a_text_alternative(report: Path) -> None:
     pictures = re.findall(r"<svg .*?</svg>", (report / "index.html").read_text(), flags=re.DOTALL)
     assert len(pictures) >= 3
     for picture in pictures:
-        assert re.match(r'<svg role="img" aria-label="[^"]+"', picture)
+        assert re.match(r'<svg role="img" aria-label="[^"]+\. [^"]+\."', picture)  # a title, and what is seen
         assert re.search(r"<title>[^<]+</title>", picture)
 
 
-def test_leaderboard_csv_holds_full_precision(classification_runs: Path, tmp_path: Path) -> None:
+def test_leaderboard_csv_holds_full_precision(classification_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
     runs = read_runs(classification_runs)
-    write_report(runs, tmp_path)
+    write_report(runs, data_of(runs), tmp_path)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "leaderboard.csv"), leaderboard(runs), check_exact=True)
 
 
-def test_same_runs_give_the_same_bytes(classification_runs: Path, tmp_path: Path) -> None:
-    for folder in ("first", "second"):
-        write_report(read_runs(classification_runs), tmp_path / folder)
-    for name in ("index.html", "leaderboard.csv"):
+def test_pairs_csv_holds_every_pair(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
+    runs = read_runs(labeling_runs)
+    write_report(runs, data_of(runs), tmp_path, level=0.1)
+    pairs = compare_pairs(runs, ["gru", "elman"], level=0.1)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "pairs.csv"), pairs, check_exact=True)
+
+
+@pytest.mark.parametrize("folder", ["classification_runs", "labeling_runs", "multilabel_runs"])
+def test_same_runs_give_the_same_bytes(
+    folder: str, request: pytest.FixtureRequest, data_of: DataOf, tmp_path: Path
+) -> None:
+    for copy in ("first", "second"):
+        runs = read_runs(request.getfixturevalue(folder))
+        write_report(runs, data_of(runs), tmp_path / copy)
+    for name in FILES:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
 def verdict(folder: Path) -> str:
     paragraph = re.search(r'<p class="verdict">(.*?)</p>', (folder / "index.html").read_text(), flags=re.DOTALL)
     assert paragraph
-    return re.sub(r"\s+", " ", re.sub("<.*?>", "", paragraph[1]))
+    return re.sub(r"\s+", " ", re.sub("<.*?>", "", paragraph[1])).strip()
 
 
-def test_page_opens_with_the_winner_and_its_test_score(classification_runs: Path, tmp_path: Path) -> None:
+def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
     runs = read_runs(classification_runs)
-    write_report(runs, tmp_path)
+    write_report(runs, data_of(runs), tmp_path)
     best = leaderboard(runs).iloc[0]
     assert verdict(tmp_path) == (
         f"gru has the best validation accuracy ({100 * best['val/accuracy']:.2f} %) and reached "
         f"{100 * best['test/accuracy']:.2f} ± {100 * best['test/accuracy_sd']:.2f} % on the test split "
-        "(mean ± standard deviation over 2 seeds)."
+        "(mean ± standard deviation over 2 seeds). "
+        f"On the same test examples, {who_beats_whom(compare_pairs(runs, ['gru', 'elman'], 0.05), 'gru')}"
     )
 
 
-def test_one_seed_shows_no_spread(labeling_runs: Path, tmp_path: Path) -> None:
-    write_report(read_runs(labeling_runs, seeds=[1]), tmp_path)
-    assert verdict(tmp_path).endswith("on the test split (one seed).")
+def test_one_seed_shows_no_spread(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
+    runs = read_runs(labeling_runs, seeds=[1])
+    write_report(runs, data_of(runs), tmp_path)
+    assert "on the test split (one seed). On" in verdict(tmp_path)
     assert "±" not in verdict(tmp_path)
 
 
 def test_labels_that_are_decided_by_themselves_have_a_table_and_no_confusion_matrix(
-    multilabel_runs: Path, tmp_path: Path
+    multilabel_runs: Path, data_of: DataOf, tmp_path: Path
 ) -> None:
     runs = read_runs(multilabel_runs)
-    write_report(runs, tmp_path)
+    write_report(runs, data_of(runs), tmp_path)
     text = (tmp_path / "index.html").read_text()
     assert "Confusion matrix" not in text
     for model in ("gru", "elman"):
@@ -136,15 +163,63 @@ def test_trained_and_evaluated_models_of_label_sets_are_compared(topics: Prepare
         identity = {"dataset": "topics", "task": "multilabel", "model": model, "seed": 1, "run_id": model}
         write_json(folder / "run.json", identity | figures)
     runs = read_runs(models)
-    write_report(runs, tmp_path / "reports")
+    write_report(runs, topics, tmp_path / "reports")
     board = pd.read_csv(tmp_path / "reports" / "leaderboard.csv").set_index("model")
     assert {run.model: run.metrics["test/f1"] for run in runs} == board["test/f1"].to_dict()
     Page((tmp_path / "reports" / "index.html").read_text())
 
 
 @pytest.mark.parametrize("runs", ["awkward_runs", "awkward_multilabel_runs"])
-def test_dataset_strings_are_escaped(runs: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    write_report(read_runs(request.getfixturevalue(runs)), tmp_path)
+def test_dataset_strings_are_escaped(
+    runs: str, request: pytest.FixtureRequest, data_of: DataOf, tmp_path: Path
+) -> None:
+    found = read_runs(request.getfixturevalue(runs))
+    write_report(found, data_of(found), tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert "<script" not in text
+    assert "<script>alert" not in text
     assert "&lt;script&gt;alert(&#34;$x$&#34;)&lt;/script&gt; &amp; more" in text
+
+
+def test_text_of_the_corpus_is_escaped(labeling_runs: Path, tmp_path: Path) -> None:
+    runs = read_runs(labeling_runs)
+    gold = runs[0].predictions["label"].tolist()
+    texts = [['<b>&"' for _ in tags] for tags in gold]
+    data = write_prepared(tmp_path, "labeling", TAGS, {"train": (texts, gold), "test": (texts, gold)})
+    write_report(runs, data, tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text()
+    Page(text)
+    assert "&lt;b&gt;&amp;&#34;" in text
+    assert "<b>" not in text
+
+
+def test_one_model_has_no_other_to_be_compared_with(awkward_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
+    runs = read_runs(awkward_runs)
+    write_report(runs, data_of(runs), tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert "Who beats whom" not in text
+    assert "On the same test examples" not in text
+    assert (tmp_path / "pairs.csv").read_text().startswith("first,second,")
+
+
+def test_models_that_are_fitted_at_once_have_no_learning_curves(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = [replace(run, history=run.history[:1]) for run in read_runs(classification_runs)]
+    write_report(runs, data_of(runs), tmp_path)
+    assert "Learning curves" not in (tmp_path / "index.html").read_text()
+
+
+def test_runs_that_were_scored_on_other_data_are_refused(
+    classification_runs: Path, topics: PreparedData, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"reviews/elman/1 was not scored on the 18 test examples of .*prepared"):
+        write_report(read_runs(classification_runs), topics, tmp_path)
+
+
+@pytest.mark.parametrize("level", [0, 1, 5])
+def test_a_level_that_is_none_is_refused(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path, level: float
+) -> None:
+    runs = read_runs(classification_runs)
+    with pytest.raises(ValueError, match=f"level={level}; accepted: above 0, below 1"):
+        write_report(runs, data_of(runs), tmp_path, level)

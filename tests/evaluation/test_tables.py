@@ -5,14 +5,22 @@ import pytest
 
 from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.runs import read_runs
+from unroll.evaluation.slices import slices_by_label, slices_by_length
 from unroll.evaluation.tables import (
+    PairCell,
     class_table,
     decision_table,
     duration_text,
+    interval_text,
+    label_table,
     leaderboard_table,
-    length_table,
+    other_scores_table,
+    p_text,
+    pair_matrix,
     score_text,
     seed_table,
+    size_text,
+    slices_table,
 )
 
 
@@ -44,12 +52,77 @@ def test_duration_text(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (99_940, "99.9 kB"),
+        (99_960, "100 kB"),
+        (999_600, "1.0 MB"),
+        (2.5e12, "2500 GB"),
+    ],
+)
+def test_size_text(size: float, text: str) -> None:
+    assert size_text(size) == text
+
+
+def test_interval_text() -> None:
+    assert interval_text(0.9012, 0.92) == "90.1 to 92.0"
+    assert interval_text(-0.0112, 0.02, "+") == "−1.1 to +2.0"
+    assert interval_text(float("nan"), float("nan")) == "–"
+
+
+def test_p_text() -> None:
+    assert [p_text(p) for p in (1.0, 0.0314, 0.0004)] == ["p = 1.000", "p = 0.031", "p < 0.001"]
+
+
 def test_leaderboard_table_has_a_cell_for_every_column(labeling_runs: Path) -> None:
-    table = leaderboard_table(leaderboard(read_runs(labeling_runs)), "labeling")
-    assert table.header[:4] == ["model", "seeds", "validation entity F1 (%)", "test entity F1 (%)"]
-    assert [row[0] for row in table.rows] == ["gru", "elman"]
-    assert table.rows[0][-3:] == ["12,345", "1 min 02 s", "20,002"]
+    runs = read_runs(labeling_runs)
+    table = leaderboard_table(leaderboard(runs), {"gru": "a", "elman": "ab"}, runs, "95 %")
+    scores = ["validation entity F1 (%)", "test entity F1 (%)", "95 % interval"]
+    assert table.header[:6] == ["model", "seeds", *scores, "letters"]
+    assert [(row[0], row[5]) for row in table.rows] == [("gru", "a"), ("elman", "ab")]
+    assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,002"]
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_numbers_of_the_leaderboard_sort_by_their_values(classification_runs: Path) -> None:
+    runs = read_runs(classification_runs)
+    board = leaderboard(runs)
+    row = leaderboard_table(board, {"gru": "a", "elman": "b"}, runs, "95 %").rows[0]
+    columns = ["seeds", "val/accuracy", "test/accuracy", "test/accuracy_low"]
+    columns += ["parameters", "size_bytes", "training_seconds", "tokens_per_second"]
+    assert [cell.value for cell in row if not isinstance(cell, str)] == board.loc[0, columns].tolist()
+
+
+def test_other_scores_are_those_that_the_leaderboard_does_not_show(classification_runs: Path) -> None:
+    board = leaderboard(read_runs(classification_runs))
+    table = other_scores_table(board, ["val/accuracy", "test/accuracy"], "classification")
+    assert table.header == ["model", "test macro F1 (%)", "test calibration error (%)", "test loss"]
+    assert str(table.rows[0][3]) == "0.500 ± 0.000"
+
+
+def test_pair_matrix_is_seen_from_the_row_and_has_each_pair_once() -> None:
+    pairs = pd.DataFrame(
+        [
+            ("a", "b", 0.01, -0.001, 0.021, 0.07, False),
+            ("a", "c", 0.2, 0.1, 0.3, 0.0, True),
+            ("b", "c", -0.1, -0.2, -0.05, 0.01, True),
+        ],
+        columns=["first", "second", "difference", "low", "high", "adjusted_p", "significant"],
+    )
+    assert pair_matrix(pairs, ["a", "b", "c"]) == [
+        ("b", [PairCell(False, "−1.00", "not told apart", "−2.1 to +0.1", "p = 0.070"), None]),
+        (
+            "c",
+            [
+                PairCell(True, "−20.00", "beaten", "−30.0 to −10.0", "p < 0.001"),
+                PairCell(True, "+10.00", "beats it", "+5.0 to +20.0", "p = 0.010"),
+            ],
+        ),
+    ]
 
 
 def test_seed_table_lists_every_run_of_the_best_model_first(classification_runs: Path) -> None:
@@ -58,11 +131,24 @@ def test_seed_table_lists_every_run_of_the_best_model_first(classification_runs:
     assert table.rows[0][4:] == ["5 of 5", "1 min 01 s", "gru1"]
 
 
-def test_length_table_counts_the_examples_of_each_bucket(classification_runs: Path) -> None:
-    table = length_table(read_runs(classification_runs), ["gru", "elman"])
+def test_slices_table_counts_the_examples_of_each_part(classification_runs: Path) -> None:
+    slices = slices_by_length(read_runs(classification_runs))
+    table = slices_table(slices, ["gru", "elman"], "by length", " tokens")
     assert table.header[1] == "3-6 tokens (n=24)"
     assert [row[0] for row in table.rows] == ["gru", "elman"]
+    assert table.rows[0][1] == f"{100 * slices.scores.loc['gru', '3-6']:.2f}"
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_label_table_has_a_row_a_label_and_a_column_a_model(labeling_runs: Path) -> None:
+    slices = slices_by_label(read_runs(labeling_runs))
+    table = label_table(slices, ["gru", "elman"], "labeling")
+    assert table.header == ["entity type", "in the test split", "gru", "elman"]
+    assert table.rows[1] == [
+        "LOC",
+        str(slices.sizes["LOC"]),
+        *(f"{100 * slices.scores.loc[model, 'LOC']:.2f}" for model in ("gru", "elman")),
+    ]
 
 
 def test_class_table_is_the_mean_over_the_seeds_of_one_model(classification_runs: Path) -> None:

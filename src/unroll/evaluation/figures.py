@@ -9,12 +9,14 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from unroll.evaluation.leaderboard import leaderboard, main_metric, scores_by_length
+from unroll.evaluation.leaderboard import leaderboard, main_metric
+from unroll.evaluation.pareto import COSTS, pareto_front
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
-from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
+from unroll.evaluation.slices import Slices
+from unroll.pages.drawing import COLORS, INK, STYLE, WIDTH, shorten
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":")
@@ -24,12 +26,17 @@ COUNTED_LABELS = 20  # a larger confusion matrix has no room for its counts
 
 @rc_context(STYLE)
 def learning_curve_figure(runs: Sequence[Run]) -> Figure:
-    """Validation score by epoch: mean of the seeds that reached the epoch, in a band of one sd."""
+    """Validation score by epoch: mean of the seeds that reached the epoch, in a band of one sd.
+
+    A model that is fitted at once, in one epoch, has no curve.
+    """
     monitor = runs[0].monitor
     figure = Figure(figsize=(WIDTH, 3))
     axes = figure.add_subplot()
     for model, style in model_styles(runs).items():
         history = pd.concat([run.history for run in runs if run.model == model])
+        if history["epoch"].nunique() == 1:
+            continue
         by_epoch = history.groupby("epoch")[monitor]
         mean, sd = by_epoch.mean(), by_epoch.std()
         axes.plot(mean.index, mean, label=shorten(model), markersize=3, **style)
@@ -62,19 +69,48 @@ def score_figure(runs: Sequence[Run]) -> Figure:
 
 
 @rc_context(STYLE)
-def length_figure(runs: Sequence[Run]) -> Figure:
+def length_figure(runs: Sequence[Run], slices: Slices) -> Figure:
     """Main test metric of each model against the number of tokens, mean over seeds."""
-    table = scores_by_length(runs)
     figure = Figure(figsize=(WIDTH, 3))
     axes = figure.add_subplot()
     for model, style in model_styles(runs).items():
-        scores = table[table["model"] == model]
-        axes.plot(range(len(scores)), scores["score"], label=shorten(model), markersize=5, **style)
+        axes.plot(range(len(slices.sizes)), slices.scores.loc[model], label=shorten(model), markersize=5, **style)
     axes.set(title="Scores by length", xlabel="tokens", ylabel=_score_label("test", runs))
-    lengths = table["length"].unique()
-    axes.set_xticks(range(len(lengths)), lengths)
+    axes.set_xticks(range(len(slices.sizes)), slices.sizes.index)
     axes.yaxis.set_major_formatter(_percent())
     _add_legend(figure, axes)
+    return figure
+
+
+@rc_context(STYLE)
+def cost_figure(runs: Sequence[Run]) -> Figure:
+    """Validation score against each cost, cheap models on the left; a line joins those on the Pareto front.
+
+    Those models are filled; ticks stand at the cheapest and the dearest. The score is that of validation, since a
+    person who picks a model from the picture must not do so by test.
+    """
+    board, monitor, styles = leaderboard(runs), runs[0].monitor, model_styles(runs)
+    figure = Figure(figsize=(WIDTH, 4.4))
+    grid = figure.subplots(2, 2, sharey=True)
+    for axes, cost in zip(grid.flat, COSTS, strict=True):
+        front = board.set_index("model").loc[pareto_front(board, monitor, cost)]
+        axes.step(front[cost.column], front[monitor], where="post", color=INK, linewidth=0.8, alpha=0.6)
+        for model, price, score in zip(board["model"], board[cost.column], board[monitor], strict=True):
+            fill = styles[model]["color"] if model in front.index else "none"
+            style = styles[model] | {"linestyle": "none", "markerfacecolor": fill}
+            axes.plot(price, score, label=shorten(model), markersize=6, **style)
+        ends = board[cost.column].agg(["min", "max"]).unique()
+        axes.set_xscale("log" if ends[0] > 0 else "symlog")
+        axes.set_xticks(ends, minor=False)
+        axes.set_xticks([], minor=True)
+        axes.xaxis.set_major_formatter(_thousands)
+        axes.margins(0.15)
+        axes.set_xlabel(cost.title)
+        axes.yaxis.set_major_formatter(_percent())
+        if cost.more_is_cheaper:
+            axes.invert_xaxis()
+    figure.supylabel(_score_label("validation", runs), fontsize="medium")
+    _add_legend(figure, grid[0, 0])
     return figure
 
 
@@ -124,6 +160,11 @@ def _score_label(split: str, runs: Sequence[Run]) -> str:
 
 def _percent() -> PercentFormatter:
     return PercentFormatter(1, symbol=None)  # one for each axis: it looks at its axis to choose the decimals
+
+
+def _thousands(value: float, _: int) -> str:
+    """``0.5``, ``38.2``, ``174.5k``, ``2.3M``."""
+    return f"{value:.3g}" if value < 1000 else EngFormatter(places=1, sep="")(value)
 
 
 def _add_legend(figure: Figure, axes: Axes) -> None:

@@ -54,12 +54,6 @@ def labeling_scores(
     )
 
 
-def entity_f1(labels: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> float:
-    """Micro F1 over whole entities; NaN where there is no entity to find."""
-    gold, found, correct = _count_entities(labels, predicted)
-    return precision_recall_f1(correct.total(), found.total(), gold.total())[2] if gold else float("nan")
-
-
 def _count_entities(
     labels: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:

@@ -1,6 +1,6 @@
 """Scores of multilabel classification: any number of labels a text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -57,11 +57,3 @@ def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: 
             index=pd.Index(list(label_names), name="label"),
         ),
     )
-
-
-def label_f1(labels: Iterable[Iterable[str]], predicted: Iterable[Iterable[str]]) -> float:
-    """Micro F1 over the labels of texts; NaN where there is no label to find."""
-    gold_sets, found_sets = list(map(set, labels)), list(map(set, predicted))
-    hits = sum(len(gold & found) for gold, found in zip(gold_sets, found_sets, strict=True))
-    gold_count, found_count = sum(map(len, gold_sets)), sum(map(len, found_sets))
-    return precision_recall_f1(hits, found_count, gold_count)[2] if gold_count else float("nan")

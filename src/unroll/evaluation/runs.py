@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.example_counts import example_counts
 from unroll.files import read_json
 
 RECORD_KEYS = (
@@ -20,6 +25,7 @@ RECORD_KEYS = (
     "best_epoch",
     "monitor",
     "best_score",
+    "size_bytes",
 )
 FILES = (
     "run.json",
@@ -37,6 +43,7 @@ class Run:
     """One model trained with one seed and scored on the test split.
 
     monitor: the validation metric that chose the epoch. best_score: its best value, in 0..1.
+    size_bytes: of the model folder.
     metrics: test metric to value. history: one row an epoch. classes, confusion: see
     :class:`unroll.evaluation.scores.Scores`. predictions: one row a test example.
     """
@@ -52,12 +59,18 @@ class Run:
     best_epoch: int
     monitor: str
     best_score: float
+    size_bytes: int
     tokens_per_second: float
     metrics: dict[str, float]
     history: pd.DataFrame
     classes: pd.DataFrame
     confusion: pd.DataFrame
     predictions: pd.DataFrame
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(N, 3): see :func:`unroll.evaluation.example_counts.example_counts`."""
+        return example_counts(self.predictions, self.task)
 
 
 def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> list[Run]:
@@ -103,7 +116,9 @@ def _read_run(folder: Path) -> Run:
         history=pd.read_csv(folder / "history.csv"),
         classes=pd.read_csv(folder / "classes.csv", dtype={"label": str}, na_filter=False),
         confusion=read_confusion(folder / "confusion.csv"),
-        predictions=pd.read_parquet(folder / "predictions.parquet").sort_values("row", ignore_index=True),
+        predictions=pd.read_parquet(folder / "predictions.parquet").sort_values(
+            "row", kind="stable", ignore_index=True
+        ),
     )
 
 
@@ -132,6 +147,15 @@ def _check_comparable(first: Run, other: Run) -> None:
         raise ValueError(
             f"{_name(other)} and {_name(first)} were scored on different test examples "
             f"({len(other.predictions)} and {len(first.predictions)}): evaluate both on the same data"
+        )
+
+
+def check_scored_on(runs: Sequence[Run], data: PreparedData) -> None:
+    """Raise ValueError unless the runs' predictions are of the test split of `data`, in its order."""
+    split, predictions = data.split("test"), runs[0].predictions
+    if not (np.array_equal(split.rows, predictions["row"]) and np.array_equal(split.lengths, predictions["length"])):
+        raise ValueError(
+            f"{_name(runs[0])} was not scored on the {len(split)} test examples of {data.folder}: evaluate it again"
         )
 
 

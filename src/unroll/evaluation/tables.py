@@ -1,31 +1,52 @@
 """The report's tables: rows of text, ready to print."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from unroll.evaluation.leaderboard import main_metric, scores_by_length
+from unroll.evaluation.leaderboard import main_metric
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
-from unroll.pages.page import Table
+from unroll.evaluation.slices import Slices
+from unroll.pages.page import Number, Table
+
+MINUS = "\N{MINUS SIGN}"
+BYTES = ("B", "kB", "MB", "GB")
 
 
-def leaderboard_table(board: pd.DataFrame, task: str) -> Table:
-    """Every score of the leaderboard as mean ± sd, then the costs."""
-    metrics = [name for name in board.columns if f"{name}_sd" in board.columns]
-    header = ["model", "seeds", *(_score_header(name, task) for name in metrics)]
+def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
+    """The scores that rank and compare, the letters of what cannot be told apart, and the costs.
+
+    confidence: of the interval, such as ``95 %``.
+    """
+    task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
+    scores = [_score_header(monitor, task), _score_header(metric, task), f"{confidence} interval"]
+    header = ["model", "seeds", *scores, "letters", "parameters", "on disk", "training time", "tokens/s"]
     rows = [
         [
             row["model"],
-            str(row["seeds"]),
-            *(score_text(name, row[name], row[f"{name}_sd"]) for name in metrics),
-            f"{row['parameters']:,}",
-            duration_text(row["training_seconds"]),
-            f"{row['tokens_per_second']:,.0f}",
+            Number(str(row["seeds"]), row["seeds"]),
+            _score(monitor, row),
+            _score(metric, row),
+            Number(interval_text(row[f"{metric}_low"], row[f"{metric}_high"]), row[f"{metric}_low"]),
+            letters[row["model"]],
+            Number(f"{row['parameters']:,}", row["parameters"]),
+            Number(size_text(row["size_bytes"]), row["size_bytes"]),
+            Number(duration_text(row["training_seconds"]), row["training_seconds"]),
+            Number(f"{row['tokens_per_second']:,.0f}", row["tokens_per_second"]),
         ]
         for _, row in board.iterrows()
     ]
-    return Table("Models, mean ± sd over seeds", [*header, "parameters", "training time", "tokens/s"], rows)
+    return Table("Models, mean ± sd over seeds", header, rows)
+
+
+def other_scores_table(board: pd.DataFrame, shown: Sequence[str], task: str) -> Table:
+    """The test scores that are not among those `shown` already."""
+    metrics = [name for name in board.columns if f"{name}_sd" in board.columns and name not in shown]
+    rows = [[row["model"], *(_score(name, row) for name in metrics)] for _, row in board.iterrows()]
+    header = ["model", *(_score_header(name, task) for name in metrics)]
+    return Table("Further scores, mean ± sd over seeds", header, rows)
 
 
 def seed_table(runs: Sequence[Run], models: Sequence[str]) -> Table:
@@ -47,17 +68,47 @@ def seed_table(runs: Sequence[Run], models: Sequence[str]) -> Table:
     return Table("One row a run", [*header, "best epoch", "training time", "MLflow run"], rows)
 
 
-def length_table(runs: Sequence[Run], models: Sequence[str]) -> Table:
-    """Models against length buckets."""
-    scores = scores_by_length(runs)
-    metric = f"test/{main_metric(runs)}"
-    buckets = scores[["length", "examples"]].drop_duplicates()
-    header = [f"{length} tokens (n={examples:,})" for length, examples in buckets.itertuples(index=False)]
+def label_table(slices: Slices, models: Sequence[str], task: str) -> Table:
+    """Labels, or entity types, against models: there may be many of them."""
+    first = "entity type" if task == "labeling" else "label"
+    by_label = slices.scores.loc[list(models)].T.itertuples(name=None)
     rows = [
-        [model, *(score_text(metric, score) for score in scores.loc[scores["model"] == model, "score"])]
-        for model in models
+        [str(label), f"{size:,}", *(score_text("f1", score) for score in row)]
+        for (label, *row), size in zip(by_label, slices.sizes, strict=True)
     ]
-    return Table(f"{_score_header(metric, runs[0].task)} by text length", ["model", *header], rows)
+    return Table(f"F1 (%) by {first}", [first, "in the test split", *models], rows)
+
+
+class PairCell(NamedTuple):
+    """One pair of models: the difference, row − column, in points of per cent."""
+
+    is_told: bool  # apart
+    difference: str
+    outcome: str  # for the row's model
+    interval: str
+    p_value: str
+
+
+def pair_matrix(pairs: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, list[PairCell | None]]]:
+    """A row for every model but the first, a column for every one but the last; None where the pair stands already."""
+    cells = {(pair.second, pair.first): _pair_cell(pair) for pair in pairs.itertuples()}
+    return [(second, [cells.get((second, first)) for first in models[:-1]]) for second in models[1:]]
+
+
+def _pair_cell(pair: Any) -> PairCell:
+    """Seen from the second model."""
+    outcome = "not told apart" if not pair.significant else "beaten" if pair.difference > 0 else "beats it"
+    difference = f"{-100 * pair.difference:+.2f}".replace("-", MINUS)
+    interval = interval_text(-pair.high, -pair.low, "+")
+    return PairCell(pair.significant, difference, outcome, interval, p_text(pair.adjusted_p))
+
+
+def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table:
+    """Models against parts of the test split, with the size of each part."""
+    header = [f"{part}{unit} (n={size:,})" for part, size in slices.sizes.items()]
+    scores = slices.scores.loc[list(models)].itertuples(name=None)
+    rows = [[str(model), *(score_text("score", score) for score in row)] for model, *row in scores]
+    return Table(caption, ["model", *header], rows)
 
 
 def class_table(runs: Sequence[Run], model: str) -> Table:
@@ -91,12 +142,36 @@ def score_text(metric: str, mean: float, sd: float = float("nan")) -> str:
     return f"{scale * mean:.{digits}f}{spread}"
 
 
+def interval_text(low: float, high: float, sign: str = "") -> str:
+    """``90.1 to 92.3`` in per cent; a dash where there is none. sign: ``+`` writes the sign of a difference."""
+    if pd.isna(low):
+        return "–"
+    return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}".replace("-", MINUS)
+
+
+def p_text(p_value: float) -> str:
+    """``p = 0.031``; small ones as what they are below."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
 def duration_text(seconds: float) -> str:
     """Seconds below a minute, then minutes and seconds, then hours and minutes."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def size_text(size: float) -> str:
+    """Bytes in the largest unit that leaves a number of at least 1."""
+    unit = 0
+    while size >= 999.5 and unit < len(BYTES) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.0f} {BYTES[unit]}" if unit == 0 or size >= 99.95 else f"{size:.1f} {BYTES[unit]}"
+
+
+def _score(metric: str, row: pd.Series) -> Number:
+    return Number(score_text(metric, row[metric], row[f"{metric}_sd"]), row[metric])
 
 
 def _score_header(metric: str, task: str) -> str:

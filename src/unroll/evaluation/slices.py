@@ -1,0 +1,121 @@
+"""Scores on parts of the test split: where each model is good and where it is not."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from unroll.data.encoding import UNKNOWN
+from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.tags import spans
+from unroll.evaluation.example_counts import micro_f1
+from unroll.evaluation.runs import Run
+
+GOLD = 2  # the column of what there is to find
+LENGTH_BUCKETS = 5
+FEW = 0.1  # of a text's words
+UNSEEN_WORDS = ["none", f"up to {100 * FEW:g} %", f"over {100 * FEW:g} %"]
+SEEN_ENTITIES = ["seen with this type", "seen with another type", "not seen"]
+
+Entity = tuple[str, bytes]  # its type, and its tokens as they are written
+
+
+class Slices(NamedTuple):
+    """The score of each model on parts of the test split.
+
+    sizes: examples, or true entities, by the name of the part. scores: one row a model, one column a part; means
+    over seeds, NaN where a part has nothing to find.
+    """
+
+    sizes: pd.Series
+    scores: pd.DataFrame
+
+
+def slices_by_length(runs: Sequence[Run]) -> Slices:
+    """The main test metric on short, middling and long texts; the parts, such as ``4-9`` tokens, are about equal."""
+    lengths = runs[0].predictions["length"].to_numpy()
+    cuts = np.quantile(lengths, np.linspace(0, 1, LENGTH_BUCKETS + 1)[1:-1], method="higher")
+    part_of = np.searchsorted(np.unique(cuts), lengths, side="right")
+    ranges = [(lengths[part_of == part].min(), lengths[part_of == part].max()) for part in np.unique(part_of)]
+    names = [f"{low}-{high}" if low < high else f"{low}" for low, high in ranges]
+    return _examples(runs, np.unique(part_of, return_inverse=True)[1], names)
+
+
+def slices_by_unseen_words(runs: Sequence[Run], data: PreparedData) -> Slices:
+    """The main test metric by the share of a text's words that train does not have, in whatever casing."""
+    test = data.split("test")
+    unseen = np.concatenate([[0], np.cumsum(~_seen_words(data)[test.tokens])])  # (M + 1,)
+    shares = np.diff(unseen[test.offsets]) / test.lengths  # (N,)
+    return _examples(runs, np.searchsorted([0, FEW], shares), UNSEEN_WORDS)
+
+
+def slices_by_label(runs: Sequence[Run]) -> Slices:
+    """F1 of each label, or entity type; a part's size is how often it is true."""
+    support = runs[0].classes.set_index("label")["support"]
+    f1 = [run.classes.set_index("label")["f1"].where(support > 0) for run in runs]
+    return Slices(support.astype(int), _mean_over_seeds(runs, f1))
+
+
+def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
+    """Recall of the true entities by whether they, as they are written, are entities of train too.
+
+    What was found has no place in such a table when it is wrong, so that precision and F1 are not defined here.
+    """
+    train, test = data.split("train"), data.split("test")
+    seen = {entity for sentence in _entities(train, data.label_names) for entity in sentence}
+    seen_text = {text for _, text in seen}
+    gold = [entity for sentence in _entities(test, data.label_names) for entity in sentence]
+    part_of = np.array([0 if (kind, text) in seen else 1 if text in seen_text else 2 for kind, text in gold], int)
+    sizes = pd.Series(np.bincount(part_of, minlength=len(SEEN_ENTITIES)), SEEN_ENTITIES)
+    found = [np.bincount(part_of[_found(run)], minlength=len(sizes)) for run in runs]
+    return _without_empty(sizes, _mean_over_seeds(runs, [pd.Series(hits, sizes.index) / sizes for hits in found]))
+
+
+def _examples(runs: Sequence[Run], part_of: np.ndarray, names: Sequence[str]) -> Slices:
+    """The main test metric; example i is in the part `names[part_of[i]]`."""
+    parts = [part_of == part for part in range(len(names))]
+    scores = []
+    for run in runs:
+        counts = [run.counts[inside] for inside in parts]
+        f1 = [float(micro_f1(part)) if part[:, GOLD].any() else np.nan for part in counts]
+        scores.append(pd.Series(f1, list(names)))
+    return _without_empty(pd.Series([inside.sum() for inside in parts], list(names)), _mean_over_seeds(runs, scores))
+
+
+def _mean_over_seeds(runs: Sequence[Run], scores: Sequence[pd.Series]) -> pd.DataFrame:
+    """scores: of each run, by part."""
+    table = pd.DataFrame([score.to_numpy() for score in scores], columns=scores[0].index)
+    return table.groupby([run.model for run in runs], sort=False).mean()
+
+
+def _without_empty(sizes: pd.Series, scores: pd.DataFrame) -> Slices:
+    return Slices(sizes[sizes > 0], scores.loc[:, (sizes > 0).to_numpy()])
+
+
+def _seen_words(data: PreparedData) -> np.ndarray:
+    """(S,) whether train has the word of each row of the table of tokens.
+
+    The vocabulary alone does not say so: it lacks rare words of train, and may have others from pretrained vectors.
+    """
+    tokens, words = np.unique(data.split("train").tokens), data.table.words
+    seen = np.isin(words, words[tokens]) & (words != UNKNOWN)
+    seen[tokens] = True
+    return seen
+
+
+def _entities(split: EncodedSplit, label_names: list[str]) -> Iterator[list[Entity]]:
+    """The true entities of each sentence."""
+    for start, end in pairwise(split.offsets):
+        tokens, tags = split.tokens[start:end], [label_names[label] for label in split.labels[start:end]]
+        yield [(span.type, tokens[span.start : span.end].tobytes()) for span in spans(tags)]
+
+
+def _found(run: Run) -> np.ndarray:
+    """bool, whether each true entity was predicted with its type and borders."""
+    sentences = zip(run.predictions["label"], run.predictions["predicted"], strict=True)
+    found = [
+        (span in predicted) for gold, tags in sentences for predicted in [set(spans(tags))] for span in spans(gold)
+    ]
+    return np.array(found, bool)

@@ -1,0 +1,72 @@
+"""The page as a person sees it, in a real browser."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import needs_browser, open_page
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.report import write_report
+from unroll.evaluation.runs import Run, read_runs
+
+pytestmark = needs_browser
+
+DataOf = Callable[[Sequence[Run]], PreparedData]
+PHONE = {"width": 390, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def address(labeling_runs: Path, data_of: DataOf, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of three models, one with a name that no phone has room for."""
+    runs = read_runs(labeling_runs)
+    runs += [
+        replace(run, model="a_name_that_is_" + "very_" * 8 + "long", parameters=9_999, best_score=0.1)
+        for run in runs
+        if run.model == "elman"
+    ]
+    folder = tmp_path_factory.mktemp("page")
+    write_report(runs, data_of(runs), folder)
+    return (folder / "index.html").as_uri()
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Any]:
+    with open_page(address) as page:
+        yield page
+
+
+def column(page: Any, number: int) -> list[str]:
+    return list(page.locator(f"table.sortable tbody tr > :nth-child({number})").all_inner_texts())
+
+
+def test_a_press_on_a_header_sorts_by_it_and_another_turns_it_round(page: Any) -> None:
+    header = page.get_by_role("columnheader", name="parameters")
+    assert column(page, 7) == ["12,345", "4,321", "9,999"]
+    header.get_by_role("button").click()
+    assert column(page, 7) == ["12,345", "9,999", "4,321"]
+    assert header.get_attribute("aria-sort") == "descending"
+    header.get_by_role("button").press("Enter")
+    assert column(page, 7) == ["4,321", "9,999", "12,345"]
+    assert page.locator("[aria-sort]").count() == 1
+    assert header.get_attribute("aria-sort") == "ascending"
+
+
+def test_names_are_sorted_from_a(page: Any) -> None:
+    page.get_by_role("columnheader", name="model").first.get_by_role("button").click()
+    assert [name[:5] for name in column(page, 1)] == ["a_nam", "elman", "gru"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(address: str, scheme: str) -> None:
+    with open_page(address, viewport=PHONE, color_scheme=scheme) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_without_scripts_the_page_reads_the_same(address: str) -> None:
+    with open_page(address, java_script_enabled=False) as page:
+        assert column(page, 7) == ["12,345", "4,321", "9,999"]
+        assert page.get_by_role("button").count() == 0
