@@ -123,6 +123,32 @@ def test_a_training_is_a_finished_mlflow_run_with_its_test_scores(
 
 
 @pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
+def test_a_comparison_is_a_run_beside_those_that_it_compares(
+    reproduced: Project, client: MlflowClient, dataset: str
+) -> None:
+    experiment = client.get_experiment_by_name(dataset)
+    assert experiment is not None
+    folders = (reproduced.root / "models" / dataset).glob("*/1/run.json")
+    compared = ",".join(sorted(json.loads(file.read_text())["run_id"] for file in folders))
+    (run,) = client.search_runs([experiment.experiment_id], f"tags.`comparison.runs` = '{compared}'")
+    assert run.info.run_name == "comparison"
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {
+        "index.html",
+        "leaderboard.csv",
+        "pairs.csv",
+    }
+
+
+def test_a_comparison_is_on_disk_whether_or_not_the_store_answers(reproduced: Project) -> None:
+    command = "python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere"
+    said = reproduced.ok(command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert said.count("warning: MLflow lacks the comparison in elsewhere") == 1
+    assert f"once the store answers: {command}" in said
+    page = reproduced.root / "reports/demo_reviews/index.html"
+    assert (reproduced.root / "elsewhere/index.html").read_bytes() == page.read_bytes()
+
+
+@pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
 def test_the_best_model_is_the_registered_champion(reproduced: Project, client: MlflowClient, dataset: str) -> None:
     champion = client.get_model_version_by_alias(dataset, "champion")
     board = pd.read_csv(reproduced.root / "reports" / dataset / "leaderboard.csv")

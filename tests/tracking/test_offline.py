@@ -42,6 +42,12 @@ def test_an_error_of_the_store_is_one_warning_that_names_the_command(
     assert "\n" not in said
 
 
+def test_the_warning_names_another_command_where_that_is_the_one(caplog: pytest.LogCaptureFixture) -> None:
+    with tolerating("the comparison", "python pipelines/compare.py dataset=reviews"):
+        raise ConnectionError("gone")
+    assert caplog.messages[0].endswith("once the store answers: python pipelines/compare.py dataset=reviews")
+
+
 @pytest.mark.parametrize("error", OURS, ids=lambda error: type(error).__name__)
 def test_another_error_passes(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(type(error)), tolerating("models/reviews/gru/1"):

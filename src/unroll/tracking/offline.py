@@ -45,10 +45,10 @@ def requiring() -> Iterator[None]:
 
 
 @contextmanager
-def tolerating(what: str) -> Iterator[None]:
+def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
     """Turn an error of the store into one printed warning that says that `what` is not there yet.
 
-    Only for what is safe on disk and `pipelines/upload.py` can bring there later. Other errors pass.
+    Only for what is safe on disk and the command `later` can bring there. Other errors pass.
     """
     try:
         yield
@@ -59,7 +59,7 @@ def tolerating(what: str) -> Iterator[None]:
             "warning: MLflow lacks %s, which is safe on disk (%s); once the store answers: %s",
             what,
             reason(error),
-            UPLOAD,
+            later,
         )
 
 

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import create_engine
 
-from unroll.tracking.offline import requiring
+from unroll.tracking.offline import StoreError, requiring
 
 SQLITE = "sqlite:///"
 DATABASES = ("postgresql", "mysql", "mssql")
@@ -56,7 +56,7 @@ def open_experiment(client: MlflowClient, name: str) -> str:
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
-        raise ValueError(f"the MLflow experiment {name!r} is deleted; mlflow experiments restore or gc it first")
+        raise StoreError(f"the MLflow experiment {name!r} is deleted; mlflow experiments restore or gc it first")
     experiment_id: str = experiment.experiment_id
     return experiment_id
 

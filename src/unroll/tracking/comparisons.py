@@ -1,0 +1,75 @@
+"""A comparison as an MLflow run of its own, which links the runs that it compares."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from mlflow import MlflowClient
+
+from unroll.evaluation.report import FILES
+from unroll.evaluation.runs import Run
+from unroll.evaluation.wording import who_beats_whom
+from unroll.tracking.git import git_tags
+from unroll.tracking.runs import TrackedRun, look_up
+from unroll.tracking.store import open_experiment, open_store
+
+NAME = "comparison"
+COMPARED = "comparison.runs"  # the tag with the ids of the compared runs, as their folders have them
+DESCRIPTION = "mlflow.note.content"
+
+
+def log_comparison(runs: Sequence[Run], folder: Path) -> str:
+    """Log the report in `folder` to the one run of exactly these compared runs; return its id.
+
+    That is created when they are compared first, and brought up to date after that. Its metrics are the winner's.
+
+    Raises:
+        ValueError: the store cannot be used, or the dataset's experiment is deleted there.
+    """
+    client = open_store()
+    run_id = _open_run(client, runs)
+    winner, pairs = pd.read_csv(folder / "leaderboard.csv").iloc[0], pd.read_csv(folder / "pairs.csv")
+    model = str(winner["model"])
+    tags = {"comparison.winner": model, DESCRIPTION: _description(client, runs, model, pairs)}
+    for name, value in {**git_tags(), **tags}.items():
+        client.set_tag(run_id, name, value)
+    scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds"]).dropna().items()}
+    logged = client.get_run(run_id).data.metrics
+    TrackedRun(client, run_id).log_metrics({name: it for name, it in scores.items() if logged.get(name) != it})
+    for name in FILES:
+        client.log_artifact(run_id, str(folder / name))
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
+    experiment = open_experiment(client, runs[0].dataset)
+    compared = ",".join(sorted(run.run_id for run in runs))
+    found = client.search_runs([experiment], f"tags.`{COMPARED}` = '{compared}'", max_results=1)
+    if found:
+        run_id: str = found[0].info.run_id
+        return run_id
+    tags = {
+        COMPARED: compared,
+        "dataset": runs[0].dataset,
+        "task": runs[0].task,
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "pipelines/compare.py",
+    }
+    run_id = client.create_run(experiment, run_name=NAME, tags=tags).info.run_id
+    return run_id
+
+
+def _description(client: MlflowClient, runs: Sequence[Run], winner: str, pairs: pd.DataFrame) -> str:
+    """Markdown."""
+    lines = [f"**{winner}** has the best mean {runs[0].monitor} of these runs; index.html says more."]
+    if len(pairs):
+        lines.append(f"On the same test examples, {who_beats_whom(pairs, winner)}")
+    return "\n".join([*lines, "", *(_link(client, run) for run in runs)])
+
+
+def _link(client: MlflowClient, run: Run) -> str:
+    name, found = f"{run.model}, seed {run.seed}", look_up(client, run.run_id)
+    if found is None or found.info.lifecycle_stage == "deleted":
+        return f"- {name}: run {run.run_id}, which this store does not have"
+    return f"- [{name}](#/experiments/{found.info.experiment_id}/runs/{found.info.run_id})"
