@@ -109,6 +109,7 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
         axes.yaxis.set_major_formatter(_percent())
         if cost.more_is_cheaper:
             axes.invert_xaxis()
+    grid[0, 0].set_title("Score against cost")
     figure.supylabel(_score_label("validation", runs), fontsize="medium")
     _add_legend(figure, grid[0, 0])
     return figure
