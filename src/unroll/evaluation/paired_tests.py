@@ -38,7 +38,7 @@ def mcnemar_test(first: NDArray[np.int64], second: NDArray[np.int64], level: flo
         return PairedTest(0.0, 0.0, 1.0, 0.0, np.inf)
     test = stats.binomtest(wins, differing)
     low, high = (differing / size * (2 * share - 1) for share in test.proportion_ci(1 - level))
-    error = np.sqrt(swap_variance(contributions(first), contributions(second)))
+    error = swap_variance(contributions(first), contributions(second)) ** 0.5
     return PairedTest(low, high, float(test.pvalue), error, np.inf)
 
 
@@ -52,7 +52,7 @@ def randomisation_test(first: NDArray[np.int64], second: NDArray[np.int64], leve
     swapped = swapped_differences(first[0], second[0], np.random.default_rng(seed)).round(DIGITS)
     distances = np.sort([*np.abs(swapped), np.inf])[::-1]
     p_value = float(np.mean(distances >= abs(difference)))  # (1 + hits) / (1 + SWAPS)
-    half = distances[int(np.ceil(level * len(distances))) - 1]  # p is below the level just where |difference| > half
+    half = float(distances[int(np.ceil(level * len(distances))) - 1])  # p < level just where |difference| > half
     return PairedTest(difference - half, difference + half, p_value, float(swapped.std()), np.inf)
 
 
@@ -73,9 +73,9 @@ def swapped_differences(
 def seeds_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float) -> PairedTest:
     """Accuracy or F1 of several runs of one model at least: Student's t of the difference of means over runs."""
     one, other = contributions(first), contributions(second)
-    difference = one.mean() - other.mean()
+    difference = float(one.mean() - other.mean())
     variance, degrees = difference_variance(one, other)
-    error = np.sqrt(variance)
-    half = stats.t.isf(level / 2, degrees) * error
+    error = variance**0.5
+    half = float(stats.t.isf(level / 2, degrees)) * error
     p_value = float(2 * stats.t.sf(abs(difference) / error, degrees)) if error else 1.0
     return PairedTest(difference - half, difference + half, p_value, error, degrees)

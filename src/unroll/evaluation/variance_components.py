@@ -55,7 +55,7 @@ def seed_variance(first: NDArray[np.float64], second: NDArray[np.float64]) -> Se
     several = [model for model in (first, second) if len(model) > 1]
     # the variance of a mean over K runs is 1 / K of a run's; a model that stands for the other has its share too
     shares = [1 / len(first) + 1 / len(second)] if len(several) == 1 else [1 / len(model) for model in several]
-    between = [share * model.mean(axis=1).var(ddof=1) for share, model in zip(shares, several, strict=True)]
+    between = [share * float(model.mean(axis=1).var(ddof=1)) for share, model in zip(shares, several, strict=True)]
     within = [share * interaction(model) / model.shape[1] for share, model in zip(shares, several, strict=True)]
     squares = sum(part**2 / (len(model) - 1) for part, model in zip(between, several, strict=True))
     return SeedVariance(sum(between), sum(within), sum(between) ** 2 / squares if squares else np.inf)

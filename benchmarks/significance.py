@@ -1,0 +1,139 @@
+"""How often the comparison of models errs, on simulated models, as a Markdown table.
+
+    python -m benchmarks.significance [--simulations 4000]
+
+A line is a metric, a number of seeds of each model, and the standard deviation of a model's true score over seeds, in
+points. A cell is the share of simulated pairs that are significant at 5 %, in per cent, with 500 / 2,000 test examples:
+
+- examples alone: equally good models, by a test to which seeds are not a source of variance;
+- alike, unlike, uneven: equally good models, by the package's test. The models find the same examples difficult, or
+  partly others, or the seeds of just one of them vary;
+- 1, 2, 4 points: the power, for models as in `alike` whose true scores are so far apart (a quarter of the simulations).
+"""
+
+import argparse
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from unroll.evaluation.significance import compare_counts
+from unroll.evaluation.variance_components import contributions, swap_variance
+
+LEVEL = 0.05
+SCORE = 0.8  # the true score of the first model
+TASKS = {"accuracy": "classification", "F1": "labeling"}
+KINDS = ("alike", "unlike", "uneven")
+GAPS = (1.0, 2.0, 4.0)  # points
+SIZES = (500, 2000)
+SPURIOUS = 0.6  # the chance that an entity which is not found right is found wrong
+
+
+class Setting(NamedTuple):
+    """Pairs of models to simulate. sd and gap in points."""
+
+    metric: str
+    seeds: int
+    examples: int
+    sd: float
+    kind: str = "alike"
+    gap: float = 0.0
+
+
+class Rates(NamedTuple):
+    """Shares of the simulated pairs that are significant, by the examples alone and by the package's test."""
+
+    examples_alone: float
+    ours: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.significance",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--simulations", type=int, default=4000)
+    simulations = parser.parse_args().simulations
+    header = ["metric", "seeds", "sd", "examples alone", *KINDS, *(f"{gap:.0f} points" for gap in GAPS)]
+    print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|")
+    for metric, seeds, sd in product(TASKS, (2, 3, 5), (0.0, 0.5, 1.5)):
+        print(f"| {metric} | {seeds} | {sd} | {' | '.join(cells(metric, seeds, sd, simulations))} |", flush=True)
+
+
+def cells(metric: str, seeds: int, sd: float, simulations: int) -> Iterator[str]:
+    """What follows in the line of a metric, a number of seeds and an sd."""
+    for kind in KINDS:
+        results = [rates(Setting(metric, seeds, size, sd, kind), simulations) for size in SIZES]
+        if kind == "alike":
+            yield per_cent([one.examples_alone for one in results])
+        yield per_cent([one.ours for one in results])
+    for gap in GAPS:
+        yield per_cent([rates(Setting(metric, seeds, n, sd, gap=gap), simulations // 4).ours for n in SIZES])
+
+
+def per_cent(shares: list[float]) -> str:
+    return " / ".join(f"{100 * share:.1f}" for share in shares)
+
+
+def rates(setting: Setting, simulations: int) -> Rates:
+    """The same for one setting, whatever else is simulated."""
+    generator = np.random.default_rng(list(repr(setting).encode()))
+    significant = np.zeros(2)
+    for _ in range(simulations):
+        first, second = simulate(setting, generator)
+        ours = compare_counts(first, second, TASKS[setting.metric], LEVEL).p_value
+        significant += [examples_alone(first, second) < LEVEL, ours < LEVEL]
+    return Rates(*(significant / simulations))
+
+
+def simulate(setting: Setting, generator: np.random.Generator) -> NDArray[np.int64]:
+    """(2, K, N, 3): right, found and gold of two models' runs on the same examples.
+
+    A run is right about an item, that is a text (accuracy) or one of up to four entities of a sentence (F1), where
+    its skill is above the item's difficulty. A difficulty is normal, and the sum of what all runs share, of what the
+    runs of one model share, and of what is the run's own.
+    """
+    shape = (setting.examples, 1 if setting.metric == "accuracy" else 4)
+    of_all, of_model = (0.8, 0.1) if setting.kind == "unlike" else (0.885, 0.02)
+    difficulty = np.sqrt(of_all) * normal(generator, (1, 1, *shape))
+    difficulty = difficulty + np.sqrt(of_model) * normal(generator, (2, 1, *shape))
+    difficulty = difficulty + np.sqrt(1 - of_all - of_model) * normal(generator, (2, setting.seeds, *shape))
+
+    spread = np.array([[0.0 if setting.kind == "uneven" else setting.sd], [setting.sd]]) / 100
+    scores = SCORE - np.array([[0.0], [setting.gap]]) / 100 + spread * normal(generator, (2, setting.seeds))
+    if setting.metric == "accuracy":
+        right = difficulty < skill(scores)
+        gold = found = np.ones_like(right)
+    else:
+        gold = np.broadcast_to(generator.random(shape) < 0.4, difficulty.shape)
+        right = (difficulty < skill(found_share(scores))) & gold
+        found = right | (gold & (generator.random(gold.shape) < SPURIOUS))
+    return np.stack([part.sum(axis=-1) for part in (right, found, gold)], axis=-1)
+
+
+def found_share(f1: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share p of the entities that has to be found right: F1 = 2 p / (1 + p + SPURIOUS (1 - p))."""
+    return f1 * (1 + SPURIOUS) / (2 - f1 * (1 - SPURIOUS))
+
+
+def skill(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, K) → (2, K, 1, 1): above that share of the difficulties."""
+    return np.asarray(stats.norm.ppf(shares))[:, :, None, None]
+
+
+def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return generator.standard_normal(shape, dtype=np.float32)
+
+
+def examples_alone(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """The p-value of random swaps of the answers, by their normal approximation."""
+    one, other = contributions(first), contributions(second)
+    return float(2 * stats.norm.sf(abs(one.mean() - other.mean()) / np.sqrt(swap_variance(one, other))))
+
+
+if __name__ == "__main__":
+    main()
