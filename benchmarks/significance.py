@@ -8,7 +8,7 @@ points. A cell is the share of simulated pairs that are significant at 5 %, in p
 - examples alone: equally good models, by a test to which seeds are not a source of variance;
 - alike, unlike, uneven: equally good models, by the package's test. The models find the same examples difficult, or
   partly others, or the seeds of just one of them vary;
-- 1, 2, 4 points: the power, for models as in `alike` whose true scores are so far apart (a quarter of the simulations).
+- power: for models as in `alike` whose true scores are 1, 2 or 4 points apart (of a quarter as many pairs).
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
     )
     parser.add_argument("--simulations", type=int, default=4000)
     simulations = parser.parse_args().simulations
-    header = ["metric", "seeds", "sd", "examples alone", *KINDS, *(f"{gap:.0f} points" for gap in GAPS)]
+    header = ["metric", "seeds", "sd", "examples alone", *KINDS, *(f"power at {gap:.0f}" for gap in GAPS)]
     print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|")
     for metric, seeds, sd in product(TASKS, (2, 3, 5), (0.0, 0.5, 1.5)):
         print(f"| {metric} | {seeds} | {sd} | {' | '.join(cells(metric, seeds, sd, simulations))} |", flush=True)
