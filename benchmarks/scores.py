@@ -1,8 +1,9 @@
 """Test scores of the shipped models on public datasets, mean and spread over seeds, as a Markdown table.
 
-    python -m benchmarks.scores FOLDER [--only models best] [--match WORD] [--vectors FILE]
+    python -m benchmarks.scores FOLDER [--only models best baselines] [--match WORD] [--vectors FILE]
 
-FOLDER holds copies of rotten_tomatoes and conll2003 in the Hub's layout, FILE pretrained word vectors of 50 numbers.
+FOLDER holds copies of rotten_tomatoes, imdb and conll2003 in the Hub's layout, FILE pretrained word vectors of 50
+numbers.
 Only lines that contain a WORD are made, where any is given.
 With FILE, its words join the vocabulary in the prepare stage.
 Each training is what `python pipelines/train.py dataset=NAME OVERRIDES seed=N` computes; as many run side by side as
@@ -32,7 +33,7 @@ from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.training.options import TrainOptions
 from unroll.training.train import train
 
-METRICS = {"rotten_tomatoes": "test/accuracy", "conll2003": "test/f1"}
+METRICS = {"rotten_tomatoes": "test/accuracy", "imdb": "test/accuracy", "conll2003": "test/f1"}
 MODELS = ["fcnn", "elman", "gru", "lstm", "bilstm", "peephole_lstm", "slstm"]
 MODELS += ["min_gru", "min_lstm", "sru", "qrnn", "indrnn", "lru"]
 
@@ -47,7 +48,7 @@ class Entry(NamedTuple):
     """One line of the table: what is given to the train stage, and on which datasets."""
 
     overrides: str
-    datasets: tuple[str, ...] = tuple(METRICS)
+    datasets: tuple[str, ...] = ("rotten_tomatoes", "conll2003")
     seeds: int = 3
 
 
@@ -66,6 +67,13 @@ GROUPS = {
         Entry(f"model=gru trainer.max_epochs=6 {BOTH_WAYS}", ("rotten_tomatoes",), 5),
         Entry("model=bilstm_char_crf trainer.max_epochs=12", ("conll2003",), 5),
         Entry(f"model=bilstm_char_crf trainer.max_epochs=12 {WITH_VECTORS}", ("conll2003",), 5),
+    ],
+    "baselines": [  # which no seed changes
+        Entry("model=majority", tuple(METRICS), 1),
+        Entry("model=tfidf", ("rotten_tomatoes", "imdb"), 1),
+        Entry("model=tfidf model.ngram_range=[1,1]", ("rotten_tomatoes", "imdb"), 1),
+        Entry("model=crfsuite", ("conll2003",), 1),
+        Entry("model=crfsuite model.c1=0.1 model.c2=0.1", ("conll2003",), 1),
     ],
 }
 
@@ -92,7 +100,8 @@ def main() -> None:
                 prepared(corpora, entry, arguments.vectors)
         except MissingCorpus as error:
             sys.exit(f"error: {error}")
-        print("| model and options | seeds |", " | ".join(METRICS), "|\n|---|---|" + "---|" * len(METRICS), flush=True)
+        columns = datasets(entries)
+        print("| model and options | seeds |", " | ".join(columns), "|\n|---|---|" + "---|" * len(columns), flush=True)
         for line in lines(entries, corpora, arguments.vectors, pool):
             print(line, flush=True)
 
@@ -106,6 +115,11 @@ def chosen(groups: list[str], words: list[str], with_vectors: bool) -> list[Entr
                 print(f"skipped: {entry.overrides}: no --vectors")
         entries = [entry for entry in entries if "FILE" not in entry.overrides]
     return entries
+
+
+def datasets(entries: list[Entry]) -> list[str]:
+    """The columns of their table."""
+    return [name for name in METRICS if any(name in entry.datasets for entry in entries)]
 
 
 def prepared(corpora: Corpora, entry: Entry, vectors: Path | None) -> dict[str, PreparedData]:
@@ -128,7 +142,7 @@ def lines(entries: list[Entry], corpora: Corpora, vectors: Path | None, pool: Pr
             }
         )
     for entry, futures in zip(entries, started, strict=True):
-        cells = [cell([future.result() for future in futures.get(name, [])]) for name in METRICS]
+        cells = [cell([future.result() for future in futures.get(name, [])]) for name in datasets(entries)]
         yield f"| {entry.overrides} | {entry.seeds} | {' | '.join(cells)} |"
 
 
@@ -149,7 +163,8 @@ def cell(results: list[Result]) -> str:
     if not results:
         return ""
     scores = [100 * result.score for result in results]
-    return f"{mean(scores):.2f} ± {stdev(scores):.2f} ({mean(result.seconds for result in results):.0f} s)"
+    spread = f" ± {stdev(scores):.2f}" if len(scores) > 1 else ""
+    return f"{mean(scores):.2f}{spread} ({mean(result.seconds for result in results):.0f} s)"
 
 
 if __name__ == "__main__":

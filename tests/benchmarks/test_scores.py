@@ -51,4 +51,10 @@ def test_a_word_that_no_line_has_is_named(
 def test_a_cell_is_mean_spread_and_seconds() -> None:
     results = [scores.Result(0.70, 10.0), scores.Result(0.80, 20.0)]
     assert scores.cell(results) == "75.00 ± 7.07 (15 s)"
+    assert scores.cell(results[:1]) == "70.00 (10 s)"
     assert scores.cell([]) == ""
+
+
+def test_a_table_has_the_columns_that_its_lines_fill() -> None:
+    assert scores.datasets(scores.GROUPS["models"]) == ["rotten_tomatoes", "conll2003"]
+    assert scores.datasets(scores.GROUPS["baselines"]) == ["rotten_tomatoes", "imdb", "conll2003"]
