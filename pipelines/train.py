@@ -3,6 +3,7 @@
 import os
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -13,7 +14,7 @@ from unroll.config.stage import stage
 
 
 @stage
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | list[float]:
     from unroll.data.prepared import PreparedData
     from unroll.files import write_json
     from unroll.training.options import TrainOptions
@@ -25,21 +26,28 @@ def main(config: DictConfig) -> None:
     for name, part in parts.items():
         check_targets(part, name)
 
+    from unroll.sweep.pruning import trial_callbacks
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
     from unroll.tracking.origin import FOLDER, Origin
     from unroll.tracking.runs import training_run
+    from unroll.tracking.sweeps import sweep_tags
     from unroll.tracking.upload import upload
+    from unroll.training.objectives import MEASURED, check_objectives, microseconds_per_token, values_of
     from unroll.training.train import abandoned_without_checkpoint, discard_checkpoints, open_checkpoints, train
 
-    names, overrides = HydraConfig.get().runtime.choices, list(HydraConfig.get().overrides.task)
+    check_objectives(config.objectives)
+    hydra_config: Any = HydraConfig.get()
+    names, overrides = hydra_config.runtime.choices, list(hydra_config.overrides.task)
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
-    tags = {"reproduces": config.reproduces} if config.reproduces else {}
+    tags = sweep_tags(hydra_config) | ({"reproduces": config.reproduces} if config.reproduces else {})
     origin = Origin.of(names["dataset"], config.run_name, plain(config), data, overrides, tags)
     record = open_checkpoints(output, data, parts, options) / "run.json"
     with abandoned_without_checkpoint(output), training_run(origin, record) as run:
         logger = EpochLogger(run)
-        result = train(data, parts, options, output, logger)
+        result = train(data, parts, options, output, logger, trial_callbacks(config.trainer.devices))
+        if MEASURED in config.objectives:
+            result[MEASURED] = microseconds_per_token(output / "model", data, options.batch_size)
         (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before
         origin.save(output / FOLDER)
         write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
@@ -47,6 +55,7 @@ def main(config: DictConfig) -> None:
         upload(output)
     discard_checkpoints(output)
     print(f"{output}: best {result['monitor']} {result['best_score']:.4f} in epoch {result['best_epoch']}")
+    return values_of(result, config.objectives)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,34 +16,37 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from unroll.config.check import unknown_key
+from unroll.sweep.jobs import Job, write_job
+from unroll.sweep.multirun import end_multirun
+from unroll.sweep.outcomes import JobFailed, Pruned
 
 log = logging.getLogger("unroll")
 
 
-class JobFailed(Exception):
-    """A job failed and has said why."""
-
-
-def stage(task: Callable[[DictConfig], None]) -> Callable[[], None]:
+def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
     """Decorate the function of `pipelines/NAME.py`, whose primary configuration is `conf/NAME.yaml`.
 
-    A ValueError is the user's to mend: it is printed as one message, and the command ends with status 1. In a
-    multirun each failing job says so when it fails, and the others run on. Anything else is a bug and keeps its
-    traceback.
+    A ValueError is the user's to mend: it is printed as one message, and the command ends with status 1. Anything else
+    is a bug and keeps its traceback. In a multirun the function returns what the sweep is to compare; a job that fails
+    says so when it does and again at the end, and the others run on.
     """
     script = Path(task.__code__.co_filename).resolve()
     project = script.parent.parent
 
     @functools.wraps(task)
-    def job(config: DictConfig) -> None:
+    def job(config: DictConfig) -> Any:
         try:
-            task(config)
+            value = task(config)
+        except Pruned:
+            raise
         except (ValueError, OmegaConfBaseException, HydraException) as error:
             log.error("error: %s", _message(error))
-            raise _ending() from error
+            raise _failure(_message(error)) from error
         except Exception as error:
             log.exception("this is a bug in unroll, or in what it calls:")
-            raise _ending() from error
+            raise _failure(repr(error)) from error
+        _record(value=value)
+        return value
 
     def command() -> None:
         set_environment(project)
@@ -51,15 +55,26 @@ def stage(task: Callable[[DictConfig], None]) -> Callable[[], None]:
             app()
         except JobFailed:
             sys.exit(1)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             sys.exit(f"error: {_message(error)}")
+        finally:
+            end_multirun()
 
     return command
 
 
-def _ending() -> BaseException:
+def _failure(message: str) -> BaseException:
     """What ends a job that has said why: in a multirun the others run on, and a single run just ends."""
-    return JobFailed() if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
+    _record(error=message)
+    return JobFailed(message) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
+
+
+def _record(value: Any = None, error: str | None = None) -> None:
+    """In a multirun, leave what came of the job in its folder, where the end of the sweep finds it."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        number, overrides = int(hydra_config.sweep.subdir), list(hydra_config.overrides.task)
+        write_job(Path(hydra_config.runtime.output_dir), Job(number, overrides, value, error))
 
 
 def set_environment(project: Path) -> None:

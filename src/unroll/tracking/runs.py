@@ -13,6 +13,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
 from unroll.files import read_json, write_json
+from unroll.sweep.outcomes import Pruned
 from unroll.tracking.offline import UPLOAD, StoreError, requiring, tolerating, without_password
 from unroll.tracking.origin import FOLDER, Origin
 from unroll.tracking.store import open_experiment, open_store
@@ -39,7 +40,7 @@ class TrackedRun:
 
 @contextmanager
 def training_run(origin: Origin, record: Path) -> Iterator[TrackedRun]:
-    """Open the run of a training, and end it as FAILED, or as KILLED on Ctrl-C, where that breaks off.
+    """Open the run of a training, and end it as FAILED where that breaks off, or as KILLED on Ctrl-C or by its sweep.
 
     Where it ends well there are results, and `unroll.tracking.upload` finishes the run with them. `record` keeps the
     run's id, so that a training that was killed goes on in the run it began.
@@ -56,7 +57,7 @@ def training_run(origin: Origin, record: Path) -> Iterator[TrackedRun]:
         yield TrackedRun(client, run_id)
     except BaseException as error:
         with tolerating(f"the end of run {run_id}"):
-            client.set_terminated(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            client.set_terminated(run_id, "KILLED" if isinstance(error, KeyboardInterrupt | Pruned) else "FAILED")
         raise
 
 

@@ -4,7 +4,7 @@ import csv
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def train(
     options: TrainOptions,
     output: Path,
     logger: Logger | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> dict[str, Any]:
     """Train a network or fit a baseline, and write `output`/model and history.csv; return the figures of the training.
 
@@ -44,6 +45,7 @@ def train(
 
     Args:
         parts: what to build, as Hydra `_target_` dictionaries: `model`, `optimizer`, `scheduler`, `trainer`.
+        callbacks: of Lightning, next to those that every training has.
 
     Raises:
         ValueError: a part does not fit this machine, or its values are refused where it is built.
@@ -89,7 +91,7 @@ def _fit_network(
         instantiate(parts["scheduler"]),
     )
     history = History(output / "history.csv")
-    callbacks = [
+    own_callbacks = [
         ProcessState(options.seed, task.train_loss),
         ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
         history,
@@ -106,7 +108,7 @@ def _fit_network(
     resumable = (checkpoints / "last.ckpt").exists()
     if resumable:
         print(f"{output}: going on from the last checkpoint", flush=True)
-    _build_trainer(parts["trainer"], callbacks, logger).fit(
+    _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger).fit(
         task, ckpt_path=str(checkpoints / "last.ckpt") if resumable else None, weights_only=True
     )
 

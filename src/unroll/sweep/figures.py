@@ -1,0 +1,118 @@
+"""Pictures of a study: what was tried and how it scored, and which parameters mattered."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from optuna import Study
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
+
+LEAST_TRIALS = 4  # below, a share of the variance says nothing
+
+
+def study_figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
+    """Name to picture: `search_space` and `importance`, and for two objectives their `trade_off`; what there is."""
+    complete = _complete(study)
+    figures = {}
+    if complete:
+        figures["search_space"] = search_space_figure(study, objectives)
+    if importances := param_importances(study, objectives):
+        figures["importance"] = importance_figure(importances)
+    if complete and len(objectives) == 2:
+        figures["trade_off"] = trade_off_figure(study, objectives)
+    return figures
+
+
+def param_importances(study: Study, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Objective to each parameter's share of the variance of its values, by fANOVA (Hutter et al. 2014).
+
+    Without an objective whose values do not vary; empty for fewer than four complete trials.
+    """
+    complete = _complete(study)
+    if len(complete) < LEAST_TRIALS:
+        return {}
+    shares = {}
+    for place, objective in enumerate(objectives):
+        if len({trial.values[place] for trial in complete}) > 1:
+            shares[objective] = get_param_importances(
+                study,
+                evaluator=FanovaImportanceEvaluator(seed=0),
+                target=lambda trial, place=place: trial.values[place],  # type: ignore[misc]
+            )
+    return shares
+
+
+@rc_context(STYLE)
+def importance_figure(importances: dict[str, dict[str, float]]) -> Figure:
+    """A bar a parameter, a panel an objective."""
+    names = list(next(iter(importances.values())))
+    figure = Figure(figsize=(WIDTH, len(importances) * (1.0 + 0.3 * len(names))))
+    for place, (objective, shares) in enumerate(importances.items(), start=1):
+        axes = figure.add_subplot(len(importances), 1, place)
+        ranked = sorted(shares, key=shares.__getitem__)
+        bars = axes.barh([shorten(name) for name in ranked], [shares[name] for name in ranked], color=COLORS[0])
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+        axes.set(title=f"Importance for {objective}", xlabel="share of the variance (fANOVA)", xlim=(0, 1.1))
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+@rc_context(STYLE)
+def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
+    """A panel a parameter and objective: each complete trial by its value; the best are marked."""
+    complete, best = _complete(study), {trial.number for trial in study.best_trials}
+    names = sorted({name for trial in complete for name in trial.params})
+    columns = min(3, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(1.2 + 2.6 * columns, 2.4 * rows * len(objectives)))
+    for place, objective in enumerate(objectives):
+        for index, name in enumerate(names):
+            axes = figure.add_subplot(rows * len(objectives), columns, place * rows * columns + index + 1)
+            _scatter(axes, name, [trial for trial in complete if name in trial.params], place, best)
+            axes.set(xlabel=shorten(name), ylabel=objective if index % columns == 0 else "")
+    figure.suptitle(f"{len(complete)} complete trials; {'the best is' if len(best) == 1 else 'the best are'} ringed")
+    return figure
+
+
+@rc_context(STYLE)
+def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
+    """Each complete trial by its two values; those that none beats in both are joined."""
+    complete = _complete(study)
+    front = sorted(study.best_trials, key=lambda trial: trial.values[0])
+    figure = Figure(figsize=(WIDTH, 3.2))
+    axes = figure.add_subplot()
+    x, y = zip(*(trial.values for trial in complete), strict=True)
+    axes.scatter(x, y, s=18, color=COLORS[5], label="trials")
+    x, y = zip(*(trial.values for trial in front), strict=True)
+    axes.plot(x, y, "o-", color=COLORS[3], label="Pareto front")
+    for trial in front:
+        axes.annotate(str(trial.number), trial.values, textcoords="offset points", xytext=(4, 4), fontsize=7)
+    axes.set(title="Trade-off", xlabel=objectives[0], ylabel=objectives[1])
+    axes.legend()
+    return figure
+
+
+def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], place: int, best: set[int]) -> None:
+    distribution = trials[0].distributions[name]
+    values = [trial.params[name] for trial in trials]
+    if isinstance(distribution, CategoricalDistribution):
+        choices = list(distribution.choices)
+        values = [choices.index(value) for value in values]
+        axes.set_xticks(range(len(choices)), [shorten(str(choice)) for choice in choices], rotation=30, ha="right")
+        axes.set_xlim(-0.5, len(choices) - 0.5)
+    elif isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
+        axes.set_xscale("log")
+    edges = [COLORS[3] if trial.number in best else "none" for trial in trials]
+    axes.scatter(
+        values, [trial.values[place] for trial in trials], s=22, color=COLORS[0], edgecolors=edges, linewidths=2
+    )
+
+
+def _complete(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])

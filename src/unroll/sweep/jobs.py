@@ -1,0 +1,37 @@
+"""What each job of a multirun leaves in its folder: its overrides, and its value or its error."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from unroll.files import read_json, write_json
+
+RECORD = "job.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Args:
+        number: the name of its folder.
+        overrides: of the task, as Hydra has them.
+        value: what it returned, if it ended well.
+        error: what it said, if it failed.
+    """
+
+    number: int
+    overrides: list[str]
+    value: Any = None
+    error: str | None = None
+
+
+def write_job(folder: Path, job: Job) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RECORD, asdict(job))
+
+
+def read_jobs(sweep: Path) -> list[Job]:
+    """All jobs that have ended, by number."""
+    jobs = [Job(**read_json(file)) for file in sweep.glob(f"*/{RECORD}")]
+    return sorted(jobs, key=lambda job: job.number)

@@ -1,0 +1,96 @@
+"""A multirun of any sweeper is one MLflow run with its jobs beneath, and ends with a word on each job that failed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+SEVERAL_DATASETS = "sweeps"  # the experiment of a sweep that is not of one dataset
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """A sweep that is under way in this process.
+
+    Args:
+        name: what it varies.
+        run_id: of its MLflow run.
+        folder: where its jobs write.
+        swept: key to its values, in the override grammar.
+        objectives: the names of what a job returns.
+    """
+
+    name: str
+    run_id: str
+    folder: Path
+    swept: dict[str, list[str]]
+    objectives: list[str]
+
+
+class ParentRun(Callback):
+    """Hydra's callback that opens the MLflow run of a multirun; a study opens its own.
+
+    Args:
+        run_id: in the configuration of a job, the run that its own is to stand beneath.
+    """
+
+    current: ClassVar[Multirun | None] = None
+
+    def __init__(self, run_id: str | None = None) -> None:
+        self.run_id = run_id
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if "study" in config.hydra.sweeper:
+            return
+        from unroll.tracking.sweeps import open_parent
+
+        texts = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+        overrides = OverridesParser.create().parse_overrides([*texts, *config.hydra.overrides.task])
+        swept = {
+            override.get_key_element(): list(override.sweep_string_iterator())
+            for override in overrides
+            if override.is_discrete_sweep()
+        }
+        space = {key: ",".join(values) for key, values in swept.items()}
+        name = " ".join(f"{key}={values}" for key, values in space.items()) or "sweep"
+        try:
+            run_id = open_parent(experiment_of(config, swept), name[:250], space)
+        except ValueError as error:  # Hydra would only warn
+            raise SystemExit(f"error: {error}") from error
+        give_parent(config, run_id)
+        objectives = list(config.get("objectives", ["value"]))
+        ParentRun.current = Multirun(name, run_id, Path(config.hydra.sweep.dir), swept, objectives)
+
+
+def experiment_of(config: DictConfig, swept: Any) -> str:
+    """The experiment of a sweep's runs, if it is one."""
+    if "dataset" in swept:
+        return SEVERAL_DATASETS
+    given = [text.partition("=")[2] for text in config.hydra.overrides.task if text.startswith("dataset=")]
+    experiment: str = given[-1] if given else config.hydra.runtime.choices.get("dataset", config.hydra.job.name)
+    return experiment
+
+
+def give_parent(config: DictConfig, run_id: str) -> None:
+    """Put the run into every job's configuration, whichever launcher composes it."""
+    config.hydra.overrides.hydra.append(f"hydra.callbacks.parent.run_id={run_id}")
+
+
+def end_multirun() -> None:
+    """Say what came of this process's multirun, if there was one, and end its MLflow run."""
+    multirun, ParentRun.current = ParentRun.current, None
+    if multirun is None:
+        return
+    from unroll.sweep.ending import end_sweep
+    from unroll.sweep.grids import study_of_jobs
+    from unroll.sweep.jobs import read_jobs
+    from unroll.tracking.sweeps import delete_parent
+
+    jobs = read_jobs(multirun.folder)
+    if jobs:
+        end_sweep(study_of_jobs(multirun, jobs), multirun.run_id, [])
+    else:  # a mistake that showed before the first job
+        delete_parent(multirun.run_id)

@@ -1,0 +1,9 @@
+"""How a job ends, other than well."""
+
+
+class JobFailed(Exception):
+    """It failed, and has said why; the message is what it said."""
+
+
+class Pruned(Exception):
+    """Its sweep gave it up: the scores so far leave no hope."""

@@ -1,0 +1,46 @@
+"""What a training can be compared by: names of its record, `run.json`, and which way each is better."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from unroll.data.prepared import PreparedData
+from unroll.training.inference import answer
+from unroll.training.model_folder import ModelFolder
+
+MEASURED = "microseconds_per_token"
+DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
+    "best_score": "maximize",
+    "parameters": "minimize",
+    "size_bytes": "minimize",
+    "training_seconds": "minimize",
+    MEASURED: "minimize",
+}
+REPETITIONS = 3
+
+
+def check_objectives(names: Sequence[str]) -> None:
+    """Raises ValueError for none, and for one that there is not."""
+    if not names or set(names) - set(DIRECTIONS):
+        raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join(DIRECTIONS)}")
+
+
+def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:
+    """The time that the model takes for a token of the validation split, in one thread: the best of three."""
+    torch.set_num_threads(1)
+    model, split = ModelFolder.load(folder).model, data.split("validation")
+    seconds = []
+    for _ in range(REPETITIONS):
+        start = time.perf_counter()
+        answer(model, split, batch_size)
+        seconds.append(time.perf_counter() - start)
+    return 1e6 * min(seconds) / len(split.tokens)
+
+
+def values_of(record: dict[str, Any], names: Sequence[str]) -> float | list[float]:
+    """A number for one name, a list for several."""
+    values = [float(record[name]) for name in names]
+    return values[0] if len(values) == 1 else values
