@@ -37,7 +37,8 @@ ui: $(READY)
 
 # What was made here: environment, data, models, reports, runs. `dvc repro` makes the last four again.
 clean:
-	rm -rf $(VENV) data/raw data/prepared models reports multirun reproduced mlflow.db* mlartifacts .dvc/cache .dvc/tmp dvc.lock
+	rm -rf $(VENV) data/raw data/prepared models reports multirun reproduced mlflow.db* mlartifacts optuna.db* \
+		.dvc/cache .dvc/tmp dvc.lock
 
 $(READY): pyproject.toml constraints.txt
 	python3.11 -m venv $(VENV)

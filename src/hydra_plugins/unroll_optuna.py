@@ -1,5 +1,6 @@
 """Hydra's sweeper for studies of Optuna. Hydra imports this in every command: Optuna is imported where it is used."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -151,6 +152,8 @@ class OptunaSweeper(Sweeper):
 
     def _claim(self, study: "Study", space: Space) -> "list[Trial]":
         """The next trials for this process: those that were left in the middle, else new ones, as many as are left."""
+        from optuna.samplers import RandomSampler
+
         from unroll.sweep.lock import study_lock
         from unroll.sweep.studies import abandoned_trials, take
 
@@ -162,16 +165,16 @@ class OptunaSweeper(Sweeper):
                 trials.append(study.ask())
             for trial in trials:
                 take(trial, space.suggest(trial))
+        study.sampler = RandomSampler()  # told of the last point of a grid, that sampler would end Optuna's own loop
         return trials
 
     def _sampler(self, space: Space, number: int) -> "BaseSampler":
         from optuna.samplers import GridSampler
 
         sampler: Any = self.sampler
-        options = {"seed": sampler.keywords["seed"] + number}
-        if sampler.func is GridSampler:
-            options["search_space"] = space.grid()
-        return self.sampler(**options)
+        if sampler.func is GridSampler:  # shuffles by its seed: the same points in the same order for every trial
+            return self.sampler(search_space=space.grid())
+        return self.sampler(seed=sampler.keywords["seed"] + number)
 
     def _job(self, trial: "Trial") -> list[str]:
         from unroll.sweep.studies import OVERRIDES
@@ -204,6 +207,8 @@ class OptunaSweeper(Sweeper):
 def _check(sweeper: OptunaSweeper) -> None:
     from optuna.pruners import NopPruner
 
+    if sweeper.name is not None and not re.fullmatch(r"[\w.-]+", sweeper.name):
+        raise ValueError(f"hydra.sweeper.study={sweeper.name!r}; accepted: letters, digits, '.', '-' and '_'")
     for name in ("n_trials", "n_jobs"):
         value = getattr(sweeper, name)
         if value is not None and value < 1:

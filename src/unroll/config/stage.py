@@ -10,7 +10,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -83,6 +83,7 @@ def set_environment(project: Path) -> None:
         "HYDRA_FULL_ERROR": "1",  # lets errors reach `command`
         "OMP_NUM_THREADS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -111,6 +112,8 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if isinstance(error, HydraException) else error
+    if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
+        return str(culprit)
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)

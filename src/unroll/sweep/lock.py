@@ -1,12 +1,17 @@
 """One process at a time in a study's database, wherever the others run."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from filelock import FileLock
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+PATIENCE = 60  # seconds: nobody holds the lock for longer than it takes to ask a study, and MLflow
 
 
 @contextmanager
@@ -16,19 +21,44 @@ def study_lock(storage: str) -> Iterator[None]:
     A process that dies lets it go.
 
     Raises:
-        ValueError: the storage is none of the two.
+        ValueError: the storage is none of the two, or cannot be reached.
     """
-    url = make_url(storage)
-    if url.get_backend_name() == "sqlite" and url.database:
-        with FileLock(f"{url.database}.lock"):
+    try:
+        url = make_url(storage)
+        held = _LOCKS[url.get_backend_name()](url)
+        held.__enter__()
+    except (KeyError, ArgumentError) as error:
+        raise ValueError(
+            f"hydra.sweeper.storage={storage!r}; accepted: sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
+        ) from error
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"hydra.sweeper.storage={storage!r} cannot be used: {reason}") from error
+    try:
+        yield
+    finally:
+        held.__exit__(None, None, None)
+
+
+def _file_lock(url: URL) -> AbstractContextManager[Any]:
+    folder = Path(url.database or "").absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    return FileLock(f"{url.database}.lock", timeout=PATIENCE)
+
+
+@contextmanager
+def _advisory_lock(url: URL) -> Iterator[None]:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": crc32(b"unroll studies")})
             yield
-    elif url.get_backend_name() == "postgresql":
-        engine = create_engine(url)
-        try:
-            with engine.connect() as connection:
-                connection.execute(text("select pg_advisory_lock(:key)"), {"key": crc32(b"unroll studies")})
-                yield
-        finally:
-            engine.dispose()
-    else:
-        raise ValueError(f"{storage!r}; accepted: sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE")
+    finally:
+        engine.dispose()
+
+
+_LOCKS: dict[str, Callable[[URL], AbstractContextManager[Any]]] = {
+    "sqlite": _file_lock,
+    "postgresql": _advisory_lock,
+}

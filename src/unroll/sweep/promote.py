@@ -146,7 +146,8 @@ def _trial(study: Study, number: int | None) -> FrozenTrial:
     if not found:
         accepted = ", ".join(str(trial.number) for trial in complete) or "none is complete"
         best = f" (the best: {', '.join(str(trial.number) for trial in study.best_trials)})" if complete else ""
-        raise ValueError(f"trial={number} of {study.study_name}; accepted: {accepted}{best}")
+        asked = "null" if number is None else number
+        raise ValueError(f"trial={asked} of {study.study_name}; accepted: {accepted}{best}")
     return found[0]
 
 

@@ -1,0 +1,24 @@
+import subprocess
+import sys
+
+from unroll.sweep.owner import is_alive, this_process
+
+
+def test_this_process_is_alive() -> None:
+    assert is_alive(this_process())
+
+
+def test_a_process_that_ended_is_not() -> None:
+    code = "import json; from unroll.sweep.owner import this_process; print(json.dumps(this_process()))"
+    import json
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not is_alive(json.loads(done.stdout))
+
+
+def test_a_later_process_with_the_same_number_is_another() -> None:
+    assert not is_alive(this_process() | {"started": 1.0})
+
+
+def test_a_process_of_another_host_is_believed_to_live() -> None:
+    assert is_alive({"host": "elsewhere", "pid": 1, "started": 1.0})
