@@ -98,8 +98,9 @@ class OptunaSweeper(Sweeper):
             jobs = [self._job(trial) for trial in trials]
             for trial, returned in zip(trials, self._launcher.launch(jobs, trials[0].number), strict=True):
                 self._tell(study, trial, returned)
-        files = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"]
-        if not end_sweep(study, parent, files, partial(promotion_hint, plan=Path("params.yaml"))):
+        files, plan = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"], Path("params.yaml")
+        hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project's sweep has no pipeline
+        if not end_sweep(study, parent, files, hint):
             raise JobFailed("no trial is complete")
         return study
 

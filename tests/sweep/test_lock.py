@@ -35,11 +35,14 @@ def test_a_storage_of_another_kind_is_refused(storage: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/x' cannot be used.*refused"):
-        with study_lock("postgresql+psycopg2://me@127.0.0.1:9/x"):
-            pass
+    storage = "postgresql+psycopg2://me@127.0.0.1:9/x"
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/x' cannot be used.*refused"), study_lock(storage):
+        pass
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no folder .*nowhere"), study_lock(f"sqlite:///{tmp_path}/nowhere/x"):
+    with (
+        pytest.raises(ValueError, match=r"there is no folder .*nowhere"),
+        study_lock(f"sqlite:///{tmp_path}/nowhere/x"),
+    ):
         pass
