@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from unroll.config.check import unknown_key
 from unroll.sweep.jobs import Job, write_job
-from unroll.sweep.multirun import end_multirun
 from unroll.sweep.outcomes import JobFailed, Pruned
 
 log = logging.getLogger("unroll")
+at_end = ExitStack()  # what a Hydra callback wants done when the command ends, and not only when it ends well
 
 
 def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
@@ -58,7 +59,7 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             sys.exit(f"error: {_message(error)}")
         finally:
-            end_multirun()
+            at_end.close()
 
     return command
 

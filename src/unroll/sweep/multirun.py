@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+
+from unroll.config.stage import at_end
 
 SEVERAL_DATASETS = "sweeps"  # the experiment of a sweep that is not of one dataset
 
@@ -37,8 +39,6 @@ class ParentRun(Callback):
         run_id: in the configuration of a job, the run that its own is to stand beneath.
     """
 
-    current: ClassVar[Multirun | None] = None
-
     def __init__(self, run_id: str | None = None) -> None:
         self.run_id = run_id
 
@@ -62,7 +62,7 @@ class ParentRun(Callback):
             raise SystemExit(f"error: {error}") from error
         give_parent(config, run_id)
         objectives = list(config.get("objectives", ["value"]))
-        ParentRun.current = Multirun(name, run_id, Path(config.hydra.sweep.dir), swept, objectives)
+        at_end.callback(end_multirun, Multirun(name, run_id, Path(config.hydra.sweep.dir), swept, objectives))
 
 
 def experiment_of(config: DictConfig, swept: Any) -> str:
@@ -79,11 +79,8 @@ def give_parent(config: DictConfig, run_id: str) -> None:
     config.hydra.overrides.hydra.append(f"hydra.callbacks.parent.run_id={run_id}")
 
 
-def end_multirun() -> None:
-    """Say what came of this process's multirun, if there was one, and end its MLflow run."""
-    multirun, ParentRun.current = ParentRun.current, None
-    if multirun is None:
-        return
+def end_multirun(multirun: Multirun) -> None:
+    """Say what came of it, and end its MLflow run."""
     from unroll.sweep.ending import end_sweep
     from unroll.sweep.grids import study_of_jobs
     from unroll.sweep.jobs import read_jobs

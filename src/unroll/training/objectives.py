@@ -8,7 +8,6 @@ from typing import Any, Literal
 import torch
 
 from unroll.data.prepared import PreparedData
-from unroll.training.inference import answer
 from unroll.training.model_folder import ModelFolder
 
 MEASURED = "microseconds_per_token"
@@ -35,7 +34,7 @@ def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) ->
     seconds = []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
-        answer(model, split, batch_size)
+        model.answer(split, batch_size)
         seconds.append(time.perf_counter() - start)
     return 1e6 * min(seconds) / len(split.tokens)
 

@@ -21,6 +21,7 @@ from unroll.data.batching import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
 from unroll.nn import SequenceModel
+from unroll.sweep.outcomes import Pruned
 from unroll.training.baseline import fit_baseline
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
 from unroll.training.metrics import validation_metrics
@@ -59,7 +60,7 @@ def train(
     if isinstance(model, Baseline):
         fit_baseline(model, data, options.batch_size, output / "history.csv")
     else:
-        _fit_network(model, data, parts, options, output, logger)
+        _fit_network(model, data, parts, options, output, logger, callbacks)
     ModelFolder.of(model, data).save(output / "model", parts["model"])
     return _summarise(output, model, list(validation_metrics(data.task, data.label_names))[-1])
 
@@ -71,6 +72,7 @@ def _fit_network(
     options: TrainOptions,
     output: Path,
     logger: Logger | None,
+    callbacks: Sequence[Callback],
 ) -> None:
     """Train the network by gradient descent; it has the weights of its best epoch afterwards."""
     checkpoints = output / "checkpoints"
@@ -131,11 +133,11 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
 
 @contextmanager
 def abandoned_without_checkpoint(output: Path) -> Iterator[None]:
-    """Leave nothing in `output`/checkpoints when the block fails before there is a checkpoint to go on from."""
+    """Leave nothing in `output`/checkpoints when the block ends early with nothing to go on from, or no need to."""
     try:
         yield
-    except BaseException:
-        if not (output / "checkpoints" / "last.ckpt").exists():
+    except BaseException as error:
+        if isinstance(error, Pruned) or not (output / "checkpoints" / "last.ckpt").exists():
             discard_checkpoints(output)
         raise
 

@@ -1,0 +1,119 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna import Study
+from optuna.trial import TrialState, create_trial
+
+from unroll.sweep.promote import PromoteOptions, Recipe, promote, promotion_hint, recipe_of
+from unroll.sweep.space import Space
+from unroll.sweep.studies import OVERRIDES, open_study
+
+CONF = Path(__file__).parents[2] / "conf"
+PLAN = """# What is run.
+classification:
+  datasets: [demo_reviews] # and more
+  models: [lstm]
+labeling: {datasets: [demo_entities], models: [fcnn, bilstm]}
+seeds: [1, 2]
+"""
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/studies.db"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    (tmp_path / "params.yaml").write_text(PLAN)
+    return tmp_path / "params.yaml"
+
+
+def study(storage: str, *trials: tuple[float, list[str]]) -> Study:
+    """A study named `s` with these values and overrides."""
+    space = Space(OverridesParser.create().parse_overrides(["x=1,2"]))
+    found = open_study("s", storage, ["maximize"], ["best_score"], space)
+    for value, overrides in trials:
+        found.add_trial(create_trial(value=value, user_attrs={OVERRIDES: overrides}))
+    return found
+
+
+def options(storage: str, plan: Path, trial: int | None = None, name: str | None = None) -> PromoteOptions:
+    return PromoteOptions("s", storage, trial, name, str(plan))
+
+
+def test_a_recipe_is_the_whole_model_and_what_else_differs() -> None:
+    overrides = ["model=bilstm", "model.hidden_size=64", "optimizer.lr=0.01", "trainer.max_epochs=3", "batch_size=16"]
+    recipe = recipe_of(["dataset=demo_entities", "seed=7", *overrides])
+    model = yaml.safe_load((CONF / "model/bilstm.yaml").read_text()) | {"hidden_size": 64}
+    rest = {"optimizer": {"lr": 0.01}, "trainer": {"max_epochs": 3}, "batch_size": 16}
+    assert recipe == Recipe("bilstm", "labeling", {"model": model, **rest})
+
+
+def test_the_machine_is_no_part_of_a_recipe() -> None:
+    assert set(recipe_of(["model=gru", "trainer=ddp"]).config) == {"model"}
+
+
+def test_what_was_promoted_composes_to_what_was_tried(storage: str, plan: Path, tmp_path: Path) -> None:
+    overrides = ["model=gru", "model.hidden_size=48", "model.encoder.num_layers=2", "optimizer.lr=0.002", "patience=2"]
+    study(storage, (0.5, ["model=lstm"]), (0.9, overrides))
+    conf = tmp_path / "conf"
+    (conf / "model").mkdir(parents=True)
+    promoted = promote(options(storage, plan), conf)
+    assert promoted.file == conf / "model/gru_s.yaml"
+
+    tried = compose("train", overrides)
+    content = yaml.safe_load(promoted.file.read_text())
+    (CONF / "model/zz_promoted.yaml").write_text(promoted.file.read_text())
+    try:
+        composed = compose("train", ["model=zz_promoted"])
+    finally:
+        (CONF / "model/zz_promoted.yaml").unlink()
+    assert composed == tried
+    assert content["optimizer"] == {"lr": 0.002}
+
+
+def test_the_plan_gains_the_name_and_keeps_the_rest(storage: str, plan: Path, tmp_path: Path) -> None:
+    study(storage, (0.9, ["model=gru"]))
+    (tmp_path / "conf/model").mkdir(parents=True)
+    promoted = promote(options(storage, plan, name="mine"), tmp_path / "conf")
+    assert plan.read_text() == PLAN.replace("models: [lstm]", "models: [lstm, mine]")
+    assert (promoted.group, promoted.line) == ("classification", "models: [lstm, mine]")
+    promote(options(storage, plan, name="mine"), tmp_path / "conf")  # again: the same
+    assert plan.read_text() == PLAN.replace("models: [lstm]", "models: [lstm, mine]")
+
+
+def test_a_name_that_another_model_has_is_refused(storage: str, plan: Path, tmp_path: Path) -> None:
+    study(storage, (0.9, ["model=gru"]), (0.8, ["model=lstm"]))
+    (tmp_path / "conf/model").mkdir(parents=True)
+    promote(options(storage, plan, name="mine"), tmp_path / "conf")
+    with pytest.raises(ValueError, match=r"name=mine: .*mine\.yaml is another model"):
+        promote(options(storage, plan, trial=1, name="mine"), tmp_path / "conf")
+
+
+def test_a_trial_that_is_not_complete_is_refused_with_those_that_are(storage: str, plan: Path, tmp_path: Path) -> None:
+    study(storage, (0.9, ["model=gru"])).add_trial(create_trial(state=TrialState.FAIL))
+    with pytest.raises(ValueError, match=r"trial=1 of s; accepted: 0 \(the best: 0\)"):
+        promote(options(storage, plan, trial=1), tmp_path)
+
+
+def test_an_optimizer_that_the_pipeline_does_not_use_is_refused() -> None:
+    with pytest.raises(ValueError, match="scheduler=constant, and the pipeline trains every model with linear"):
+        recipe_of(["model=gru", "scheduler=constant"])
+
+
+def test_the_hint_is_the_line_that_would_be_written(storage: str, plan: Path) -> None:
+    hint = promotion_hint(study(storage, (0.9, ["model=gru"])), plan)
+    assert "classification: models: [lstm, gru_s]" in hint
+    assert "python pipelines/promote.py study=s" in hint
+    assert plan.read_text() == PLAN

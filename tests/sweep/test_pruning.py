@@ -1,0 +1,44 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+
+from tests.tiny import OPTIONS, tiny_parts
+from unroll.data.prepared import PreparedData
+from unroll.sweep.outcomes import Pruned
+from unroll.sweep.pruning import TrialPruning
+from unroll.training.train import abandoned_without_checkpoint, train
+
+
+def study(threshold: float) -> optuna.Study:
+    """Gives up whatever scores less."""
+    return optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=threshold))
+
+
+def test_every_epochs_score_is_reported(reviews: PreparedData, tmp_path: Path) -> None:
+    hopeful = study(threshold=0)
+    callback = TrialPruning(hopeful.ask())
+    result = train(reviews, tiny_parts("gru"), OPTIONS, tmp_path, callbacks=[callback])
+    scores = hopeful.trials[0].intermediate_values
+    assert list(scores) == [1, 2, 3]
+    assert max(scores.values()) == pytest.approx(result["best_score"])
+
+
+def test_a_hopeless_training_is_given_up_and_leaves_no_checkpoint(reviews: PreparedData, tmp_path: Path) -> None:
+    hopeless = study(threshold=2)
+    callback = TrialPruning(hopeless.ask())
+    with pytest.raises(Pruned, match=r"given up after epoch 1: val/accuracy"), abandoned_without_checkpoint(tmp_path):
+        train(reviews, tiny_parts("gru"), OPTIONS, tmp_path, callbacks=[callback])
+    assert list(hopeless.trials[0].intermediate_values) == [1]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_score_that_was_reported_before_a_kill_is_not_reported_again() -> None:
+    trial = study(threshold=0).ask()
+    trial.report(0.25, 1)
+    callback = TrialPruning(trial)
+    trainer: Any = SimpleNamespace(current_epoch=0, callback_metrics={"val/f1": 0.5})
+    callback.on_validation_end(trainer, SimpleNamespace(monitor="val/f1"))  # type: ignore[arg-type]
+    assert trial.study.trials[0].intermediate_values == {1: 0.25}

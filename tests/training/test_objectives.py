@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import save_random_model
+from unroll.data.prepared import PreparedData
+from unroll.training.objectives import check_objectives, microseconds_per_token, values_of
+
+
+def test_one_objective_is_a_number_and_several_are_a_list() -> None:
+    record = {"best_score": 0.5, "parameters": 12, "monitor": "val/f1"}
+    assert values_of(record, ["best_score"]) == 0.5
+    assert values_of(record, ["parameters", "best_score"]) == [12.0, 0.5]
+
+
+@pytest.mark.parametrize("names", [[], ["score"], ["best_score", "monitor"]])
+def test_what_is_no_objective_is_refused_with_those_there_are(names: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"accepted: one or more of best_score, parameters, size_bytes"):
+        check_objectives(names)
+
+
+def test_a_token_takes_some_microseconds(reviews: PreparedData, tmp_path: Path) -> None:
+    one = save_random_model(reviews, tmp_path / "gru")
+    assert 0 < microseconds_per_token(one, reviews, batch_size=8) < 1e6
