@@ -57,9 +57,26 @@ def test_every_group_is_chosen_from_somewhere() -> None:
 @pytest.mark.parametrize(("primary", "group", "name"), CHOICES)
 def test_every_file_composes_in_every_stage_that_has_its_group(primary: str, group: str, name: str) -> None:
     config = compose(primary, [f"{group}={name}"])
-    if group != "hydra":
-        assert config[group] == yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    text = (CONF / group / f"{name}.yaml").read_text()
+    if text.startswith("# @package _global_\n"):  # what was promoted, or a sweep
+        said = {key: value for key, value in yaml.safe_load(text).items() if key not in ("defaults", "hydra")}
+        assert OmegaConf.merge(config, said) == config
+    elif group != "hydra":
+        assert config[group] == yaml.safe_load(text)
     assert "???" not in OmegaConf.to_yaml(config)
+
+
+@pytest.mark.parametrize("part", ["sampler", "pruner"])
+def test_every_part_of_a_study_builds_its_sweeper(part: str) -> None:
+    from hydra.utils import instantiate
+
+    files = sorted((CONF / "hydra/sweeper" / part).glob("*.yaml"))
+    assert files
+    for file in files:
+        choice = ["hydra/sweeper=optuna", f"hydra/sweeper/{part}={file.stem}", "hydra.sweeper.study=s"]
+        sweeper = instantiate(compose("train", choice, return_hydra_config=True).hydra.sweeper)
+        assert sweeper.name == "s"
+        assert file.read_text().startswith("# ")
 
 
 def test_group_files_hold_plain_values() -> None:
