@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,10 @@ class Project:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
+    def commit(self) -> None:
+        """Commit the tracked files as they are."""
+        self.ok("git -c user.name=t -c user.email=t@t commit -qam 'a commit'")
+
 
 def copy_project(root: Path) -> Project:
     """Copy what a clone would hold into `root`, under git and DVC, with small settings."""
@@ -83,7 +88,8 @@ def copy_project(root: Path) -> Project:
     (root / ".venv").mkdir()
     (root / ".venv/.ready").touch()  # what `make` asks for; the environment is the one that these tests run in
     project = Project(root)
-    project.ok("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start")
+    project.ok("git init -q && git add -A")
+    project.commit()
     return project
 
 
@@ -96,7 +102,16 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project after `dvc repro`. Tests that change a tracked file put it back."""
+    """The project after `dvc repro`."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     project.ok("dvc repro")
     return project
+
+
+@pytest.fixture(autouse=True)
+def committed_tree(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test changes of the project's code is put back: `register` takes committed code only."""
+    yield
+    if "reproduced" in request.fixturenames:
+        project: Project = request.getfixturevalue("reproduced")
+        project.ok("git checkout -q -- . && git clean -fdq conf pipelines src")

@@ -23,6 +23,7 @@ RUN_ELSEWHERE = {
     "make repro": "test_make_repro_runs_the_pipeline_side_by_side",
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
+    "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
     "source .venv/bin/activate": "the environment of these tests",
 }
 ROTTEN_TOMATOES = "aa13bc287fa6fcab6daf52f0dfb9994269ffea28"

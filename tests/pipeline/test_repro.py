@@ -11,6 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.pipeline.conftest import Project
+from unroll.files import sha256
+from unroll.tracking.aliases import crown
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
@@ -75,15 +77,20 @@ def test_nothing_runs_again_when_nothing_changed(reproduced: Project) -> None:
     assert "Data and pipelines are up to date." in reproduced.ok("dvc repro")
 
 
-def test_an_edited_model_file_reruns_only_that_models_stages(reproduced: Project) -> None:
+def test_an_edit_is_trained_at_once_and_registered_when_it_is_committed(reproduced: Project) -> None:
     with edited(reproduced.root / "conf/model/lstm.yaml", "hidden_size: 128", "hidden_size: 8"):
-        stages = stages_run(reproduced.ok("dvc repro"))
-    assert stages == [
-        "train-classification@demo_reviews-lstm-1",
-        "evaluate-classification@demo_reviews-lstm-1",
-        "compare-classification@demo_reviews",
-        "register-classification@demo_reviews",
-    ]
+        done = reproduced.run("dvc repro")
+        assert done.returncode != 0
+        assert "error: not committed: conf/model/lstm.yaml." in done.stderr
+        assert stages_run(done.stdout) == [
+            "train-classification@demo_reviews-lstm-1",
+            "evaluate-classification@demo_reviews-lstm-1",
+            "compare-classification@demo_reviews",
+            "register-classification@demo_reviews",
+        ]
+        reproduced.commit()
+        assert stages_run(reproduced.ok("dvc repro")) == ["register-classification@demo_reviews"]
+    reproduced.commit()
     assert stages_run(reproduced.ok("dvc repro")) == []  # what it was before comes back from DVC's cache
 
 
@@ -155,6 +162,29 @@ def test_the_best_model_is_the_registered_champion(reproduced: Project, client: 
     best = board.filter(regex="^val/").filter(regex="^(?!.*_sd$)").iloc[0, 0]
     # At least as good: other tests train again, and a champion gives way to better ones only.
     assert float(champion.tags["validation_mean"]) >= best - 1e-9
+
+
+@pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
+def test_a_champion_has_its_lineage_and_a_card(reproduced: Project, client: MlflowClient, dataset: str) -> None:
+    champion = client.get_model_version_by_alias(dataset, "champion")
+    commits = reproduced.ok("git log --format=%H").split()
+    lock = Path(client.download_artifacts(champion.run_id, f"registry/version-{champion.version}/dvc.lock"))
+    assert champion.tags["git.commit"] in commits
+    assert champion.tags["dvc.lock"] == sha256(lock)
+    assert f"path: models/{dataset}/{champion.tags['model']}/1/model" in lock.read_text()
+    assert (champion.tags["dataset.path"], champion.tags["dataset.revision"]) == (f"data/demo/{dataset}", "folder")
+    card = (reproduced.root / "reports" / dataset / "model_card.md").read_text()
+    assert card.startswith(f"# {dataset}: ")
+    assert "Licence: mit" in card
+
+
+def test_a_roll_back_puts_the_champion_where_it_was(reproduced: Project, client: MlflowClient) -> None:
+    first = client.get_model_version_by_alias("demo_entities", "champion")
+    again = client.create_model_version("demo_entities", first.source, first.run_id, model_id=first.model_id)
+    crown(client, "demo_entities", int(again.version))
+    printed = reproduced.ok("python pipelines/rollback.py dataset=demo_entities")
+    assert f"demo_entities: champion is version {first.version} again; it was version {again.version}" in printed
+    assert client.get_model_version_by_alias("demo_entities", "champion").version == first.version
 
 
 def test_a_sweep_writes_to_its_own_folder_and_leaves_dvc_alone(reproduced: Project, client: MlflowClient) -> None:

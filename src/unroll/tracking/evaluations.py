@@ -3,14 +3,19 @@
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+from mlflow import MlflowClient
+
 from unroll.evaluation.figures import confusion_figure
 from unroll.evaluation.runs import read_confusion
 from unroll.files import read_json
+from unroll.tracking.offline import UPLOAD
 from unroll.tracking.runs import find_run
 
 FOLDER = "evaluation"  # among the run's artifacts
 TABLES = ["classes.csv", "confusion.csv", "history.csv", "predictions.parquet"]
 PICTURE = "confusion.png"
+PREDICTIONS = f"{FOLDER}/predictions.parquet"
 
 
 def log_evaluation(folder: Path) -> list[str]:
@@ -40,3 +45,19 @@ def log_evaluation(folder: Path) -> list[str]:
                 confusion_figure(read_confusion(folder / "confusion.csv")).savefig(file, dpi=120)
             run.client.log_artifact(run.run_id, str(file), FOLDER)
     return ["evaluation"]
+
+
+def logged_predictions(client: MlflowClient, run_id: str) -> pd.DataFrame:
+    """The predictions that `log_evaluation` added to a run: `row`, `label`, `predicted`, one line a test example.
+
+    Raises:
+        ValueError: the run has none.
+    """
+    if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id, FOLDER)}:
+        raise ValueError(
+            f"run {run_id} has no predictions in the MLflow store at {client.tracking_uri}: evaluate it, or "
+            f"bring them there with {UPLOAD}"
+        )
+    with tempfile.TemporaryDirectory() as work:
+        file = client.download_artifacts(run_id, PREDICTIONS, work)
+        return pd.read_parquet(file, columns=["row", "label", "predicted"]).sort_values("row", ignore_index=True)

@@ -1,0 +1,118 @@
+"""The gate: a challenger becomes champion if it is better by a paired test, or as good and cheaper."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from unroll.data.source import Task
+from unroll.evaluation.scores import MAIN_METRIC, metric_title
+from unroll.evaluation.significance import Comparison, compare_predictions
+
+Cost = Literal["parameters", "training_seconds", "tokens_per_second"]
+COSTS: dict[Cost, str] = {
+    "parameters": "{:,.0f} parameters",
+    "training_seconds": "{:,.0f} s of training",
+    "tokens_per_second": "{:,.0f} tokens/s",
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a challenger has to show on the test examples.
+
+    Args:
+        level: of the paired test by which it has to be better.
+        margin: or it may be worse by this much at most, at the lower end of the difference's interval,
+        cheaper_by: where its cost is lower by this share at least.
+        cost: what counts as its cost.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    level: float
+    margin: float
+    cheaper_by: float
+    cost: Cost
+
+    def __post_init__(self) -> None:
+        for name in ("level", "cheaper_by"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
+        if not 0 <= self.margin < 1:
+            raise ValueError(f"margin={self.margin}; accepted: 0 to below 1")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A version at the gate.
+
+    Args:
+        name: what people call it.
+        predictions: of the test split, one table a seed.
+        cost: the mean over its seeds.
+    """
+
+    name: str
+    predictions: Sequence[pd.DataFrame]
+    cost: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version becomes champion, why, and by which figures, where it met a champion of the same data."""
+
+    wins: bool
+    reason: str
+    figures: dict[str, float]
+
+
+def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -> Decision:
+    """Compare the two on the same test examples, all their seeds.
+
+    Raises:
+        ValueError: they were not scored on the same examples.
+    """
+    found = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
+    is_better = found.p_value < gate.level and found.difference > 0
+    is_as_good = found.low >= -gate.margin
+    is_cheaper = _is_cheaper(challenger.cost, champion.cost, gate)
+    costs = f"{COSTS[gate.cost].format(challenger.cost)} against {COSTS[gate.cost].format(champion.cost)}"
+    if is_better:
+        verdict = f"is better than {champion.name}"
+    elif is_as_good and is_cheaper:
+        verdict = f"is as good as {champion.name}, and cheaper ({costs})"
+    elif is_as_good:
+        verdict = f"is as good as {champion.name}, but neither better nor cheaper ({costs})"
+    else:
+        verdict = f"is not better than {champion.name}, and may be worse"
+    figures = {
+        "score": found.first_score,
+        "champion_score": found.second_score,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p_value": found.p_value,
+        "level": gate.level,
+        gate.cost: challenger.cost,
+        f"champion_{gate.cost}": champion.cost,
+    }
+    reason = f"{challenger.name} {verdict}: {_figures(found, task, gate)}"
+    return Decision(is_better or (is_as_good and is_cheaper), reason, figures)
+
+
+def _is_cheaper(mine: float, theirs: float, gate: Gate) -> bool:
+    if gate.cost == "tokens_per_second":
+        mine, theirs = 1 / mine, 1 / theirs
+    return mine <= (1 - gate.cheaper_by) * theirs
+
+
+def _figures(found: Comparison, task: Task, gate: Gate) -> str:
+    metric = metric_title(f"test/{MAIN_METRIC[task]}", task)
+    return (
+        f"test {metric} {100 * found.first_score:.2f} % against {100 * found.second_score:.2f} %, a difference of "
+        f"{100 * found.difference:+.2f} points ({100 * (1 - gate.level):g} % interval {100 * found.low:+.2f} to "
+        f"{100 * found.high:+.2f}), p = {found.p_value:.2g}"
+    )

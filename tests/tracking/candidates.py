@@ -1,0 +1,56 @@
+"""Runs as the train and evaluate stages leave them, on disk and in MLflow, with as many errors as a test asks for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from tests.tiny import save_random_model
+from tests.tracking.trained import make_origin
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.evaluate import EvaluateOptions, evaluate
+from unroll.evaluation.runs import read_runs
+from unroll.files import write_json
+from unroll.tracking.candidate import Candidate
+from unroll.tracking.origin import FOLDER
+from unroll.tracking.runs import training_run
+from unroll.tracking.upload import upload
+
+
+def write_run(folder: Path, data: PreparedData, score: float, wrong: int, parameters: int = 1000) -> None:
+    """Write `folder`, which is models/DATASET/MODEL/SEED, and its MLflow run.
+
+    Args:
+        score: of the validation split.
+        wrong: how many of the first test examples are predicted wrongly.
+    """
+    dataset, model, seed = folder.parts[-3:]
+    save_random_model(data, folder / "model")
+    origin = make_origin(data, dataset)
+    with training_run(origin, folder / "checkpoints" / "run.json") as run:
+        origin.save(folder / FOLDER)
+    monitor = "val/accuracy" if data.task == "classification" else "val/f1"
+    identity = {"dataset": dataset, "task": data.task, "model": model, "seed": int(seed), "run_id": run.run_id}
+    training = {"parameters": parameters, "training_seconds": 10.0, "size_bytes": 1000, "epochs": 1, "best_epoch": 1}
+    write_json(folder / "run.json", {**identity, **training, "monitor": monitor, "best_score": score})
+    pd.DataFrame({"epoch": [1], monitor: [score], "seconds": [10.0]}).to_csv(folder / "history.csv", index=False)
+    evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    others = predictions["label"].drop_duplicates().tolist()
+    predictions["predicted"] = [
+        next(other for other in others if str(other) != str(label)) if row < wrong else label
+        for row, label in enumerate(predictions["label"])
+    ]
+    predictions.to_parquet(folder / "predictions.parquet")
+    upload(folder)
+
+
+def candidate_of(folder: Path, data: PreparedData, models: Sequence[str] | None = None) -> Candidate:
+    """The candidate of the runs in `folder`, which is models/DATASET."""
+    return Candidate.of(read_runs(folder, models), folder, data.folder.parent / "raw", data)
+
+
+def named(candidate: Candidate, dataset: str) -> Candidate:
+    """The same for a registered model of another name."""
+    return replace(candidate, runs=[replace(run, dataset=dataset) for run in candidate.runs])

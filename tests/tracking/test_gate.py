@@ -1,0 +1,100 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unroll.evaluation.significance import compare_predictions
+from unroll.tracking.gate import Contender, Decision, Gate, decide
+
+GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")
+EXAMPLES = 2000
+
+
+def predictions(wrong: int, first: int = 0) -> list[pd.DataFrame]:
+    """One seed that errs on `wrong` examples from `first` on."""
+    rows = np.arange(EXAMPLES)
+    errs = (rows >= first) & (rows < first + wrong)
+    table = pd.DataFrame({"row": rows, "label": "yes", "predicted": np.where(errs, "no", "yes")})
+    return [table]
+
+
+CHAMPION = Contender("version 3 (gru)", predictions(wrong=200), cost=1000)
+
+
+def against_champion(wrong: int, cost: float = 1000, first: int = 0, gate: Gate = GATE) -> Decision:
+    return decide(Contender("lstm", predictions(wrong, first), cost), CHAMPION, "classification", gate)
+
+
+def test_a_better_one_wins_whatever_it_costs() -> None:
+    decision = against_champion(wrong=150, cost=9000)
+    assert decision.wins
+    assert decision.reason.startswith("lstm is better than version 3 (gru): test accuracy 92.50 % against 90.00 %")
+    assert "a difference of +2.50 points (95 % interval +" in decision.reason
+
+
+def test_the_figures_are_those_of_the_paired_test() -> None:
+    decision = against_champion(wrong=150, cost=9000)
+    found = compare_predictions(predictions(150), CHAMPION.predictions, "classification", 0.05)
+    assert decision.figures == {
+        "score": found.first_score,
+        "champion_score": found.second_score,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "p_value": found.p_value,
+        "level": 0.05,
+        "parameters": 9000,
+        "champion_parameters": 1000,
+    }
+    assert decision.figures["score"] == 0.925
+
+
+def test_a_difference_that_chance_can_give_is_none() -> None:
+    """Errors on other examples: one more right in all, of many that differ."""
+    decision = against_champion(wrong=199, first=200)
+    assert not decision.wins
+    assert decision.reason.startswith("lstm is not better than version 3 (gru), and may be worse: ")
+
+
+def test_an_equal_one_wins_if_it_is_cheaper_by_the_share() -> None:
+    assert against_champion(wrong=200, cost=900).wins
+    assert "is as good as version 3 (gru), and cheaper (900 parameters against 1,000 parameters)" in (
+        against_champion(wrong=200, cost=900).reason
+    )
+    decision = against_champion(wrong=200, cost=901)
+    assert not decision.wins
+    assert "as good as version 3 (gru), but neither better nor cheaper (901 parameters against" in decision.reason
+
+
+def test_a_cheaper_one_that_may_be_worse_than_the_margin_does_not_win() -> None:
+    assert not against_champion(wrong=221, cost=10).wins  # 1.05 points worse
+    assert against_champion(wrong=215, cost=10, gate=Gate(0.05, 0.02, 0.1, "parameters")).wins
+
+
+def test_a_worse_one_does_not_win_though_it_is_significant() -> None:
+    decision = against_champion(wrong=300, cost=10)
+    assert not decision.wins
+    assert decision.figures["p_value"] < 0.05
+
+
+@pytest.mark.parametrize(("speed", "wins"), [(1112, True), (1000, False), (900, False)])
+def test_of_tokens_a_second_more_is_cheaper(speed: float, wins: bool) -> None:
+    gate = Gate(0.05, 0.01, 0.1, "tokens_per_second")
+    assert against_champion(wrong=200, cost=speed, gate=gate).wins == wins
+
+
+def test_a_stricter_level_lets_fewer_pass() -> None:
+    """12 errors less on 12 examples: p = 0.0005 of McNemar's exact test."""
+    assert against_champion(wrong=188).wins
+    assert not against_champion(wrong=188, gate=Gate(1e-4, 0.01, 0.1, "parameters")).wins
+
+
+@pytest.mark.parametrize(
+    ("changed", "accepted"),
+    [({"level": 0}, "between 0 and 1"), ({"cheaper_by": 1.0}, "between 0 and 1"), ({"margin": -0.1}, "0 to below 1")],
+)
+def test_a_number_out_of_its_range_is_named(changed: dict[str, Any], accepted: str) -> None:
+    ((name, value),) = changed.items()
+    with pytest.raises(ValueError, match=f"{name}={value}; accepted: {accepted}"):
+        Gate(**{"level": 0.05, "margin": 0.01, "cheaper_by": 0.1, "cost": "parameters", **changed})

@@ -1,0 +1,186 @@
+"""An MLflow server on PostgreSQL with its artifacts in S3: a model goes all the way, from training to its alias."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from tests.tiny import OPTIONS, tiny_parts
+from tests.tracking.repository import commit_everything
+from tests.tracking.trained import make_origin
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.evaluate import EvaluateOptions, evaluate
+from unroll.evaluation.runs import read_runs
+from unroll.files import write_json
+from unroll.serving.predictor import Predictor
+from unroll.tracking.candidate import Candidate
+from unroll.tracking.gate import Gate
+from unroll.tracking.logger import EpochLogger
+from unroll.tracking.origin import FOLDER
+from unroll.tracking.registry import register
+from unroll.tracking.rollback import roll_back
+from unroll.tracking.runs import training_run
+from unroll.tracking.upload import upload
+from unroll.training.train import train
+
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+BUCKET = "mlflow"
+TEXTS = ["not good today", "so very bad"]
+GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")
+
+pytestmark = pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL in /usr/lib/postgresql")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A new database; its URI. PostgreSQL refuses to run as root, so that another user runs it then."""
+    binaries, port = POSTGRES[-1].parent, free_port()
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="unroll-") as work:
+        if user:
+            shutil.chown(work, "postgres")
+        data = f"{work}/data"
+        initdb = [binaries / "initdb", "--pgdata", data, "--username=mlflow", "--auth=trust", "--no-sync"]
+        subprocess.run([*user, *initdb], cwd=work, check=True, capture_output=True)
+        options = f"-h 127.0.0.1 -p {port} -k {work} -F"
+        control = [*user, binaries / "pg_ctl", "--pgdata", data, "--wait"]
+        start = [*control, "--log", f"{work}/log", "--options", options, "start"]
+        subprocess.run(start, cwd=work, check=True, stdout=subprocess.DEVNULL)
+        try:
+            yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "--mode=immediate", "stop"], cwd=work, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def s3(environment: dict[str, str]) -> Iterator[None]:
+    """A bucket; fills in what a client of it reads from the environment."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment |= {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    try:
+        client = boto3.client(
+            "s3",
+            endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.create_bucket(Bucket=BUCKET)
+        yield
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[dict[str, str]]:
+    """The environment of whoever uses the server."""
+    port = free_port()
+    environment = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    with postgres() as database, s3(environment):
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+            *("--backend-store-uri", database, "--default-artifact-root", f"s3://{BUCKET}", "--no-serve-artifacts"),
+            *("--workers", "1"),
+        ]
+        own = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+        own["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+        process = subprocess.Popen(command, env=own | environment, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", seconds=60)
+            yield environment
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def wait_for(address: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def client(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """A client of the server, in a folder of one commit."""
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "README.md").touch()
+    commit_everything(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return MlflowClient()
+
+
+def run_pipeline(data: PreparedData, folder: Path, max_epochs: int) -> None:
+    """The train and the evaluate stage, into `folder`, which is models/DATASET/MODEL/SEED."""
+    dataset, model, seed = folder.parts[-3:]
+    origin = make_origin(data, dataset)
+    with training_run(origin, folder / "checkpoints" / "run.json") as run:
+        result = train(data, tiny_parts("gru", max_epochs=max_epochs), OPTIONS, folder, EpochLogger(run))
+        origin.save(folder / FOLDER)
+        identity = {"dataset": dataset, "task": data.task, "model": model, "seed": int(seed), "run_id": run.run_id}
+        write_json(folder / "run.json", identity | result)
+    evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))
+    upload(folder)
+
+
+def test_a_model_goes_from_training_to_champion_and_back(
+    client: MlflowClient, reviews: PreparedData, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models" / "reviews"
+    registrations = []
+    for model, max_epochs in (("first", 1), ("second", 3)):
+        run_pipeline(reviews, folder / model / "1", max_epochs)
+        candidate = Candidate.of(read_runs(folder, [model]), folder, reviews.folder.parent / "raw", reviews)
+        registrations.append(register(candidate, candidate.runs, GATE, TEXTS))
+
+    first, second = registrations
+    assert (first.version, first.champion, second.version) == (1, True, 2)
+    assert client.get_model_version("reviews", "2").tags["decision"] == second.reason
+    alias = "champion" if second.champion else "challenger"
+    loaded = mlflow.pyfunc.load_model(f"models:/reviews@{alias}")
+    answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
+    assert answers == Predictor.load(folder / "second" / "1" / "model").predict(TEXTS)
+
+    run = client.get_run(client.get_model_version("reviews", "2").run_id)
+    assert run.info.artifact_uri.startswith(f"s3://{BUCKET}/")
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "val/loss")] == [1, 2, 3]
+    assert register(candidate, candidate.runs, GATE, TEXTS) == second  # again, and nothing changes
+
+    before, after = roll_back("reviews", version=1)
+    assert (before, after) == (2 if second.champion else 1, 1)
+    assert int(client.get_model_version_by_alias("reviews", "champion").version) == 1
