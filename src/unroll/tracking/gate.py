@@ -1,4 +1,4 @@
-"""The gate: a challenger becomes champion if it is better by a paired test, or as good and cheaper."""
+"""The gate: a challenger becomes champion if it is better by a paired test, or cheaper and not worse by a margin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,17 +77,18 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
     """
     found = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
     is_better = found.p_value < gate.level and found.difference > 0
-    is_as_good = found.low >= -gate.margin
+    is_close = found.low >= -gate.margin
     is_cheaper = _is_cheaper(challenger.cost, champion.cost, gate)
+    margin = f"worse by more than {100 * gate.margin:.1f} points"
     costs = f"{COSTS[gate.cost].format(challenger.cost)} against {COSTS[gate.cost].format(champion.cost)}"
     if is_better:
         verdict = f"is better than {champion.name}"
-    elif is_as_good and is_cheaper:
-        verdict = f"is as good as {champion.name}, and cheaper ({costs})"
-    elif is_as_good:
-        verdict = f"is as good as {champion.name}, but neither better nor cheaper ({costs})"
+    elif is_close and is_cheaper:
+        verdict = f"is not {margin} than {champion.name}, and cheaper ({costs})"
+    elif is_close:
+        verdict = f"is neither better than {champion.name} nor cheaper ({costs})"
     else:
-        verdict = f"is not better than {champion.name}, and may be worse"
+        verdict = f"is not better than {champion.name}, and may be {margin}"
     figures = {
         "score": found.first_score,
         "champion_score": found.second_score,
@@ -100,7 +101,7 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
         f"champion_{gate.cost}": champion.cost,
     }
     reason = f"{challenger.name} {verdict}: {_figures(found, task, gate)}"
-    return Decision(is_better or (is_as_good and is_cheaper), reason, figures)
+    return Decision(is_better or (is_close and is_cheaper), reason, figures)
 
 
 def _is_cheaper(mine: float, theirs: float, gate: Gate) -> bool:
