@@ -150,10 +150,16 @@ def test_a_description_is_the_sections_that_fit() -> None:
     assert len(whole) > DESCRIPTION_LIMIT
     shown = description_of(whole)
     assert len(shown) <= DESCRIPTION_LIMIT
-    assert shown.startswith(whole[:100])
+    assert shown.startswith("First.\n\n## a\n")
     assert "\n## b\n" in shown and "\n## c\n" not in shown
     assert "the whole card is `model_card.md`" in shown
 
 
-def test_a_short_card_is_its_own_description() -> None:
-    assert description_of("# Title\n\nFirst.\n\n## a\n\nb\n") == "# Title\n\nFirst.\n\n## a\n\nb\n"
+def test_a_short_card_is_its_own_description_but_for_the_title() -> None:
+    assert description_of("# Title\n\nFirst.\n\n## a\n\nb\n") == "First.\n\n## a\n\nb\n"
+
+
+def test_cells_stand_apart_in_a_description() -> None:
+    table = "| | mean |\n|---|---:|\n| loss | 0.1 |\n"
+    shown = "| | &emsp;mean |\n|---|---:|\n| loss | &emsp;0.1 |\n"
+    assert description_of(f"# Title\n\n{table}") == shown

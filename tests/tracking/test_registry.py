@@ -119,7 +119,7 @@ def test_a_version_says_what_it_is_and_where_it_comes_from(candidate: Get, repos
         "gate.champion": "true",
         "decision": registration.reason,
     }
-    assert version.description.startswith(f"# {good.best.dataset}: good\n")
+    assert version.description.startswith("A model that gives a text one label.")
     assert registration.reason in version.description
     assert len(version.description) <= DESCRIPTION_LIMIT
 

@@ -88,16 +88,21 @@ def write_card(
 
 
 def description_of(card: str) -> str:
-    """As many of a card's sections as fit where MLflow shows a version."""
+    """As many of a card's sections as fit where MLflow shows a version, which has the title already."""
     rest = "\n…the whole card is `model_card.md`, among the artifacts of the run.\n"
-    first, *sections = card.split("\n## ")
+    first, *sections = "\n".join(map(_spaced, card.splitlines()[2:])).split("\n## ")
     shown = first
     for section in sections:
         longer = f"{shown}\n## {section}"
         if len(longer) + len(rest) > DESCRIPTION_LIMIT:
             return shown + rest
         shown = longer
-    return shown
+    return shown + "\n"
+
+
+def _spaced(line: str) -> str:
+    """A row of a table whose cells stand apart, which they do not by themselves on MLflow's page."""
+    return line.replace(" | ", " | &emsp;") if line.startswith("| ") else line
 
 
 def _scores(candidate: Candidate, level: float) -> list[Row]:
