@@ -14,7 +14,7 @@ def main(config: DictConfig) -> None:
     name = HydraConfig.get().runtime.choices["dataset"]
     check_arguments(roll_back, {"version": config.version}, "")
     before, after = roll_back(name, config.version)
-    print(f"{name}: champion is version {after} again; it was version {before}")
+    print(f"{name}: champion is version {after}; it was version {before}")
 
 
 if __name__ == "__main__":

@@ -178,12 +178,15 @@ def test_a_champion_has_its_lineage_and_a_card(reproduced: Project, client: Mlfl
     assert "Licence: mit" in card
 
 
-def test_a_roll_back_puts_the_champion_where_it_was(reproduced: Project, client: MlflowClient) -> None:
+def test_a_roll_back_puts_the_champion_where_it_was(
+    reproduced: Project, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)  # where MLflow looks up a model's source
     first = client.get_model_version_by_alias("demo_entities", "champion")
     again = client.create_model_version("demo_entities", first.source, first.run_id, model_id=first.model_id)
     crown(client, "demo_entities", int(again.version))
     printed = reproduced.ok("python pipelines/rollback.py dataset=demo_entities")
-    assert f"demo_entities: champion is version {first.version} again; it was version {again.version}" in printed
+    assert f"demo_entities: champion is version {first.version}; it was version {again.version}" in printed
     assert client.get_model_version_by_alias("demo_entities", "champion").version == first.version
 
 
