@@ -11,6 +11,7 @@ from unroll.sweep.studies import (
     SWEEPER,
     WORKER,
     abandoned_trials,
+    best_trials,
     is_waiting_for_orphans,
     load_study,
     open_study,
@@ -87,6 +88,14 @@ def test_a_trial_whose_job_still_runs_is_waited_for(storage: str) -> None:
     assert is_waiting_for_orphans(study)
     trial.set_user_attr(WORKER, GONE)
     assert [trial.number for trial in abandoned_trials(study)] == [0]
+
+
+def test_of_equal_trials_the_first_is_the_best_one(storage: str) -> None:
+    study = open_study("s", storage, ["maximize"], ["best_score"], space("x=1,2"))
+    assert best_trials(study) == []
+    for _ in range(2):
+        study.tell(study.ask(), 0.5)
+    assert [trial.number for trial in best_trials(study)] == [0]
 
 
 def test_a_finished_trial_is_not_abandoned(storage: str) -> None:

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from unroll.sweep.figures import param_importances, study_figures
 from unroll.sweep.space import assignments
-from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES
+from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES, best_trials
 from unroll.tracking.offline import tolerating
 from unroll.tracking.sweeps import close_parent
 
@@ -29,7 +29,7 @@ def end_sweep(study: Study, run_id: str, files: list[Path], hint: Callable[[Stud
     lines = [f"{study.study_name}: {len(trials)} trials, {counts}"]
     lines += [f"trial {trial.number} failed: {_error(trial)}" for trial in trials if trial.state == TrialState.FAIL]
     objectives = study.user_attrs[OBJECTIVES]
-    best = study.best_trials if states[TrialState.COMPLETE] else []
+    best = best_trials(study)
     lines += [f"best: {describe(trial, objectives)}" for trial in best] + ([hint(study)] if best and hint else [])
     print(*lines, sep="\n", flush=True)
 

@@ -12,6 +12,7 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
+from unroll.sweep.studies import best_trials
 
 LEAST_TRIALS = 4  # below, a share of the variance says nothing
 
@@ -66,7 +67,7 @@ def importance_figure(importances: dict[str, dict[str, float]]) -> Figure:
 @rc_context(STYLE)
 def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
     """A panel a parameter and objective: each complete trial by its value; the best are marked."""
-    complete, best = _complete(study), {trial.number for trial in study.best_trials}
+    complete, best = _complete(study), {trial.number for trial in best_trials(study)}
     names = sorted({name for trial in complete for name in trial.params})
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
@@ -84,7 +85,7 @@ def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
 def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
     """Each complete trial by its two values; those that none beats in both are joined."""
     complete = _complete(study)
-    front = sorted(study.best_trials, key=lambda trial: trial.values[0])
+    front = sorted(best_trials(study), key=lambda trial: trial.values[0])
     figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.add_subplot()
     x, y = zip(*(trial.values for trial in complete), strict=True)

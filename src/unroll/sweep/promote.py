@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from unroll.files import write_text
 from unroll.sweep.ending import describe
-from unroll.sweep.studies import OBJECTIVES, OVERRIDES, load_study
+from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, load_study
 
 OF_A_RUN = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not of a model
 
@@ -101,10 +101,11 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
 def promotion_hint(study: Study, plan: Path) -> str:
     """How the best of a study gets into the pipeline: the plan's line, and the command that writes it."""
     command = f"python pipelines/promote.py study={study.study_name}"
-    if len(study.best_trials) != 1:
+    best, *others = best_trials(study)
+    if others:
         return f"to promote one of them into {plan}: {command} trial=NUMBER"
     try:
-        recipe = recipe_of(study.best_trial.user_attrs[OVERRIDES])
+        recipe = recipe_of(best.user_attrs[OVERRIDES])
         line = _add_model(_read_plan(plan), recipe.group, _name(recipe, study))
     except ValueError as error:
         return f"not to be promoted: {error}"
@@ -139,15 +140,15 @@ def _name(recipe: Recipe, study: Study) -> str:
 
 
 def _trial(study: Study, number: int | None) -> FrozenTrial:
-    complete = study.get_trials(states=[TrialState.COMPLETE])
-    if number is None and complete and len(study.best_trials) == 1:
-        return study.best_trials[0]
+    complete, best = study.get_trials(states=[TrialState.COMPLETE]), best_trials(study)
+    if number is None and len(best) == 1:
+        return best[0]
     found = [trial for trial in complete if trial.number == number]
     if not found:
         accepted = ", ".join(str(trial.number) for trial in complete) or "none is complete"
-        best = f" (the best: {', '.join(str(trial.number) for trial in study.best_trials)})" if complete else ""
+        better = f" (the best: {', '.join(str(trial.number) for trial in best)})" if best else ""
         asked = "null" if number is None else number
-        raise ValueError(f"trial={asked} of {study.study_name}; accepted: {accepted}{best}")
+        raise ValueError(f"trial={asked} of {study.study_name}; accepted: {accepted}{better}")
     return found[0]
 
 

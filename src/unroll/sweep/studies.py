@@ -81,6 +81,13 @@ def load_study(name: str, storage: str) -> Study:
     )
 
 
+def best_trials(study: Study) -> list[FrozenTrial]:
+    """The best complete trial, the first of equals; for several objectives, all those that no other beats."""
+    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        return []
+    return [study.best_trial] if len(study.directions) == 1 else study.best_trials
+
+
 def is_waiting_for_orphans(study: Study) -> bool:
     """Whether a job runs on whose sweeper is gone: it may still write into its folder."""
     return any(

@@ -1,0 +1,113 @@
+"""Sweeps of real trainings: on every launcher, killed in the middle of one, promoted into the pipeline."""
+
+import os
+import shutil
+import signal
+import subprocess
+from importlib.util import find_spec
+from typing import Any
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+
+from tests.pipeline.conftest import Project
+from unroll.files import read_json
+
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+
+EXTRAS = {"submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
+
+
+def family(project: Project, name: str) -> tuple[Any, list[Any]]:
+    """The MLflow run of a sweep, and those beneath it."""
+    client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (parent,) = client.search_runs(experiments, f"attributes.run_name = '{name}'")
+    return parent, client.search_runs(experiments, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+
+
+@pytest.mark.parametrize("launcher", ["joblib", *EXTRAS])
+def test_each_launcher_puts_its_jobs_beneath_one_run(reproduced: Project, launcher: str) -> None:
+    if launcher in EXTRAS and find_spec(f"hydra_plugins.{EXTRAS[launcher]}") is None:
+        pytest.skip(f"{EXTRAS[launcher]} is not installed")
+    sweep = f"hydra.sweep.dir=multirun/{launcher} hydra/launcher={launcher}"
+    swept = {"joblib": "seed=1,2", "submitit_local": "seed=3,4", "ray": "seed=5,6"}[launcher]
+    reproduced.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
+    parent, children = family(reproduced, swept)
+    assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
+    assert {child.data.params["seed"] for child in children} == set(swept.removeprefix("seed=").split(","))
+
+
+def test_a_training_that_was_killed_goes_on_in_its_trial_and_its_run(reproduced: Project) -> None:
+    command = (
+        "exec python pipelines/train.py -m hydra/sweeper=optuna hydra.sweeper.study=killed hydra.sweeper.n_trials=2 "
+        "model=gru model.hidden_size=8,16 trainer.max_epochs=3"
+    )
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        cwd=reproduced.root,
+        env=reproduced.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 2/3"):
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.wait(60)
+    assert "multirun/killed/0: going on from the last checkpoint" in reproduced.ok(command.removeprefix("exec "))
+    study = optuna.load_study(study_name="killed", storage=f"sqlite:///{reproduced.root}/optuna.db")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+    assert list(study.trials[0].intermediate_values) == [1, 2, 3]
+    parent, children = family(reproduced, "killed")
+    assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
+    best = read_json(reproduced.root / f"multirun/killed/{study.best_trial.number}/run.json")
+    assert parent.data.metrics["best/best_score"] == best["best_score"] == study.best_value
+
+
+def test_a_hopeless_training_is_given_up_and_killed_in_mlflow(reproduced: Project) -> None:
+    pruner = "hydra/sweeper/pruner=median hydra.sweeper.pruner.n_startup_trials=1 hydra.sweeper.pruner.n_warmup_steps=1"
+    grid = "hydra/sweeper/sampler=grid hydra.sweeper.n_trials=null hydra.sweeper.study=pruned"
+    sweep = f"hydra/sweeper=optuna {grid} {pruner} dataset=demo_entities model=bilstm trainer.max_epochs=2"
+    reproduced.ok(f"python pipelines/train.py -m {sweep} optimizer.lr=0.000000001,0.004")  # the grid begins with 0.004
+    study = optuna.load_study(study_name="pruned", storage=f"sqlite:///{reproduced.root}/optuna.db")
+    states = {trial.params["optimizer.lr"]: trial.state.name for trial in study.trials}
+    assert states == {"0.004": "COMPLETE", "0.000000001": "PRUNED"}
+    _, children = family(reproduced, "pruned")
+    assert sorted(child.info.status for child in children) == ["FINISHED", "KILLED"]
+
+
+def test_what_is_promoted_is_a_model_of_the_pipeline(reproduced: Project) -> None:
+    small = "model=fcnn model.hidden_size=8,16 optimizer.lr=0.002"
+    study = "hydra/sweeper=optuna hydra.sweeper.study=small hydra.sweeper.n_trials=2"
+    printed = reproduced.ok(f"python pipelines/train.py -m {study} {small}")
+    assert "params.yaml, classification: models: [fcnn, lstm, fcnn_small]" in printed
+    reproduced.ok("python pipelines/promote.py study=small")
+    assert "fcnn_small" in (reproduced.root / "params.yaml").read_text()
+    dry = reproduced.ok("dvc repro --dry train-classification")
+    assert "python pipelines/train.py dataset=demo_reviews model=fcnn_small seed=1 trainer=cpu" in dry
+    assert "model=lstm" not in dry  # nothing else is trained again
+    composed = reproduced.ok("python pipelines/train.py model=fcnn_small --cfg job --package optimizer")
+    assert "lr: 0.002" in composed
+    shutil.rmtree(reproduced.root / "multirun/small")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("", "study=None"),
+        ("study=nobody", "study=nobody: no such study"),
+        ("study=nobody storage=foo", "'foo'; accepted: sqlite:///FILE"),
+        ("study=nobody trial=best", "trial='best'"),
+        ("sudy=nobody", "sudy: unknown key (did you mean 'study'?)"),
+    ],
+)
+def test_a_promotion_that_cannot_be_is_named(reproduced: Project, options: str, said: str) -> None:
+    done = reproduced.run(f"python pipelines/promote.py {options}")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
