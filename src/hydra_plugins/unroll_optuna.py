@@ -189,8 +189,11 @@ class OptunaSweeper(Sweeper):
 
         from unroll.sweep.studies import ERROR
 
+        outcome = returned._return_value  # `return_value` prints that the job failed, of a trial that was pruned too
         try:
-            values = _numbers(returned.return_value, len(self.directions))
+            if isinstance(outcome, Exception):
+                raise outcome
+            values = _numbers(outcome, len(self.directions))
         except (Pruned, TrialPruned):
             study.tell(trial.number, state=TrialState.PRUNED)
             said = "pruned"

@@ -1,5 +1,6 @@
 """A multirun of any sweeper is one MLflow run with its jobs beneath, and ends with a word on each job that failed."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ def give_parent(config: DictConfig, run_id: str) -> None:
 
 def end_multirun(multirun: Multirun) -> None:
     """Say what came of it, and end its MLflow run."""
+    _stop_idle_workers()
     from unroll.sweep.ending import end_sweep
     from unroll.sweep.grids import study_of_jobs
     from unroll.sweep.jobs import read_jobs
@@ -91,3 +93,10 @@ def end_multirun(multirun: Multirun) -> None:
         end_sweep(study_of_jobs(multirun, jobs), multirun.run_id, [])
     else:  # a mistake that showed before the first job
         delete_parent(multirun.run_id)
+
+
+def _stop_idle_workers() -> None:
+    """joblib keeps its processes for a next call, and waits for them for seconds when the command ends."""
+    loky = sys.modules.get("joblib.externals.loky")
+    if loky is not None:
+        loky.get_reusable_executor(reuse=True).shutdown(kill_workers=True)

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from unroll.data.prepared import PreparedData
-from unroll.training.model_folder import ModelFolder
 
 MEASURED = "microseconds_per_token"
 DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
@@ -29,6 +26,10 @@ def check_objectives(names: Sequence[str]) -> None:
 
 def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:
     """The time that the model takes for a token of the validation split, in one thread: the best of three."""
+    import torch  # the end of a sweep asks for the directions only
+
+    from unroll.training.model_folder import ModelFolder
+
     torch.set_num_threads(1)
     model, split = ModelFolder.load(folder).model, data.split("validation")
     seconds = []
