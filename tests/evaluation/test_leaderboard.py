@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unroll.evaluation.leaderboard import leaderboard
+from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
 from unroll.evaluation.runs import Run, read_runs
+from unroll.evaluation.significance import interval_over_examples
 
 
 @pytest.fixture
@@ -67,3 +68,11 @@ def test_a_diverged_seed_is_not_left_out(runs: list[Run]) -> None:
     board = leaderboard(broken)
     assert list(board["model"]) == ["elman", "gru"]
     assert np.isnan(board["val/accuracy"][1])
+
+
+def test_the_interval_over_texts_is_that_of_each_models_predictions(runs: list[Run]) -> None:
+    board = with_intervals_over_texts(leaderboard(runs), runs).set_index("model")
+    elman = [run.predictions for run in runs if run.model == "elman"]
+    ends = board.loc["elman", ["test/accuracy_texts_low", "test/accuracy_texts_high"]]
+    assert tuple(ends) == interval_over_examples(elman, "classification")
+    assert ends.iloc[0] < board.loc["elman", "test/accuracy"] < ends.iloc[1]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from unroll.evaluation.leaderboard import leaderboard
+from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
 from unroll.evaluation.runs import read_runs
 from unroll.evaluation.slices import slices_by_label, slices_by_length
 from unroll.evaluation.tables import (
@@ -80,19 +80,20 @@ def test_p_text() -> None:
 
 def test_leaderboard_table_has_a_cell_for_every_column(labeling_runs: Path) -> None:
     runs = read_runs(labeling_runs)
-    table = leaderboard_table(leaderboard(runs), {"gru": "a", "elman": "ab"}, runs, "95 %")
-    scores = ["validation entity F1 (%)", "test entity F1 (%)", "95 % interval"]
-    assert table.header[:6] == ["model", "seeds", *scores, "letters"]
-    assert [(row[0], row[5]) for row in table.rows] == [("gru", "a"), ("elman", "ab")]
+    board = with_intervals_over_texts(leaderboard(runs), runs)
+    table = leaderboard_table(board, {"gru": "a", "elman": "ab"}, runs, "95 %")
+    scores = ["validation entity F1 (%)", "test entity F1 (%)", "95 % over seeds", "95 % over texts"]
+    assert table.header[:7] == ["model", "seeds", *scores, "letters"]
+    assert [(row[0], row[6]) for row in table.rows] == [("gru", "a"), ("elman", "ab")]
     assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,002"]
     assert {len(row) for row in table.rows} == {len(table.header)}
 
 
 def test_numbers_of_the_leaderboard_sort_by_their_values(classification_runs: Path) -> None:
     runs = read_runs(classification_runs)
-    board = leaderboard(runs)
+    board = with_intervals_over_texts(leaderboard(runs), runs)
     row = leaderboard_table(board, {"gru": "a", "elman": "b"}, runs, "95 %").rows[0]
-    columns = ["seeds", "val/accuracy", "test/accuracy", "test/accuracy_low"]
+    columns = ["seeds", "val/accuracy", "test/accuracy", "test/accuracy_low", "test/accuracy_texts_low"]
     columns += ["parameters", "size_bytes", "training_seconds", "tokens_per_second"]
     assert [cell.value for cell in row if not isinstance(cell, str)] == board.loc[0, columns].tolist()
 

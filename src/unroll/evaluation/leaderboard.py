@@ -6,7 +6,7 @@ import pandas as pd
 
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import MAIN_METRIC
-from unroll.evaluation.significance import interval_over_seeds
+from unroll.evaluation.significance import interval_over_examples, interval_over_seeds
 
 
 def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
@@ -50,6 +50,18 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
     return board.reset_index().sort_values(
         [runs[0].monitor, "parameters", "model"], ascending=[False, True, True], ignore_index=True
     )
+
+
+def with_intervals_over_texts(board: pd.DataFrame, runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
+    """The leaderboard with two more columns: where these networks' main test metric would be on other texts.
+
+    They are the ends of a bootstrap interval at 1 − ``level``, ``METRIC_texts_low`` and ``METRIC_texts_high``.
+    """
+    metric = f"test/{main_metric(runs)}"
+    predictions = {model: [run.predictions for run in runs if run.model == model] for model in board["model"]}
+    intervals = [interval_over_examples(predictions[model], runs[0].task, level) for model in board["model"]]
+    low, high = zip(*intervals, strict=True)
+    return board.assign(**{f"{metric}_texts_low": low, f"{metric}_texts_high": high})
 
 
 def main_metric(runs: Sequence[Run]) -> str:

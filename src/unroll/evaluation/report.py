@@ -11,7 +11,7 @@ from unroll.data.prepared import PreparedData
 from unroll.evaluation import figures, tables, wording
 from unroll.evaluation.compact_letters import compact_letters
 from unroll.evaluation.hardest import hardest_examples
-from unroll.evaluation.leaderboard import leaderboard, main_metric
+from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import metric_title
@@ -39,7 +39,7 @@ def write_report(runs: Sequence[Run], data: PreparedData, folder: Path, level: f
         raise ValueError(f"level={level}; accepted: above 0, below 1")
     check_scored_on(runs, data)
     folder.mkdir(parents=True, exist_ok=True)
-    board = leaderboard(runs, level)
+    board = with_intervals_over_texts(leaderboard(runs, level), runs, level)
     pairs = compare_pairs(runs, list(board["model"]), level)
     for name, table in (("leaderboard.csv", board), ("pairs.csv", pairs)):
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))

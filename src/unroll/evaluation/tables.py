@@ -18,10 +18,11 @@ BYTES = ("B", "kB", "MB", "GB")
 def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
     """The scores that rank and compare, the letters of what cannot be told apart, and the costs.
 
-    confidence: of the interval, such as ``95 %``.
+    board: with its intervals over texts. confidence: of both intervals, such as ``95 %``.
     """
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
-    scores = [_score_header(monitor, task), _score_header(metric, task), f"{confidence} interval"]
+    scores = [_score_header(monitor, task), _score_header(metric, task)]
+    scores += [f"{confidence} over seeds", f"{confidence} over texts"]
     header = ["model", "seeds", *scores, "letters", "parameters", "on disk", "training time", "tokens/s"]
     rows = [
         [
@@ -29,7 +30,12 @@ def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequen
             Number(str(row["seeds"]), row["seeds"]),
             _score(monitor, row),
             _score(metric, row),
-            Number(interval_text(row[f"{metric}_low"], row[f"{metric}_high"]), row[f"{metric}_low"]),
+            *(
+                Number(
+                    interval_text(row[f"{metric}{over}_low"], row[f"{metric}{over}_high"]), row[f"{metric}{over}_low"]
+                )
+                for over in ("", "_texts")
+            ),
             letters[row["model"]],
             Number(f"{row['parameters']:,}", row["parameters"]),
             Number(size_text(row["size_bytes"]), row["size_bytes"]),
