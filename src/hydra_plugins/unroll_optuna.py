@@ -100,7 +100,7 @@ class OptunaSweeper(Sweeper):
                 self._tell(study, trial, returned)
         files, plan = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"], Path("params.yaml")
         hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project's sweep has no pipeline
-        if not end_sweep(study, parent, files, hint):
+        if not end_sweep(study, parent, files, "the same command", hint):
             raise JobFailed("no trial is complete")
         return study
 

@@ -14,13 +14,16 @@ from unroll.tracking.offline import tolerating
 from unroll.tracking.sweeps import close_parent
 
 
-def end_sweep(study: Study, run_id: str, files: list[Path], hint: Callable[[Study], str] | None = None) -> bool:
+def end_sweep(
+    study: Study, run_id: str, files: list[Path], later: str, hint: Callable[[Study], str] | None = None
+) -> bool:
     """Print what came of the study, and give it to the run of the sweep; return whether any trial is complete.
 
     The run ends when no trial is left that another process works on.
 
     Args:
         files: to be kept in the run.
+        later: what to do where MLflow does not answer.
         hint: says what to do with the best trials.
     """
     trials = study.get_trials(deepcopy=False)
@@ -41,7 +44,7 @@ def end_sweep(study: Study, run_id: str, files: list[Path], hint: Callable[[Stud
     is_over = not states[TrialState.RUNNING]
     status = ("FINISHED" if best else "FAILED") if is_over else "RUNNING"
     note = "\n".join(f"- {line}" for line in lines)
-    with tolerating("the figures of the sweep"):
+    with tolerating("the figures of the sweep", later):
         close_parent(run_id, status, metrics, note, study_figures(study, objectives), files)
     return bool(best)
 

@@ -86,13 +86,15 @@ def end_multirun(multirun: Multirun) -> None:
     from unroll.sweep.ending import end_sweep
     from unroll.sweep.grids import study_of_jobs
     from unroll.sweep.jobs import read_jobs
+    from unroll.tracking.offline import UPLOAD, tolerating
     from unroll.tracking.sweeps import delete_parent
 
     jobs = read_jobs(multirun.folder)
     if jobs:
-        end_sweep(study_of_jobs(multirun, jobs), multirun.run_id, [])
+        end_sweep(study_of_jobs(multirun, jobs), multirun.run_id, [], f"{UPLOAD}, for its trainings")
     else:  # a mistake that showed before the first job
-        delete_parent(multirun.run_id)
+        with tolerating("that nothing came of the sweep"):
+            delete_parent(multirun.run_id)
 
 
 def _stop_idle_workers() -> None:
