@@ -1,11 +1,8 @@
 """An MLflow server on PostgreSQL with its artifacts in S3: a model goes all the way, from training to its alias."""
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from tests.postgresql import POSTGRES, free_port, postgres
 from tests.tiny import OPTIONS, tiny_parts
 from tests.tracking.repository import commit_everything
 from tests.tracking.trained import make_origin
@@ -35,40 +33,11 @@ from unroll.tracking.runs import training_run
 from unroll.tracking.upload import upload
 from unroll.training.train import train
 
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 BUCKET = "mlflow"
 TEXTS = ["not good today", "so very bad"]
 GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")
 
 pytestmark = pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL in /usr/lib/postgresql")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
-@contextmanager
-def postgres() -> Iterator[str]:
-    """A new database; its URI. PostgreSQL refuses to run as root, so that another user runs it then."""
-    binaries, port = POSTGRES[-1].parent, free_port()
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="unroll-") as work:
-        if user:
-            shutil.chown(work, "postgres")
-        data = f"{work}/data"
-        initdb = [binaries / "initdb", "--pgdata", data, "--username=mlflow", "--auth=trust", "--no-sync"]
-        subprocess.run([*user, *initdb], cwd=work, check=True, capture_output=True)
-        options = f"-h 127.0.0.1 -p {port} -k {work} -F"
-        control = [*user, binaries / "pg_ctl", "--pgdata", data, "--wait"]
-        start = [*control, "--log", f"{work}/log", "--options", options, "start"]
-        subprocess.run(start, cwd=work, check=True, stdout=subprocess.DEVNULL)
-        try:
-            yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([*control, "--mode=immediate", "stop"], cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
