@@ -32,7 +32,7 @@ def test_each_launcher_puts_its_jobs_beneath_one_run(reproduced: Project, launch
     if launcher in EXTRAS and find_spec(f"hydra_plugins.{EXTRAS[launcher]}") is None:
         pytest.skip(f"{EXTRAS[launcher]} is not installed")
     sweep = f"hydra.sweep.dir=multirun/{launcher} hydra/launcher={launcher}"
-    swept = {"joblib": "seed=1,2", "submitit_local": "seed=3,4", "ray": "seed=5,6"}[launcher]
+    swept = {"joblib": "seed=11,12", "submitit_local": "seed=13,14", "ray": "seed=15,16"}[launcher]
     reproduced.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
     parent, children = family(reproduced, swept)
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
@@ -73,10 +73,10 @@ def test_a_hopeless_training_is_given_up_and_killed_in_mlflow(reproduced: Projec
     pruner = "hydra/sweeper/pruner=median hydra.sweeper.pruner.n_startup_trials=1 hydra.sweeper.pruner.n_warmup_steps=1"
     grid = "hydra/sweeper/sampler=grid hydra.sweeper.n_trials=null hydra.sweeper.study=pruned"
     sweep = f"hydra/sweeper=optuna {grid} {pruner} dataset=demo_entities model=bilstm trainer.max_epochs=2"
-    reproduced.ok(f"python pipelines/train.py -m {sweep} optimizer.lr=0.000000001,0.004")  # the grid begins with 0.004
+    reproduced.ok(f"python pipelines/train.py -m {sweep} optimizer.lr=1e-09,0.004")  # the grid begins with 0.004
     study = optuna.load_study(study_name="pruned", storage=f"sqlite:///{reproduced.root}/optuna.db")
     states = {trial.params["optimizer.lr"]: trial.state.name for trial in study.trials}
-    assert states == {"0.004": "COMPLETE", "0.000000001": "PRUNED"}
+    assert states == {"0.004": "COMPLETE", "1e-09": "PRUNED"}
     _, children = family(reproduced, "pruned")
     assert sorted(child.info.status for child in children) == ["FINISHED", "KILLED"]
 
