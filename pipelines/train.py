@@ -41,7 +41,8 @@ def main(config: DictConfig) -> float | list[float]:
     names, overrides = hydra_config.runtime.choices, list(hydra_config.overrides.task)
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
     tags = sweep_tags(hydra_config) | ({"reproduces": config.reproduces} if config.reproduces else {})
-    origin = Origin.of(names["dataset"], config.run_name, plain(config), data, overrides, tags)
+    name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
+    origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
     record = open_checkpoints(output, data, parts, options) / "run.json"
     with abandoned_without_checkpoint(output), training_run(origin, record) as run:
         logger = EpochLogger(run)

@@ -65,6 +65,7 @@ def test_a_training_that_was_killed_goes_on_in_its_trial_and_its_run(reproduced:
     assert list(study.trials[0].intermediate_values) == [1, 2, 3]
     parent, children = family(reproduced, "killed")
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
+    assert {child.info.run_name for child in children} == {"gru-1 #0", "gru-1 #1"}
     best = read_json(reproduced.root / f"multirun/killed/{study.best_trial.number}/run.json")
     assert parent.data.metrics["best/best_score"] == best["best_score"] == study.best_value
 
