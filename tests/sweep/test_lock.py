@@ -46,3 +46,10 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         study_lock(f"sqlite:///{tmp_path}/nowhere/x"),
     ):
         pass
+
+
+def test_a_password_is_not_printed() -> None:
+    storage = "postgresql+psycopg2://me:secret@127.0.0.1:9/x"
+    with pytest.raises(ValueError, match="cannot be used") as error, study_lock(storage):
+        pass
+    assert "secret" not in str(error.value)

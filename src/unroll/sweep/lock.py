@@ -1,7 +1,7 @@
 """One process at a time in a study's database, wherever the others run."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -10,6 +10,8 @@ from filelock import FileLock
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from unroll.tracking.offline import without_password
 
 PATIENCE = 60  # seconds: nobody holds the lock for longer than it takes to ask a study, and MLflow
 
@@ -23,21 +25,17 @@ def study_lock(storage: str) -> Iterator[None]:
     Raises:
         ValueError: the storage is none of the two, or cannot be reached.
     """
-    try:
-        url = make_url(storage)
-        held = _LOCKS[url.get_backend_name()](url)
-        held.__enter__()
-    except (KeyError, ArgumentError) as error:
-        raise ValueError(
-            f"hydra.sweeper.storage={storage!r}; accepted: sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
-        ) from error
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"hydra.sweeper.storage={storage!r} cannot be used: {reason}") from error
-    try:
+    with ExitStack() as held:
+        try:
+            url = make_url(storage)
+            held.enter_context(_LOCKS[url.get_backend_name()](url))
+        except (KeyError, ArgumentError) as error:
+            accepted = "sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
+            raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r}; accepted: {accepted}") from error
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {reason}") from error
         yield
-    finally:
-        held.__exit__(None, None, None)
 
 
 def _file_lock(url: URL) -> AbstractContextManager[Any]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from unroll.sweep.lock import study_lock
 from unroll.sweep.owner import is_alive, this_process
+from unroll.tracking.offline import without_password
 
 if TYPE_CHECKING:
     from unroll.sweep.space import Space
@@ -44,7 +45,7 @@ def open_study(
             study_name=name, storage=_storage(storage), directions=list(directions), load_if_exists=True
         )
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
-        raise ValueError(f"hydra.sweeper.storage={storage!r} cannot be used: {error}") from error
+        raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {error}") from error
     asked: dict[str, Any] = {
         "directions": list(directions),
         "space": space.texts(),
@@ -75,10 +76,9 @@ def load_study(name: str, storage: str) -> Study:
             if name in names:
                 return load_optuna_study(study_name=name, storage=opened)
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
-        raise ValueError(f"storage={storage!r} cannot be used: {error}") from error
-    raise ValueError(
-        f"study={name}: no such study in {storage}; accepted: {', '.join(sorted(names)) or 'there is none'}"
-    )
+        raise ValueError(f"storage={without_password(storage)!r} cannot be used: {error}") from error
+    accepted = ", ".join(sorted(names)) or "there is none"
+    raise ValueError(f"study={name}: no such study in {without_password(storage)}; accepted: {accepted}")
 
 
 def best_trials(study: Study) -> list[FrozenTrial]:
