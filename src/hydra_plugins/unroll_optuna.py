@@ -83,15 +83,15 @@ class OptunaSweeper(Sweeper):
 
         texts = [f"{key!s}={value}" for key, value in self.params.items()] + arguments
         space = Space(OverridesParser.create(self._loader).parse_overrides(texts))
-        objectives = self._compose(space)
+        objectives, size = self._compose(space), self._size(space)
         name = self.name or study_name(self._config.hydra.job.name, texts)
         with study_lock(self.storage):
             study = open_study(name, self.storage, self.directions, objectives, space)
             parent = self._parent(study, space)
         self._settle(name, parent)
-        print(f"study {name}: {len(study.trials)} of {self._size(space)} trials so far", flush=True)
+        print(f"study {name}: {len(study.trials)} of {size} trials so far", flush=True)
 
-        while (trials := self._claim(study, space)) or is_waiting_for_orphans(study):
+        while (trials := self._claim(study, space, size)) or is_waiting_for_orphans(study):
             if not trials:
                 time.sleep(1)
                 continue
@@ -151,7 +151,7 @@ class OptunaSweeper(Sweeper):
             size *= len(values)
         return size
 
-    def _claim(self, study: "Study", space: Space) -> "list[Trial]":
+    def _claim(self, study: "Study", space: Space, size: int) -> "list[Trial]":
         """The next trials for this process: those that were left in the middle, else new ones, as many as are left."""
         from optuna.samplers import RandomSampler
 
@@ -160,7 +160,7 @@ class OptunaSweeper(Sweeper):
 
         with study_lock(self.storage):
             trials = abandoned_trials(study)[: self.n_jobs]
-            left = self._size(space) - len(study.get_trials(deepcopy=False))
+            left = size - len(study.get_trials(deepcopy=False))
             for _ in range(min(left, self.n_jobs - len(trials))):
                 study.sampler = self._sampler(space, len(study.get_trials(deepcopy=False)))
                 trials.append(study.ask())

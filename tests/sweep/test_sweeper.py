@@ -138,6 +138,7 @@ MISTAKES = {
     "hydra.sweeper.storage=mysql://here/x": "accepted: sqlite:///FILE or postgresql+psycopg2://",
     "hydra.sweeper.study=a/b": "hydra.sweeper.study='a/b'; accepted: letters, digits",
     "hydra.sweeper.trials=3": "hydra.sweeper.trials: unknown key",
+    "hydra.sweeper.n_trials=null": "x=interval(-10,10): a grid has no interval",
     "hydra/sweeper/sampler=tpee": "hydra/sweeper/sampler=tpee: no such choice; accepted: grid, nsgaii, random, tpe",
     "y=1": "y: unknown key",
     "x=interval(2,1)": "x=interval(2,1): an empty space",
