@@ -15,6 +15,7 @@ from unroll.evaluation.runs import Run, read_runs
 pytestmark = needs_browser
 
 DataOf = Callable[[Sequence[Run]], PreparedData]
+PARAMETERS = 8  # the column
 PHONE = {"width": 390, "height": 800}
 
 
@@ -44,12 +45,12 @@ def column(page: Any, number: int) -> list[str]:
 
 def test_a_press_on_a_header_sorts_by_it_and_another_turns_it_round(page: Any) -> None:
     header = page.get_by_role("columnheader", name="parameters")
-    assert column(page, 7) == ["12,345", "4,321", "9,999"]
+    assert column(page, PARAMETERS) == ["12,345", "4,321", "9,999"]
     header.get_by_role("button").click()
-    assert column(page, 7) == ["12,345", "9,999", "4,321"]
+    assert column(page, PARAMETERS) == ["12,345", "9,999", "4,321"]
     assert header.get_attribute("aria-sort") == "descending"
     header.get_by_role("button").press("Enter")
-    assert column(page, 7) == ["4,321", "9,999", "12,345"]
+    assert column(page, PARAMETERS) == ["4,321", "9,999", "12,345"]
     assert page.locator("[aria-sort]").count() == 1
     assert header.get_attribute("aria-sort") == "ascending"
 
@@ -68,5 +69,5 @@ def test_nothing_is_wider_than_a_phone(address: str, scheme: str) -> None:
 
 def test_without_scripts_the_page_reads_the_same(address: str) -> None:
     with open_page(address, java_script_enabled=False) as page:
-        assert column(page, 7) == ["12,345", "4,321", "9,999"]
+        assert column(page, PARAMETERS) == ["12,345", "4,321", "9,999"]
         assert page.get_by_role("button").count() == 0
