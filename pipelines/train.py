@@ -44,9 +44,13 @@ def main(config: DictConfig) -> float | list[float]:
     name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
     origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
     record = open_checkpoints(output, data, parts, options) / "run.json"
-    with abandoned_without_checkpoint(output), training_run(origin, record) as run:
+    with (
+        abandoned_without_checkpoint(output),
+        training_run(origin, record) as run,
+        trial_callbacks(config.trainer.devices) as callbacks,
+    ):
         logger = EpochLogger(run)
-        result = train(data, parts, options, output, logger, trial_callbacks(config.trainer.devices))
+        result = train(data, parts, options, output, logger, callbacks)
         if MEASURED in config.objectives:
             result[MEASURED] = microseconds_per_token(output / "model", data, options.batch_size)
         (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before

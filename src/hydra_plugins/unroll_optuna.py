@@ -77,6 +77,7 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> "Study":
         from unroll.sweep.ending import end_sweep
+        from unroll.sweep.heartbeat import heartbeat
         from unroll.sweep.lock import study_lock
         from unroll.sweep.promote import promotion_hint
         from unroll.sweep.studies import is_waiting_for_orphans, open_study, study_name
@@ -96,7 +97,9 @@ class OptunaSweeper(Sweeper):
                 time.sleep(1)
                 continue
             jobs = [self._job(trial) for trial in trials]
-            for trial, returned in zip(trials, self._launcher.launch(jobs, trials[0].number), strict=True):
+            with heartbeat(trials):
+                outcomes = self._launcher.launch(jobs, trials[0].number)
+            for trial, returned in zip(trials, outcomes, strict=True):
                 self._tell(study, trial, returned)
         files, plan = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"], Path("params.yaml")
         hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project's sweep has no pipeline
@@ -189,6 +192,9 @@ class OptunaSweeper(Sweeper):
 
         from unroll.sweep.studies import ERROR
 
+        if study.trials[trial.number].state.is_finished():
+            print(f"trial {trial.number}: ended by another process, which thought this one dead", flush=True)
+            return
         outcome = returned._return_value  # `return_value` prints that the job failed, of a trial that was pruned too
         try:
             if isinstance(outcome, Exception):

@@ -1,7 +1,8 @@
+import json
 import subprocess
 import sys
 
-from unroll.sweep.owner import is_alive, this_process
+from unroll.sweep.owner import is_alive, is_here, this_process
 
 
 def test_this_process_is_alive() -> None:
@@ -10,8 +11,6 @@ def test_this_process_is_alive() -> None:
 
 def test_a_process_that_ended_is_not() -> None:
     code = "import json; from unroll.sweep.owner import this_process; print(json.dumps(this_process()))"
-    import json
-
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not is_alive(json.loads(done.stdout))
 
@@ -20,5 +19,6 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
     assert not is_alive(this_process() | {"started": 1.0})
 
 
-def test_a_process_of_another_host_is_believed_to_live() -> None:
-    assert is_alive({"host": "elsewhere", "pid": 1, "started": 1.0})
+def test_a_process_of_another_host_is_not_here() -> None:
+    assert is_here(this_process())
+    assert not is_here(this_process() | {"host": "elsewhere"})

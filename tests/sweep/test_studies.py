@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,23 @@ def test_a_trial_whose_job_still_runs_is_waited_for(storage: str) -> None:
     assert is_waiting_for_orphans(study)
     trial.set_user_attr(WORKER, GONE)
     assert [trial.number for trial in abandoned_trials(study)] == [0]
+
+
+@pytest.mark.parametrize("role", [SWEEPER, WORKER])
+def test_a_trial_of_another_machine_is_abandoned_when_it_gives_no_sign(
+    storage: str, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unroll.sweep.heartbeat.GRACE", 1)
+    study = open_study("s", storage, ["maximize"], ["best_score"], space("x=1,2"))
+    trial = study.ask()
+    take(trial, ["x=1"])
+    trial.set_user_attr(SWEEPER, GONE)
+    trial.set_user_attr(role, this_process() | {"host": "elsewhere"})
+    assert abandoned_trials(study) == []
+    assert is_waiting_for_orphans(study) == (role == WORKER)
+    time.sleep(3)  # the database's clock counts whole seconds
+    assert [trial.number for trial in abandoned_trials(study)] == [0]
+    assert not is_waiting_for_orphans(study)
 
 
 def test_of_equal_trials_the_first_is_the_best_one(storage: str) -> None:

@@ -12,10 +12,13 @@ def this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
+def is_here(owner: dict[str, Any]) -> bool:
+    """Whether it is, or was, a process of this machine, which alone can be looked at."""
+    return bool(owner["host"] == socket.gethostname())
+
+
 def is_alive(owner: dict[str, Any]) -> bool:
-    """Whether that process runs; one of another host cannot be looked at, and is believed to."""
-    if owner["host"] != socket.gethostname():
-        return True
+    """Whether that process of this machine runs."""
     try:
         process = psutil.Process(owner["pid"])
         return process.create_time() == owner["started"] and process.status() != psutil.STATUS_ZOMBIE

@@ -1,37 +1,43 @@
 """The job's side of a study: it says which process it is, and gives up where its scores leave no hope."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from optuna.pruners import NopPruner
 from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from unroll.sweep.heartbeat import heartbeat
 from unroll.sweep.outcomes import Pruned
 from unroll.sweep.owner import this_process
 from unroll.sweep.studies import WORKER, load_study
 
 
-def trial_callbacks(devices: int) -> list[Callback]:
-    """For a job that is a trial of a study, what reports its scores; nothing for any other.
+@contextmanager
+def trial_callbacks(devices: int) -> Iterator[list[Callback]]:
+    """For a job that is a trial of a study, what reports its scores, and a heartbeat; nothing for any other.
 
     Raises:
         ValueError: the training is shared by several processes, which cannot give up together.
     """
     sweeper = HydraConfig.get().sweeper
     if sweeper.get("trial") is None:
-        return []
+        yield []
+        return
     study = load_study(sweeper.study, sweeper.storage)
     study.pruner = instantiate(sweeper.pruner)
     (trial,) = (Trial(study, one._trial_id) for one in study.get_trials(deepcopy=False) if one.number == sweeper.trial)
     trial.set_user_attr(WORKER, this_process())
-    if isinstance(study.pruner, NopPruner):
-        return []
-    if devices != 1:
+    is_pruned = not isinstance(study.pruner, NopPruner)
+    if is_pruned and devices != 1:
         raise ValueError(
             f"trainer.devices={devices}: a training of several processes cannot be pruned; "
             "accepted: trainer.devices=1, or hydra/sweeper/pruner=none"
         )
-    return [TrialPruning(trial)]
+    with heartbeat([trial]):
+        yield [TrialPruning(trial)] if is_pruned else []
 
 
 class TrialPruning(Callback):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from optuna import Study, create_study, get_all_study_names, logging
 from optuna import load_study as load_optuna_study
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from unroll.sweep.heartbeat import beat, heartbeat_storage, silent_trials
 from unroll.sweep.lock import study_lock
-from unroll.sweep.owner import is_alive, this_process
+from unroll.sweep.owner import is_alive, is_here, this_process
 from unroll.tracking.offline import without_password
 
 if TYPE_CHECKING:
@@ -90,34 +91,39 @@ def best_trials(study: Study) -> list[FrozenTrial]:
 
 def is_waiting_for_orphans(study: Study) -> bool:
     """Whether a job runs on whose sweeper is gone: it may still write into its folder."""
+    silent = silent_trials(study)
     return any(
-        not is_alive(trial.user_attrs[SWEEPER]) and _has_living_worker(trial)
+        not _lives(trial, SWEEPER, silent) and _lives(trial, WORKER, silent)
         for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        if SWEEPER in trial.user_attrs
     )
 
 
 def abandoned_trials(study: Study) -> list[Trial]:
     """Those that nobody works on any more, ready to be gone on with. To be called under the study's lock."""
-    running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+    silent = silent_trials(study)
     return [
         Trial(study, trial._trial_id)
-        for trial in running
-        if not (SWEEPER in trial.user_attrs and is_alive(trial.user_attrs[SWEEPER])) and not _has_living_worker(trial)
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        if not _lives(trial, SWEEPER, silent) and not _lives(trial, WORKER, silent)
     ]
 
 
 def take(trial: Trial, overrides: list[str]) -> None:
     """Make this process the trial's owner."""
+    beat(trial)
     trial.set_user_attr(SWEEPER, this_process())
     trial.set_user_attr(OVERRIDES, overrides)
 
 
-def _has_living_worker(trial: FrozenTrial) -> bool:
-    return WORKER in trial.user_attrs and is_alive(trial.user_attrs[WORKER])
+def _lives(trial: FrozenTrial, role: str, silent: set[int]) -> bool:
+    """Whether a process has that role: one of this machine that runs, or one of another that gives signs."""
+    owner = trial.user_attrs.get(role)
+    if owner is None:
+        return False
+    return is_alive(owner) if is_here(owner) else trial._trial_id not in silent
 
 
-def _storage(url: str) -> RDBStorage:
+def _storage(url: str) -> BaseStorage:
     logging.set_verbosity(logging.WARNING)
     wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    return RDBStorage(url, engine_kwargs=wait)
+    return heartbeat_storage(url, wait)
