@@ -77,10 +77,9 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> "Study":
         from unroll.sweep.ending import end_sweep
-        from unroll.sweep.heartbeat import heartbeat
         from unroll.sweep.lock import study_lock
         from unroll.sweep.promote import promotion_hint
-        from unroll.sweep.studies import is_waiting_for_orphans, open_study, study_name
+        from unroll.sweep.studies import open_study, study_name
 
         texts = [f"{key!s}={value}" for key, value in self.params.items()] + arguments
         space = Space(OverridesParser.create(self._loader).parse_overrides(texts))
@@ -92,6 +91,22 @@ class OptunaSweeper(Sweeper):
         self._settle(name, parent)
         print(f"study {name}: {len(study.trials)} of {size} trials so far", flush=True)
 
+        files, plan = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"], Path("params.yaml")
+        hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project's sweep has no pipeline
+        try:
+            self._work(study, space, size)
+        except KeyboardInterrupt:
+            end_sweep(study, parent, files, "the same command", hint, is_interrupted=True)
+            raise
+        if not end_sweep(study, parent, files, "the same command", hint):
+            raise JobFailed("no trial is complete")
+        return study
+
+    def _work(self, study: "Study", space: Space, size: int) -> None:
+        """Run trials until none is left that this process could take, now or later."""
+        from unroll.sweep.heartbeat import heartbeat
+        from unroll.sweep.studies import is_waiting_for_orphans
+
         while (trials := self._claim(study, space, size)) or is_waiting_for_orphans(study):
             if not trials:
                 time.sleep(1)
@@ -101,11 +116,6 @@ class OptunaSweeper(Sweeper):
                 outcomes = self._launcher.launch(jobs, trials[0].number)
             for trial, returned in zip(trials, outcomes, strict=True):
                 self._tell(study, trial, returned)
-        files, plan = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"], Path("params.yaml")
-        hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project's sweep has no pipeline
-        if not end_sweep(study, parent, files, "the same command", hint):
-            raise JobFailed("no trial is complete")
-        return study
 
     def _compose(self, space: Space) -> list[str]:
         """Compose jobs at all corners of the space, so that a mistake shows now, and not as a trial that failed.

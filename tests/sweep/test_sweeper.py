@@ -1,6 +1,7 @@
 """The sweeper as commands meet it: real processes, killed, failing, at once."""
 
 import signal
+import time
 from typing import Any
 
 import optuna
@@ -62,6 +63,25 @@ def test_two_processes_share_a_study(commands: Commands) -> None:
     (parent,) = runs(commands)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["trials/complete"] == 10
+
+
+@pytest.mark.parametrize("sweeper", [OPTUNA[1:], ("x=1,2,3,4,5",)], ids=["optuna", "basic"])
+def test_a_sweep_that_is_interrupted_says_what_came_of_it_and_is_killed(
+    commands: Commands, sweeper: tuple[str, ...]
+) -> None:
+    process = commands.start("-m", *sweeper, "seconds=1")
+    assert process.stdout is not None
+    while not list(commands.root.glob("multirun/*/1/job.json")):
+        time.sleep(0.05)
+    time.sleep(0.3)  # it is told to the study
+    process.send_signal(signal.SIGINT)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGINT
+    assert "2 complete" in printed
+    assert "best: trial" in printed
+    assert printed.splitlines()[-1] == "interrupted"
+    (parent,) = runs(commands)
+    assert parent.info.status == "KILLED"
 
 
 def test_a_failed_trial_is_recorded_and_the_sweep_goes_on(commands: Commands) -> None:

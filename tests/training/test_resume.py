@@ -5,13 +5,14 @@ import itertools
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
@@ -21,6 +22,7 @@ from unroll.training.callbacks import ResumePoint
 from unroll.training.model_folder import ModelFolder
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
+from unroll.training.train import train
 
 KILLED = -signal.SIGKILL
 
@@ -97,6 +99,29 @@ def test_a_killed_run_ends_as_an_unbroken_one(
     moment: str, reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
 ) -> None:
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, MOMENTS[moment]) == KILLED
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
+    assert outcome(tmp_path) == unbroken
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C works again afterwards: Lightning switches it off when it comes."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_stays_ctrl_c_and_the_run_goes_on(
+    reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    class Interrupted(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(reviews, make_parts(), OPTIONS, tmp_path, callbacks=[Interrupted()])
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
     assert outcome(tmp_path) == unbroken
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -53,13 +54,15 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         set_environment(project)
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
-            app()
+            with at_end:
+                app()
         except JobFailed:
             sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             sys.exit(f"error: {_message(error)}")
-        finally:
-            at_end.close()
 
     return command
 

@@ -15,11 +15,16 @@ from unroll.tracking.sweeps import close_parent
 
 
 def end_sweep(
-    study: Study, run_id: str, files: list[Path], later: str, hint: Callable[[Study], str] | None = None
+    study: Study,
+    run_id: str,
+    files: list[Path],
+    later: str,
+    hint: Callable[[Study], str] | None = None,
+    is_interrupted: bool = False,
 ) -> bool:
     """Print what came of the study, and give it to the run of the sweep; return whether any trial is complete.
 
-    The run ends when no trial is left that another process works on.
+    The run ends when no trial is left that another process works on, or on Ctrl-C, as KILLED.
 
     Args:
         files: to be kept in the run.
@@ -42,7 +47,7 @@ def end_sweep(
     for objective, shares in param_importances(study, objectives).items():
         metrics |= {f"importance/{objective}/{name.lstrip('+')}": share for name, share in shares.items()}
     is_over = not states[TrialState.RUNNING]
-    status = ("FINISHED" if best else "FAILED") if is_over else "RUNNING"
+    status = "KILLED" if is_interrupted else ("FINISHED" if best else "FAILED") if is_over else "RUNNING"
     note = "\n".join(f"- {line}" for line in lines)
     with tolerating("the figures of the sweep", later):
         close_parent(run_id, status, metrics, note, study_figures(study, objectives), files)

@@ -63,7 +63,8 @@ class ParentRun(Callback):
             raise SystemExit(f"error: {error}") from error
         give_parent(config, run_id)
         objectives = list(config.get("objectives", ["value"]))
-        at_end.callback(end_multirun, Multirun(name, run_id, Path(config.hydra.sweep.dir), swept, objectives))
+        multirun = Multirun(name, run_id, Path(config.hydra.sweep.dir), swept, objectives)
+        at_end.push(lambda kind, error, trace: end_multirun(multirun, isinstance(error, KeyboardInterrupt)))
 
 
 def experiment_of(config: DictConfig, swept: Any) -> str:
@@ -80,7 +81,7 @@ def give_parent(config: DictConfig, run_id: str) -> None:
     config.hydra.overrides.hydra.append(f"hydra.callbacks.parent.run_id={run_id}")
 
 
-def end_multirun(multirun: Multirun) -> None:
+def end_multirun(multirun: Multirun, is_interrupted: bool) -> None:
     """Say what came of it, and end its MLflow run."""
     _stop_idle_workers()
     from unroll.sweep.ending import end_sweep
@@ -91,7 +92,8 @@ def end_multirun(multirun: Multirun) -> None:
 
     jobs = read_jobs(multirun.folder)
     if jobs:
-        end_sweep(study_of_jobs(multirun, jobs), multirun.run_id, [], f"{UPLOAD}, for its trainings")
+        study, later = study_of_jobs(multirun, jobs), f"{UPLOAD}, for its trainings"
+        end_sweep(study, multirun.run_id, [], later, is_interrupted=is_interrupted)
     else:  # a mistake that showed before the first job
         with tolerating("that nothing came of the sweep"):
             delete_parent(multirun.run_id)

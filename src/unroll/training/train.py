@@ -110,9 +110,13 @@ def _fit_network(
     resumable = (checkpoints / "last.ckpt").exists()
     if resumable:
         print(f"{output}: going on from the last checkpoint", flush=True)
-    _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger).fit(
-        task, ckpt_path=str(checkpoints / "last.ckpt") if resumable else None, weights_only=True
-    )
+    trainer = _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
+    try:
+        trainer.fit(task, ckpt_path=str(checkpoints / "last.ckpt") if resumable else None, weights_only=True)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes an ordinary exit of it
+            raise end.__context__ from None
+        raise
 
     state = torch.load(checkpoints / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
