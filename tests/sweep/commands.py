@@ -14,8 +14,8 @@ from unroll.config.stage import stage
 def main(config):
     if config.x == config.fails_at:
         raise ValueError(f"x={config.x}; accepted: other numbers")
-    time.sleep(config.seconds)
     print(f"x is {config.x}", flush=True)
+    time.sleep(config.seconds)
     value = -((config.x - 3) ** 2)
     return value if len(config.objectives) == 1 else [value, config.x]
 

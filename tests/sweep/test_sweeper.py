@@ -1,7 +1,7 @@
 """The sweeper as commands meet it: real processes, killed, failing, at once."""
 
+import itertools
 import signal
-import time
 from typing import Any
 
 import optuna
@@ -71,10 +71,11 @@ def test_a_sweep_that_is_interrupted_says_what_came_of_it_and_is_killed(
 ) -> None:
     process = commands.start("-m", *sweeper, "seconds=1")
     assert process.stdout is not None
-    while not list(commands.root.glob("multirun/*/1/job.json")):
-        time.sleep(0.05)
-    time.sleep(0.3)  # it is told to the study
-    process.send_signal(signal.SIGINT)
+    jobs = itertools.count(1)
+    for line in process.stdout:
+        if line.startswith("x is") and next(jobs) == 3:
+            process.send_signal(signal.SIGINT)
+            break
     printed = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + signal.SIGINT
     assert "2 complete" in printed
