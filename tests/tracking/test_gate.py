@@ -11,9 +11,9 @@ GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")
 EXAMPLES = 2000
 
 
-def predictions(wrong: int, first: int = 0) -> list[pd.DataFrame]:
+def predictions(wrong: int, first: int = 0, examples: int = EXAMPLES) -> list[pd.DataFrame]:
     """One seed that errs on `wrong` examples from `first` on."""
-    rows = np.arange(EXAMPLES)
+    rows = np.arange(examples)
     errs = (rows >= first) & (rows < first + wrong)
     table = pd.DataFrame({"row": rows, "label": "yes", "predicted": np.where(errs, "no", "yes")})
     return [table]
@@ -40,8 +40,8 @@ def test_the_figures_are_those_of_the_paired_test() -> None:
         "score": found.first_score,
         "champion_score": found.second_score,
         "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
+        "low": pytest.approx(found.low, abs=0.002),
+        "high": pytest.approx(found.high, abs=0.002),
         "p_value": found.p_value,
         "level": 0.05,
         "parameters": 9000,
@@ -76,6 +76,27 @@ def test_a_cheaper_one_that_may_be_worse_than_the_margin_does_not_win() -> None:
     assert against_champion(wrong=200, first=100, cost=10, gate=Gate(0.05, 0.02, 0.1, "parameters")).wins
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_few_examples_do_not_prove_that_a_cheaper_one_is_as_good(wrong: int, seeds: int) -> None:
+    """The same answers to 20 texts leave room for more than a point; those to 2,000 do not."""
+    small = [
+        Contender(name, predictions(wrong, examples=20) * seeds, cost) for name, cost in (("new", 10), ("old", 99))
+    ]
+    assert not decide(*small, "classification", GATE).wins
+    large = [Contender(name, predictions(wrong) * seeds, cost) for name, cost in (("new", 10), ("old", 99))]
+    assert decide(*large, "classification", GATE).wins
+
+
+def test_equal_predictions_of_other_numbers_of_seeds_are_not_better() -> None:
+    table = pd.DataFrame(
+        {"row": range(30), "label": [["B-X", "O"]] * 30, "predicted": [["B-X", "B-X"], ["B-X", "O"]] * 15}
+    )
+    decision = decide(Contender("new", [table] * 3, 100), Contender("old", [table] * 5, 100), "labeling", GATE)
+    assert not decision.wins
+    assert decision.figures["p_value"] == 1.0
+
+
 def test_a_worse_one_does_not_win_though_it_is_significant() -> None:
     decision = against_champion(wrong=300, cost=10)
     assert not decision.wins
@@ -89,7 +110,7 @@ def test_of_tokens_a_second_more_is_cheaper(speed: float, wins: bool) -> None:
 
 
 def test_a_stricter_level_lets_fewer_pass() -> None:
-    """12 errors less on 12 examples: p = 0.0005 of McNemar's exact test."""
+    """12 errors less on 12 examples: p = 0.0005 of McNemar's test."""
     assert against_champion(wrong=188).wins
     assert not against_champion(wrong=188, gate=Gate(1e-4, 0.01, 0.1, "parameters")).wins
 
