@@ -93,12 +93,14 @@ class OptunaSweeper(Sweeper):
 
         files, plan = [Path(self._config.hydra.sweep.dir) / "multirun.yaml"], Path("params.yaml")
         hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project's sweep has no pipeline
+        lock = partial(study_lock, self.storage)
+        end = partial(end_sweep, study, parent, files, "the same command", hint, lock=lock)
         try:
             self._work(study, space, size)
         except KeyboardInterrupt:
-            end_sweep(study, parent, files, "the same command", hint, is_interrupted=True)
+            end(is_interrupted=True)
             raise
-        if not end_sweep(study, parent, files, "the same command", hint):
+        if not end():
             raise JobFailed("no trial is complete")
         return study
 

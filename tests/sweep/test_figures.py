@@ -48,12 +48,12 @@ def test_a_panel_a_parameter_with_its_scale() -> None:
 
 
 def test_there_are_the_pictures_that_the_study_gives() -> None:
-    assert set(study_figures(study(), ["best_score"])) == {"search_space", "importance"}
-    assert set(study_figures(study(directions=("maximize", "minimize")), ["a", "b"])) == {
+    assert set(study_figures(study(), ["best_score"], {"best_score": {"lr": 1.0}})) == {"search_space", "importance"}
+    assert set(study_figures(study(directions=("maximize", "minimize")), ["a", "b"], {"a": {"lr": 1.0}})) == {
         "search_space",
         "importance",
         "trade_off",
     }
     failed = optuna.create_study()
     failed.add_trial(create_trial(state=TrialState.FAIL))
-    assert study_figures(failed, ["best_score"]) == {}
+    assert study_figures(failed, ["best_score"], {}) == {}

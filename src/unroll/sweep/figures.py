@@ -17,13 +17,15 @@ from unroll.sweep.studies import best_trials
 LEAST_TRIALS = 4  # below, a share of the variance says nothing
 
 
-def study_figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
+def study_figures(
+    study: Study, objectives: Sequence[str], importances: dict[str, dict[str, float]]
+) -> dict[str, Figure]:
     """Name to picture: `search_space` and `importance`, and for two objectives their `trade_off`; what there is."""
     complete = _complete(study)
     figures = {}
     if complete:
         figures["search_space"] = search_space_figure(study, objectives)
-    if importances := param_importances(study, objectives):
+    if importances:
         figures["importance"] = importance_figure(importances)
     if complete and len(objectives) == 2:
         figures["trade_off"] = trade_off_figure(study, objectives)

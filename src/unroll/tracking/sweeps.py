@@ -1,15 +1,17 @@
 """The MLflow run of a whole sweep: the parent of its trainings."""
 
-import tempfile
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from mlflow.entities import Metric, Param
+from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from omegaconf import DictConfig
 
 from unroll.tracking.git import git_tags
+from unroll.tracking.offline import requiring
+from unroll.tracking.runs import TrackedRun
 from unroll.tracking.store import open_experiment, open_store
 
 
@@ -25,10 +27,16 @@ def open_parent(experiment: str, name: str, space: dict[str, str]) -> str:
     """
     client = open_store()
     tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/train.py", "kind": "sweep", **git_tags()}
-    run = client.create_run(open_experiment(client, experiment), run_name=name, tags=tags)
-    run_id: str = run.info.run_id
-    client.log_batch(run_id, params=[Param(f"sweep.{key}", values) for key, values in space.items()])
+    with requiring():
+        run = client.create_run(open_experiment(client, experiment), run_name=name, tags=tags)
+        run_id: str = run.info.run_id
+        client.log_batch(run_id, params=[Param(f"sweep.{name_of(key)}", values) for key, values in space.items()])
     return run_id
+
+
+def name_of(key: str) -> str:
+    """A key of Hydra's grammar as MLflow takes it in a name: without its `+`, and `_` for its `@`."""
+    return re.sub(r"[^\w./: -]", "_", key.lstrip("+"))
 
 
 def sweep_tags(hydra_config: DictConfig) -> dict[str, str]:
@@ -54,18 +62,16 @@ def delete_parent(run_id: str) -> None:
     open_store().delete_run(run_id)
 
 
-def close_parent(
-    run_id: str, status: str, metrics: dict[str, float], note: str, figures: dict[str, Figure], files: list[Path]
-) -> None:
-    """End the run with what the sweep found: `note` is shown as the run's description, in Markdown."""
-    client = open_store()
-    client.log_batch(run_id, metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()])
-    client.set_tag(run_id, MLFLOW_RUN_NOTE, note)
-    with tempfile.TemporaryDirectory() as work:
-        for name, figure in figures.items():
-            picture = Path(work) / f"{name}.png"
-            figure.savefig(picture, dpi=150)
-            client.log_artifact(run_id, str(picture), "sweep")
+def close_parent(run: TrackedRun, status: str, metrics: dict[str, float], note: str) -> None:
+    """Say what the sweep found, and end the run unless it is `RUNNING`; `note` is its description, in Markdown."""
+    run.log_metrics(metrics)
+    run.client.set_tag(run.run_id, MLFLOW_RUN_NOTE, note)
+    if status != "RUNNING":  # else it would get an end
+        run.client.set_terminated(run.run_id, status)
+
+
+def illustrate_parent(run: TrackedRun, metrics: dict[str, float], files: Iterable[Path]) -> None:
+    """Give the run what takes longer to make."""
+    run.log_metrics(metrics)
     for file in files:
-        client.log_artifact(run_id, str(file), "sweep")
-    client.set_terminated(run_id, status)
+        run.client.log_artifact(run.run_id, str(file), "sweep")
