@@ -5,8 +5,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from unroll.config.check import unknown_key
@@ -55,21 +56,31 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         signal.signal(signal.SIGTERM, _terminate)
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
-            with at_end:
+            with clear_errors(), at_end:
                 app()
-        except JobFailed:
-            sys.exit(1)
         except KeyboardInterrupt as error:
             print("interrupted", file=sys.stderr)
             sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            sys.exit(f"error: {_message(error)}")
 
     return command
 
 
 def _terminate(number: int, frame: Any) -> None:
     raise Terminated
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """End the command on an error: the user's to mend is one line, a bug keeps its traceback."""
+    try:
+        yield
+    except JobFailed:  # has said why
+        sys.exit(1)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        sys.exit(f"error: {_message(error)}")
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
 
 
 def _failure(message: str) -> BaseException:

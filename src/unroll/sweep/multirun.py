@@ -1,15 +1,15 @@
 """A multirun of any sweeper is one MLflow run with its jobs beneath, and ends with a word on each job that failed."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from unroll.config.stage import at_end
+from unroll.config.stage import at_end, clear_errors
 
 SEVERAL_DATASETS = "sweeps"  # the experiment of a sweep that is not of one dataset
 
@@ -44,27 +44,31 @@ class ParentRun(Callback):
         self.run_id = run_id
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if "study" in config.hydra.sweeper:
-            return
-        from unroll.tracking.sweeps import open_parent
+        with clear_errors():  # Hydra would only warn
+            if "study" not in config.hydra.sweeper:
+                multirun = begin_multirun(config)
+                at_end.push(lambda kind, error, trace: end_multirun(multirun, isinstance(error, KeyboardInterrupt)))
+            if "joblib" in config.hydra.launcher._target_:
+                at_end.callback(stop_idle_workers)
 
-        texts = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-        overrides = OverridesParser.create().parse_overrides([*texts, *config.hydra.overrides.task])
-        swept = {
-            override.get_key_element(): list(override.sweep_string_iterator())
-            for override in overrides
-            if override.is_discrete_sweep()
-        }
-        space = {key: ",".join(values) for key, values in swept.items()}
-        name = " ".join(f"{key}={values}" for key, values in space.items()) or "sweep"
-        try:
-            run_id = open_parent(experiment_of(config, swept), name[:250], space)
-        except ValueError as error:  # Hydra would only warn
-            raise SystemExit(f"error: {error}") from error
-        give_parent(config, run_id)
-        objectives = list(config.get("objectives", ["value"]))
-        multirun = Multirun(name, run_id, Path(config.hydra.sweep.dir), swept, objectives)
-        at_end.push(lambda kind, error, trace: end_multirun(multirun, isinstance(error, KeyboardInterrupt)))
+
+def begin_multirun(config: DictConfig) -> Multirun:
+    """Open its MLflow run, and make it the parent of every job's."""
+    from unroll.tracking.sweeps import open_parent
+
+    texts = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    swept = {
+        override.get_key_element(): list(override.sweep_string_iterator())
+        for override in parser.parse_overrides([*texts, *config.hydra.overrides.task])
+        if override.is_discrete_sweep()
+    }
+    space = {key: ",".join(values) for key, values in swept.items()}
+    name = " ".join(f"{key}={values}" for key, values in space.items()) or "sweep"
+    folder, objectives = Path(config.hydra.sweep.dir), list(config.get("objectives", ["value"]))
+    run_id = open_parent(experiment_of(config, swept), name[:250], space)
+    give_parent(config, run_id)
+    return Multirun(name, run_id, folder, swept, objectives)
 
 
 def experiment_of(config: DictConfig, swept: Any) -> str:
@@ -83,7 +87,6 @@ def give_parent(config: DictConfig, run_id: str) -> None:
 
 def end_multirun(multirun: Multirun, is_interrupted: bool) -> None:
     """Say what came of it, and end its MLflow run."""
-    _stop_idle_workers()
     from unroll.sweep.ending import end_sweep
     from unroll.sweep.grids import study_of_jobs
     from unroll.sweep.jobs import read_jobs
@@ -99,8 +102,8 @@ def end_multirun(multirun: Multirun, is_interrupted: bool) -> None:
             delete_parent(multirun.run_id)
 
 
-def _stop_idle_workers() -> None:
-    """joblib keeps its processes for a next call, and waits for them for seconds when the command ends."""
-    loky = sys.modules.get("joblib.externals.loky")
-    if loky is not None:
-        loky.get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+def stop_idle_workers() -> None:
+    """joblib keeps its processes for a next call, and waits ten seconds for them when the command ends."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
