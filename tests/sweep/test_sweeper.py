@@ -148,6 +148,38 @@ def test_a_grid_of_hydras_own_sweeper_has_a_parent_run_too(commands: Commands) -
     assert "trial 1 failed: x=2: x=2; accepted: other numbers" in printed.splitlines()[-2]
 
 
+def test_keys_and_choices_of_any_grammar_are_parameters_of_the_parent(commands: Commands) -> None:
+    (commands.root / "conf/size").mkdir()
+    for name in ("large", "small"):
+        (commands.root / f"conf/size/{name}.yaml").write_text(f"name: {name}\n")
+    printed = commands.run("-m", "+size=glob(*)", "+y=1,2")
+    assert "4 trials, 4 complete" in printed
+    (parent,) = runs(commands)
+    assert (parent.info.status, parent.data.params) == ("FINISHED", {"sweep.size": "large,small", "sweep.y": "1,2"})
+
+
+def test_a_bug_before_the_first_job_ends_the_command_with_its_traceback(commands: Commands) -> None:
+    script = commands.root / "pipelines/hill.py"
+    broken = "import unroll.tracking.sweeps\nunroll.tracking.sweeps.git_tags = lambda: 1 / 0\n"
+    script.write_text(broken + script.read_text())
+    printed = commands.run("-m", "x=1,2", status=1)
+    assert "Traceback" in printed and printed.splitlines()[-1] == "ZeroDivisionError: division by zero"
+    assert "x is 1" not in printed
+
+
+def test_jobs_have_folders_of_any_name(commands: Commands) -> None:
+    printed = commands.run("-m", "x=1,2", "name=a,b", "hydra.sweep.subdir=${hydra:job.override_dirname}")
+    assert "4 trials, 4 complete" in printed
+    assert (commands.root / "multirun/here/name=a,x=1/job.json").exists()
+
+
+def test_a_sweep_in_the_folder_of_another_is_about_its_own_jobs(commands: Commands) -> None:
+    commands.run("-m", "x=1,2,3")
+    printed = commands.run("-m", "x=1,5")
+    assert "x=1,5: 2 trials, 2 complete" in printed
+    assert [run.info.status for run in runs(commands)] == ["FINISHED"] * 2
+
+
 def test_a_mistake_before_the_first_job_leaves_no_run(commands: Commands) -> None:
     printed = commands.run("-m", "y=1,2", status=1)
     assert "y: unknown key" in printed

@@ -91,10 +91,12 @@ def _failure(message: str) -> BaseException:
 
 def _record(value: Any = None, error: str | None = None) -> None:
     """In a multirun, leave what came of the job in its folder, where the end of the sweep finds it."""
-    hydra_config = HydraConfig.get()
+    hydra_config: Any = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
-        number, overrides = int(hydra_config.sweep.subdir), list(hydra_config.overrides.task)
-        write_job(Path(hydra_config.runtime.output_dir), Job(number, overrides, value, error))
+        trial, parent = hydra_config.sweeper.get("trial"), OmegaConf.select(hydra_config, "callbacks.parent.run_id")
+        number = hydra_config.job.num if trial is None else trial
+        job = Job(number, list(hydra_config.overrides.task), value, error, parent)
+        write_job(Path(hydra_config.runtime.output_dir), job)
 
 
 def set_environment(project: Path) -> None:

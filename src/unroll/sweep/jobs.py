@@ -14,16 +14,18 @@ class Job:
     """One job.
 
     Args:
-        number: the name of its folder.
+        number: from 0.
         overrides: of the task, as Hydra has them.
         value: what it returned, if it ended well.
         error: what it said, if it failed.
+        parent: the MLflow run of its sweep.
     """
 
     number: int
     overrides: list[str]
     value: Any = None
     error: str | None = None
+    parent: str | None = None
 
 
 def write_job(folder: Path, job: Job) -> None:
@@ -31,7 +33,7 @@ def write_job(folder: Path, job: Job) -> None:
     write_json(folder / RECORD, asdict(job))
 
 
-def read_jobs(sweep: Path) -> list[Job]:
-    """All jobs that have ended, by number."""
-    jobs = [Job(**read_json(file)) for file in sweep.glob(f"*/{RECORD}")]
-    return sorted(jobs, key=lambda job: job.number)
+def read_jobs(sweep: Path, parent: str) -> list[Job]:
+    """All jobs of this parent that have ended, by number; the folder may hold those of earlier sweeps."""
+    jobs = [Job(**read_json(file)) for file in sweep.rglob(RECORD)]
+    return sorted((job for job in jobs if job.parent == parent), key=lambda job: job.number)

@@ -93,7 +93,7 @@ def end_multirun(multirun: Multirun, is_interrupted: bool) -> None:
     from unroll.tracking.offline import UPLOAD, tolerating
     from unroll.tracking.sweeps import delete_parent
 
-    jobs = read_jobs(multirun.folder)
+    jobs = read_jobs(multirun.folder, multirun.run_id)
     if jobs:
         study, later = study_of_jobs(multirun, jobs), f"{UPLOAD}, for its trainings"
         end_sweep(study, multirun.run_id, [], later, is_interrupted=is_interrupted)
