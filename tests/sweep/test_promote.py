@@ -60,6 +60,24 @@ def test_a_recipe_is_the_whole_model_and_what_else_differs() -> None:
     assert recipe == Recipe("bilstm", "labeling", {"model": model, **rest})
 
 
+def test_what_the_file_of_the_sweep_set_is_in_the_recipe(tmp_path: Path) -> None:
+    said = {"batch_size": 7, "patience": 9, "trainer": {"max_epochs": 30}}
+    chosen = {"defaults": [{"override /model": "gru"}]}
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/zz.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(said | chosen)}")
+    recipe = recipe_of(["sweep=zz", f"hydra.searchpath=[file://{tmp_path}]", "patience=8"])
+    assert recipe.model == "gru"
+    assert {key: value for key, value in recipe.config.items() if key != "model"} == said | {"patience": 8}
+
+
+def test_what_a_promoted_model_set_stays_when_it_is_promoted_again(tmp_path: Path) -> None:
+    promoted = recipe_of(["model=gru", "optimizer.lr=0.002"]).config
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/zz.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(promoted)}")
+    recipe = recipe_of(["model=zz", f"hydra.searchpath=[file://{tmp_path}]", "batch_size=16"])
+    assert recipe.config == promoted | {"batch_size": 16}
+
+
 def test_the_machine_is_no_part_of_a_recipe() -> None:
     assert set(recipe_of(["model=gru", "trainer=ddp"]).config) == {"model"}
 
@@ -74,12 +92,7 @@ def test_what_was_promoted_composes_to_what_was_tried(storage: str, plan: Path, 
 
     tried = compose("train", overrides)
     content = yaml.safe_load(promoted.file.read_text())
-    (CONF / "model/zz_promoted.yaml").write_text(promoted.file.read_text())
-    try:
-        composed = compose("train", ["model=zz_promoted"])
-    finally:
-        (CONF / "model/zz_promoted.yaml").unlink()
-    assert composed == tried
+    assert compose("train", ["model=gru_s", f"hydra.searchpath=[file://{conf}]"]) == tried
     assert content["optimizer"] == {"lr": 0.002}
 
 

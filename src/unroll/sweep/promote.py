@@ -126,7 +126,8 @@ def recipe_of(overrides: Sequence[str]) -> Recipe:
                 f"the trial has {group}={chosen[group]}, and the pipeline trains every model with {usual[group]}; "
                 f"accepted: a trial with that, or {group}: {chosen[group]} in conf/train.yaml and dvc.yaml"
             )
-    plain = compose("train", [override for override in overrides if override.partition("=")[0] in chosen])
+    kept = [group for group in usual if group not in ("model", "sweep") and not group.startswith("hydra")]
+    plain = compose("train", ["~model", *(f"{group}={chosen[group]}" for group in kept)])
     if trained.vectors != plain.vectors:
         raise ValueError(f"the trial has vectors={trained.vectors}; accepted: none, or the same in conf/train.yaml")
     changes = _differences(_values(trained), _values(plain))
