@@ -152,6 +152,9 @@ def discard_checkpoints(output: Path) -> None:
 
 
 def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Logger | None) -> Trainer:
+    for key in ("val_check_interval", "check_val_every_n_epoch"):
+        if key in config:
+            raise ValueError(f"trainer.{key}={config[key]}; accepted: no such key, an epoch ends with its validation")
     try:
         trainer: Trainer = instantiate(
             config,
