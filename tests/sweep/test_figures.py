@@ -47,6 +47,12 @@ def test_a_panel_a_parameter_with_its_scale() -> None:
     assert [label.get_text() for label in by_name["model"].get_xticklabels()] == ["gru", "lstm"]
 
 
+def test_where_nothing_was_swept_there_is_no_picture() -> None:
+    alone = optuna.create_study(direction="maximize")
+    alone.add_trial(create_trial(value=0.5))
+    assert study_figures(alone, ["best_score"], {}) == {}
+
+
 def test_there_are_the_pictures_that_the_study_gives() -> None:
     assert set(study_figures(study(), ["best_score"], {"best_score": {"lr": 1.0}})) == {"search_space", "importance"}
     assert set(study_figures(study(directions=("maximize", "minimize")), ["a", "b"], {"a": {"lr": 1.0}})) == {

@@ -180,6 +180,31 @@ def test_a_sweep_in_the_folder_of_another_is_about_its_own_jobs(commands: Comman
     assert [run.info.status for run in runs(commands)] == ["FINISHED"] * 2
 
 
+def test_a_sweep_of_one_job_is_one_too(commands: Commands) -> None:
+    assert "sweep: 1 trials, 1 complete" in commands.run("-m", "x=2")
+    (parent,) = runs(commands)
+    assert parent.info.status == "FINISHED"
+
+
+def test_a_sweep_that_is_interrupted_in_its_first_job_is_killed(commands: Commands) -> None:
+    process = commands.start("-m", "x=1,2", "seconds=30")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "x is 1\n"
+    process.send_signal(signal.SIGINT)
+    assert "interrupted" in process.communicate(timeout=60)[0]
+    (parent,) = runs(commands)
+    assert parent.info.status == "KILLED"
+
+
+def test_a_search_space_without_its_first_line_is_refused(commands: Commands) -> None:
+    folder = commands.root / "conf/sweep"
+    folder.unlink()  # a link to that of the project
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("hydra: {sweeper: {params: {x: '1,2'}}}")
+    printed = commands.run("-m", "sweep=mine", status=1)
+    assert "conf/sweep/mine.yaml gives ['hydra'] to the key sweep: let it begin with # @package _global_" in printed
+
+
 def test_a_mistake_before_the_first_job_leaves_no_run(commands: Commands) -> None:
     printed = commands.run("-m", "y=1,2", status=1)
     assert "y: unknown key" in printed

@@ -23,7 +23,7 @@ def study_figures(
     """Name to picture: `search_space` and `importance`, and for two objectives their `trade_off`; what there is."""
     complete = _complete(study)
     figures = {}
-    if complete:
+    if any(trial.params for trial in complete):
         figures["search_space"] = search_space_figure(study, objectives)
     if importances:
         figures["importance"] = importance_figure(importances)

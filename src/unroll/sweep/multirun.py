@@ -45,6 +45,11 @@ class ParentRun(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with clear_errors():  # Hydra would only warn
+            if config.get("sweep") is not None:
+                file = f"conf/sweep/{config.hydra.runtime.choices.sweep}.yaml"
+                raise ValueError(
+                    f"{file} gives {list(config.sweep)} to the key sweep: let it begin with # @package _global_"
+                )
             if "study" not in config.hydra.sweeper:
                 multirun = begin_multirun(config)
                 at_end.push(lambda kind, error, trace: end_multirun(multirun, isinstance(error, KeyboardInterrupt)))
@@ -94,7 +99,7 @@ def end_multirun(multirun: Multirun, is_interrupted: bool) -> None:
     from unroll.tracking.sweeps import delete_parent
 
     jobs = read_jobs(multirun.folder, multirun.run_id)
-    if jobs:
+    if jobs or is_interrupted:
         study, later = study_of_jobs(multirun, jobs), f"{UPLOAD}, for its trainings"
         end_sweep(study, multirun.run_id, [], later, is_interrupted=is_interrupted)
     else:  # a mistake that showed before the first job
