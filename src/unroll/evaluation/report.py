@@ -62,6 +62,7 @@ def _page(runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: p
         confidence=confidence,
         winner_seeds=int(winner["seeds"]),
         most_seeds=int(board["seeds"].max()),
+        single_seeds=int((board["seeds"] == 1).sum()),
         winner_validation=tables.score_text(monitor, winner[monitor]),
         winner_test=tables.score_text(metric, winner[metric], winner[f"{metric}_sd"]),
         conclusion=wording.who_beats_whom(pairs, models[0]) if len(models) > 1 else None,
