@@ -4,6 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -234,6 +235,19 @@ def test_models_that_are_fitted_at_once_have_no_learning_curves(
     runs = [replace(run, history=run.history[:1]) for run in read_runs(classification_runs)]
     write_report(runs, data_of(runs), tmp_path)
     assert "Learning curves" not in (tmp_path / "index.html").read_text()
+
+
+def test_a_slice_of_a_single_part_is_left_out(labeling_runs: Path, tmp_path: Path) -> None:
+    gold = [["O", "B-PER", "O"]] * 40
+    texts = [["with", "Ada", "Lovelace"]] * 40
+    predictions = pd.DataFrame({"row": range(40), "length": 3, "label": gold, "predicted": gold})
+    predictions["probabilities"] = [np.full(3, 0.9)] * 40
+    runs = [replace(run, predictions=predictions, classes=run.classes[:1]) for run in read_runs(labeling_runs)]
+    splits = {"train": (texts, gold), "test": (texts, gold)}
+    write_report(runs, write_prepared(tmp_path, "labeling", TAGS, splits), tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text()
+    for title in ("Short and long texts", "Words that train does not", "Entities that train does not", "Entity types"):
+        assert title not in text
 
 
 def test_runs_that_were_scored_on_other_data_are_refused(

@@ -13,6 +13,7 @@ from unroll.pages.page import Number, Table
 
 MINUS = "\N{MINUS SIGN}"
 BYTES = ("B", "kB", "MB", "GB")
+FEW = 30  # below it one text more or less moves a score by points
 
 
 def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
@@ -74,12 +75,14 @@ def seed_table(runs: Sequence[Run], models: Sequence[str]) -> Table:
     return Table("One row a run", [*header, "best epoch", "training time", "MLflow run"], rows)
 
 
-def label_table(slices: Slices, models: Sequence[str], task: str) -> Table:
-    """Labels, or entity types, against models: there may be many of them."""
+def label_table(slices: Slices, models: Sequence[str], task: str) -> Table | None:
+    """Labels, or entity types, against models: there may be many of them. None where there is but one."""
+    if len(slices.sizes) < 2:
+        return None
     first = "entity type" if task == "labeling" else "label"
     by_label = slices.scores.loc[list(models)].T.itertuples(name=None)
     rows = [
-        [str(label), f"{size:,}", *(score_text("f1", score) for score in row)]
+        [str(label), f"{size:,}", *(part_text(score, size) for score in row)]
         for (label, *row), size in zip(by_label, slices.sizes, strict=True)
     ]
     return Table(f"F1 (%) by {first}", [first, "in the test split", *models], rows)
@@ -109,11 +112,13 @@ def _pair_cell(pair: Any) -> PairCell:
     return PairCell(pair.significant, difference, outcome, interval, p_text(pair.adjusted_p))
 
 
-def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table:
-    """Models against parts of the test split, with the size of each part."""
+def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table | None:
+    """Models against parts of the test split, with the size of each part; None where there is but one."""
+    if len(slices.sizes) < 2:
+        return None
     header = [f"{part}{unit} (n={size:,})" for part, size in slices.sizes.items()]
     scores = slices.scores.loc[list(models)].itertuples(name=None)
-    rows = [[str(model), *(score_text("score", score) for score in row)] for model, *row in scores]
+    rows = [[str(model), *map(part_text, row, slices.sizes)] for model, *row in scores]
     return Table(caption, ["model", *header], rows)
 
 
@@ -124,7 +129,7 @@ def class_table(runs: Sequence[Run], model: str) -> Table:
     rows = [
         [
             str(label),
-            *(score_text(name, row[name]) for name in ("precision", "recall", "f1")),
+            *(part_text(row[name], row["support"]) for name in ("precision", "recall", "f1")),
             f"{row['support']:,.0f}",
         ]
         for label, row in means.iterrows()
@@ -146,6 +151,13 @@ def score_text(metric: str, mean: float, sd: float = float("nan")) -> str:
         return "–"
     spread = "" if pd.isna(sd) else f" ± {scale * sd:.{digits}f}"
     return f"{scale * mean:.{digits}f}{spread}"
+
+
+def part_text(score: float, size: float) -> str:
+    """The score of a part in per cent; a dash for an empty one, and ``(33)`` for one of fewer than FEW."""
+    if size == 0 or pd.isna(score):
+        return "–"
+    return score_text("score", score) if size >= FEW else f"({100 * score:.0f})"
 
 
 def interval_text(low: float, high: float, sign: str = "") -> str:
