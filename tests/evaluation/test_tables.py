@@ -23,6 +23,7 @@ from unroll.evaluation.tables import (
     seed_table,
     size_text,
     slices_table,
+    speed_text,
 )
 
 
@@ -78,6 +79,13 @@ def test_a_score_of_few_examples_is_rounded_and_in_brackets(score: float, size: 
     assert part_text(score, size) == text
 
 
+@pytest.mark.parametrize(
+    ("speed", "text"), [(12.34, "12"), (999.6, "1,000"), (110_081.05, "110,000"), (float("nan"), "–")]
+)
+def test_speed_text(speed: float, text: str) -> None:
+    assert speed_text(speed) == text
+
+
 def test_interval_text() -> None:
     assert interval_text(0.9012, 0.92) == "90.1 to 92.0"
     assert interval_text(-0.0112, 0.02, "+") == "−1.1 to +2.0"
@@ -95,7 +103,7 @@ def test_leaderboard_table_has_a_cell_for_every_column(labeling_runs: Path) -> N
     scores = ["validation entity F1 (%)", "test entity F1 (%)", "95 % over seeds", "95 % over texts"]
     assert table.header[:7] == ["model", "seeds", *scores, "letters"]
     assert [(row[0], row[6]) for row in table.rows] == [("gru", "a"), ("elman", "ab")]
-    assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,002"]
+    assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,000"]
     assert {len(row) for row in table.rows} == {len(table.header)}
 
 

@@ -41,7 +41,7 @@ def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequen
             Number(f"{row['parameters']:,}", row["parameters"]),
             Number(size_text(row["size_bytes"]), row["size_bytes"]),
             Number(duration_text(row["training_seconds"]), row["training_seconds"]),
-            Number(f"{row['tokens_per_second']:,.0f}", row["tokens_per_second"]),
+            Number(speed_text(row["tokens_per_second"]), row["tokens_per_second"]),
         ]
         for _, row in board.iterrows()
     ]
@@ -178,6 +178,11 @@ def duration_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def speed_text(speed: float) -> str:
+    """To three digits, which is more than a timing can be repeated to; a dash where there is none."""
+    return "–" if pd.isna(speed) else f"{float(f'{speed:.3g}'):,.0f}"
 
 
 def size_text(size: float) -> str:

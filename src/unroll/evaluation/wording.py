@@ -32,7 +32,7 @@ def who_beats_whom(pairs: pd.DataFrame, model: str) -> str:
 
 def fronts_in_words(board: pd.DataFrame, monitor: str) -> list[tuple[str, str]]:
     """Each cost, and the models on its front, cheapest first."""
-    return [(cost.title, enumerate_words(pareto_front(board, monitor, cost))) for cost in COSTS]
+    return [(cost.title, enumerate_words(pareto_front(board, monitor, cost)) or "none") for cost in COSTS]
 
 
 def scores_seen(board: pd.DataFrame, metric: str) -> str:

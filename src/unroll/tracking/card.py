@@ -14,7 +14,7 @@ from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.significance import compare_predictions, holm, interval_over_seeds
 from unroll.evaluation.slices import slices_by_length
-from unroll.evaluation.tables import FEW, duration_text, part_text, score_text
+from unroll.evaluation.tables import FEW, duration_text, part_text, score_text, speed_text
 from unroll.files import read_json
 from unroll.tracking.candidate import Candidate
 from unroll.tracking.gate import Decision
@@ -138,7 +138,7 @@ def _costs(runs: Sequence[Run]) -> list[Row]:
     return [
         ["parameters", f"{runs[0].parameters:,}"],
         ["training, a seed", duration_text(seconds)],
-        ["reading, one core", f"{speed:,.0f} tokens/s"],
+        ["reading, one core", f"{speed_text(speed)} tokens/s"],
     ]
 
 
