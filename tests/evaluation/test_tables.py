@@ -92,6 +92,14 @@ def test_interval_text() -> None:
     assert interval_text(float("nan"), float("nan")) == "–"
 
 
+def test_a_difference_that_is_rounded_to_zero_has_no_sign() -> None:
+    assert interval_text(-0.026, -0.0004, "+") == "−2.6 to 0.0"
+    assert interval_text(0.0004, 0.026, "+") == "0.0 to +2.6"
+    columns = ["first", "second", "difference", "low", "high", "adjusted_p", "significant"]
+    ((_, (cell,)),) = pair_matrix(pd.DataFrame([("a", "b", 0.00001, -0.1, 0.1, 1.0, False)], columns=columns), "ab")
+    assert cell and cell.difference == "0.00"
+
+
 def test_p_text() -> None:
     assert [p_text(p) for p in (1.0, 0.0314, 0.0004)] == ["p = 1.000", "p = 0.031", "p < 0.001"]
 

@@ -107,7 +107,7 @@ def pair_matrix(pairs: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, l
 def _pair_cell(pair: Any) -> PairCell:
     """Seen from the second model."""
     outcome = "not told apart" if not pair.significant else "beaten" if pair.difference > 0 else "beats it"
-    difference = f"{-100 * pair.difference:+.2f}".replace("-", MINUS)
+    difference = _points(-pair.difference, "+.2f")
     interval = interval_text(-pair.high, -pair.low, "+")
     return PairCell(pair.significant, difference, outcome, interval, p_text(pair.adjusted_p))
 
@@ -164,7 +164,7 @@ def interval_text(low: float, high: float, sign: str = "") -> str:
     """``90.1 to 92.3`` in per cent; a dash where there is none. sign: ``+`` writes the sign of a difference."""
     if pd.isna(low):
         return "–"
-    return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}".replace("-", MINUS)
+    return f"{_points(low, f'{sign}.1f')} to {_points(high, f'{sign}.1f')}"
 
 
 def p_text(p_value: float) -> str:
@@ -191,6 +191,12 @@ def size_text(size: float) -> str:
     while size >= 999.5 and unit < len(BYTES) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.0f} {BYTES[unit]}" if unit == 0 or size >= 99.95 else f"{size:.1f} {BYTES[unit]}"
+
+
+def _points(share: float, form: str) -> str:
+    """In points of per cent; what is rounded to zero has no sign."""
+    text = format(100 * share, form)
+    return (text if float(text) else text.lstrip("+-")).replace("-", MINUS)
 
 
 def _score(metric: str, row: pd.Series) -> Number:
