@@ -168,6 +168,14 @@ def test_pairs_with_one_seed_each_are_said_to_be_about_these_trained_models(
     assert ("Pairs with one seed each are about these trained models" in text) == as_trained
 
 
+def test_pairs_of_models_that_no_seed_changes_are_not_about_these_trained_models_alone(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = [replace(run, seeded=False) for run in read_runs(classification_runs, seeds=[1])]
+    write_report(runs, data_of(runs), tmp_path)
+    assert "Pairs with one seed each" not in (tmp_path / "index.html").read_text()
+
+
 def test_labels_that_are_decided_by_themselves_have_a_table_and_no_confusion_matrix(
     multilabel_runs: Path, data_of: DataOf, tmp_path: Path
 ) -> None:

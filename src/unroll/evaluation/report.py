@@ -63,7 +63,7 @@ def _page(runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: p
         confidence=confidence,
         winner_seeds=int(winner["seeds"]),
         most_seeds=int(board["seeds"].max()),
-        single_seeds=int((board["seeds"] == 1).sum()),
+        as_trained=_some_pair_is_as_trained(runs, board),
         winner_validation=tables.score_text(monitor, winner[monitor]),
         winner_test=tables.score_text(metric, winner[metric], winner[f"{metric}_sd"]),
         few=tables.FEW,
@@ -85,6 +85,12 @@ def _page(runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: p
         confusions={model: _confusion(runs, model, f"confusion-{place}") for place, model in enumerate(models)},
         **_slices(runs, models, data),
     )
+
+
+def _some_pair_is_as_trained(runs: Sequence[Run], board: pd.DataFrame) -> bool:
+    """Whether two models have a single run each, and one of them would be another with another seed."""
+    single = set(board["model"][board["seeds"] == 1])
+    return len(single) > 1 and any(run.seeded for run in runs if run.model in single)
 
 
 def _slices(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> dict[str, Any]:
