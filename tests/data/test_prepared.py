@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,16 @@ def two_sentences() -> EncodedSplit:
         offsets=np.array([0, 2, 3]),
         rows=np.array([0, 4]),
     )
+
+
+def test_the_head_of_a_split_is_its_first_sequences() -> None:
+    split = two_sentences()
+    head = split.head(1)
+    assert (len(head), head.lengths.tolist()) == (1, [2])
+    assert (head.tokens.tolist(), head.labels.tolist(), head.rows.tolist()) == ([1, 2], [0, 1], [0])
+    texts = replace(split, task="classification", labels=np.array([1, 0]))
+    assert texts.head(1).labels.tolist() == [1]
+    assert len(split.head(5)) == 2
 
 
 def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:

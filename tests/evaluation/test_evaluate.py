@@ -13,11 +13,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from tests.tiny import random_model, save_random_model, tiny_parts
+from unroll.data.answers import Answer
 from unroll.data.batching import collate
-from unroll.data.prepared import PreparedData
+from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
+from unroll.nn import SequenceModel
 from unroll.training.model_folder import ModelFolder
 
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
@@ -165,6 +167,22 @@ def test_speed_is_in_tokens_of_the_test_split(run: Run) -> None:
     assert speed["tokens"] == len(run.data.split("test").tokens)
     assert speed["tokens_per_second"] == pytest.approx(speed["tokens"] / speed["seconds"])
     assert speed["batch_size"] == OPTIONS.batch_size
+
+
+def test_a_few_batches_are_read_before_the_clock_starts(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    answer = SequenceModel.answer
+
+    def recorded(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Answer]:
+        read.append(len(split))
+        return answer(model, split, batch_size)
+
+    monkeypatch.setattr(SequenceModel, "answer", recorded)
+    save_random_model(reviews, tmp_path / "model")
+    evaluate(reviews, tmp_path, EvaluateOptions(batch_size=2, threads=1))
+    assert read == [6, len(reviews.split("test"))]
 
 
 @each_case

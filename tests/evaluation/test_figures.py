@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from unroll.evaluation.figures import (
 from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.runs import Run, read_runs
 from unroll.evaluation.slices import slices_by_length
+from unroll.pages.drawing import INK
 
 
 @pytest.fixture
@@ -23,12 +25,13 @@ def runs(classification_runs: Path) -> list[Run]:
     return read_runs(classification_runs)
 
 
-def test_learning_curve_is_the_mean_of_the_seeds_that_reached_the_epoch(runs: list[Run]) -> None:
+def test_learning_curve_is_the_mean_over_seeds_as_far_as_all_were_trained(runs: list[Run]) -> None:
     axes = learning_curve_figure(runs).axes[0]
     line = next(line for line in axes.lines if line.get_label() == "gru")
     first, second = (run.history["val/accuracy"].to_numpy() for run in runs if run.model == "gru")
-    assert line.get_xdata() == pytest.approx(np.arange(1, 7))
-    assert line.get_ydata() == pytest.approx(np.append((first + second[:5]) / 2, second[5]))
+    assert (len(first), len(second)) == (5, 6)
+    assert line.get_xdata() == pytest.approx(np.arange(1, 6))
+    assert line.get_ydata() == pytest.approx((first + second[:5]) / 2)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "validation accuracy (%)")
 
 
@@ -71,8 +74,15 @@ def test_validation_scores_are_drawn_against_each_cost_and_the_front_is_filled(r
         points = {line.get_label(): line for line in axes.lines if line.get_label() in board.index}
         for model, point in points.items():
             assert point.get_xydata().tolist() == [board.loc[model, [column, "val/accuracy"]].tolist()]
-        assert {model for model, point in points.items() if point.get_markerfacecolor() != "none"} == on_front
+        assert {model for model, point in points.items() if point.get_fillstyle() == "full"} == on_front
+    assert {line.get_fillstyle() for line in figure.legends[0].get_lines()} == {"full"}
     assert [axes.xaxis_inverted() for axes in figure.axes] == [False, False, False, True]
+
+
+def test_a_model_without_a_speed_does_not_stretch_that_panel(runs: list[Run]) -> None:
+    unread = [replace(run, tokens_per_second=math.nan) if run.model == "elman" else run for run in runs]
+    assert [tick.get_text() for tick in cost_figure(unread).axes[3].get_xticklabels()] == ["20.0k"]
+    cost_figure([replace(run, tokens_per_second=math.nan) for run in runs]).canvas.draw()
 
 
 def test_a_cost_of_nothing_is_drawn_too(runs: list[Run]) -> None:
@@ -106,3 +116,7 @@ def test_a_model_keeps_its_style_and_shares_it_with_none(runs: list[Run]) -> Non
     styles = model_styles(models)
     assert len({tuple(style.values()) for style in styles.values()}) == 40
     assert styles == model_styles(reversed(models))
+
+
+def test_markers_have_an_edge_as_dark_as_the_text(runs: list[Run]) -> None:
+    assert {style["markeredgecolor"] for style in model_styles(runs).values()} == {INK}

@@ -17,6 +17,7 @@ pytestmark = needs_browser
 DataOf = Callable[[Sequence[Run]], PreparedData]
 PARAMETERS = 8  # the column
 PHONE = {"width": 390, "height": 800}
+PAPER = {"width": 686, "height": 1000}  # A4, less its margins
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,39 @@ def test_nothing_is_wider_than_a_phone(address: str, scheme: str) -> None:
     with open_page(address, viewport=PHONE, color_scheme=scheme) as page:
         page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_nothing_is_cut_off_or_dark(address: str, scheme: str) -> None:
+    with open_page(address, viewport=PAPER, color_scheme=scheme) as page:
+        page.emulate_media(media="print", color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") == PAPER["width"]
+        assert page.evaluate(f"[...document.querySelectorAll('table')].every(it => it.offsetWidth <= {PAPER['width']})")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_on_paper_closed_details_are_there(page: Any) -> None:
+    table = page.get_by_role("table", name="One row a run", include_hidden=True)
+    assert not table.is_visible()
+    page.emulate_media(media="print")
+    assert page.locator("details[open]").count() == 0
+    assert table.is_visible()
+
+
+def test_the_matrix_of_pairs_has_a_name(page: Any) -> None:
+    assert page.get_by_role("table", name="Test entity F1, row less column, in points").count() == 1
+
+
+def test_a_table_that_has_room_is_no_tab_stop(page: Any) -> None:
+    assert page.locator("[tabindex]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_mark_of_sorting_is_as_clear_as_its_header(address: str, scheme: str) -> None:
+    with open_page(address, color_scheme=scheme) as page:
+        mark = "getComputedStyle(document.querySelector('th:not([aria-sort]) button'), '::after')"
+        assert page.evaluate(f"{mark}.opacity") == "1"
+        assert "↕" in page.evaluate(f"{mark}.content")
 
 
 def test_without_scripts_the_page_reads_the_same(address: str) -> None:

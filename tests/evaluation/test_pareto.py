@@ -33,6 +33,11 @@ def test_a_model_without_a_score_is_not_on_the_front() -> None:
     assert pareto_front(board((float("nan"), 1), (0.5, 2)), "score", PARAMETERS) == ["b"]
 
 
+def test_a_model_without_the_cost_is_not_on_the_front() -> None:
+    models = board((0.9, float("nan")), (0.5, 2), cost="tokens_per_second")
+    assert pareto_front(models, "score", SPEED) == ["b"]
+
+
 @given(st.lists(SMALL, min_size=1, max_size=8))
 def test_each_model_is_on_the_front_or_beaten_by_one_that_is(models: list[tuple[int, int]]) -> None:
     points = dict(zip("abcdefgh", models, strict=False))

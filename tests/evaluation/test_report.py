@@ -4,6 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -134,11 +135,45 @@ def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
     )
 
 
+def test_the_test_score_is_said_to_choose_neither_epoch_nor_model(report: Path) -> None:
+    text = " ".join((report / "index.html").read_text().split())
+    assert "no part in the choice of epoch or model" in text
+    assert "only the registry's gate looks at it" in text
+
+
 def test_one_seed_shows_no_spread(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
     runs = read_runs(labeling_runs, seeds=[1])
     write_report(runs, data_of(runs), tmp_path)
     assert "on the test split (one seed). On" in verdict(tmp_path)
     assert "±" not in verdict(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "by_chance", "as_trained"),
+    [((1, 1, 1), False, True), ((1, 1, 2), True, True), ((1, 2, 2), True, False), ((2, 2, 2), True, False)],
+)
+def test_pairs_with_one_seed_each_are_said_to_be_about_these_trained_models(
+    classification_runs: Path,
+    data_of: DataOf,
+    tmp_path: Path,
+    seeds: tuple[int, int, int],
+    by_chance: bool,
+    as_trained: bool,
+) -> None:
+    found = read_runs(classification_runs, ["gru"])
+    runs = [replace(run, model=name) for name, most in zip("abc", seeds, strict=True) for run in found[:most]]
+    write_report(runs, data_of(runs), tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert ("They count the test examples and the seeds as chance" in text) == by_chance
+    assert ("Pairs with one seed each are about these trained models" in text) == as_trained
+
+
+def test_pairs_of_models_that_no_seed_changes_are_not_about_these_trained_models_alone(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = [replace(run, seeded=False) for run in read_runs(classification_runs, seeds=[1])]
+    write_report(runs, data_of(runs), tmp_path)
+    assert "Pairs with one seed each" not in (tmp_path / "index.html").read_text()
 
 
 def test_labels_that_are_decided_by_themselves_have_a_table_and_no_confusion_matrix(
@@ -208,6 +243,19 @@ def test_models_that_are_fitted_at_once_have_no_learning_curves(
     runs = [replace(run, history=run.history[:1]) for run in read_runs(classification_runs)]
     write_report(runs, data_of(runs), tmp_path)
     assert "Learning curves" not in (tmp_path / "index.html").read_text()
+
+
+def test_a_slice_of_a_single_part_is_left_out(labeling_runs: Path, tmp_path: Path) -> None:
+    gold = [["O", "B-PER", "O"]] * 40
+    texts = [["with", "Ada", "Lovelace"]] * 40
+    predictions = pd.DataFrame({"row": range(40), "length": 3, "label": gold, "predicted": gold})
+    predictions["probabilities"] = [np.full(3, 0.9)] * 40
+    runs = [replace(run, predictions=predictions, classes=run.classes[:1]) for run in read_runs(labeling_runs)]
+    splits = {"train": (texts, gold), "test": (texts, gold)}
+    write_report(runs, write_prepared(tmp_path, "labeling", TAGS, splits), tmp_path / "report")
+    text = (tmp_path / "report" / "index.html").read_text()
+    for title in ("Short and long texts", "Words that train does not", "Entities that train does not", "Entity types"):
+        assert title not in text
 
 
 def test_runs_that_were_scored_on_other_data_are_refused(

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def test_a_run_holds_what_its_files_say(labeling_runs: Path) -> None:
     assert run.best_score == run.history["val/f1"].max()
     assert run.confusion.to_numpy().sum() == run.predictions["length"].sum()
     assert list(run.predictions["predicted"].map(len)) == list(run.predictions["length"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "has_speed"), [("classification_runs", False), ("multilabel_runs", False), ("labeling_runs", True)]
+)
+def test_a_model_that_answers_the_same_to_every_text_has_no_speed(
+    folder: str, has_speed: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    copy = tmp_path / "models" / "copy"
+    shutil.copytree(request.getfixturevalue(folder), copy)
+    predictions = pd.read_parquet(copy / "gru" / "1" / "predictions.parquet")
+    predictions["probabilities"] = [predictions["probabilities"][0]] * len(predictions)
+    predictions.to_parquet(copy / "gru" / "1" / "predictions.parquet")
+    same, varied = read_runs(copy, ["gru"])
+    assert math.isnan(same.tokens_per_second) != has_speed
+    assert varied.tokens_per_second == 20_002
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,26 @@ def test_texts_of_one_length_are_one_part(runs: list[Run]) -> None:
     assert scores.to_dict("index") == {"elman": {"7": 0.75}}
 
 
+@pytest.mark.parametrize(
+    ("texts", "parts"),
+    [
+        ({5: 90, 6: 10}, {"5": 90, "6": 10}),
+        ({5: 10, 6: 90}, {"5": 10, "6": 90}),
+        ({5: 91, 6: 9}, {"5-6": 100}),
+        ({5: 9, 6: 91}, {"5-6": 100}),
+        ({1: 30, 5: 40, 9: 30}, {"1": 30, "5": 40, "9": 30}),
+        ({1: 1, 2: 98, 3: 1}, {"1-3": 100}),
+        (dict.fromkeys(range(1, 11), 10), {"1-2": 20, "3-4": 20, "5-6": 20, "7-8": 20, "9-10": 20}),
+    ],
+)
+def test_lengths_are_cut_where_texts_are_nearest_to_fifths(
+    runs: list[Run], texts: dict[int, int], parts: dict[str, int]
+) -> None:
+    lengths = [length for length, count in texts.items() for _ in range(count)]
+    run = with_predictions(runs[0], length=lengths, label=["a"] * 100, predicted=["a"] * 100)
+    assert slices_by_length([run]).sizes.to_dict() == parts
+
+
 def test_a_part_without_labels_has_no_score(multilabel_runs: Path) -> None:
     run = with_predictions(
         read_runs(multilabel_runs)[0], length=[1, 2], label=[[], ["neutral"]], predicted=[["neutral"], ["neutral"]]

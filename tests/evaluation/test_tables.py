@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -5,7 +6,7 @@ import pytest
 
 from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
 from unroll.evaluation.runs import read_runs
-from unroll.evaluation.slices import slices_by_label, slices_by_length
+from unroll.evaluation.slices import Slices, slices_by_label, slices_by_length
 from unroll.evaluation.tables import (
     PairCell,
     class_table,
@@ -17,10 +18,12 @@ from unroll.evaluation.tables import (
     other_scores_table,
     p_text,
     pair_matrix,
+    part_text,
     score_text,
     seed_table,
     size_text,
     slices_table,
+    speed_text,
 )
 
 
@@ -68,10 +71,33 @@ def test_size_text(size: float, text: str) -> None:
     assert size_text(size) == text
 
 
+@pytest.mark.parametrize(
+    ("score", "size", "text"),
+    [(0.3333, 30, "33.33"), (0.3333, 29, "(33)"), (1.0, 18, "(100)"), (0.0, 0, "–"), (float("nan"), 50, "–")],
+)
+def test_a_score_of_few_examples_is_rounded_and_in_brackets(score: float, size: float, text: str) -> None:
+    assert part_text(score, size) == text
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"), [(12.34, "12"), (999.6, "1,000"), (110_081.05, "110,000"), (float("nan"), "–")]
+)
+def test_speed_text(speed: float, text: str) -> None:
+    assert speed_text(speed) == text
+
+
 def test_interval_text() -> None:
     assert interval_text(0.9012, 0.92) == "90.1 to 92.0"
     assert interval_text(-0.0112, 0.02, "+") == "−1.1 to +2.0"
     assert interval_text(float("nan"), float("nan")) == "–"
+
+
+def test_a_difference_that_is_rounded_to_zero_has_no_sign() -> None:
+    assert interval_text(-0.026, -0.0004, "+") == "−2.6 to 0.0"
+    assert interval_text(0.0004, 0.026, "+") == "0.0 to +2.6"
+    columns = ["first", "second", "difference", "low", "high", "adjusted_p", "significant"]
+    ((_, (cell,)),) = pair_matrix(pd.DataFrame([("a", "b", 0.00001, -0.1, 0.1, 1.0, False)], columns=columns), "ab")
+    assert cell and cell.difference == "0.00"
 
 
 def test_p_text() -> None:
@@ -85,7 +111,7 @@ def test_leaderboard_table_has_a_cell_for_every_column(labeling_runs: Path) -> N
     scores = ["validation entity F1 (%)", "test entity F1 (%)", "95 % over seeds", "95 % over texts"]
     assert table.header[:7] == ["model", "seeds", *scores, "letters"]
     assert [(row[0], row[6]) for row in table.rows] == [("gru", "a"), ("elman", "ab")]
-    assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,002"]
+    assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,000"]
     assert {len(row) for row in table.rows} == {len(table.header)}
 
 
@@ -135,15 +161,23 @@ def test_seed_table_lists_every_run_of_the_best_model_first(classification_runs:
 def test_slices_table_counts_the_examples_of_each_part(classification_runs: Path) -> None:
     slices = slices_by_length(read_runs(classification_runs))
     table = slices_table(slices, ["gru", "elman"], "by length", " tokens")
+    assert table
     assert table.header[1] == "3-6 tokens (n=24)"
     assert [row[0] for row in table.rows] == ["gru", "elman"]
-    assert table.rows[0][1] == f"{100 * slices.scores.loc['gru', '3-6']:.2f}"
+    assert table.rows[0][1] == f"({100 * slices.scores.loc['gru', '3-6']:.0f})"
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_parts_without_another_have_no_table() -> None:
+    slices = Slices(pd.Series([50], ["5"]), pd.DataFrame([[1.0]], ["gru"], ["5"]))
+    assert slices_table(slices, ["gru"], "by length") is None
+    assert label_table(slices, ["gru"], "classification") is None
 
 
 def test_label_table_has_a_row_a_label_and_a_column_a_model(labeling_runs: Path) -> None:
     slices = slices_by_label(read_runs(labeling_runs))
     table = label_table(slices, ["gru", "elman"], "labeling")
+    assert table
     assert table.header == ["entity type", "in the test split", "gru", "elman"]
     assert table.rows[1] == [
         "LOC",
@@ -158,6 +192,13 @@ def test_class_table_is_the_mean_over_the_seeds_of_one_model(classification_runs
     assert [row[0] for row in table.rows] == ["negative", "neutral", "positive"]
     f1 = sum(run.classes["f1"][0] for run in runs) / 2
     assert table.rows[0][3] == f"{100 * f1:.2f}"
+
+
+def test_a_label_that_the_test_split_lacks_has_no_scores(classification_runs: Path) -> None:
+    run = read_runs(classification_runs, ["gru"], [1])[0]
+    classes = run.classes.assign(precision=0.0, recall=0.0, f1=0.0, support=[0, 60, 60])
+    row = class_table([replace(run, classes=classes)], "gru").rows[0]
+    assert row == ["negative", "–", "–", "–", "0"]
 
 
 def test_decision_table_has_a_row_a_label() -> None:

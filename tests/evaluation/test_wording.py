@@ -57,9 +57,14 @@ def test_each_front_is_told(runs: list[Run]) -> None:
     assert "by parameters: elman and gru; by size on disk (bytes): gru" in costs_seen(board, "val/accuracy")
 
 
+def test_a_front_without_models_is_none(runs: list[Run]) -> None:
+    board = leaderboard(runs).assign(tokens_per_second=float("nan"))
+    assert fronts_in_words(board, "val/accuracy")[3] == ("tokens/s on one core", "none")
+
+
 def test_scores_of_short_and_long_texts_are_told() -> None:
-    slices = Slices(pd.Series([5, 5], ["1-3", "4-9"]), pd.DataFrame([[0.5, 0.25]], ["gru"], ["1-3", "4-9"]))
-    assert lengths_seen(slices) == "In per cent, on texts of 1-3 and of 4-9 tokens: gru 50.00 and 25.00."
+    slices = Slices(pd.Series([50, 5], ["1-3", "4-9"]), pd.DataFrame([[0.5, 0.25]], ["gru"], ["1-3", "4-9"]))
+    assert lengths_seen(slices) == "In per cent, on texts of 1-3 and of 4-9 tokens: gru 50.00 and (25)."
 
 
 def test_curves_are_told_from_the_first_epoch_to_the_best(runs: list[Run]) -> None:

@@ -106,6 +106,19 @@ def test_the_weakest_label_and_length_are_limits(reviews: PreparedData, folder: 
     assert "Weakest on texts of " in limits
 
 
+def test_a_label_that_the_test_split_lacks_is_not_the_weakest_and_has_no_scores(
+    reviews: PreparedData, folder: Path
+) -> None:
+    runs = []
+    for run in evaluated(reviews, folder):
+        classes = run.classes.assign(precision=[0, 0.8, 0.7], recall=[0, 0.8, 0.7], f1=[0, 0.8, 0.7])
+        runs.append(replace(run, classes=classes.assign(support=[0, 91, 29])))
+    found = card(reviews, folder, runs)
+    assert "| negative | – | – | – | 0 |" in section(found, "Test scores")
+    assert "| positive | (70) | (70) | (70) | 29 |" in section(found, "Test scores")
+    assert "Weakest label: positive, F1 70.00 %." in section(found, "Limits")
+
+
 def test_the_licence_and_the_language_are_those_that_the_data_declare(
     reviews: PreparedData, folder: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """Prepared data on disk: encoded splits, the vocabulary, the label names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ class EncodedSplit:
     @cached_property
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
+
+    def head(self, count: int) -> "EncodedSplit":
+        """The first `count` sequences."""
+        offsets = self.offsets[: count + 1]
+        labels = self.labels[: offsets[-1] if self.task == "labeling" else count]
+        return replace(self, tokens=self.tokens[: offsets[-1]], labels=labels, offsets=offsets, rows=self.rows[:count])
 
     @classmethod
     def load(cls, folder: Path, task: Task, table: TokenTable) -> "EncodedSplit":

@@ -19,6 +19,8 @@ from unroll.evaluation.scores import Scores
 from unroll.files import write_json
 from unroll.training.model_folder import ModelFolder
 
+WARM_UP = 3  # batches that are read before the clock starts: the first one pays for what all use
+
 
 @dataclass(frozen=True)
 class EvaluateOptions:
@@ -48,6 +50,7 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     if (trained.vocabulary, trained.alphabet) != (data.vocabulary, data.alphabet):
         raise ValueError(f"{run}/model was trained on another vocabulary than that of {data.folder}: train it again")
     split = data.split("test")
+    trained.model.answer(split.head(WARM_UP * options.batch_size), options.batch_size)
     start = time.perf_counter()
     answers = trained.model.answer(split, options.batch_size)
     seconds = time.perf_counter() - start

@@ -26,19 +26,19 @@ COUNTED_LABELS = 20  # a larger confusion matrix has no room for its counts
 
 @rc_context(STYLE)
 def learning_curve_figure(runs: Sequence[Run]) -> Figure:
-    """Validation score by epoch: mean of the seeds that reached the epoch, in a band of one sd.
+    """Validation score by epoch: mean over seeds, as far as all of them were trained, in a band of one sd.
 
-    A model that is fitted at once, in one epoch, has no curve.
+    Seeds that train on are no fair sample of a model's. One that is fitted at once, in one epoch, has no curve.
     """
     monitor = runs[0].monitor
     figure = Figure(figsize=(WIDTH, 3))
     axes = figure.add_subplot()
     for model, style in model_styles(runs).items():
-        history = pd.concat([run.history for run in runs if run.model == model])
-        if history["epoch"].nunique() == 1:
+        histories = [run.history.set_index("epoch")[monitor] for run in runs if run.model == model]
+        if max(map(len, histories)) == 1:
             continue
-        by_epoch = history.groupby("epoch")[monitor]
-        mean, sd = by_epoch.mean(), by_epoch.std()
+        by_seed = pd.concat(histories, axis="columns", join="inner")  # the epochs that all have
+        mean, sd = by_seed.mean(axis="columns"), by_seed.std(axis="columns")
         axes.plot(mean.index, mean, label=shorten(model), markersize=3, **style)
         axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.15, linewidth=0)
     axes.set(title="Learning curves", xlabel="epoch", ylabel=_score_label("validation", runs))
@@ -86,8 +86,8 @@ def length_figure(runs: Sequence[Run], slices: Slices) -> Figure:
 def cost_figure(runs: Sequence[Run]) -> Figure:
     """Validation score against each cost, cheap models on the left; a line joins those on the Pareto front.
 
-    Those models are filled; ticks stand at the cheapest and the dearest. The score is that of validation, since a
-    person who picks a model from the picture must not do so by test.
+    The others are but half filled; ticks stand at the cheapest and the dearest. The score is that of validation, since
+    a person who picks a model from the picture must not do so by test.
     """
     board, monitor, styles = leaderboard(runs), runs[0].monitor, model_styles(runs)
     figure = Figure(figsize=(WIDTH, 4.4))
@@ -96,11 +96,11 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
         front = board.set_index("model").loc[pareto_front(board, monitor, cost)]
         axes.step(front[cost.column], front[monitor], where="post", color=INK, linewidth=0.8, alpha=0.6)
         for model, price, score in zip(board["model"], board[cost.column], board[monitor], strict=True):
-            fill = styles[model]["color"] if model in front.index else "none"
-            style = styles[model] | {"linestyle": "none", "markerfacecolor": fill}
+            fill = {"fillstyle": "full" if model in front.index else "bottom", "markerfacecoloralt": "none"}
+            style = styles[model] | {"linestyle": "none"} | fill
             axes.plot(price, score, label=shorten(model), markersize=6, **style)
-        ends = board[cost.column].agg(["min", "max"]).unique()
-        axes.set_xscale("log" if ends[0] > 0 else "symlog")
+        ends = board[cost.column].agg(["min", "max"]).dropna().unique()
+        axes.set_xscale("log" if (ends > 0).all() else "symlog")
         axes.set_xticks(ends, minor=False)
         axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter(_thousands)
@@ -143,12 +143,17 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
 
 
 def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
-    """Colour, marker and line of each model, the same in every picture of these runs."""
+    """Colour, marker and line of each model, the same in every picture of these runs.
+
+    The markers' edges are as dark as the text: two of the colours are too light for white paper.
+    """
     models = sorted({run.model for run in runs})
     return {
         model: {
             "color": COLORS[index % len(COLORS)],
             "marker": MARKERS[index % len(MARKERS)],
+            "markeredgecolor": INK,
+            "markeredgewidth": 0.6,
             "linestyle": LINES[index // len(COLORS) % len(LINES)],
         }
         for index, model in enumerate(models)
@@ -169,9 +174,11 @@ def _thousands(value: float, _: int) -> str:
 
 
 def _add_legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, in as many columns as fit; the figure grows by the legend's rows."""
+    """Below the axes, with full markers, in as many columns as fit; the figure grows by the legend's rows."""
     handles, names = axes.get_legend_handles_labels()
     column_width = 0.6 + 0.075 * max(map(len, names))
     columns = max(1, int(WIDTH / column_width))
     figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(names) / columns))
-    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+    legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+    for line in legend.get_lines():
+        line.set_fillstyle("full")

@@ -16,6 +16,7 @@ from unroll.evaluation.pairs import compare_pairs
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import (
+    Slices,
     slices_by_label,
     slices_by_length,
     slices_by_seen_entities,
@@ -62,8 +63,10 @@ def _page(runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: p
         confidence=confidence,
         winner_seeds=int(winner["seeds"]),
         most_seeds=int(board["seeds"].max()),
+        as_trained=_some_pair_is_as_trained(runs, board),
         winner_validation=tables.score_text(monitor, winner[monitor]),
         winner_test=tables.score_text(metric, winner[metric], winner[f"{metric}_sd"]),
+        few=tables.FEW,
         conclusion=wording.who_beats_whom(pairs, models[0]) if len(models) > 1 else None,
         leaderboard=tables.leaderboard_table(board, letters, runs, confidence),
         other_scores=tables.other_scores_table(board, [monitor, metric], task),
@@ -84,22 +87,32 @@ def _page(runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: p
     )
 
 
+def _some_pair_is_as_trained(runs: Sequence[Run], board: pd.DataFrame) -> bool:
+    """Whether two models have a single run each, and one of them would be another with another seed."""
+    single = set(board["model"][board["seeds"] == 1])
+    return len(single) > 1 and any(run.seeded for run in runs if run.model in single)
+
+
 def _slices(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> dict[str, Any]:
-    """Tables of the parts of the test split; None where there is but one part."""
+    """Tables of the parts of the test split, and the picture of lengths; None where all is in one part."""
     task = runs[0].task
     metric = f"test {metric_title(main_metric(runs), task)} (%)"
     lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
     entities = slices_by_seen_entities(runs, data) if task == "labeling" else None
-    seen = wording.lengths_seen(lengths)
     return {
         "lengths": tables.slices_table(lengths, models, f"{metric} by text length", " tokens"),
-        "length_figure": inline_svg(figures.length_figure(runs, lengths), "lengths", "Test score by text length", seen),
-        "unseen": tables.slices_table(unseen, models, f"{metric} by share of words that train does not have")
-        if len(unseen.sizes) > 1
-        else None,
+        "length_figure": _lengths(runs, lengths),
+        "unseen": tables.slices_table(unseen, models, f"{metric} by share of words that train does not have"),
         "labels": tables.label_table(slices_by_label(runs), models, task),
-        "entities": tables.slices_table(entities, models, "Entity recall (%) by what train has") if entities else None,
+        "entities": entities and tables.slices_table(entities, models, "Entity recall (%) by what train has"),
     }
+
+
+def _lengths(runs: Sequence[Run], slices: Slices) -> Markup | None:
+    if len(slices.sizes) < 2:
+        return None
+    seen = wording.lengths_seen(slices)
+    return inline_svg(figures.length_figure(runs, slices), "lengths", "Test score by text length", seen)
 
 
 def _curves(runs: Sequence[Run], models: Sequence[str]) -> Markup | None:

@@ -1,5 +1,6 @@
 """Evaluated runs, as the train and evaluate stages leave them in ``models/DATASET/MODEL/SEED``."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,7 @@ class Run:
 
     monitor: the validation metric that chose the epoch. best_score: its best value, in 0..1.
     size_bytes: of the model folder. seeded: whether another seed would give another model.
+    tokens_per_second: NaN for a model that reads no text.
     metrics: test metric to value. history: one row an epoch. classes, confusion: see
     :class:`unroll.evaluation.scores.Scores`. predictions: one row a test example.
     """
@@ -111,17 +113,23 @@ def _read_run(folder: Path) -> Run:
         if not (folder / name).is_file():
             raise _missing(folder, name)
     record, throughput = read_json(folder / "run.json"), read_json(folder / "throughput.json")
+    predictions = pd.read_parquet(folder / "predictions.parquet").sort_values("row", kind="stable", ignore_index=True)
     return Run(
         **{key: record[key] for key in RECORD_KEYS},
-        tokens_per_second=throughput["tokens_per_second"],
+        tokens_per_second=throughput["tokens_per_second"] if _reads_text(record["task"], predictions) else math.nan,
         metrics=read_json(folder / "metrics.json"),
         history=pd.read_csv(folder / "history.csv"),
         classes=pd.read_csv(folder / "classes.csv", dtype={"label": str}, na_filter=False),
         confusion=read_confusion(folder / "confusion.csv"),
-        predictions=pd.read_parquet(folder / "predictions.parquet").sort_values(
-            "row", kind="stable", ignore_index=True
-        ),
+        predictions=predictions,
     )
+
+
+def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
+    """False where all texts, if they are several, have one and the same answer to the last digit of its probability."""
+    if task == "labeling" or len(predictions) == 1:
+        return True
+    return bool(np.ptp(np.stack(predictions["probabilities"].tolist()), axis=0).any())
 
 
 def read_confusion(path: Path) -> pd.DataFrame:

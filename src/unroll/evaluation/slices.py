@@ -36,11 +36,11 @@ class Slices(NamedTuple):
 def slices_by_length(runs: Sequence[Run]) -> Slices:
     """The main test metric on short, middling and long texts; the parts, such as ``4-9`` tokens, are about equal."""
     lengths = runs[0].predictions["length"].to_numpy()
-    cuts = np.quantile(lengths, np.linspace(0, 1, LENGTH_BUCKETS + 1)[1:-1], method="higher")
-    part_of = np.searchsorted(np.unique(cuts), lengths, side="right")
-    ranges = [(lengths[part_of == part].min(), lengths[part_of == part].max()) for part in np.unique(part_of)]
-    names = [f"{low}-{high}" if low < high else f"{low}" for low, high in ranges]
-    return _examples(runs, np.unique(part_of, return_inverse=True)[1], names)
+    cuts = _cuts(lengths)
+    part_of = np.searchsorted(cuts, lengths, side="right")
+    parts = [lengths[part_of == part] for part in range(len(cuts) + 1)]
+    names = [f"{part.min()}-{part.max()}" if part.min() < part.max() else f"{part.min()}" for part in parts]
+    return _examples(runs, part_of, names)
 
 
 def slices_by_unseen_words(runs: Sequence[Run], data: PreparedData) -> Slices:
@@ -71,6 +71,13 @@ def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
     sizes = pd.Series(np.bincount(part_of, minlength=len(SEEN_ENTITIES)), SEEN_ENTITIES)
     found = [np.bincount(part_of[_found(run)], minlength=len(sizes)) for run in runs]
     return _without_empty(sizes, _mean_over_seeds(runs, [pd.Series(hits, sizes.index) / sizes for hits in found]))
+
+
+def _cuts(lengths: np.ndarray) -> list[int]:
+    """The lengths at which a part begins: those nearest to the fifths, if they are at most half a fifth away."""
+    starts, shorter = np.unique(np.sort(lengths), return_index=True)  # each length, and how many texts are shorter
+    distances = [np.abs(LENGTH_BUCKETS * shorter - fifth * len(lengths)) for fifth in range(1, LENGTH_BUCKETS)]
+    return sorted({int(starts[away.argmin()]) for away in distances if 2 * away.min() <= len(lengths)})
 
 
 def _examples(runs: Sequence[Run], part_of: np.ndarray, names: Sequence[str]) -> Slices:

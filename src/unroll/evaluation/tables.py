@@ -13,6 +13,7 @@ from unroll.pages.page import Number, Table
 
 MINUS = "\N{MINUS SIGN}"
 BYTES = ("B", "kB", "MB", "GB")
+FEW = 30  # below it one text more or less moves a score by points
 
 
 def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
@@ -40,7 +41,7 @@ def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequen
             Number(f"{row['parameters']:,}", row["parameters"]),
             Number(size_text(row["size_bytes"]), row["size_bytes"]),
             Number(duration_text(row["training_seconds"]), row["training_seconds"]),
-            Number(f"{row['tokens_per_second']:,.0f}", row["tokens_per_second"]),
+            Number(speed_text(row["tokens_per_second"]), row["tokens_per_second"]),
         ]
         for _, row in board.iterrows()
     ]
@@ -74,12 +75,14 @@ def seed_table(runs: Sequence[Run], models: Sequence[str]) -> Table:
     return Table("One row a run", [*header, "best epoch", "training time", "MLflow run"], rows)
 
 
-def label_table(slices: Slices, models: Sequence[str], task: str) -> Table:
-    """Labels, or entity types, against models: there may be many of them."""
+def label_table(slices: Slices, models: Sequence[str], task: str) -> Table | None:
+    """Labels, or entity types, against models: there may be many of them. None where there is but one."""
+    if len(slices.sizes) < 2:
+        return None
     first = "entity type" if task == "labeling" else "label"
     by_label = slices.scores.loc[list(models)].T.itertuples(name=None)
     rows = [
-        [str(label), f"{size:,}", *(score_text("f1", score) for score in row)]
+        [str(label), f"{size:,}", *(part_text(score, size) for score in row)]
         for (label, *row), size in zip(by_label, slices.sizes, strict=True)
     ]
     return Table(f"F1 (%) by {first}", [first, "in the test split", *models], rows)
@@ -104,16 +107,18 @@ def pair_matrix(pairs: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, l
 def _pair_cell(pair: Any) -> PairCell:
     """Seen from the second model."""
     outcome = "not told apart" if not pair.significant else "beaten" if pair.difference > 0 else "beats it"
-    difference = f"{-100 * pair.difference:+.2f}".replace("-", MINUS)
+    difference = _points(-pair.difference, "+.2f")
     interval = interval_text(-pair.high, -pair.low, "+")
     return PairCell(pair.significant, difference, outcome, interval, p_text(pair.adjusted_p))
 
 
-def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table:
-    """Models against parts of the test split, with the size of each part."""
+def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table | None:
+    """Models against parts of the test split, with the size of each part; None where there is but one."""
+    if len(slices.sizes) < 2:
+        return None
     header = [f"{part}{unit} (n={size:,})" for part, size in slices.sizes.items()]
     scores = slices.scores.loc[list(models)].itertuples(name=None)
-    rows = [[str(model), *(score_text("score", score) for score in row)] for model, *row in scores]
+    rows = [[str(model), *map(part_text, row, slices.sizes)] for model, *row in scores]
     return Table(caption, ["model", *header], rows)
 
 
@@ -124,7 +129,7 @@ def class_table(runs: Sequence[Run], model: str) -> Table:
     rows = [
         [
             str(label),
-            *(score_text(name, row[name]) for name in ("precision", "recall", "f1")),
+            *(part_text(row[name], row["support"]) for name in ("precision", "recall", "f1")),
             f"{row['support']:,.0f}",
         ]
         for label, row in means.iterrows()
@@ -148,11 +153,18 @@ def score_text(metric: str, mean: float, sd: float = float("nan")) -> str:
     return f"{scale * mean:.{digits}f}{spread}"
 
 
+def part_text(score: float, size: float) -> str:
+    """The score of a part in per cent; a dash for an empty one, and ``(33)`` for one of fewer than FEW."""
+    if size == 0 or pd.isna(score):
+        return "–"
+    return score_text("score", score) if size >= FEW else f"({100 * score:.0f})"
+
+
 def interval_text(low: float, high: float, sign: str = "") -> str:
     """``90.1 to 92.3`` in per cent; a dash where there is none. sign: ``+`` writes the sign of a difference."""
     if pd.isna(low):
         return "–"
-    return f"{100 * low:{sign}.1f} to {100 * high:{sign}.1f}".replace("-", MINUS)
+    return f"{_points(low, f'{sign}.1f')} to {_points(high, f'{sign}.1f')}"
 
 
 def p_text(p_value: float) -> str:
@@ -168,12 +180,23 @@ def duration_text(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def speed_text(speed: float) -> str:
+    """To three digits, which is more than a timing can be repeated to; a dash where there is none."""
+    return "–" if pd.isna(speed) else f"{float(f'{speed:.3g}'):,.0f}"
+
+
 def size_text(size: float) -> str:
     """Bytes in the largest unit that leaves a number of at least 1."""
     unit = 0
     while size >= 999.5 and unit < len(BYTES) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.0f} {BYTES[unit]}" if unit == 0 or size >= 99.95 else f"{size:.1f} {BYTES[unit]}"
+
+
+def _points(share: float, form: str) -> str:
+    """In points of per cent; what is rounded to zero has no sign."""
+    text = format(100 * share, form)
+    return (text if float(text) else text.lstrip("+-")).replace("-", MINUS)
 
 
 def _score(metric: str, row: pd.Series) -> Number:

@@ -10,7 +10,7 @@ from unroll.evaluation.pairs import standing
 from unroll.evaluation.pareto import COSTS, pareto_front
 from unroll.evaluation.runs import Run
 from unroll.evaluation.slices import Slices
-from unroll.evaluation.tables import score_text
+from unroll.evaluation.tables import part_text, score_text
 
 MISTAKES = 3  # that the words on a confusion matrix name
 
@@ -32,7 +32,7 @@ def who_beats_whom(pairs: pd.DataFrame, model: str) -> str:
 
 def fronts_in_words(board: pd.DataFrame, monitor: str) -> list[tuple[str, str]]:
     """Each cost, and the models on its front, cheapest first."""
-    return [(cost.title, enumerate_words(pareto_front(board, monitor, cost))) for cost in COSTS]
+    return [(cost.title, enumerate_words(pareto_front(board, monitor, cost)) or "none") for cost in COSTS]
 
 
 def scores_seen(board: pd.DataFrame, metric: str) -> str:
@@ -50,7 +50,7 @@ def lengths_seen(slices: Slices) -> str:
     """Each model's score on the shortest and the longest texts."""
     first, last = slices.sizes.index[0], slices.sizes.index[-1]
     lines = [
-        f"{model} {score_text('score', row[first])} and {score_text('score', row[last])}"
+        f"{model} {part_text(row[first], slices.sizes[first])} and {part_text(row[last], slices.sizes[last])}"
         for model, row in slices.scores.iterrows()
     ]
     return f"In per cent, on texts of {first} and of {last} tokens: {', '.join(lines)}."

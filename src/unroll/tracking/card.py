@@ -14,7 +14,7 @@ from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.significance import compare_predictions, holm, interval_over_seeds
 from unroll.evaluation.slices import slices_by_length
-from unroll.evaluation.tables import duration_text, score_text
+from unroll.evaluation.tables import FEW, duration_text, part_text, score_text, speed_text
 from unroll.files import read_json
 from unroll.tracking.candidate import Candidate
 from unroll.tracking.gate import Decision
@@ -80,7 +80,8 @@ def write_card(
         is_hub=lineage.revision is not None,
         kind="entity type" if task == "labeling" else "label",
         classes=[[_cell(row["label"]), *_class_scores(row)] for row in classes],
-        weakest=min(classes, key=lambda row: row["f1"]) if len(classes) > 1 else None,
+        few=FEW,
+        weakest=_weakest(classes),
         weakest_length=_weakest_length(candidate.runs),
         others=_others(candidate, rivals, level),
         configuration=flatten(config["model"]),
@@ -137,7 +138,7 @@ def _costs(runs: Sequence[Run]) -> list[Row]:
     return [
         ["parameters", f"{runs[0].parameters:,}"],
         ["training, a seed", duration_text(seconds)],
-        ["reading, one core", f"{speed:,.0f} tokens/s"],
+        ["reading, one core", f"{speed_text(speed)} tokens/s"],
     ]
 
 
@@ -148,7 +149,14 @@ def _classes(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _class_scores(row: dict[str, Any]) -> list[str]:
-    return [*(score_text(name, row[name]) for name in ("precision", "recall", "f1")), f"{row['support']:,.0f}"]
+    scores = [part_text(row[name], row["support"]) for name in ("precision", "recall", "f1")]
+    return [*scores, f"{row['support']:,.0f}"]
+
+
+def _weakest(classes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The label or entity type with the lowest F1 of those that the test split has; None where that is but one."""
+    found = [row for row in classes if row["support"] > 0]
+    return min(found, key=lambda row: row["f1"]) if len(found) > 1 else None
 
 
 def _weakest_length(runs: Sequence[Run]) -> list[str] | None:
