@@ -37,6 +37,7 @@ def main(config: DictConfig) -> float | list[float]:
     from unroll.training.train import abandoned_without_checkpoint, discard_checkpoints, open_checkpoints, train
 
     check_objectives(config.objectives)
+    callbacks = trial_callbacks(config.trainer)
     hydra_config: Any = HydraConfig.get()
     names, overrides = hydra_config.runtime.choices, list(hydra_config.overrides.task)
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
@@ -44,11 +45,7 @@ def main(config: DictConfig) -> float | list[float]:
     name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
     origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
     record = open_checkpoints(output, data, parts, options) / "run.json"
-    with (
-        abandoned_without_checkpoint(output),
-        training_run(origin, record) as run,
-        trial_callbacks(config.trainer.devices) as callbacks,
-    ):
+    with abandoned_without_checkpoint(output), training_run(origin, record) as run:
         logger = EpochLogger(run)
         result = train(data, parts, options, output, logger, callbacks)
         if MEASURED in config.objectives:

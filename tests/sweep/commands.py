@@ -7,15 +7,22 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 SCRIPT = """
-import time
+import os, signal, time
 from unroll.config.stage import stage
+from unroll.tracking.offline import StoreUnavailable
 
 @stage
 def main(config):
     if config.x == config.fails_at:
         raise ValueError(f"x={config.x}; accepted: other numbers")
+    if config.x == config.dies_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if config.x == config.offline_at and not os.path.exists("back"):
+        raise StoreUnavailable("MLFLOW_TRACKING_URI='http://here' cannot be used: refused")
     print(f"x is {config.x}", flush=True)
     time.sleep(config.seconds)
+    while config.waits_for and not os.path.exists(config.waits_for):
+        time.sleep(0.1)
     value = -((config.x - 3) ** 2)
     return value if len(config.objectives) == 1 else [value, config.x]
 
@@ -31,7 +38,10 @@ x: 0.0
 name: a
 seconds: 0.0
 fails_at: null
-objectives: [height]
+dies_at: null
+offline_at: null
+waits_for: null
+objectives: [best_score]
 hydra:
   output_subdir: null
   sweep: {dir: multirun/here, subdir: "${hydra:job.num}"}

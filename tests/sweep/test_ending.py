@@ -11,9 +11,10 @@ from mlflow.entities import Run
 from optuna import Study
 from optuna.trial import create_trial
 
+from unroll.sweep.claims import SWEEPER
 from unroll.sweep.ending import Lock, end_sweep
 from unroll.sweep.owner import this_process
-from unroll.sweep.studies import OBJECTIVES, OVERRIDES, SWEEPER
+from unroll.sweep.studies import OBJECTIVES, OVERRIDES
 from unroll.tracking.sweeps import open_parent
 
 SPACE = {"x": optuna.distributions.FloatDistribution(0, 10)}

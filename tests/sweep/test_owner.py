@@ -19,6 +19,11 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
     assert not is_alive(this_process() | {"started": 1.0})
 
 
+def test_a_clock_that_was_set_by_a_little_does_not_make_another_process() -> None:
+    owner = this_process()
+    assert is_alive(owner | {"started": owner["started"] - 2})
+
+
 def test_a_process_of_another_host_is_not_here() -> None:
     assert is_here(this_process())
     assert not is_here(this_process() | {"host": "elsewhere"})

@@ -42,7 +42,7 @@ def plan(tmp_path: Path) -> Path:
 def study(storage: str, *trials: tuple[float, list[str]]) -> Study:
     """A study named `s` with these values and overrides."""
     space = Space(OverridesParser.create().parse_overrides(["x=1,2"]))
-    found = open_study("s", storage, ["maximize"], ["best_score"], space)
+    found = open_study("s", storage, ["best_score"], space, {})
     for value, overrides in trials:
         found.add_trial(create_trial(value=value, user_attrs={OVERRIDES: overrides}))
     return found

@@ -4,17 +4,40 @@ from typing import Any
 
 import optuna
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.sweep.outcomes import Pruned
-from unroll.sweep.pruning import TrialPruning
+from unroll.sweep.pruning import TrialPruning, trial_callbacks
 from unroll.training.train import abandoned_without_checkpoint, train
 
 
 def study(threshold: float) -> optuna.Study:
     """Gives up whatever scores less."""
     return optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=threshold))
+
+
+def give_sweeper(monkeypatch: pytest.MonkeyPatch, **given: Any) -> None:
+    sweeper = OmegaConf.create({"pruner": {"_target_": "optuna.pruners.MedianPruner"}} | given)
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(sweeper=sweeper))
+
+
+def test_a_run_that_is_no_trial_reports_nothing_whatever_its_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    give_sweeper(monkeypatch)
+    assert list(trial_callbacks(OmegaConf.create())) == []
+
+
+@pytest.mark.parametrize("trainer", [{"devices": 2}, {"devices": "auto"}, {}])
+def test_a_training_of_perhaps_several_processes_is_not_pruned(
+    monkeypatch: pytest.MonkeyPatch, trainer: dict[str, Any]
+) -> None:
+    give_sweeper(monkeypatch, trial=0)
+    with pytest.raises(ValueError, match=r"trainer\.devices=(2|auto): .*; accepted: trainer\.devices=1, or hydra/"):
+        trial_callbacks(OmegaConf.create(trainer))
+    give_sweeper(monkeypatch, trial=0, pruner={"_target_": "optuna.pruners.NopPruner"})
+    assert list(trial_callbacks(OmegaConf.create(trainer))) == []
 
 
 def test_every_epochs_score_is_reported(reviews: PreparedData, tmp_path: Path) -> None:

@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-from unroll.sweep.space import Space
-
-
-def space(*overrides: str) -> Space:
-    return Space(OverridesParser.create().parse_overrides(list(overrides)))
-
+from tests.sweep.spaces import space
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "x=gru,lstm": CategoricalDistribution(["gru", "lstm"]),
@@ -26,6 +21,7 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "x=tag(log,interval(1e-4,1e-2))": FloatDistribution(1e-4, 1e-2, log=True),
     "x=int(interval(8,64))": IntDistribution(8, 64),
     "x=tag(log,int(interval(8,64)))": IntDistribution(8, 64, log=True),
+    "x=tag(log,range(8,65))": IntDistribution(8, 64, log=True),
 }
 
 
@@ -87,6 +83,22 @@ def test_an_empty_space_is_named(empty: str) -> None:
     with pytest.raises(ValueError, match="an empty space") as error:
         space(empty)
     assert str(error.value).startswith(empty)
+
+
+@pytest.mark.parametrize(
+    "tagged",
+    [
+        "x=tag(lgo,interval(1,2))",
+        "x=tag(log,choice(1,2))",
+        "x=tag(log,range(8,64,8))",
+        "x=tag(log,range(0.5,2.5))",
+        "x=tag(log,shuffle(range(1,4)))",
+    ],
+)
+def test_a_tag_that_says_nothing_is_refused(tagged: str) -> None:
+    with pytest.raises(ValueError, match=r"no tag (lgo|log) here; accepted: tag\(log, …\) for an interval") as error:
+        space(tagged)
+    assert str(error.value).startswith(tagged)
 
 
 @pytest.mark.parametrize("overrides", [[], ["a=1"]])

@@ -2,6 +2,8 @@
 
 import itertools
 import signal
+import time
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -21,6 +23,18 @@ def trials(commands: Commands) -> list[FrozenTrial]:
 def runs(commands: Commands) -> list[Any]:
     client = MlflowClient(commands.tracking)
     return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
+
+
+def workers(commands: Commands) -> list[dict[str, Any]]:
+    """The processes in which jobs run."""
+    return [trial.user_attrs["worker"] for trial in trials(commands) if trial.user_attrs.get("worker")]
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def kill_at(commands: Commands, trial: int, *overrides: str) -> None:
@@ -65,6 +79,72 @@ def test_two_processes_share_a_study(commands: Commands) -> None:
     assert parent.data.metrics["trials/complete"] == 10
 
 
+def test_a_trial_that_is_over_is_not_run_again_though_its_batch_was_killed(commands: Commands) -> None:
+    command = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", "hydra.sweeper.n_jobs=2", "x=interval(-10,10)")
+    process = commands.start(*command, "hydra.sweeper.n_trials=2", "seconds=1")
+    assert process.stdout is not None
+    jobs = itertools.count(1)
+    for line in process.stdout:
+        if line.startswith("x is") and next(jobs) == 2:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait(60)
+    assert [trial.state.name for trial in trials(commands)] == ["COMPLETE", "RUNNING"]
+    printed = commands.run(*command, "hydra.sweeper.n_trials=2", "seconds=1")
+    assert printed.count("x is") == 1
+    assert "2 complete" in printed
+
+
+def test_a_job_whose_sweeper_was_killed_is_waited_for_and_its_value_kept(commands: Commands) -> None:
+    command = (*OPTUNA, "hydra.sweeper.n_trials=2", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2", "waits_for=word")
+    process = commands.start(*command)
+    assert process.stdout is not None
+    next(line for line in process.stdout if line.startswith("study s:"))
+    wait_until(lambda: len(workers(commands)) == 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    again = commands.start(*command)
+    assert again.stdout is not None
+    for worker in workers(commands):
+        waiting = f"waiting for its job, process {worker['pid']} on {worker['host']}\n"
+        assert any(line.endswith(waiting) for line in again.stdout)
+    (commands.root / "word").touch()
+    printed, _ = again.communicate(timeout=120)
+    assert "waiting" not in printed  # it says so once
+    assert "x is" not in printed
+    assert "2 trials, 2 complete" in printed
+
+
+def test_a_job_that_begins_when_its_trial_is_anothers_ends_at_once(commands: Commands) -> None:
+    commands.run(*OPTUNA, "hydra.sweeper.n_trials=1")
+    study = optuna.load_study(study_name="s", storage=commands.storage)
+    study.ask().set_user_attr("claim", "another")
+    late = ("hydra.sweeper.trial=1", "hydra.sweeper.claim=mine", "hydra/sweeper=optuna", "hydra.sweeper.study=s")
+    printed = commands.run(*late, status=1)
+    assert "trial 1 of s: another process has taken it over" in printed
+    assert "x is" not in printed
+
+
+def test_a_trial_that_kills_its_process_fails_the_third_time(commands: Commands) -> None:
+    grid = ("hydra/sweeper/sampler=grid", "x=1,2,3", "dies_at=2")
+    command = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", *grid)
+    for _ in range(3):
+        commands.run(*command, status=-signal.SIGKILL)
+    printed = commands.run(*command)
+    assert "3 trials, 2 complete, 1 fail" in printed
+    assert "failed: x=2: its process died 3 times" in printed
+
+
+def test_an_outage_of_mlflow_ends_the_sweep_and_not_its_trials(commands: Commands) -> None:
+    grid = ("hydra/sweeper/sampler=grid", "x=1,2,3", "offline_at=2")
+    command = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", *grid)
+    printed = commands.run(*command, status=1)
+    assert "cannot be used: refused; once that answers: the same command" in printed
+    assert trials(commands)[-1].state == TrialState.RUNNING
+    (commands.root / "back").touch()
+    assert "3 trials, 3 complete" in commands.run(*command)
+
+
 @pytest.mark.parametrize(
     ("sweeper", "number"),
     [(OPTUNA[1:], signal.SIGINT), (("x=1,2,3,4,5",), signal.SIGINT), (("x=1,2,3,4,5",), signal.SIGTERM)],
@@ -106,6 +186,42 @@ def test_a_grid_has_every_point_once_also_with_two_jobs_at_once(commands: Comman
     assert sorted(points) == [(x, name) for x in (1, 2, 3) for name in "ab"]
 
 
+def test_a_grid_ends_with_its_points_and_before_with_n_trials(commands: Commands) -> None:
+    command = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", "hydra/sweeper/sampler=grid", "x=1,2,3")
+    assert "0 of 2 trials" in commands.run(*command, "hydra.sweeper.n_trials=2")
+    assert "2 of 3 trials" in commands.run(*command)
+    assert sorted(trial.params["x"] for trial in trials(commands)) == ["1", "2", "3"]
+
+
+def test_a_grid_has_every_point_once_also_with_trials_that_were_left_before_they_had_one(commands: Commands) -> None:
+    grid = ("hydra/sweeper/sampler=grid", "x=1,2,3,4,5,6")
+    commands.run("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", *grid, "hydra.sweeper.n_trials=1")
+    study = optuna.load_study(study_name="s", storage=commands.storage, sampler=optuna.samplers.RandomSampler())
+    for _ in range(3):
+        study.ask()
+    commands.run("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", *grid)
+    assert sorted(trial.params["x"] for trial in trials(commands)) == list("123456")
+
+
+def test_what_costs_is_minimised(commands: Commands) -> None:
+    commands.run(*OPTUNA, "objectives=[parameters]", "hydra/sweeper/pruner=none", "hydra.sweeper.n_trials=2")
+    assert optuna.load_study(study_name="s", storage=commands.storage).direction.name == "MINIMIZE"
+
+
+def test_a_name_that_reads_as_a_number_is_a_name(commands: Commands) -> None:
+    assert "1 complete" in commands.run(*OPTUNA, "hydra.sweeper.study=2024", "hydra.sweeper.n_trials=1")
+    assert "1 of 1 trials" in commands.run(*OPTUNA, "hydra.sweeper.study='2024'", "hydra.sweeper.n_trials=1")
+    assert optuna.get_all_study_names(commands.storage) == ["2024"]
+
+
+def test_another_sampler_makes_another_study(commands: Commands) -> None:
+    command = ("-m", "hydra/sweeper=optuna", "x=1,2", "hydra.sweeper.n_trials=1")
+    assert "0 of 1" in commands.run(*command)
+    assert "1 of 1" in commands.run(*command, "hydra.sweeper.n_jobs=2")
+    assert "0 of 1" in commands.run(*command, "hydra.sweeper.sampler.seed=7")
+    assert "0 of 1" in commands.run(*command, "hydra/sweeper/sampler=random")
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_sampler_finds_the_hill(commands: Commands, sampler: str) -> None:
     printed = commands.run(*OPTUNA, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=30")
@@ -114,7 +230,7 @@ def test_a_sampler_finds_the_hill(commands: Commands, sampler: str) -> None:
 
 
 def test_two_objectives_give_a_front(commands: Commands) -> None:
-    two = ("objectives=[height,x]", "hydra.sweeper.direction=[maximize,minimize]", "hydra/sweeper/pruner=none")
+    two = ("objectives=[best_score,parameters]", "hydra/sweeper/pruner=none")
     command = (*OPTUNA, "hydra/sweeper/sampler=nsgaii", "hydra.sweeper.n_trials=30", *two)
     printed = commands.run(*command)
     front = optuna.load_study(study_name="s", storage=commands.storage).best_trials
@@ -128,7 +244,7 @@ def test_the_parent_run_shows_the_space_what_mattered_and_the_best(commands: Com
     (parent,) = runs(commands)
     assert (parent.info.run_name, parent.info.status) == ("s", "FINISHED")
     assert parent.data.params == {"sweep.x": "interval(-10,10)", "sweep.name": "a,b"}
-    assert parent.data.metrics["importance/height/x"] > parent.data.metrics["importance/height/name"]
+    assert parent.data.metrics["importance/best_score/x"] > parent.data.metrics["importance/best_score/name"]
     assert "best: trial" in parent.data.tags["mlflow.note.content"]
     artifacts = MlflowClient(commands.tracking).list_artifacts(parent.info.run_id, "sweep")
     assert {artifact.path for artifact in artifacts} == {
@@ -143,7 +259,7 @@ def test_a_grid_of_hydras_own_sweeper_has_a_parent_run_too(commands: Commands) -
     (parent,) = runs(commands)
     assert parent.info.status == "FINISHED"
     assert parent.data.params == {"sweep.x": "1,2,3,4"}
-    assert parent.data.metrics["best/height"] == 0
+    assert parent.data.metrics["best/best_score"] == 0
     assert "4 trials, 3 complete, 1 fail" in printed
     assert "trial 1 failed: x=2: x=2; accepted: other numbers" in printed.splitlines()[-2]
 
@@ -214,13 +330,15 @@ def test_a_mistake_before_the_first_job_leaves_no_run(commands: Commands) -> Non
 MISTAKES = {
     "hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials=0; accepted: 1 or more",
     "hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0; accepted: 1 or more",
-    "hydra.sweeper.direction=up": "hydra.sweeper.direction='up'; accepted: 'maximize' or 'minimize'",
-    "hydra.sweeper.direction=[maximize,minimize]": "accepted: hydra/sweeper/pruner=none",
-    "objectives=[height,x]": "accepted: one direction for each",
+    "hydra.sweeper.direction=minimize": "hydra.sweeper.direction: unknown key",
+    "objectives=[parameters]": "objectives=['parameters']: a trial is given up by its best_score, and by nothing else; "
+    "accepted: hydra/sweeper/pruner=none",
+    "objectives=[best_score,parameters]": "accepted: hydra/sweeper/pruner=none",
     "hydra.sweeper.storage=mysql://here/x": "accepted: sqlite:///FILE or postgresql+psycopg2://",
     "hydra.sweeper.study=a/b": "hydra.sweeper.study='a/b'; accepted: letters, digits",
     "hydra.sweeper.trials=3": "hydra.sweeper.trials: unknown key",
     "hydra.sweeper.n_trials=null": "x=interval(-10,10): a grid has no interval",
+    "hydra/sweeper/sampler=grid": "x=interval(-10,10): a grid has no interval",
     "hydra/sweeper/sampler=tpee": "hydra/sweeper/sampler=tpee: no such choice; accepted: grid, nsgaii, random, tpe",
     "y=1": "y: unknown key",
     "x=interval(2,1)": "x=interval(2,1): an empty space",

@@ -54,7 +54,7 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
     def command() -> None:
         set_environment(project)
         signal.signal(signal.SIGTERM, _terminate)
-        app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
+        app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(_as_trial(job))
         try:
             with clear_errors(), at_end:
                 app()
@@ -81,6 +81,21 @@ def clear_errors() -> Iterator[None]:
     except Exception:
         traceback.print_exc()
         sys.exit(1)
+
+
+def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Let the job, where it is a trial of a study, tell the study what came of it."""
+
+    @functools.wraps(job)
+    def trial(config: DictConfig) -> Any:
+        sweeper = HydraConfig.get().sweeper
+        if sweeper.get("trial") is None:
+            return job(config)
+        from unroll.sweep.worker import work
+
+        return work(sweeper, lambda: job(config))
+
+    return trial
 
 
 def _failure(message: str) -> BaseException:

@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from unroll.sweep.claims import SWEEPER
 from unroll.sweep.figures import param_importances, study_figures
 from unroll.sweep.owner import this_process
 from unroll.sweep.space import assignments
-from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES, SWEEPER, best_trials
+from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES, best_trials
 from unroll.tracking.offline import tolerating
 from unroll.tracking.runs import TrackedRun
 from unroll.tracking.store import open_store

@@ -10,14 +10,13 @@ from optuna.trial import TrialState
 from unroll.sweep.jobs import Job
 from unroll.sweep.multirun import Multirun
 from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES
-from unroll.training.objectives import DIRECTIONS
+from unroll.training.objectives import directions_of
 
 
 def study_of_jobs(multirun: Multirun, jobs: Sequence[Job]) -> Study:
     """A study in memory, with a trial a job."""
     logging.set_verbosity(logging.WARNING)
-    directions = [DIRECTIONS.get(objective, "maximize") for objective in multirun.objectives]
-    study = create_study(study_name=multirun.name, directions=directions)
+    study = create_study(study_name=multirun.name, directions=directions_of(multirun.objectives))
     study.set_user_attr(OBJECTIVES, multirun.objectives)
     distributions = {key: CategoricalDistribution(choices) for key, choices in multirun.swept.items()}
     for job in jobs:

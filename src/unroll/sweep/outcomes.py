@@ -11,3 +11,7 @@ class Terminated(KeyboardInterrupt):
 
 class Pruned(Exception):
     """Its sweep gave it up: the scores so far leave no hope."""
+
+
+class StoreLost(JobFailed):
+    """It failed since MLflow or the study could not be used, which says nothing about it."""

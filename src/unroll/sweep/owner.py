@@ -6,6 +6,8 @@ from typing import Any
 
 import psutil
 
+TOLERANCE = 5  # seconds: when a process began is said by the clock, and moves as that is set
+
 
 def this_process() -> dict[str, Any]:
     """What tells this process from every other, also from a later one with the same number."""
@@ -21,6 +23,7 @@ def is_alive(owner: dict[str, Any]) -> bool:
     """Whether that process of this machine runs."""
     try:
         process = psutil.Process(owner["pid"])
-        return process.create_time() == owner["started"] and process.status() != psutil.STATUS_ZOMBIE
+        is_same = abs(process.create_time() - owner["started"]) < TOLERANCE
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -18,11 +18,12 @@ class Space:
 
     Attributes:
         swept: key to the override that says what may stand there: `choice(…)` or `a,b`, `range(…)`, `interval(…)`,
-            with `tag(log, …)` for a logarithmic scale and `int(…)` for whole numbers.
+            with `tag(log, …)` for a logarithmic scale, of intervals and of ranges in steps of 1, and `int(…)` for whole
+            numbers.
         fixed: the other overrides, as text.
 
     Raises:
-        ValueError: nothing varies, or a range or an interval is empty.
+        ValueError: nothing varies, a range or an interval is empty, or it has a tag that says nothing there.
     """
 
     def __init__(self, overrides: Sequence[Override]) -> None:
@@ -105,10 +106,12 @@ def _text(override: Override) -> str:
 def _distribution(override: Override) -> "BaseDistribution":
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    value = override.value()
+    value: Any = override.value()
+    _check_tags(override.input_line, value)
+    log = "log" in value.tags
     try:
         if isinstance(value, IntervalSweep):
-            log, start, end = "log" in value.tags, value.start, value.end
+            start, end = value.start, value.end
             assert start is not None and end is not None
             if isinstance(start, int) and isinstance(end, int):
                 return IntDistribution(start, end, log=log)
@@ -116,7 +119,17 @@ def _distribution(override: Override) -> "BaseDistribution":
         if isinstance(value, RangeSweep) and not value.shuffle:
             numbers = list(value.range())
             if all(isinstance(number, int) for number in numbers) and value.step > 0:
-                return IntDistribution(numbers[0], numbers[-1], step=int(value.step))
+                return IntDistribution(numbers[0], numbers[-1], step=int(value.step), log=log)
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     except (ValueError, IndexError) as error:
         raise ValueError(f"{override.input_line}: an empty space ({error}); accepted: a low below a high") from error
+
+
+def _check_tags(text: str | None, value: Any) -> None:
+    is_whole = isinstance(value, RangeSweep) and isinstance(value.start, int) and value.step == 1 and not value.shuffle
+    accepted = {"log"} if isinstance(value, IntervalSweep) or is_whole else set()
+    if unknown := sorted(value.tags - accepted):
+        raise ValueError(
+            f"{text}: no tag {', '.join(unknown)} here; accepted: tag(log, …) for an interval, "
+            "and for a range of whole numbers in steps of 1"
+        )

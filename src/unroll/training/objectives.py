@@ -8,8 +8,10 @@ from typing import Any, Literal
 from unroll.data.prepared import PreparedData
 
 MEASURED = "microseconds_per_token"
-DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
-    "best_score": "maximize",
+SCORE = "best_score"  # of validation: also what each epoch has
+Direction = Literal["maximize", "minimize"]
+DIRECTIONS: dict[str, Direction] = {
+    SCORE: "maximize",
     "parameters": "minimize",
     "size_bytes": "minimize",
     "training_seconds": "minimize",
@@ -22,6 +24,11 @@ def check_objectives(names: Sequence[str]) -> None:
     """Raises ValueError for none, and for one that there is not."""
     if not names or set(names) - set(DIRECTIONS):
         raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join(DIRECTIONS)}")
+
+
+def directions_of(names: Sequence[str]) -> list[Direction]:
+    """Which way each is better; of what is not a training's, the more the better."""
+    return [DIRECTIONS.get(name, "maximize") for name in names]
 
 
 def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:

@@ -1,0 +1,9 @@
+"""Search spaces, from the words of a command."""
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from unroll.sweep.space import Space
+
+
+def space(*overrides: str) -> Space:
+    return Space(OverridesParser.create().parse_overrides(list(overrides)))
