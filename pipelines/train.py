@@ -29,12 +29,18 @@ def main(config: DictConfig) -> float | list[float]:
     from unroll.sweep.pruning import trial_callbacks
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
-    from unroll.tracking.origin import FOLDER, Origin
+    from unroll.tracking.origin import FOLDER, MIXED, Origin
     from unroll.tracking.runs import training_run
     from unroll.tracking.sweeps import sweep_tags
     from unroll.tracking.upload import upload
     from unroll.training.objectives import MEASURED, check_objectives, microseconds_per_token, values_of
-    from unroll.training.train import abandoned_without_checkpoint, discard_checkpoints, open_checkpoints, train
+    from unroll.training.train import (
+        abandoned_without_checkpoint,
+        discard_checkpoints,
+        is_interrupted,
+        open_checkpoints,
+        train,
+    )
 
     check_objectives(config.objectives)
     hydra_config: Any = HydraConfig.get()
@@ -42,11 +48,19 @@ def main(config: DictConfig) -> float | list[float]:
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
     tags = sweep_tags(hydra_config) | ({"reproduces": config.reproduces} if config.reproduces else {})
     name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
-    origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
-    record = open_checkpoints(output, data, parts, options) / "run.json"
+    checkpoints = open_checkpoints(output, data, parts, options)
+    begun = checkpoints / FOLDER
+    if is_interrupted(output) and begun.exists():
+        origin = Origin.load(begun).gone_on_with()
+    else:
+        origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
+    origin.save(begun)
+    if MIXED in origin.tags:
+        hint = f"it will not be registered; to begin anew: rm -r {checkpoints}"
+        print(f"{output}: begun with other code ({origin.tags[MIXED]}), {hint}", flush=True)
     with (
         abandoned_without_checkpoint(output),
-        training_run(origin, record) as run,
+        training_run(origin, checkpoints / "run.json") as run,
         trial_callbacks(config.trainer.devices) as callbacks,
     ):
         logger = EpochLogger(run)

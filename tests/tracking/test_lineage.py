@@ -99,6 +99,18 @@ def test_a_training_that_was_not_committed_then_may_be_committed_now(
         open_store().set_tag(candidate.best.run_id, "git.changed", "false")
 
 
+def test_a_training_during_which_the_code_changed_is_refused_whoever_made_it(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store().set_tag(candidate.best.run_id, "git.mixed", "code src/net.py")
+    try:
+        for pipeline in (made_by_dvc(candidate), BY_HAND):
+            says(monkeypatch, pipeline)
+            assert "the code changed while gru with seed 2 was trained (code src/net.py; " in refused(candidate)
+    finally:
+        open_store().delete_tag(candidate.best.run_id, "git.mixed")
+
+
 def test_a_model_trained_by_hand_comes_from_the_commit_of_its_training(
     candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

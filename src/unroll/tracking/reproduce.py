@@ -15,7 +15,7 @@ from unroll.data.prepared import PreparedData
 from unroll.files import sha256
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
 from unroll.tracking.models import find_model
-from unroll.tracking.origin import FOLDER, Origin, installed_packages
+from unroll.tracking.origin import FOLDER, MIXED, Origin, installed_packages
 from unroll.tracking.runs import flatten, get_run
 
 UNCOMPARED = {"output", "run_name", "reproduces"}  # where results go, and what the run is called
@@ -62,15 +62,8 @@ def _data(then: Origin, folder: Path) -> list[str]:
 
 
 def _code(then: Origin) -> list[str]:
-    """Files of code that hold something else; conf/ is judged by the parameters that it composes to."""
-    commit = then.tags.get(COMMIT)
-    if commit is None:
-        return ["code: the run names no commit, for it was trained outside a git repository"]
-    try:
-        files = differing_code(commit, then.changed)
-    except ValueError as error:
-        return [f"code: {error}"]
-    return [f"code {file}" for file in files if not file.startswith("conf/")]
+    mixed = [f"code: changed while the run was trained ({then.tags[MIXED]})"] if MIXED in then.tags else []
+    return mixed + then.code_differences()
 
 
 def code_remarks(then: Origin) -> list[str]:

@@ -107,7 +107,7 @@ def _fit_network(
         ),
         ResumePoint(checkpoints / "last.ckpt", options.checkpoint_steps),
     ]
-    resumable = (checkpoints / "last.ckpt").exists()
+    resumable = is_interrupted(output)
     if resumable:
         print(f"{output}: going on from the last checkpoint", flush=True)
     trainer = _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
@@ -135,13 +135,18 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     return folder
 
 
+def is_interrupted(output: Path) -> bool:
+    """Whether there is a training in `output`/checkpoints to go on with."""
+    return (output / "checkpoints" / "last.ckpt").exists()
+
+
 @contextmanager
 def abandoned_without_checkpoint(output: Path) -> Iterator[None]:
     """Leave nothing in `output`/checkpoints when the block ends early with nothing to go on from, or no need to."""
     try:
         yield
     except BaseException as error:
-        if isinstance(error, Pruned) or not (output / "checkpoints" / "last.ckpt").exists():
+        if isinstance(error, Pruned) or not is_interrupted(output):
             discard_checkpoints(output)
         raise
 
