@@ -1,5 +1,6 @@
 """What a training was made from: enough to log its run anew elsewhere, and to say later what has changed since."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
@@ -94,5 +95,9 @@ class Origin:
 
 def installed_packages() -> dict[str, str]:
     """Python, and every installed distribution, to its version, by name."""
-    found = {package.name.lower(): package.version for package in distributions()}
+    found = {}
+    for package in distributions():
+        with suppress(FileNotFoundError):  # a broken one has no name, or raises
+            if package.name:
+                found[package.name.lower()] = package.version
     return dict(sorted({"python": python_version(), **found}.items()))

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
-from unroll.tracking.models import find_model
+from unroll.tracking.models import model_uri
 from unroll.tracking.origin import FOLDER, MIXED, Origin, installed_packages
 from unroll.tracking.runs import flatten, get_run
 
@@ -128,9 +128,7 @@ def unequal_files(client: MlflowClient, run_id: str, folder: Path) -> list[str]:
     Raises:
         ValueError: the run has no model in the store.
     """
-    uri = find_model(client, run_id)
-    if uri is None:
-        raise ValueError(f"run {run_id} has no model in the store")
+    uri = model_uri(client, run_id)
     with tempfile.TemporaryDirectory() as work:
         then = _checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
     now = _checksums(folder / "model")
