@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking.repository import commit_everything
+from tests.tracking.repository import commit_everything, enter
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +28,5 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text("one")
     (tmp_path / ".gitignore").write_text("*.log\n")
     commit_everything(tmp_path)
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     return tmp_path

@@ -2,13 +2,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking.repository import commit_everything, git
+from tests.tracking.repository import commit_everything, enter, git
 from unroll.files import sha256
 from unroll.tracking.git import changed_code, changed_files, differing_code, git_tags, head
 
 
 def test_the_commit_is_the_one_checked_out(repository: Path) -> None:
     assert head() == git(repository, "rev-parse", "HEAD")
+
+
+def test_the_commit_is_that_of_the_project_whatever_folder_it_is_called_from(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    other = commit_everything(elsewhere)
+    (repository / "src/net.py").write_text("two")
+    monkeypatch.chdir(elsewhere)
+    assert head() == git(repository, "rev-parse", "HEAD") != other
+    assert changed_code() == {"src/net.py": sha256(repository / "src/net.py")}
 
 
 def test_nothing_is_changed_after_a_commit(repository: Path) -> None:
@@ -51,7 +62,7 @@ def test_paths_are_those_of_a_project_within_a_larger_repository(
     (repository / "README.md").write_text("of others")
     (repository / "inner" / "params.yaml").write_text("two")
     (repository / "inner" / "conf" / "new.yaml").write_text("two")
-    monkeypatch.chdir(repository / "inner")
+    enter(repository / "inner", monkeypatch)
     assert changed_files() == ["conf/new.yaml", "params.yaml"]
 
 
@@ -59,11 +70,11 @@ def test_paths_are_those_of_a_project_within_a_larger_repository(
 def test_a_folder_without_a_commit_is_refused_with_what_to_do(
     ask: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for prepare in (lambda: None, lambda: git(tmp_path, "init", "-q")):
         prepare()
-        with pytest.raises(ValueError, match=r"git knows no commit of this folder .*git init"):
+        with pytest.raises(ValueError, match=r"git knows no commit of .* \(.*git init"):
             ask()  # type: ignore[operator]
 
 
@@ -75,7 +86,7 @@ def test_the_tags_say_whether_code_was_changed(repository: Path) -> None:
 
 
 def test_outside_a_repository_or_without_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert (git_tags(), changed_code()) == ({}, {})
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.candidates import candidate_of, write_run
-from tests.tracking.repository import commit_everything
+from tests.tracking.repository import commit_everything, enter
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, sha256, write_json
 from unroll.tracking import lineage
@@ -35,7 +35,7 @@ def trained(
     folder = tmp_path_factory.mktemp("models") / "lineage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
-        patch.chdir(repository)
+        enter(repository, patch)
         for seed, score in ((1, 0.6), (2, 0.8)):
             write_run(folder / "gru" / str(seed), reviews, score, wrong=2)
     return candidate_of(folder, reviews)
@@ -44,7 +44,7 @@ def trained(
 @pytest.fixture
 def candidate(trained: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
     """The model, and the folder of the commit is the current one."""
-    monkeypatch.chdir(repository)
+    enter(repository, monkeypatch)
     return trained
 
 
@@ -144,7 +144,7 @@ def test_of_many_files_that_are_not_committed_the_first_are_named(candidate: Can
 def test_without_a_repository_nothing_is_registered(
     trained: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert "git init" in refused(trained)
 
