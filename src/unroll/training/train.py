@@ -24,6 +24,7 @@ from unroll.nn import SequenceModel
 from unroll.sweep.outcomes import Pruned
 from unroll.training.baseline import fit_baseline
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.claim import LOCK
 from unroll.training.metrics import validation_metrics
 from unroll.training.model_folder import Model, ModelFolder, build_model
 from unroll.training.module import SequenceTask, quiet_lightning
@@ -127,9 +128,14 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = output / "checkpoints"
     record = folder / "identity.json"
-    if folder.exists() and not (record.exists() and read_json(record) == identity):
+    others = [file for file in folder.glob("*") if file.name != LOCK]
+    if others and not (record.exists() and read_json(record) == identity):
         print(f"{output}: an interrupted run of another configuration or other data is discarded", flush=True)
-        shutil.rmtree(folder)
+        for file in others:
+            if file.is_dir():
+                shutil.rmtree(file)
+            else:
+                file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder
