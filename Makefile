@@ -31,9 +31,13 @@ lint: $(READY)
 bench: $(READY)
 	python -m benchmarks $(BENCH_DATA)
 
+# A server has a page of its own; a database needs one here.
 ui: $(READY)
-	@echo "MLflow: http://127.0.0.1:$(PORT)"
-	mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1 --port $(PORT)
+	@case "$$MLFLOW_TRACKING_URI" in \
+	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
+	*) echo "MLflow: http://127.0.0.1:$(PORT)"; \
+		exec mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port $(PORT) ;; \
+	esac
 
 # What was made here: environment, data, models, reports, runs. `dvc repro` makes the last four again.
 clean:

@@ -17,13 +17,16 @@ def main(config: DictConfig) -> None:
     from unroll.files import write_json, write_text
     from unroll.tracking.candidate import Candidate
     from unroll.tracking.gate import Gate
+    from unroll.tracking.offline import requiring
     from unroll.tracking.registry import register
 
     gate, source = build_options(Gate, config), source_of(config)
     plan = read_plan(optional_path(config.plan), source.task)
     runs = read_runs(Path(config.runs), plan.models, plan.seeds)
     candidate = Candidate.of(runs, Path(config.runs), Path(config.raw), PreparedData(Path(config.data)))
-    registration = register(candidate, runs, gate, sample_texts(candidate.raw, source))
+    texts = sample_texts(candidate.raw, source)
+    with requiring():
+        registration = register(candidate, runs, gate, texts)
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "champion.json", registration.facts())

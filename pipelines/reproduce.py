@@ -1,5 +1,6 @@
 """Trains an MLflow run again, if all is as it was then, and compares. No stage of the pipeline."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from unroll.config.again import compose_again
+from unroll.config.again import compose_again, override
 from unroll.config.stage import stage
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ def main(config: DictConfig) -> None:
     with requiring():
         client = open_store()
         then = origin_of(client, config.run)
-    own = [f"output={config.output}", f"run_name={then.name}-again", f"reproduces={config.run}"]
-    overrides = [override for override in then.overrides if not override.startswith(OWN)] + own
+    own = {"output": config.output, "run_name": f"{then.name}-again", "reproduces": config.run}
+    overrides = [given for given in then.overrides if not given.startswith(OWN)]
+    overrides += [override(key, text) for key, text in own.items()]
     today = compose_again("train", overrides)
     found = differences(then, today)
-    print(f"run {config.run}: python pipelines/train.py {' '.join(then.overrides)}")
+    print(f"run {config.run}: python pipelines/train.py {shlex.join(then.overrides)}")
     for line in code_remarks(then):
         print(line)
     for line in found:
@@ -43,7 +45,8 @@ def main(config: DictConfig) -> None:
         )
     print("training again" if found else "nothing differs: training again", flush=True)
     train = Path(__file__).with_name("train.py")
-    trained = subprocess.run([sys.executable, str(train), *overrides, f"hydra.run.dir={config.output}"])
+    folder = override("hydra.run.dir", config.output)
+    trained = subprocess.run([sys.executable, str(train), *overrides, folder])
     if trained.returncode:
         raise ValueError(f"the training ended with status {trained.returncode}, for the reason above")
     with requiring():

@@ -9,11 +9,13 @@ from unroll.config.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
+    from unroll.tracking.offline import requiring
     from unroll.tracking.rollback import roll_back
 
     name = HydraConfig.get().runtime.choices["dataset"]
     check_arguments(roll_back, {"version": config.version}, "")
-    before, after = roll_back(name, config.version)
+    with requiring():
+        before, after = roll_back(name, config.version)
     print(f"{name}: champion is version {after}; it was version {before}")
 
 

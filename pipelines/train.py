@@ -29,12 +29,19 @@ def main(config: DictConfig) -> float | list[float]:
     from unroll.sweep.pruning import trial_callbacks
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
-    from unroll.tracking.origin import FOLDER, Origin
+    from unroll.tracking.origin import FOLDER, MIXED, Origin
     from unroll.tracking.runs import training_run
     from unroll.tracking.sweeps import sweep_tags
     from unroll.tracking.upload import upload
+    from unroll.training.claim import claimed
     from unroll.training.objectives import MEASURED, check_objectives, microseconds_per_token, values_of
-    from unroll.training.train import abandoned_without_checkpoint, discard_checkpoints, open_checkpoints, train
+    from unroll.training.train import (
+        abandoned_without_checkpoint,
+        discard_checkpoints,
+        is_interrupted,
+        open_checkpoints,
+        train,
+    )
 
     check_objectives(config.objectives)
     callbacks = trial_callbacks(config.trainer)
@@ -43,21 +50,30 @@ def main(config: DictConfig) -> float | list[float]:
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
     tags = sweep_tags(hydra_config) | ({"reproduces": config.reproduces} if config.reproduces else {})
     name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
-    origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
-    record = open_checkpoints(output, data, parts, options) / "run.json"
-    with abandoned_without_checkpoint(output), training_run(origin, record) as run:
-        logger = EpochLogger(run)
-        result = train(data, parts, options, output, logger, callbacks)
-        if MEASURED in config.objectives:
-            result[MEASURED] = microseconds_per_token(output / "model", data, options.batch_size)
-        (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before
-        origin.save(output / FOLDER)
-        write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
-    with tolerating(f"all of {output}"), impatient() if logger.is_lost else nullcontext():
-        upload(output)
-    discard_checkpoints(output)
-    print(f"{output}: best {result['monitor']} {result['best_score']:.4f} in epoch {result['best_epoch']}")
-    return values_of(result, config.objectives)
+    with claimed(output):
+        checkpoints = open_checkpoints(output, data, parts, options)
+        begun = checkpoints / FOLDER
+        if is_interrupted(output) and begun.exists():
+            origin = Origin.load(begun).gone_on_with()
+        else:
+            origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
+        origin.save(begun)
+        if MIXED in origin.tags:
+            hint = f"it will not be registered; to begin anew: rm -r {checkpoints}"
+            print(f"{output}: begun with other code ({origin.tags[MIXED]}), {hint}", flush=True)
+        with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
+            logger = EpochLogger(run)
+            result = train(data, parts, options, output, logger, callbacks)
+            if MEASURED in config.objectives:
+                result[MEASURED] = microseconds_per_token(output / "model", data, options.batch_size)
+            (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before
+            origin.save(output / FOLDER)
+            write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
+        with tolerating(f"all of {output}"), impatient() if logger.is_lost else nullcontext():
+            upload(output)
+        discard_checkpoints(output)
+        print(f"{output}: best {result['monitor']} {result['best_score']:.4f} in epoch {result['best_epoch']}")
+        return values_of(result, config.objectives)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from unroll.config.stage import stage
 @stage
 def main(config: DictConfig) -> None:
     from unroll.tracking.offline import StoreUnavailable, requiring
+    from unroll.tracking.store import open_store
     from unroll.tracking.upload import run_folders, upload
 
     roots = [Path("models"), Path("multirun"), Path("reproduced")] if config.folder is None else [Path(config.folder)]
@@ -18,6 +19,7 @@ def main(config: DictConfig) -> None:
         raise ValueError(
             f"folder={' and '.join(map(str, roots))}: no finished training there; accepted: a folder with some"
         )
+    open_store()  # an address that is no store's is an error of no run
     lacking = failed = 0
     for folder in folders:
         try:

@@ -1,9 +1,12 @@
 """An MLflow server that goes away in mid-training, by refusing and by hanging, and comes back."""
 
+import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,31 @@ def test_a_training_whose_server_goes_away_ends_and_is_uploaded_later(
         assert sorted(point.step for point in points) == list(range(1, EPOCHS + 1))
     files = {file.path for file in client.list_artifacts(run_id, "evaluation")}
     assert {"evaluation/predictions.parquet", "evaluation/confusion.png"} <= files
+
+
+class Failing(BaseHTTPRequestHandler):
+    """A server that knows its experiments, and fails at all else."""
+
+    def answer(self) -> None:
+        body = json.dumps({"experiments": []} if "experiments" in self.path else {"message": "disk full"}).encode()
+        self.send_response(200 if "experiments" in self.path else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_registry_that_fails_is_one_line(project: Project) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as failing:
+        threading.Thread(target=failing.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{failing.server_port}"
+        done = project.run("python pipelines/rollback.py dataset=demo_reviews", MLFLOW_TRACKING_URI=address)
+        failing.shutdown()
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert f"error: MLFLOW_TRACKING_URI='{address}'" in done.stderr
+    assert "disk full" in done.stderr

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from tests.loopback_hub import Hub
-from tests.pipeline.conftest import PROJECT, Project, free_port
+from tests.pipeline.conftest import PROJECT, Project
+from tests.postgresql import free_port
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 

@@ -29,6 +29,17 @@ def test_a_run_is_reproduced_and_the_pipeline_left_alone(reproduced: Project, ru
     assert again.info.run_name == "fcnn-1-again"
 
 
+def test_a_trial_is_reproduced_wherever_the_command_says(reproduced: Project) -> None:
+    study = "sweep=encoder hydra.sweeper.study=again hydra.sweeper.n_trials=1 model=fcnn"
+    reproduced.ok(f"python pipelines/train.py -m {study}")
+    run_id = json.loads((reproduced.root / "multirun/again/0/run.json").read_text())["run_id"]
+    printed = reproduced.ok(f"python pipelines/reproduce.py run={run_id} output=\"'reproduced/trial #0, again'\"")
+    assert f"run {run_id} is reproduced" in printed
+    record = json.loads((reproduced.root / "reproduced/trial #0, again/run.json").read_text())
+    client = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db")
+    assert client.get_run(record["run_id"]).info.run_name == "fcnn-1 #0-again"
+
+
 def test_what_differs_is_named_and_nothing_is_trained(reproduced: Project, run_id: str) -> None:
     with edited(reproduced.root / "conf/model/fcnn.yaml", "hidden_size: 128", "hidden_size: 8"):
         done = reproduced.run(f"python pipelines/reproduce.py run={run_id} output=reproduced/never")

@@ -11,7 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.browser import needs_browser, open_page
-from tests.pipeline.conftest import Project, free_port
+from tests.pipeline.conftest import Project
+from tests.postgresql import free_port
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
@@ -55,3 +56,8 @@ def test_the_page_shows_an_experiments_runs(reproduced: Project, mlflow_page: st
     with open_page(f"{mlflow_page}/#/experiments/{experiment.experiment_id}/runs") as page:
         page.get_by_text("bilstm-1").first.wait_for(timeout=60_000)
         assert page.get_by_text("fcnn-1").count() > 0
+
+
+def test_a_server_is_its_own_page(reproduced: Project) -> None:
+    printed = reproduced.ok("make ui", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert printed == "MLflow: http://127.0.0.1:9\n"

@@ -8,7 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.pipeline.conftest import free_port
+from tests.postgresql import free_port
 
 
 class TrackingServer:

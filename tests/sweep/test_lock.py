@@ -1,31 +1,19 @@
-import threading
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from unroll.sweep import lock
 from unroll.sweep.lock import study_lock
+from unroll.tracking.lock import database_lock
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_who_waits_in_vain_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "database_lock", partial(database_lock, patience=0.1))
     storage = f"sqlite:///{tmp_path}/studies.db"
-    inside, most = 0, 0
-
-    def work() -> None:
-        nonlocal inside, most
-        for _ in range(20):
-            with study_lock(storage):
-                inside += 1
-                most = max(most, inside)
-                time.sleep(0.001)  # so that another one gets in, if there is a way
-                inside -= 1
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
+    said = pytest.raises(ValueError, match=r"studies\.db' cannot be used: another process has held")
+    with study_lock(storage), said, study_lock(storage):
+        pass
 
 
 @pytest.mark.parametrize("storage", ["mysql://me@here/studies", "studies.db", "redis://here"])

@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 IDENTITY = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
 
 
@@ -18,3 +20,9 @@ def commit_everything(folder: Path) -> str:
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "--allow-empty", "-m", "a commit")
     return git(folder, "rev-parse", "HEAD")
+
+
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make `folder` the current folder, and the project whose code runs."""
+    patch.chdir(folder)
+    patch.setattr("unroll.tracking.git.PROJECT", folder)

@@ -5,6 +5,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from tests.tracking.trained import evaluate_tiny, run_of, train_pretending
 from unroll.data.prepared import PreparedData
@@ -12,7 +13,7 @@ from unroll.data.source import Task
 from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
 from unroll.tracking import evaluations
-from unroll.tracking.evaluations import log_evaluation
+from unroll.tracking.evaluations import log_evaluation, logged_predictions
 
 TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
@@ -89,3 +90,11 @@ def test_another_score_is_logged_beside_the_first(evaluated: Path) -> None:
     run = run_of(evaluated)
     assert run.client.get_run(run.run_id).data.metrics["test/accuracy"] == 0.125
     assert len(run.client.get_metric_history(run.run_id, "test/loss")) == 1
+
+
+def test_predictions_that_are_missing_are_named_without_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient("http://me:secret@127.0.0.1:9")
+    monkeypatch.setattr(client, "list_artifacts", lambda *_: [])
+    with pytest.raises(ValueError, match=r"run abc has no predictions .* http://me:\*\*\*@127") as error:
+        logged_predictions(client, "abc")
+    assert "secret" not in str(error.value)

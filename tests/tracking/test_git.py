@@ -2,33 +2,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking.repository import commit_everything, git
+from tests.tracking.repository import commit_everything, enter, git
 from unroll.files import sha256
 from unroll.tracking.git import changed_code, changed_files, differing_code, git_tags, head
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of one commit, which is the current one."""
-    for name in ("conf/train.yaml", "dvc.lock", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("one")
-    (tmp_path / ".gitignore").write_text("*.log\n")
-    commit_everything(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_the_commit_is_the_one_checked_out(repository: Path) -> None:
     assert head() == git(repository, "rev-parse", "HEAD")
 
 
+def test_the_commit_is_that_of_the_project_whatever_folder_it_is_called_from(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    other = commit_everything(elsewhere)
+    (repository / "src/net.py").write_text("two")
+    monkeypatch.chdir(elsewhere)
+    assert head() == git(repository, "rev-parse", "HEAD") != other
+    assert changed_code() == {"src/net.py": sha256(repository / "src/net.py")}
+
+
 def test_nothing_is_changed_after_a_commit(repository: Path) -> None:
-    (repository / "notes.txt").touch()
+    (repository / "README.md").touch()
     assert changed_files() == []
 
 
-@pytest.mark.parametrize("name", ["conf/train.yaml", "notes.txt"])
+@pytest.mark.parametrize("name", ["conf/train.yaml", "README.md"])
 @pytest.mark.parametrize("staged", [True, False])
 def test_a_tracked_file_that_was_edited_is_named(repository: Path, name: str, staged: bool) -> None:
     (repository / name).write_text("two")
@@ -38,8 +37,8 @@ def test_a_tracked_file_that_was_edited_is_named(repository: Path, name: str, st
 
 
 def test_a_tracked_file_that_was_removed_is_named(repository: Path) -> None:
-    (repository / "notes.txt").unlink()
-    assert changed_files() == ["notes.txt"]
+    (repository / "README.md").unlink()
+    assert changed_files() == ["README.md"]
 
 
 def test_new_files_count_where_code_is_only(repository: Path) -> None:
@@ -60,10 +59,10 @@ def test_paths_are_those_of_a_project_within_a_larger_repository(
     (repository / "inner" / "conf").mkdir(parents=True)
     (repository / "inner" / "params.yaml").write_text("one")
     commit_everything(repository)
-    (repository / "notes.txt").write_text("of others")
+    (repository / "README.md").write_text("of others")
     (repository / "inner" / "params.yaml").write_text("two")
     (repository / "inner" / "conf" / "new.yaml").write_text("two")
-    monkeypatch.chdir(repository / "inner")
+    enter(repository / "inner", monkeypatch)
     assert changed_files() == ["conf/new.yaml", "params.yaml"]
 
 
@@ -71,11 +70,11 @@ def test_paths_are_those_of_a_project_within_a_larger_repository(
 def test_a_folder_without_a_commit_is_refused_with_what_to_do(
     ask: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for prepare in (lambda: None, lambda: git(tmp_path, "init", "-q")):
         prepare()
-        with pytest.raises(ValueError, match=r"git knows no commit of this folder .*git init"):
+        with pytest.raises(ValueError, match=r"git knows no commit of .* \(.*git init"):
             ask()  # type: ignore[operator]
 
 
@@ -87,7 +86,7 @@ def test_the_tags_say_whether_code_was_changed(repository: Path) -> None:
 
 
 def test_outside_a_repository_or_without_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert (git_tags(), changed_code()) == ({}, {})
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -97,7 +96,6 @@ def test_outside_a_repository_or_without_git_nothing_is_known(tmp_path: Path, mo
 @pytest.fixture
 def code(repository: Path) -> str:
     """A commit with two files of code more."""
-    (repository / "src").mkdir()
     for name in ("src/a.py", "src/b.py"):
         (repository / name).write_text(name)
     return commit_everything(repository)
@@ -105,7 +103,7 @@ def code(repository: Path) -> str:
 
 def test_changed_code_is_known_by_its_checksums(repository: Path, code: str) -> None:
     assert changed_code() == {}
-    (repository / "notes.txt").write_text("two")
+    (repository / "README.md").write_text("two")
     (repository / "src/a.py").write_text("two")
     (repository / "src/b.py").rename(repository / "src/c.py")
     assert changed_code() == {
@@ -116,7 +114,7 @@ def test_changed_code_is_known_by_its_checksums(repository: Path, code: str) -> 
 
 
 def test_a_commit_of_no_code_makes_no_difference(repository: Path, code: str) -> None:
-    (repository / "notes.txt").write_text("two")
+    (repository / "README.md").write_text("two")
     assert commit_everything(repository) != code
     assert differing_code(code, {}) == []
 

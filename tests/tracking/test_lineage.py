@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tracking.candidates import candidate_of, write_run
-from tests.tracking.repository import commit_everything
+from tests.tracking.repository import commit_everything, enter
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, sha256, write_json
 from unroll.tracking import lineage
@@ -35,7 +35,7 @@ def trained(
     folder = tmp_path_factory.mktemp("models") / "lineage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
-        patch.chdir(repository)
+        enter(repository, patch)
         for seed, score in ((1, 0.6), (2, 0.8)):
             write_run(folder / "gru" / str(seed), reviews, score, wrong=2)
     return candidate_of(folder, reviews)
@@ -44,7 +44,7 @@ def trained(
 @pytest.fixture
 def candidate(trained: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
     """The model, and the folder of the commit is the current one."""
-    monkeypatch.chdir(repository)
+    enter(repository, monkeypatch)
     return trained
 
 
@@ -99,6 +99,18 @@ def test_a_training_that_was_not_committed_then_may_be_committed_now(
         open_store().set_tag(candidate.best.run_id, "git.changed", "false")
 
 
+def test_a_training_during_which_the_code_changed_is_refused_whoever_made_it(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store().set_tag(candidate.best.run_id, "git.mixed", "code src/net.py")
+    try:
+        for pipeline in (made_by_dvc(candidate), BY_HAND):
+            says(monkeypatch, pipeline)
+            assert "the code changed while gru with seed 2 was trained (code src/net.py; " in refused(candidate)
+    finally:
+        open_store().delete_tag(candidate.best.run_id, "git.mixed")
+
+
 def test_a_model_trained_by_hand_comes_from_the_commit_of_its_training(
     candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +144,7 @@ def test_of_many_files_that_are_not_committed_the_first_are_named(candidate: Can
 def test_without_a_repository_nothing_is_registered(
     trained: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert "git init" in refused(trained)
 

@@ -167,3 +167,11 @@ def test_a_run_whose_model_is_not_whole_names_the_command(tracking_uri: str) -> 
         client.finalize_logged_model(model.model_id, "FAILED")
     client.finalize_logged_model(model.model_id, "READY")
     assert model_uri(client, run.info.run_id) == f"models:/{model.model_id}"
+
+
+def test_a_model_that_somebody_deleted_is_none(folders: dict[str, Path], reviews: PreparedData, tmp_path: Path) -> None:
+    with training_run(make_origin(reviews), tmp_path / "run.json") as run:
+        uris = [log_model(run, folders["gru"]) for _ in range(2)]
+    for uri, left in ((uris[1], uris[0]), (uris[0], None)):
+        run.client.delete_logged_model(uri.removeprefix("models:/"))
+        assert find_model(run.client, run.run_id) == left

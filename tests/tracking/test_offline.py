@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from sqlalchemy.exc import OperationalError
 from urllib3.exceptions import MaxRetryError
 
@@ -12,7 +13,7 @@ from unroll.tracking.offline import StoreError, StoreUnavailable, impatient, rea
 
 OF_THE_STORE = [
     MlflowException("API request to http://x failed"),
-    RestException({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Run not found"}),
+    RestException({"error_code": "INTERNAL_ERROR", "message": "full"}),
     requests.ConnectionError("refused"),
     MaxRetryError(None, "http://x", None),  # type: ignore[arg-type]
     OperationalError("INSERT", {}, sqlite3.OperationalError("database is locked")),
@@ -74,6 +75,13 @@ def test_before_the_work_another_error_passes_too(error: BaseException) -> None:
     with pytest.raises(type(error)) as raised, requiring():
         raise error
     assert raised.value is error
+
+
+def test_a_request_that_the_store_refuses_does_not_mean_that_it_is_away(tracking_uri: str) -> None:
+    with pytest.raises(StoreError) as raised, requiring():
+        raise MlflowException("Run is deleted", INVALID_PARAMETER_VALUE)
+    assert not isinstance(raised.value, StoreUnavailable)
+    assert str(raised.value) == f"MLFLOW_TRACKING_URI={tracking_uri!r}: Run is deleted"
 
 
 def test_a_store_that_cannot_be_used_is_tolerated_after_the_work(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tiny import save_random_model
 from tests.tracking.candidates import candidate_of, named, write_run
-from tests.tracking.repository import commit_everything
+from tests.tracking.repository import commit_everything, enter
 from unroll.data.prepared import PreparedData
 from unroll.serving.predictor import Predictor
 from unroll.tracking import lineage
@@ -53,7 +53,7 @@ def models(
     folder = tmp_path_factory.mktemp("models") / "registry"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
-        patch.chdir(repository)
+        enter(repository, patch)
         for model, facts in MODELS.items():
             write_run(folder / model / "1", reviews, **facts)  # type: ignore[arg-type]
     return folder
@@ -71,7 +71,7 @@ def candidate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Get:
     """A function that gives a model as the candidate for a registered model of the test's own."""
-    monkeypatch.chdir(repository)
+    enter(repository, monkeypatch)
     return lambda model: named(candidate_of(models, reviews, [model]), request.node.name)
 
 
@@ -149,7 +149,7 @@ def test_the_champion_is_served_by_its_alias(candidate: Get) -> None:
 def test_a_model_of_label_sets_is_registered_and_served(
     topics: PreparedData, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(repository)
+    enter(repository, monkeypatch)
     write_run(tmp_path / "topics" / "gru" / "1", topics, score=0.8, wrong=2)
     put(candidate_of(tmp_path / "topics", topics))
     loaded = mlflow.pyfunc.load_model("models:/topics@champion")

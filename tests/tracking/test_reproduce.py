@@ -16,17 +16,6 @@ from unroll.tracking.upload import upload
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of one commit, which is the current folder."""
-    for name in ("src/net.py", "conf/train.yaml", "README.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("one")
-    commit_everything(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def config(reviews: PreparedData) -> dict[str, Any]:
     model = {"hidden_size": 5, "dropout": 0.5}
     return {"data": str(reviews.folder), "model": model, "output": "models/here", "run_name": "gru-3"}
@@ -103,6 +92,15 @@ def test_code_that_was_not_committed_then_is_said_and_is_compared(
     assert code_remarks(then)[1:] == ["not committed then: src/net.py", "not committed now: src/net.py"]
     (repository / "src/net.py").write_text("one")
     assert differences(then, config) == ["code src/net.py"]
+
+
+def test_code_that_changed_during_the_training_is_a_difference(
+    repository: Path, then: Origin, config: dict[str, Any]
+) -> None:
+    (repository / "src/net.py").write_text("two")
+    mixed = then.gone_on_with()
+    (repository / "src/net.py").write_text("one")
+    assert differences(mixed, config) == ["code: changed while the run was trained (code src/net.py)"]
 
 
 def test_a_commit_that_cannot_be_seen_is_a_difference(then: Origin, config: dict[str, Any]) -> None:

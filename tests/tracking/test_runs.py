@@ -1,5 +1,7 @@
 import errno
+import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from tests.tracking.repository import commit_everything
+from tests.tracking.repository import git
 from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
@@ -148,12 +150,10 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
     assert "a" * 40 in used.dataset.source
 
 
-def test_the_commit_is_a_tag(data: PreparedData, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit = commit_everything(tmp_path)
-    monkeypatch.chdir(tmp_path)
+def test_the_commit_is_a_tag(data: PreparedData, record: Path, repository: Path) -> None:
     with training_run(make_origin(data, config=CONFIG), record):
         pass
-    assert logged(record).data.tags["mlflow.source.git.commit"] == commit
+    assert logged(record).data.tags["mlflow.source.git.commit"] == git(repository, "rev-parse", "HEAD")
     assert logged(record).data.tags["git.changed"] == "false"
 
 
@@ -206,7 +206,65 @@ def test_a_store_that_fails_when_a_run_is_opened_is_an_error(
     monkeypatch.setattr(MlflowClient, "log_artifacts", fail)
     with pytest.raises(StoreUnavailable, match="No space left"), training_run(make_origin(data), record):
         pass
-    assert not record.exists()
+    assert logged(record).info.status == "FAILED"
+
+
+def test_a_training_killed_while_its_run_is_created_goes_on_in_that_run(
+    data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = make_origin(data, config=CONFIG)
+    with monkeypatch.context() as patch, suppress(SystemExit):
+        patch.setattr(MlflowClient, "log_artifacts", lambda *_: sys.exit())
+        patch.setattr(MlflowClient, "set_terminated", lambda *_: None)  # a process that is killed ends nothing
+        with training_run(origin, record):
+            pass
+    begun = logged(record)
+    assert begun.info.status == "RUNNING"
+    with training_run(origin, record) as run:
+        assert run.run_id == begun.info.run_id
+    assert Origin.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == origin
+
+
+def test_a_store_that_fails_when_a_training_goes_on_is_an_error_and_no_second_run(
+    data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise MlflowException("API request failed")
+
+    with training_run(make_origin(data, "alone", CONFIG), record):
+        pass
+    first = record.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "update_run", fail)
+        with pytest.raises(StoreUnavailable, match="API request failed"), training_run(make_origin(data), record):
+            pass
+    assert record.read_bytes() == first
+
+
+def test_a_training_whose_run_was_deleted_begins_a_new_one(data: PreparedData, record: Path) -> None:
+    with training_run(make_origin(data, config=CONFIG), record) as first:
+        pass
+    first.client.delete_run(first.run_id)
+    with training_run(make_origin(data, config=CONFIG), record) as second:
+        assert second.run_id != first.run_id
+
+
+def test_a_run_that_other_code_goes_on_with_says_so(data: PreparedData, record: Path, repository: Path) -> None:
+    origin = make_origin(data, config=CONFIG)
+    with training_run(origin, record) as run:
+        pass
+    assert origin.gone_on_with() == origin
+    (repository / "README.md").write_text("two")
+    (repository / "conf/train.yaml").write_text("two")
+    assert origin.gone_on_with() == origin  # the configuration is compared by what it composes to
+    (repository / "src/net.py").write_text("two")
+    mixed = origin.gone_on_with()
+    with training_run(mixed, record):
+        pass
+    assert logged(record).data.tags["git.mixed"] == "code src/net.py"
+    assert Origin.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == mixed
+    git(repository, "checkout", "-q", ".")
+    assert mixed.gone_on_with() == mixed
 
 
 def test_a_training_that_breaks_off_without_its_store_breaks_off_with_its_own_error(

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from tests.postgresql import POSTGRES, free_port, postgres
 from tests.tiny import OPTIONS, tiny_parts
-from tests.tracking.repository import commit_everything
+from tests.tracking.repository import commit_everything, enter
 from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
@@ -110,7 +110,7 @@ def client(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(name, value)
     (tmp_path / "README.md").touch()
     commit_everything(tmp_path)
-    monkeypatch.chdir(tmp_path)
+    enter(tmp_path, monkeypatch)
     return MlflowClient()
 
 

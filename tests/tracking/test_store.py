@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.postgresql import POSTGRES, postgres
 from unroll.config.stage import set_environment
 from unroll.tracking.store import open_experiment, open_store
 
@@ -23,19 +24,41 @@ def begin_a_run(uri: str) -> tuple[int, str]:
     return os.getpid(), experiment
 
 
-def test_eight_processes_may_meet_a_database_that_is_not_there_yet(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/deep/mlflow.db"
+def begin_runs_at_once(uri: str, count: int) -> None:
+    """In several processes, each of which finds no database, or an empty one."""
     context = get_context("forkserver")  # imports MLflow once, and makes processes of its own from there
     context.set_forkserver_preload(["unroll.tracking.store"])
-    with ProcessPoolExecutor(8, mp_context=context) as pool:
-        answers = list(pool.map(begin_a_run, [uri] * 8))
-    assert len({process for process, _ in answers}) == 8
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        answers = list(pool.map(begin_a_run, [uri] * count))
+    assert len({process for process, _ in answers}) == count
     assert len({experiment for _, experiment in answers}) == 1
     client = MlflowClient(uri)
     experiments = client.search_experiments(filter_string="name = 'reviews'")
     assert len(experiments) == 1
-    assert len(client.search_runs([experiments[0].experiment_id])) == 8
+    assert len(client.search_runs([experiments[0].experiment_id])) == count
+
+
+def test_eight_processes_may_meet_a_database_that_is_not_there_yet(tmp_path: Path) -> None:
+    begin_runs_at_once(f"sqlite:///{tmp_path}/deep/mlflow.db", 8)
     with sqlite3.connect(tmp_path / "deep" / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL in /usr/lib/postgresql")
+def test_four_processes_may_meet_a_postgresql_without_tables() -> None:
+    with postgres() as database:
+        begin_runs_at_once(database, 4)
+
+
+@pytest.mark.parametrize("rest", ["my%20runs/mlflow.db", "my runs/mlflow.db?timeout=30"])
+def test_an_address_is_read_as_mlflow_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rest: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/{rest}")
+    client = open_store()
+    experiment = client.get_experiment(open_experiment(client, "placed"))
+    folder = tmp_path / "my runs"
+    assert {"mlflow.db", "mlflow.db.lock"} <= {file.name for file in folder.iterdir()}
+    assert experiment.artifact_location == (folder / "mlartifacts" / "placed").as_uri()
+    with sqlite3.connect(folder / "mlflow.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -124,7 +147,7 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: 
 
 
 def test_a_kind_of_store_that_mlflow_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "MLFLOW_TRACKING_URI='nonsense://x' cannot be used" in refused(monkeypatch, "nonsense://x")
+    assert "MLFLOW_TRACKING_URI='nonsense://x': " in refused(monkeypatch, "nonsense://x")
 
 
 @pytest.mark.parametrize("value", [None, ""])

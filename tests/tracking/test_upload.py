@@ -14,6 +14,7 @@ from unroll.tracking.logger import EpochLogger
 from unroll.tracking.models import find_model
 from unroll.tracking.origin import FOLDER, Origin
 from unroll.tracking.upload import run_folders, upload
+from unroll.training.claim import claimed
 
 SCORES = ["train/loss", "val/loss"]
 
@@ -159,6 +160,8 @@ def test_a_folder_in_which_another_training_is_under_way_is_left_alone(tmp_path:
     assert run_folders(tmp_path) == []
     write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed in its own upload
     assert run_folders(tmp_path) == [tmp_path]
+    with claimed(tmp_path):  # and in the middle of it
+        assert run_folders(tmp_path) == []
 
 
 def test_the_folders_of_finished_trainings_are_found(tmp_path: Path) -> None:

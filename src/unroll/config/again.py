@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import open_dict
 
 from unroll.config.build import plain
@@ -20,3 +21,8 @@ def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
         return plain(config)
     finally:
         HydraConfig.instance().cfg = own
+
+
+def override(key: str, text: str) -> str:
+    """An option of a command that gives `key` this text, whatever characters it has."""
+    return f"{key}={QuotedString(text, Quote.single).with_quotes()}"

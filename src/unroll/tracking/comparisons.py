@@ -1,10 +1,12 @@
 """A comparison as an MLflow run of its own, which links the runs that it compares."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from unroll.evaluation.report import FILES
 from unroll.evaluation.runs import Run
@@ -14,8 +16,7 @@ from unroll.tracking.runs import TrackedRun, look_up
 from unroll.tracking.store import open_experiment, open_store
 
 NAME = "comparison"
-COMPARED = "comparison.runs"  # the tag with the ids of the compared runs, as their folders have them
-DESCRIPTION = "mlflow.note.content"
+COMPARED = "comparison.runs"  # the tag with the checksum of the compared runs' ids: of many, these would be too long
 
 
 def log_comparison(runs: Sequence[Run], folder: Path) -> str:
@@ -30,7 +31,7 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
     run_id = _open_run(client, runs)
     winner, pairs = pd.read_csv(folder / "leaderboard.csv").iloc[0], pd.read_csv(folder / "pairs.csv")
     model = str(winner["model"])
-    tags = {"comparison.winner": model, DESCRIPTION: _description(client, runs, model, pairs)}
+    tags = {"comparison.winner": model, MLFLOW_RUN_NOTE: _description(client, runs, model, pairs)}
     for name, value in {**git_tags(), **tags}.items():
         client.set_tag(run_id, name, value)
     scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds"]).dropna().items()}
@@ -44,7 +45,7 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
 
 def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
     experiment = open_experiment(client, runs[0].dataset)
-    compared = ",".join(sorted(run.run_id for run in runs))
+    compared = sha256(",".join(sorted(run.run_id for run in runs)).encode()).hexdigest()
     found = client.search_runs([experiment], f"tags.`{COMPARED}` = '{compared}'", max_results=1)
     if found:
         run_id: str = found[0].info.run_id

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from unroll.evaluation.figures import confusion_figure
 from unroll.evaluation.runs import read_confusion
 from unroll.files import read_json
-from unroll.tracking.offline import UPLOAD
+from unroll.tracking.offline import UPLOAD, without_password
 from unroll.tracking.runs import find_run
 
 FOLDER = "evaluation"  # among the run's artifacts
@@ -55,8 +55,8 @@ def logged_predictions(client: MlflowClient, run_id: str) -> pd.DataFrame:
     """
     if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id, FOLDER)}:
         raise ValueError(
-            f"run {run_id} has no predictions in the MLflow store at {client.tracking_uri}: evaluate it, or "
-            f"bring them there with {UPLOAD}"
+            f"run {run_id} has no predictions in the MLflow store at {without_password(client.tracking_uri)}: "
+            f"evaluate it, or bring them there with {UPLOAD}"
         )
     with tempfile.TemporaryDirectory() as work:
         file = client.download_artifacts(run_id, PREDICTIONS, work)

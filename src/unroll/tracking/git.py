@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unroll.files import sha256
 
+PROJECT = Path(__file__).resolve().parents[3]  # whose code runs, wherever it is called from
 CODE = ("conf", "pipelines", "src")  # a new file there changes what a command does
 COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as a run's version
 UNCOUNTED = ":(exclude)dvc.lock"  # DVC writes it while the pipeline runs
@@ -24,7 +25,7 @@ def head() -> str:
 def changed_files() -> list[str]:
     """Tracked files that differ from the commit, and files that git does not know where code is; without dvc.lock.
 
-    Paths are relative to the current folder. Raises ValueError as `head` does.
+    Paths are relative to the project. Raises ValueError as `head` does.
     """
     changed = _git("diff", "--name-only", "--no-renames", "--relative", "HEAD", "--", ".", UNCOUNTED)
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
@@ -66,22 +67,23 @@ def differing_code(commit: str, changed: dict[str, str | None]) -> list[str]:
 
 
 def _checksum(file: str) -> str | None:
-    return sha256(Path(file)) if Path(file).is_file() else None
+    path = PROJECT / file
+    return sha256(path) if path.is_file() else None
 
 
 def _committed_checksum(commit: str, file: str) -> str | None:
-    done = subprocess.run(["git", "show", f"{commit}:./{file}"], capture_output=True)
+    done = subprocess.run(["git", "show", f"{commit}:./{file}"], cwd=PROJECT, capture_output=True)
     return hashlib.sha256(done.stdout).hexdigest() if done.returncode == 0 else None
 
 
 def _git(*arguments: str) -> list[str]:
     command = ["git", "-c", "core.quotepath=off", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", None) or str(error)
         raise ValueError(
-            f"git knows no commit of this folder ({said.strip().splitlines()[0]}); "
+            f"git knows no commit of {PROJECT} ({said.strip().splitlines()[0]}); "
             "first: git init && git add --all && git commit -m start"
         ) from error
     return done.stdout.splitlines()

@@ -9,6 +9,7 @@ from unroll.evaluation.runs import Run
 from unroll.files import read_json, sha256
 from unroll.tracking import git
 from unroll.tracking.candidate import Candidate
+from unroll.tracking.origin import MIXED
 from unroll.tracking.pipeline import read_pipeline
 from unroll.tracking.runs import get_run
 
@@ -53,7 +54,7 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
 
     Raises:
         ValueError: there is no commit, files differ from it, a stage is not up to date, a training by hand was not of
-            committed code, or the data are not those of the training any more.
+            committed code, the code changed during one, or the data are not those of the training any more.
     """
     _check_tree()
     source = _check_source(candidate)
@@ -65,6 +66,7 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
     for model, run in models.items():
         tags = get_run(client, run.run_id).data.tags
         _check_data(candidate, run, tags)
+        _check_code(run, tags)
         commits[model] = git.head() if model in pipeline.makers else _commit_of_training(run, tags)
     best = candidate.run_folder(candidate.best) / "model"
     return Lineage(
@@ -105,8 +107,16 @@ def _check_data(candidate: Candidate, run: Run, tags: dict[str, str]) -> None:
         )
 
 
+def _check_code(run: Run, tags: dict[str, str]) -> None:
+    if MIXED in tags:
+        raise ValueError(
+            f"the code changed while {run.model} with seed {run.seed} was trained ({tags[MIXED]}; run {run.run_id}): "
+            "no commit gives that model, train it again"
+        )
+
+
 def _commit_of_training(run: Run, tags: dict[str, str]) -> str:
-    commit = tags.get("mlflow.source.git.commit")
+    commit = tags.get(git.COMMIT)
     if commit is None or tags.get("git.changed") != "false":
         raise ValueError(
             f"{run.model} with seed {run.seed} was trained by hand on code that was not committed (run {run.run_id}): "

@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
@@ -52,9 +53,18 @@ def find_model(client: MlflowClient, run_id: str) -> str | None:
     """The URI of the model that was logged to a run; of several, the last that is whole."""
     outputs = get_run(client, run_id).outputs
     for output in reversed(outputs.model_outputs if outputs else []):
-        if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
+        if _is_whole(client, output.model_id):
             return f"models:/{output.model_id}"
     return None
+
+
+def _is_whole(client: MlflowClient, model_id: str) -> bool:
+    try:
+        return bool(client.get_logged_model(model_id).status == LoggedModelStatus.READY)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False  # somebody deleted it
 
 
 def model_uri(client: MlflowClient, run_id: str) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 log = logging.getLogger("unroll")
 
 UPLOAD = "python pipelines/upload.py"
+REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}  # of a store that answers
 STORES = {"mlflow", "sqlite3", "sqlalchemy", "psycopg2", "requests", "urllib3", "boto3", "botocore"}  # packages
 
 # We say in a line what these say in a traceback, and at each attempt.
@@ -33,7 +34,8 @@ def requiring() -> Iterator[None]:
     """Turn an error of the store into one that a person can act on.
 
     Raises:
-        StoreUnavailable: names the address and the reason.
+        StoreError: the store refuses one request; names its address and the reason.
+        StoreUnavailable: so does this.
     """
     try:
         yield
@@ -41,6 +43,8 @@ def requiring() -> Iterator[None]:
         if isinstance(error, StoreError) or not is_of_the_store(error):
             raise
         uri = without_password(os.environ["MLFLOW_TRACKING_URI"])
+        if getattr(error, "error_code", None) in REFUSALS:
+            raise StoreError(f"MLFLOW_TRACKING_URI={uri!r}: {reason(error)}") from error
         raise StoreUnavailable(f"MLFLOW_TRACKING_URI={uri!r} cannot be used: {reason(error)}") from error
 
 

@@ -1,6 +1,7 @@
 """What a training was made from: enough to log its run anew elsewhere, and to say later what has changed since."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from pathlib import Path
 from platform import python_version
@@ -8,9 +9,10 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, whole_folder, write_json, write_text
-from unroll.tracking.git import changed_code, git_tags
+from unroll.tracking.git import COMMIT, changed_code, differing_code, git_tags
 
 FOLDER = "training"  # in a run folder, and among a run's artifacts
+MIXED = "git.mixed"  # the tag of a training that was begun with one code and gone on with by another
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,29 @@ class Origin:
         packages = {name: version for name, _, version in (line.partition("==") for line in lines)}
         return cls(config=read_json(folder / "config.json"), packages=packages, **read_json(folder / "origin.json"))
 
+    def code_differences(self) -> list[str]:
+        """In words, the files of code that hold something else now; conf/ is judged by what it composes to."""
+        commit = self.tags.get(COMMIT)
+        if commit is None:
+            return ["code: the run names no commit, for it was trained outside a git repository"]
+        try:
+            files = differing_code(commit, self.changed)
+        except ValueError as error:
+            return [f"code: {error}"]
+        return [f"code {file}" for file in files if not file.startswith("conf/")]
+
+    def gone_on_with(self) -> "Origin":
+        """Of the same training, now that the code as it is here goes on with it."""
+        if COMMIT not in self.tags or not (found := self.code_differences()):
+            return self
+        return replace(self, tags=self.tags | {MIXED: ", ".join(found)})
+
 
 def installed_packages() -> dict[str, str]:
     """Python, and every installed distribution, to its version, by name."""
-    found = {package.name.lower(): package.version for package in distributions()}
+    found = {}
+    for package in distributions():
+        with suppress(FileNotFoundError):  # a broken one has no name, or raises
+            if package.name:
+                found[package.name.lower()] = package.version
     return dict(sorted({"python": python_version(), **found}.items()))

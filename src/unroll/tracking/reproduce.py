@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
-from unroll.tracking.models import find_model
-from unroll.tracking.origin import FOLDER, Origin, installed_packages
+from unroll.tracking.models import model_uri
+from unroll.tracking.origin import FOLDER, MIXED, Origin, installed_packages
 from unroll.tracking.runs import flatten, get_run
 
 UNCOMPARED = {"output", "run_name", "reproduces"}  # where results go, and what the run is called
@@ -62,15 +62,8 @@ def _data(then: Origin, folder: Path) -> list[str]:
 
 
 def _code(then: Origin) -> list[str]:
-    """Files of code that hold something else; conf/ is judged by the parameters that it composes to."""
-    commit = then.tags.get(COMMIT)
-    if commit is None:
-        return ["code: the run names no commit, for it was trained outside a git repository"]
-    try:
-        files = differing_code(commit, then.changed)
-    except ValueError as error:
-        return [f"code: {error}"]
-    return [f"code {file}" for file in files if not file.startswith("conf/")]
+    mixed = [f"code: changed while the run was trained ({then.tags[MIXED]})"] if MIXED in then.tags else []
+    return mixed + then.code_differences()
 
 
 def code_remarks(then: Origin) -> list[str]:
@@ -135,9 +128,7 @@ def unequal_files(client: MlflowClient, run_id: str, folder: Path) -> list[str]:
     Raises:
         ValueError: the run has no model in the store.
     """
-    uri = find_model(client, run_id)
-    if uri is None:
-        raise ValueError(f"run {run_id} has no model in the store")
+    uri = model_uri(client, run_id)
     with tempfile.TemporaryDirectory() as work:
         then = _checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
     now = _checksums(folder / "model")

@@ -50,10 +50,12 @@ def training_run(origin: Origin, record: Path) -> Iterator[TrackedRun]:
     """
     client = open_store()
     with requiring():
-        run_id = _interrupted_run(client, record) or create_run(client, origin)
+        run_id = _interrupted_run(client, record) or _begin_run(client, origin)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"run_id": run_id})
     try:
+        with requiring():
+            _bring_up_to_date(client, run_id, origin)
         yield TrackedRun(client, run_id)
     except BaseException as error:
         with tolerating(f"the end of run {run_id}"):
@@ -67,10 +69,8 @@ def create_run(client: MlflowClient, origin: Origin, original_id: str | None = N
     Args:
         original_id: of the run in another store whose place it takes.
     """
-    tags = origin.tags | ({ORIGINAL_ID: original_id} if original_id else {})
-    run = client.create_run(open_experiment(client, origin.dataset), run_name=origin.name, tags=tags)
-    describe_run(client, run.info.run_id, origin)
-    run_id: str = run.info.run_id
+    run_id = _begin_run(client, origin, {ORIGINAL_ID: original_id} if original_id else {})
+    describe_run(client, run_id, origin)
     return run_id
 
 
@@ -85,9 +85,7 @@ def describe_run(client: MlflowClient, run_id: str, origin: Origin) -> None:
         source=str({"path": origin.tags["dataset.path"], "revision": revision}),
     )
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
-    with tempfile.TemporaryDirectory() as work:
-        origin.save(Path(work) / FOLDER)
-        client.log_artifacts(run_id, work)
+    _log_origin(client, run_id, origin)
 
 
 def find_run(run_id: str) -> TrackedRun:
@@ -127,15 +125,38 @@ def look_up(client: MlflowClient, run_id: str) -> Run | None:
     return found[0] if found else None
 
 
-def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
-    if not record.exists():
-        return None
-    run_id: str = read_json(record)["run_id"]
-    try:
-        client.update_run(run_id, status="RUNNING")
-    except MlflowException:
-        return None
+def _begin_run(client: MlflowClient, origin: Origin, tags: dict[str, str] | None = None) -> str:
+    experiment = open_experiment(client, origin.dataset)
+    run_id: str = client.create_run(experiment, run_name=origin.name, tags=origin.tags | (tags or {})).info.run_id
     return run_id
+
+
+def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
+    """The run that the training began, going on again; None where this store does not have it any more."""
+    run = look_up(client, read_json(record)["run_id"]) if record.exists() else None
+    if run is None or run.info.lifecycle_stage == "deleted":
+        return None
+    run_id: str = run.info.run_id
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def _bring_up_to_date(client: MlflowClient, run_id: str, origin: Origin) -> None:
+    """Let a run say what it is made from: a new one, one whose creation broke off, or one with other code now."""
+    tags = client.get_run(run_id).data.tags
+    new = {key: value for key, value in origin.tags.items() if tags.get(key) != value}
+    for key, value in new.items():
+        client.set_tag(run_id, key, value)
+    if not client.list_artifacts(run_id, FOLDER):
+        describe_run(client, run_id, origin)
+    elif new:
+        _log_origin(client, run_id, origin)
+
+
+def _log_origin(client: MlflowClient, run_id: str, origin: Origin) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        origin.save(Path(work) / FOLDER)
+        client.log_artifacts(run_id, work)
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

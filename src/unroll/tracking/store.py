@@ -2,25 +2,24 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
+from unroll.tracking.lock import LOCKS, database_lock
 from unroll.tracking.offline import StoreError, requiring
-
-SQLITE = "sqlite:///"
-DATABASES = ("postgresql", "mysql", "mssql")
-SECONDS = 25  # that another process may take to create the database
 
 
 def open_store() -> MlflowClient:
     """A client of the store at MLFLOW_TRACKING_URI.
 
-    Two processes that create a sqlite database at once would break it for good, so that is done under a lock.
+    Processes that create a database at once would fail, and break one of sqlite for good: that is done under a lock.
 
     Raises:
         ValueError: the variable is not set.
@@ -30,15 +29,10 @@ def open_store() -> MlflowClient:
     if not uri:
         raise ValueError("MLFLOW_TRACKING_URI is not set; for example sqlite:////home/me/mlflow.db")
     with requiring():
-        if not uri.startswith(SQLITE):
-            if uri.startswith(DATABASES):
-                create_engine(uri).connect().close()  # fails at once where MLflow would try for minutes
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
-            return client
-        database = Path(uri.removeprefix(SQLITE))
-        with FileLock(f"{database}.lock", timeout=SECONDS):
-            _try_to_open(database)
+        url = _database(uri)
+        with database_lock(url) if url and url.get_backend_name() in LOCKS else nullcontext():
+            if url:
+                _try_to_open(url)
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)  # makes the tables
         return client
@@ -63,13 +57,27 @@ def open_experiment(client: MlflowClient, name: str) -> str:
 
 def _artifact_location(uri: str, name: str) -> str | None:
     """Beside a sqlite database, wherever the process runs; a server decides for itself."""
-    if not uri.startswith(SQLITE):
+    url = _database(uri)
+    if url is None or url.get_backend_name() != "sqlite":
         return None
-    return (Path(uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts" / name).as_uri()
+    return (Path(str(url.database)).resolve().parent / "mlartifacts" / name).as_uri()
 
 
-def _try_to_open(database: Path) -> None:
-    """Fail at once where MLflow would try for minutes; a new database lets readers and writers work at once."""
+def _database(uri: str) -> URL | None:
+    """The address as MLflow reads it, if it is a database's."""
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError):
+        return None
+    return url if url.database and url.get_backend_name() in DATABASE_ENGINES else None
+
+
+def _try_to_open(url: URL) -> None:
+    """Fail at once where MLflow would try for minutes; a new sqlite database lets readers and writers work at once."""
+    if url.get_backend_name() != "sqlite":
+        create_engine(url).connect().close()
+        return
+    database = Path(str(url.database))
     is_new = not database.exists()
     with closing(sqlite3.connect(database)) as connection:
         if is_new:

@@ -13,6 +13,7 @@ from unroll.tracking.models import find_model, log_model
 from unroll.tracking.origin import FOLDER, Origin
 from unroll.tracking.runs import TrackedRun, create_run, describe_run, get_run, look_up
 from unroll.tracking.store import open_store
+from unroll.training.claim import is_claimed
 
 
 def upload(folder: Path) -> list[str]:
@@ -50,9 +51,9 @@ def run_folders(*roots: Path) -> list[Path]:
 
 
 def _is_overtaken(record: Path) -> bool:
-    """Whether another training is under way in the record's folder, or broke off there: its files are of two runs."""
+    """Whether a training is under way in the record's folder, or another broke off there: its files are of two runs."""
     other = record.parent / "checkpoints" / "run.json"
-    return other.exists() and read_json(other)["run_id"] != read_json(record)["run_id"]
+    return is_claimed(record.parent) or (other.exists() and read_json(other)["run_id"] != read_json(record)["run_id"])
 
 
 def _ensure_run(client: MlflowClient, folder: Path, run_id: str) -> list[str]:

@@ -24,6 +24,7 @@ from unroll.nn import SequenceModel
 from unroll.sweep.outcomes import Pruned
 from unroll.training.baseline import fit_baseline
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.claim import LOCK
 from unroll.training.metrics import validation_metrics
 from unroll.training.model_folder import Model, ModelFolder, build_model
 from unroll.training.module import SequenceTask, quiet_lightning
@@ -107,7 +108,7 @@ def _fit_network(
         ),
         ResumePoint(checkpoints / "last.ckpt", options.checkpoint_steps),
     ]
-    resumable = (checkpoints / "last.ckpt").exists()
+    resumable = is_interrupted(output)
     if resumable:
         print(f"{output}: going on from the last checkpoint", flush=True)
     trainer = _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
@@ -127,12 +128,22 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = output / "checkpoints"
     record = folder / "identity.json"
-    if folder.exists() and not (record.exists() and read_json(record) == identity):
+    others = [file for file in folder.glob("*") if file.name != LOCK]
+    if others and not (record.exists() and read_json(record) == identity):
         print(f"{output}: an interrupted run of another configuration or other data is discarded", flush=True)
-        shutil.rmtree(folder)
+        for file in others:
+            if file.is_dir():
+                shutil.rmtree(file)
+            else:
+                file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder
+
+
+def is_interrupted(output: Path) -> bool:
+    """Whether there is a training in `output`/checkpoints to go on with."""
+    return (output / "checkpoints" / "last.ckpt").exists()
 
 
 @contextmanager
@@ -141,7 +152,7 @@ def abandoned_without_checkpoint(output: Path) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, Pruned) or not (output / "checkpoints" / "last.ckpt").exists():
+        if isinstance(error, Pruned) or not is_interrupted(output):
             discard_checkpoints(output)
         raise
 
