@@ -180,6 +180,7 @@ def _write_run(folder: Path, task: str, monitor: str, skill: float, scores: Scor
         "monitor": monitor,
         "best_score": float(history[monitor].max()),
         "size_bytes": 50_000,
+        "seeded": True,
     }
     throughput = {"tokens_per_second": 20_000.0 + seed, "batch_size": 64, "tokens": 1000}
     (folder / "run.json").write_text(json.dumps(record))

@@ -78,6 +78,19 @@ def test_all_pairs_are_compared_in_the_order_of_the_models() -> None:
         assert comparison == compare_predictions(models[first], models[second], "classification")
 
 
+def test_a_single_run_of_a_model_that_no_seed_changes_is_not_taken_to_vary() -> None:
+    generator = np.random.default_rng(0)
+    several = ["".join("1" if right else "0" for right in generator.random(500) < skill) for skill in (0.7, 0.74, 0.72)]
+    models = {"network": classified(*several), "baseline": classified("110" * 166 + "11")}
+    (varying,) = compare_models(models, "classification").values()
+    (steady,) = compare_models(models, "classification", seedless={"baseline"}).values()
+    (repeated,) = compare_models(models | {"baseline": models["baseline"] * 3}, "classification").values()
+    assert steady.p_value == pytest.approx(repeated.p_value)
+    assert steady.standard_error < varying.standard_error
+    alone = {"one": classified(several[0]), "baseline": models["baseline"]}  # one run each is about these two
+    assert compare_models(alone, "classification", seedless={"baseline"}) == compare_models(alone, "classification")
+
+
 OTHER_ROWS = [run.assign(row=run["row"] + 1) for run in classified("10")]
 OTHER_LABELS = [run.assign(label="no") for run in classified("10")]
 
@@ -149,6 +162,11 @@ def test_the_interval_over_examples_is_scipy_s_bootstrap(runs: int) -> None:
 
 def flipped(sentence: str, generator: np.random.Generator) -> str:
     return "".join("BO"[letter == "B"] if generator.random() < 0.2 else letter for letter in sentence)
+
+
+@pytest.mark.parametrize("run", ["1" * 20, "0" * 20])
+def test_examples_that_are_all_right_or_all_wrong_have_no_interval(run: str) -> None:
+    assert all(np.isnan(interval_over_examples(classified(run), "classification")))
 
 
 def test_the_interval_over_examples_narrows_with_the_level() -> None:

@@ -32,7 +32,14 @@ def write_run(folder: Path, data: PreparedData, score: float, wrong: int, parame
         origin.save(folder / FOLDER)
     monitor = "val/accuracy" if data.task == "classification" else "val/f1"
     identity = {"dataset": dataset, "task": data.task, "model": model, "seed": int(seed), "run_id": run.run_id}
-    training = {"parameters": parameters, "training_seconds": 10.0, "size_bytes": 1000, "epochs": 1, "best_epoch": 1}
+    training = {
+        "parameters": parameters,
+        "training_seconds": 10.0,
+        "size_bytes": 1000,
+        "seeded": True,
+        "epochs": 1,
+        "best_epoch": 1,
+    }
     write_json(folder / "run.json", {**identity, **training, "monitor": monitor, "best_score": score})
     pd.DataFrame({"epoch": [1], monitor: [score], "seconds": [10.0]}).to_csv(folder / "history.csv", index=False)
     evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))

@@ -21,7 +21,10 @@ def compared(reviews: PreparedData, tmp_path: Path, request: pytest.FixtureReque
     """The one run of a dataset that is the test's own, evaluated and in the store, and the folder of its report."""
     dataset = f"compared-{request.node.name}"
     folder = train_pretending(reviews, tmp_path / dataset / "gru" / "3", dataset)
-    write_json(folder / "run.json", {"training_seconds": 1.5, "size_bytes": 99, **read_json(folder / "run.json")})
+    write_json(
+        folder / "run.json",
+        {"training_seconds": 1.5, "size_bytes": 99, "seeded": True, **read_json(folder / "run.json")},
+    )
     history = pd.read_csv(folder / "history.csv")
     history.assign(**{"val/accuracy": history["val/loss"]}).to_csv(folder / "history.csv", index=False)
     runs = read_runs(evaluate_tiny(reviews, folder).parents[1])

@@ -23,7 +23,7 @@ from unroll.tracking.registry import Registration, register
 from unroll.tracking.store import open_store
 
 TEXTS = ["Not very good today.", "Ada Brown met us in Paris!"]
-GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")
+GATE = Gate(level=0.05, margin=0.2, cheaper_by=0.1, cost="parameters")  # the test split has few examples
 LOCK = b"schema: '2.0'\n"
 
 # Of 18 test examples. Named for what they are beside `good`.

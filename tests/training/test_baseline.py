@@ -71,6 +71,7 @@ def test_its_record_is_that_of_a_training_of_one_epoch(
         "epochs": 1,
         "training_seconds": row["seconds"],
         "parameters": ModelFolder.load(tmp_path / "model").model.num_parameters,
+        "seeded": False,
         "size_bytes": sum(file.stat().st_size for file in (tmp_path / "model").iterdir()),
     }
 

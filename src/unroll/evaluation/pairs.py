@@ -18,7 +18,8 @@ def compare_pairs(runs: Sequence[Run], models: Sequence[str], level: float) -> p
     The scores are means of the main test metric over seeds.
     """
     predictions = {model: [run.predictions for run in runs if run.model == model] for model in models}
-    compared = compare_models(predictions, runs[0].task, level)
+    seedless = {run.model for run in runs if not run.seeded}
+    compared = compare_models(predictions, runs[0].task, level, seedless=seedless)
     pairs = pd.DataFrame(
         [(*pair, *(getattr(found, name) for name in FIGURES)) for pair, found in compared.items()],
         columns=["first", "second", *FIGURES],

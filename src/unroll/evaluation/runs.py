@@ -26,6 +26,7 @@ RECORD_KEYS = (
     "monitor",
     "best_score",
     "size_bytes",
+    "seeded",
 )
 FILES = (
     "run.json",
@@ -43,7 +44,7 @@ class Run:
     """One model trained with one seed and scored on the test split.
 
     monitor: the validation metric that chose the epoch. best_score: its best value, in 0..1.
-    size_bytes: of the model folder.
+    size_bytes: of the model folder. seeded: whether another seed would give another model.
     metrics: test metric to value. history: one row an epoch. classes, confusion: see
     :class:`unroll.evaluation.scores.Scores`. predictions: one row a test example.
     """
@@ -60,6 +61,7 @@ class Run:
     monitor: str
     best_score: float
     size_bytes: int
+    seeded: bool
     tokens_per_second: float
     metrics: dict[str, float]
     history: pd.DataFrame

@@ -5,7 +5,7 @@ these two trained networks only. Several runs: Student's t, with a variance over
 `docs/comparing.md` has the equations, and how often the tests err.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -54,15 +54,28 @@ def compare_predictions(
 
 
 def compare_models(
-    models: Mapping[str, Sequence[pd.DataFrame]], task: str, level: float = 0.05, seed: int = 0
+    models: Mapping[str, Sequence[pd.DataFrame]],
+    task: str,
+    level: float = 0.05,
+    seed: int = 0,
+    seedless: Collection[str] = (),
 ) -> dict[tuple[str, str], Comparison]:
-    """:func:`compare_predictions` of all pairs, in the order of `models`; the p-values are those of each pair alone."""
+    """:func:`compare_predictions` of all pairs, in the order of `models`; the p-values are those of each pair alone.
+
+    seedless: models that no seed changes. A single run of one, beside several of another, is not taken to vary.
+    """
     if not 0 < level < 1:
         raise ValueError(f"level={level}; accepted: above 0, below 1")
     _check_same_examples(models)
     counts = {name: counts_of_runs(runs, task) for name, runs in models.items()}
+
+    def beside(name: str, other: str) -> NDArray[np.int64]:
+        """(K, N, 3): its runs; two that are alike say that seeds change nothing."""
+        is_repeated = name in seedless and len(counts[name]) == 1 < len(counts[other])
+        return counts[name].repeat(2, axis=0) if is_repeated else counts[name]
+
     return {
-        (first, second): compare_counts(counts[first], counts[second], task, level, seed)
+        (first, second): compare_counts(beside(first, second), beside(second, first), task, level, seed)
         for first, second in combinations(models, 2)
     }
 
@@ -102,7 +115,8 @@ def interval_over_examples(
 ) -> tuple[float, float]:
     """Percentile bootstrap (Efron 1979) of the mean score of these trained networks, on other texts.
 
-    runs: as in :func:`compare_predictions`. Raises ValueError as it does.
+    runs: as in :func:`compare_predictions`. Raises ValueError as it does. NaN where all resamples score alike: they
+    then know of no text that is another.
     """
     _check_same_examples({"the model": runs})
     counts = counts_of_runs(runs, task)  # (K, N, 3)
@@ -110,7 +124,7 @@ def interval_over_examples(
     drawn = np.random.default_rng(seed).multinomial(counts.shape[1], sizes / sizes.sum(), RESAMPLES)  # (RESAMPLES, D)
     totals = np.einsum("bd,dkc->bkc", drawn, rows)
     low, high = np.quantile(micro_f1(totals[:, :, None]).mean(axis=1), [level / 2, 1 - level / 2])
-    return float(low), float(high)
+    return (float(low), float(high)) if low < high else (float("nan"), float("nan"))
 
 
 def _check_same_examples(models: Mapping[str, Sequence[pd.DataFrame]]) -> None:

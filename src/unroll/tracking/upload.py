@@ -90,7 +90,7 @@ def _log_epochs(run: TrackedRun, folder: Path, start: int) -> list[str]:
 
 def _log_figures(run: TrackedRun, record: dict[str, Any], tracked: Run) -> list[str]:
     """The numbers of run.json: best score, training time and so on."""
-    figures = {key: value for key, value in record.items() if isinstance(value, int | float) and key != "seed"}
+    figures = {key: value for key, value in record.items() if type(value) in (int, float) and key != "seed"}
     new = {key: value for key, value in figures.items() if key not in tracked.data.metrics}
     run.log_metrics(new)
     return ["figures"] if new else []

@@ -189,5 +189,6 @@ def _summarise(output: Path, model: Model, monitor: str) -> dict[str, Any]:
         "epochs": len(epochs),
         "training_seconds": float(epochs[-1]["seconds"]),
         "parameters": model.num_parameters,
+        "seeded": not isinstance(model, Baseline),
         "size_bytes": sum(file.stat().st_size for file in (output / "model").iterdir()),
     }
