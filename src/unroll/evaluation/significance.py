@@ -94,6 +94,23 @@ def compare_counts(
     return Comparison(first_score=one, second_score=other, difference=one - other, **test._asdict())
 
 
+def cautious_interval(
+    first: NDArray[np.int64], second: NDArray[np.int64], task: str, level: float = 0.05
+) -> tuple[float, float]:
+    """Of the difference of :func:`compare_counts`, to tell that it is small: small test splits do not.
+
+    It counts two examples more, one that each model alone has right (Agresti and Min 2005), so that it has a width
+    also where the models differ on no example.
+    """
+    alone = np.array([[1, 1, 1], [0, 1, 1]])  # right, found and gold
+    counts = [
+        np.concatenate([model, np.broadcast_to(more, (len(model), 2, 3))], axis=1)
+        for model, more in ((first, alone), (second, alone[::-1]))
+    ]
+    found = compare_counts(counts[0], counts[1], task, level)
+    return found.low, found.high
+
+
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Adjusted p-values of several tests (Holm 1979): those below a level have a family-wise error below it."""
     from statsmodels.stats.multitest import multipletests  # takes seconds to import

@@ -1,17 +1,15 @@
 """The gate: a challenger becomes champion if it is better by a paired test, or cheaper and not worse by a margin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from unroll.data.source import Task
 from unroll.evaluation.example_counts import counts_of_runs
 from unroll.evaluation.scores import MAIN_METRIC, metric_title
-from unroll.evaluation.significance import Comparison, compare_counts, compare_predictions
+from unroll.evaluation.significance import cautious_interval, compare_predictions
 
 Cost = Literal["parameters", "training_seconds", "tokens_per_second"]
 COSTS: dict[Cost, str] = {
@@ -79,9 +77,10 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
         ValueError: they were not scored on the same examples.
     """
     found = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
-    found = replace(found, **_cautious_interval(challenger.predictions, champion.predictions, task, gate.level))
+    counts = counts_of_runs(challenger.predictions, task), counts_of_runs(champion.predictions, task)
+    low, high = cautious_interval(*counts, task, gate.level)
     is_better = found.p_value < gate.level and found.difference > 0
-    is_close = found.low >= -gate.margin
+    is_close = low >= -gate.margin
     is_cheaper = _is_cheaper(challenger.cost, champion.cost, gate)
     margin = f"worse by more than {100 * gate.margin:.1f} points"
     costs = f"{COSTS[gate.cost].format(challenger.cost)} against {COSTS[gate.cost].format(champion.cost)}"
@@ -97,36 +96,15 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
         "score": found.first_score,
         "champion_score": found.second_score,
         "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
+        "low": low,
+        "high": high,
         "p_value": found.p_value,
         "level": gate.level,
         gate.cost: challenger.cost,
         f"champion_{gate.cost}": champion.cost,
     }
-    reason = f"{challenger.name} {verdict}: {_figures(found, task, gate)}"
+    reason = f"{challenger.name} {verdict}: {_said(figures, task, gate)}"
     return Decision(is_better or (is_close and is_cheaper), reason, figures)
-
-
-def _cautious_interval(
-    first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame], task: Task, level: float
-) -> dict[str, float]:
-    """The difference's interval with two examples more, one that each model alone has right (Agresti and Min 2005).
-
-    Models that differ on few examples, or on none, are not proved equal by a test split that is small.
-    """
-    alone = np.array([[1, 1, 1], [0, 1, 1]])  # right, found and gold, of who has the first of the two right
-    counts = (
-        _with_examples(counts_of_runs(first, task), alone),
-        _with_examples(counts_of_runs(second, task), alone[::-1]),
-    )
-    found = compare_counts(*counts, task, level)
-    return {"low": found.low, "high": found.high}
-
-
-def _with_examples(counts: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(K, N, 3) and (M, 3) → (K, N + M, 3)."""
-    return np.concatenate([counts, np.broadcast_to(examples, (len(counts), *examples.shape))], axis=1)
 
 
 def _is_cheaper(mine: float, theirs: float, gate: Gate) -> bool:
@@ -135,10 +113,12 @@ def _is_cheaper(mine: float, theirs: float, gate: Gate) -> bool:
     return mine <= (1 - gate.cheaper_by) * theirs
 
 
-def _figures(found: Comparison, task: Task, gate: Gate) -> str:
+def _said(figures: dict[str, float], task: Task, gate: Gate) -> str:
     metric = metric_title(f"test/{MAIN_METRIC[task]}", task)
+    score, champion_score, difference, low, high = (
+        100 * figures[name] for name in ("score", "champion_score", "difference", "low", "high")
+    )
     return (
-        f"test {metric} {100 * found.first_score:.2f} % against {100 * found.second_score:.2f} %, a difference of "
-        f"{100 * found.difference:+.2f} points ({100 * (1 - gate.level):g} % interval {100 * found.low:+.2f} to "
-        f"{100 * found.high:+.2f}), p = {found.p_value:.2g}"
+        f"test {metric} {score:.2f} % against {champion_score:.2f} %, a difference of {difference:+.2f} points "
+        f"({100 * (1 - gate.level):g} % interval {low:+.2f} to {high:+.2f}), p = {figures['p_value']:.2g}"
     )
