@@ -6,9 +6,12 @@ A line is a metric, a number of seeds of each model, and the standard deviation 
 points. A cell is the share of simulated pairs that are significant at 5 %, in per cent, with 500 / 2,000 test examples:
 
 - examples alone: equally good models, by a test to which seeds are not a source of variance;
-- alike, unlike, uneven: equally good models, by the package's test. The models find the same examples difficult, or
-  partly others, or the seeds of just one of them vary;
-- power: for models as in `alike` whose true scores are 1, 2 or 4 points apart (of a quarter as many pairs).
+- alike, unlike, uneven, baseline, single: equally good models, by the package's test. The models find the same examples
+  difficult, or partly others; or the seeds of just one of them vary in their score; or a network meets a baseline, all
+  whose runs are one; or a single run meets several;
+- power: for models as in `alike` whose true scores are 1, 2 or 4 points apart (of a quarter as many pairs);
+- margin: for models that are 1 point worse than the other, how often the registry's interval says that they are not
+  worse by more than that (of a quarter as many pairs; it should be 2.5 at the most).
 """
 
 import argparse
@@ -20,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from unroll.evaluation.significance import compare_counts
+from unroll.evaluation.significance import cautious_interval, compare_counts
 from unroll.evaluation.variance_components import contributions, swap_variance
 
 LEVEL = 0.05
 SCORE = 0.8  # the true score of the first model
 TASKS = {"accuracy": "classification", "F1": "labeling"}
-KINDS = ("alike", "unlike", "uneven")
+KINDS = ("alike", "unlike", "uneven", "baseline", "single")
+OF_SEEDS = KINDS[2:]  # those that a single run of each model cannot be
 GAPS = (1.0, 2.0, 4.0)  # points
 SIZES = (500, 2000)
 SPURIOUS = 0.6  # the chance that an entity which is not found right is found wrong
@@ -58,21 +62,26 @@ def main() -> None:
     )
     parser.add_argument("--simulations", type=int, default=4000)
     simulations = parser.parse_args().simulations
-    header = ["metric", "seeds", "sd", "examples alone", *KINDS, *(f"power at {gap:.0f}" for gap in GAPS)]
+    header = ["metric", "seeds", "sd", "examples alone", *KINDS, *(f"power at {gap:.0f}" for gap in GAPS), "margin"]
     print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|")
-    for metric, seeds, sd in product(TASKS, (2, 3, 5), (0.0, 0.5, 1.5)):
+    lines = [(1, 0.0), *product((2, 3, 5), (0.0, 0.5, 1.5))]  # one run each is about these two: they have no sd
+    for metric, (seeds, sd) in product(TASKS, lines):
         print(f"| {metric} | {seeds} | {sd} | {' | '.join(cells(metric, seeds, sd, simulations))} |", flush=True)
 
 
 def cells(metric: str, seeds: int, sd: float, simulations: int) -> Iterator[str]:
     """What follows in the line of a metric, a number of seeds and an sd."""
     for kind in KINDS:
+        if seeds == 1 and kind in OF_SEEDS:
+            yield ""
+            continue
         results = [rates(Setting(metric, seeds, size, sd, kind), simulations) for size in SIZES]
         if kind == "alike":
             yield per_cent([one.examples_alone for one in results])
         yield per_cent([one.ours for one in results])
     for gap in GAPS:
         yield per_cent([rates(Setting(metric, seeds, n, sd, gap=gap), simulations // 4).ours for n in SIZES])
+    yield per_cent([not_worse(Setting(metric, seeds, n, sd, gap=GAPS[0]), simulations // 4) for n in SIZES])
 
 
 def per_cent(shares: list[float]) -> str:
@@ -80,14 +89,28 @@ def per_cent(shares: list[float]) -> str:
 
 
 def rates(setting: Setting, simulations: int) -> Rates:
-    """The same for one setting, whatever else is simulated."""
-    generator = np.random.default_rng(list(repr(setting).encode()))
     significant = np.zeros(2)
-    for _ in range(simulations):
-        first, second = simulate(setting, generator)
+    for first, second in simulated_pairs(setting, simulations):
         ours = compare_counts(first, second, TASKS[setting.metric], LEVEL).p_value
         significant += [examples_alone(first, second) < LEVEL, ours < LEVEL]
     return Rates(*(significant / simulations))
+
+
+def not_worse(setting: Setting, simulations: int) -> float:
+    """How often the registry's interval says that the second model is not worse than the first by more than the gap."""
+    passed = 0
+    for first, second in simulated_pairs(setting, simulations):
+        low, _ = cautious_interval(second, first, TASKS[setting.metric], LEVEL)
+        passed += low >= -setting.gap / 100
+    return passed / simulations
+
+
+def simulated_pairs(setting: Setting, simulations: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Counts of two models, (K, N, 3) each; the same for the same setting, whatever else is simulated."""
+    generator = np.random.default_rng(list(repr(setting).encode()))
+    for _ in range(simulations):
+        first, second = simulate(setting, generator)
+        yield first[:1] if setting.kind == "single" else first, second
 
 
 def simulate(setting: Setting, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -103,7 +126,7 @@ def simulate(setting: Setting, generator: np.random.Generator) -> NDArray[np.int
     difficulty = difficulty + np.sqrt(of_model) * normal(generator, (2, 1, *shape))
     difficulty = difficulty + np.sqrt(1 - of_all - of_model) * normal(generator, (2, setting.seeds, *shape))
 
-    spread = np.array([[0.0 if setting.kind == "uneven" else setting.sd], [setting.sd]]) / 100
+    spread = np.array([[0.0 if setting.kind in ("uneven", "baseline") else setting.sd], [setting.sd]]) / 100
     scores = SCORE - np.array([[0.0], [setting.gap]]) / 100 + spread * normal(generator, (2, setting.seeds))
     if setting.metric == "accuracy":
         right = difficulty < skill(scores)
@@ -112,7 +135,10 @@ def simulate(setting: Setting, generator: np.random.Generator) -> NDArray[np.int
         gold = np.broadcast_to(generator.random(shape) < 0.4, difficulty.shape)
         right = (difficulty < skill(found_share(scores))) & gold
         found = right | (gold & (generator.random(gold.shape) < SPURIOUS))
-    return np.stack([part.sum(axis=-1) for part in (right, found, gold)], axis=-1)
+    counts = np.stack([part.sum(axis=-1) for part in (right, found, gold)], axis=-1)
+    if setting.kind == "baseline":
+        counts[0] = counts[0, 0]
+    return counts
 
 
 def found_share(f1: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.significance import Setting, cells, rates, simulate
+from benchmarks.significance import Setting, cells, not_worse, rates, simulate
 from unroll.evaluation.example_counts import micro_f1
 
 
@@ -28,7 +28,17 @@ def test_models_that_are_far_apart_are_significant() -> None:
     assert rates(Setting("accuracy", 5, 2000, sd=0.5, gap=4.0), simulations=50).ours > 0.9
 
 
+def test_runs_of_a_simulated_baseline_are_one() -> None:
+    baseline, network = simulate(Setting("F1", 3, 500, sd=1.5, kind="baseline"), np.random.default_rng(0))
+    assert (baseline == baseline[0]).all()
+    assert (network != network[0]).any()
+
+
+def test_models_that_are_worse_by_the_margin_rarely_pass_for_as_good() -> None:
+    assert not_worse(Setting("accuracy", 2, 500, sd=0.0, gap=1.0), simulations=400) < 0.05
+
+
 def test_a_line_has_a_share_for_each_number_of_examples() -> None:
     line = list(cells("accuracy", 2, 0.5, simulations=4))
-    assert len(line) == 7
+    assert len(line) == 10
     assert all(0 <= float(share) <= 100 for cell in line for share in cell.split(" / "))
