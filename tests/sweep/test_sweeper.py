@@ -65,19 +65,23 @@ def test_two_processes_share_a_study(commands: Commands) -> None:
     assert parent.data.metrics["trials/complete"] == 10
 
 
-@pytest.mark.parametrize("sweeper", [OPTUNA[1:], ("x=1,2,3,4,5",)], ids=["optuna", "basic"])
+@pytest.mark.parametrize(
+    ("sweeper", "number"),
+    [(OPTUNA[1:], signal.SIGINT), (("x=1,2,3,4,5",), signal.SIGINT), (("x=1,2,3,4,5",), signal.SIGTERM)],
+    ids=["optuna", "basic", "basic, SIGTERM"],
+)
 def test_a_sweep_that_is_interrupted_says_what_came_of_it_and_is_killed(
-    commands: Commands, sweeper: tuple[str, ...]
+    commands: Commands, sweeper: tuple[str, ...], number: signal.Signals
 ) -> None:
     process = commands.start("-m", *sweeper, "seconds=1")
     assert process.stdout is not None
     jobs = itertools.count(1)
     for line in process.stdout:
         if line.startswith("x is") and next(jobs) == 3:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     printed = process.communicate(timeout=60)[0]
-    assert process.returncode == 128 + signal.SIGINT
+    assert process.returncode == 128 + number
     assert "2 complete" in printed
     assert "best: trial" in printed
     assert printed.splitlines()[-1] == "interrupted"

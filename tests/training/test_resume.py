@@ -18,6 +18,7 @@ from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256
+from unroll.sweep.outcomes import Terminated
 from unroll.training.callbacks import ResumePoint
 from unroll.training.model_folder import ModelFolder
 from unroll.training.module import SequenceTask
@@ -112,15 +113,19 @@ def ctrl_c() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_stays_ctrl_c_and_the_run_goes_on(
-    reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, Terminated])
+def test_an_interruption_stays_one_and_the_run_goes_on(
+    interruption: type[BaseException],
+    reviews: PreparedData,
+    unbroken: tuple[str, list[dict[str, str]]],
+    tmp_path: Path,
 ) -> None:
     class Interrupted(Callback):
         def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
             if trainer.current_epoch == 2:
-                raise KeyboardInterrupt
+                raise interruption
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(interruption):
         train(reviews, make_parts(), OPTIONS, tmp_path, callbacks=[Interrupted()])
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
     assert outcome(tmp_path) == unbroken

@@ -19,7 +19,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from unroll.config.check import unknown_key
 from unroll.sweep.jobs import Job, write_job
-from unroll.sweep.outcomes import JobFailed, Pruned
+from unroll.sweep.outcomes import JobFailed, Pruned, Terminated
 
 log = logging.getLogger("unroll")
 at_end = ExitStack()  # what a Hydra callback wants done when the command ends, and not only when it ends well
@@ -52,19 +52,24 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
     def command() -> None:
         set_environment(project)
+        signal.signal(signal.SIGTERM, _terminate)
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
             with at_end:
                 app()
         except JobFailed:
             sys.exit(1)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("interrupted", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
+            sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             sys.exit(f"error: {_message(error)}")
 
     return command
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated
 
 
 def _failure(message: str) -> BaseException:

@@ -114,7 +114,7 @@ def _fit_network(
     try:
         trainer.fit(task, ckpt_path=str(checkpoints / "last.ckpt") if resumable else None, weights_only=True)
     except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes an ordinary exit of it
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes an ordinary exit of Ctrl-C
             raise end.__context__ from None
         raise
 
