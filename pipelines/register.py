@@ -22,8 +22,9 @@ def main(config: DictConfig) -> None:
 
     gate, source = build_options(Gate, config), source_of(config)
     plan = read_plan(optional_path(config.plan), source.task)
-    runs = read_runs(Path(config.runs), plan.models, plan.seeds)
-    candidate = Candidate.of(runs, Path(config.runs), Path(config.raw), PreparedData(Path(config.data)))
+    runs, data = read_runs(Path(config.runs), plan.models, plan.seeds), PreparedData(Path(config.data))
+    check_scored_on(runs, data, HydraConfig.get().runtime.choices["dataset"])
+    candidate = Candidate.of(runs, Path(config.runs), Path(config.raw), data)
     texts = sample_texts(candidate.raw, source)
     with requiring():
         registration = register(candidate, runs, gate, texts)
