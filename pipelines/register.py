@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unroll.config.build import build_options, optional_path, source_of
@@ -13,7 +14,7 @@ def main(config: DictConfig) -> None:
     from unroll.data.prepared import PreparedData
     from unroll.data.samples import sample_texts
     from unroll.evaluation.plan import read_plan
-    from unroll.evaluation.runs import read_runs
+    from unroll.evaluation.runs import check_scored_on, read_runs
     from unroll.files import write_json, write_text
     from unroll.tracking.candidate import Candidate
     from unroll.tracking.gate import Gate
@@ -22,8 +23,12 @@ def main(config: DictConfig) -> None:
 
     gate, source = build_options(Gate, config), source_of(config)
     plan = read_plan(optional_path(config.plan), source.task)
-    runs = read_runs(Path(config.runs), plan.models, plan.seeds)
-    candidate = Candidate.of(runs, Path(config.runs), Path(config.raw), PreparedData(Path(config.data)))
+    runs, data = read_runs(Path(config.runs), plan.models, plan.seeds), PreparedData(Path(config.data))
+    check_scored_on(runs, data)
+    dataset = HydraConfig.get().runtime.choices["dataset"]
+    if runs[0].dataset != dataset:
+        raise ValueError(f"runs={config.runs} are of {runs[0].dataset}; accepted with dataset={dataset}: runs of that")
+    candidate = Candidate.of(runs, Path(config.runs), Path(config.raw), data)
     texts = sample_texts(candidate.raw, source)
     with requiring():
         registration = register(candidate, runs, gate, texts)

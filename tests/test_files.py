@@ -88,6 +88,25 @@ def test_json_is_readable_text(tmp_path: Path) -> None:
     assert read_json(path) == {"größe": [1, None]}
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"a": 1', "Expecting"),
+        (b"\xff", "utf-8"),
+        (b'{"a": 1}', "it lacks b, c"),
+        (b"[]", "it lacks a, b, c"),
+        (b"null", "it lacks a, b, c"),
+    ],
+)
+def test_damaged_json_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        read_json(path, ["a", "b", "c"])
+    assert str(error.value).startswith(f"{path} is damaged: ")
+    assert said in str(error.value)
+
+
 def test_checksum_is_that_of_the_contents_in_a_row(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     first.write_bytes(b"x" * (1 << 20) + b"y")

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,22 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        keys: that it has to have, at least.
+
+    Raises:
+        ValueError: it is no JSON, or lacks one of them.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if lacking := [key for key in keys if not isinstance(value, dict) or key not in value]:
+        raise ValueError(f"{path} is damaged: it lacks {', '.join(lacking)}")
+    return value
 
 
 def sha256(*paths: Path) -> str:

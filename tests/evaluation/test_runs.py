@@ -1,12 +1,13 @@
-import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from unroll.evaluation.runs import Run, read_runs
+from unroll.files import read_json, write_json
 
 AWKWARD_LABELS = ["NA", "gold", "1", "$a", '<script>alert("$x$")</script> & more']
 
@@ -17,14 +18,17 @@ def folder(classification_runs: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(classification_runs, tmp_path / "reviews"))
 
 
+def change_record(run: Path, **changes: Any) -> None:
+    write_json(run / "run.json", read_json(run / "run.json") | changes)
+
+
 def names(runs: list[Run]) -> list[tuple[str, int]]:
     return [(run.model, run.seed) for run in runs]
 
 
 def test_every_run_is_found_in_order(folder: Path) -> None:
     shutil.copytree(folder / "gru" / "2", folder / "gru" / "10")
-    record = json.loads((folder / "gru" / "10" / "run.json").read_text())
-    (folder / "gru" / "10" / "run.json").write_text(json.dumps(record | {"seed": 10}))
+    change_record(folder / "gru" / "10", seed=10, run_id="gru10")
     assert names(read_runs(folder)) == [("elman", 1), ("elman", 2), ("gru", 1), ("gru", 2), ("gru", 10)]
 
 
@@ -72,9 +76,24 @@ def test_a_missing_run_is_named_with_the_command_that_makes_it(
     classification_runs: Path, models: list[str] | None, seeds: list[int] | None, missing: str
 ) -> None:
     with pytest.raises(
-        ValueError, match=rf"no evaluated run in .*python pipelines/evaluate.py dataset=reviews {missing}`"
+        ValueError,
+        match=rf"no evaluated run in .*train.py dataset=reviews {missing}` and .*evaluate.py dataset=reviews",
     ):
         read_runs(classification_runs, models, seeds)
+
+
+@pytest.mark.parametrize(("models", "seeds"), [(["gru"], [1]), (["gru"], None), (None, None)])
+def test_a_trained_model_is_only_to_be_evaluated(
+    tmp_path: Path, models: list[str] | None, seeds: list[int] | None
+) -> None:
+    run = tmp_path / "reviews" / "gru" / "1"
+    (run / "model").mkdir(parents=True)
+    for name in ("run.json", "history.csv"):
+        (run / name).touch()
+    with pytest.raises(
+        ValueError, match=r"make it with `python pipelines/evaluate\.py dataset=reviews model=\w+ seed="
+    ):
+        read_runs(tmp_path / "reviews", models, seeds)
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
@@ -88,6 +107,53 @@ def test_a_missing_file_is_named(folder: Path) -> None:
         read_runs(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "stage"),
+    [
+        ("run.json", "{}", "train"),
+        ("run.json", '{"dataset": "rev', "train"),
+        ("history.csv", "", "train"),
+        ("metrics.json", '{"test/loss": 0.5', "evaluate"),
+        ("throughput.json", "[]", "evaluate"),
+        ("classes.csv", "", "evaluate"),
+        ("confusion.csv", "", "evaluate"),
+        ("confusion.csv", "gold,a\na,many", "evaluate"),
+        ("predictions.parquet", "PAR1", "evaluate"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_command_that_makes_it_again(
+    folder: Path, name: str, content: str, stage: str
+) -> None:
+    (folder / "gru" / "1" / "model").mkdir()
+    (folder / "gru" / "1" / name).write_text(content)
+    with pytest.raises(ValueError) as error:
+        read_runs(folder)
+    assert str(error.value).startswith(f"{folder}/gru/1/{name} is damaged (")
+    assert f"make it again with `python pipelines/{stage}.py dataset=reviews model=gru seed=1`" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("copy", "said"),
+    [
+        ("reviews/gru_old/2", "reviews/gru_old/2 is not a run of model gru_old: its run.json is of model gru"),
+        ("reviews/gru/3", "reviews/gru/3 is not a run of seed 3: its run.json is of seed 2"),
+        ("reviews/gru/old", "reviews/gru/old is no run"),
+    ],
+)
+def test_a_copied_folder_is_no_further_run(folder: Path, copy: str, said: str) -> None:
+    target = folder.parent / copy
+    shutil.copytree(folder / "gru" / "2", target)
+    with pytest.raises(ValueError) as error:
+        read_runs(target.parents[1])
+    assert said in str(error.value)
+
+
+def test_a_run_that_occurs_twice_is_refused(folder: Path) -> None:
+    change_record(folder / "gru" / "2", run_id="gru1")
+    with pytest.raises(ValueError, match=r"gru/2 and .*gru/1 are one run, gru1: remove the copy"):
+        read_runs(folder)
+
+
 def test_runs_on_different_test_examples_are_refused(folder: Path) -> None:
     path = folder / "gru" / "2" / "predictions.parquet"
     pd.read_parquet(path)[:100].to_parquet(path)
@@ -96,8 +162,7 @@ def test_runs_on_different_test_examples_are_refused(folder: Path) -> None:
 
 
 def test_runs_chosen_by_different_metrics_are_refused(folder: Path) -> None:
-    path = folder / "gru" / "2" / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"monitor": "val/f1"}))
+    change_record(folder / "gru" / "2", monitor="val/f1")
     with pytest.raises(ValueError, match="reviews/gru/2 was chosen by val/f1, reviews/elman/1 by val/accuracy"):
         read_runs(folder)
 

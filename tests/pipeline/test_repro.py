@@ -91,7 +91,16 @@ def test_an_edit_is_trained_at_once_and_registered_when_it_is_committed(reproduc
         reproduced.commit()
         assert stages_run(reproduced.ok("dvc repro")) == ["register-classification@demo_reviews"]
     reproduced.commit()
-    assert stages_run(reproduced.ok("dvc repro")) == []  # what it was before comes back from DVC's cache
+    # What it was before comes back from DVC's cache, but for what the store knows.
+    assert stages_run(reproduced.ok("dvc repro")) == ["register-classification@demo_reviews"]
+
+
+def test_what_is_registered_is_asked_of_the_store_and_not_of_the_cache(reproduced: Project) -> None:
+    champion = reproduced.root / "reports/demo_entities/champion.json"
+    before = champion.read_bytes()
+    champion.unlink()
+    assert stages_run(reproduced.ok("dvc repro register-labeling")) == ["register-labeling@demo_entities"]
+    assert champion.read_bytes() == before
 
 
 def test_a_comment_in_a_model_file_reruns_nothing(reproduced: Project) -> None:

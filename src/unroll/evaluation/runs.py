@@ -1,10 +1,11 @@
 """Evaluated runs, as the train and evaluate stages leave them in ``models/DATASET/MODEL/SEED``."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from unroll.data.prepared import PreparedData
 from unroll.evaluation.example_counts import example_counts
 from unroll.files import read_json
 
+T = TypeVar("T")
 RECORD_KEYS = (
     "dataset",
     "task",
@@ -29,15 +31,8 @@ RECORD_KEYS = (
     "size_bytes",
     "seeded",
 )
-FILES = (
-    "run.json",
-    "history.csv",
-    "metrics.json",
-    "classes.csv",
-    "confusion.csv",
-    "throughput.json",
-    "predictions.parquet",
-)
+TRAINED = ("run.json", "history.csv")  # what the train stage leaves
+EVALUATED = ("metrics.json", "classes.csv", "confusion.csv", "throughput.json", "predictions.parquet")
 
 
 @dataclass(frozen=True)
@@ -82,13 +77,15 @@ def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence
 
     folder: ``models/DATASET``. models, seeds: exactly these, in this order; None takes every evaluated one.
 
-    Raises ValueError for a missing run, for no run at all, and for runs that cannot be compared because
-    they were scored on other test examples or chosen by another validation metric.
+    Raises ValueError for a missing run, for no run at all, for a file that is damaged, for a folder that is a copy of
+    another run's, and for runs that cannot be compared because they were scored on other test examples or chosen by
+    another validation metric.
     """
     folders = _run_folders(folder, models, seeds)
     if not folders:
         raise _missing(folder / "MODEL" / "SEED", "metrics.json")
     runs = [_read_run(path) for path in folders]
+    _check_distinct(folders, runs)
     for run in runs[1:]:
         _check_comparable(runs[0], run)
     return runs
@@ -101,28 +98,53 @@ def _run_folders(folder: Path, models: Sequence[str] | None, seeds: Sequence[int
     for model in models:
         chosen = seeds
         if chosen is None:
-            chosen = sorted(int(path.parts[-2]) for path in (folder / model).glob("*/metrics.json"))
+            chosen = sorted(_seed(path.parent) for path in (folder / model).glob("*/metrics.json"))
             if not chosen:
                 raise _missing(folder / model / "SEED", "metrics.json")
         folders += [folder / model / str(seed) for seed in chosen]
     return folders
 
 
+def _seed(folder: Path) -> int:
+    if not folder.name.isdecimal():
+        raise ValueError(f"{folder} is no run: accepted in {folder.parent} are folders whose names are seeds")
+    return int(folder.name)
+
+
 def _read_run(folder: Path) -> Run:
-    for name in FILES:
+    for name in (*TRAINED, *EVALUATED):
         if not (folder / name).is_file():
             raise _missing(folder, name)
-    record, throughput = read_json(folder / "run.json"), read_json(folder / "throughput.json")
-    predictions = pd.read_parquet(folder / "predictions.parquet").sort_values("row", kind="stable", ignore_index=True)
+    record = _read(folder / "run.json", partial(read_json, keys=RECORD_KEYS))
+    for key, named in zip(("model", "seed"), folder.parts[-2:], strict=True):
+        if str(record[key]) != named:
+            raise ValueError(
+                f"{folder} is not a run of {key} {named}: its run.json is of {key} {record[key]}; "
+                "accepted: models/DATASET/MODEL/SEED, as the train stage names it"
+            )
+    throughput = _read(folder / "throughput.json", partial(read_json, keys=["tokens_per_second"]))
+    predictions = _read(folder / "predictions.parquet", pd.read_parquet).sort_values(
+        "row", kind="stable", ignore_index=True
+    )
     return Run(
         **{key: record[key] for key in RECORD_KEYS},
         tokens_per_second=throughput["tokens_per_second"] if _reads_text(record["task"], predictions) else math.nan,
-        metrics=read_json(folder / "metrics.json"),
-        history=pd.read_csv(folder / "history.csv"),
-        classes=pd.read_csv(folder / "classes.csv", dtype={"label": str}, na_filter=False),
-        confusion=read_confusion(folder / "confusion.csv"),
+        metrics=_read(folder / "metrics.json", read_json),
+        history=_read(folder / "history.csv", pd.read_csv),
+        classes=_read(folder / "classes.csv", _read_classes),
+        confusion=_read(folder / "confusion.csv", read_confusion),
         predictions=predictions,
     )
+
+
+def _read(path: Path, reader: Callable[[Path], T]) -> T:
+    """What `reader` makes of a file of a run; where it cannot, the error names the command that writes it anew."""
+    try:
+        return reader(path)
+    except (ValueError, LookupError, OSError) as error:
+        said = str(error).removeprefix(f"{path} is damaged: ")
+        command = _commands(path.parent, path.name)
+        raise ValueError(f"{path} is damaged ({said}): make it again with {command}") from error
 
 
 def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
@@ -130,6 +152,10 @@ def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
     if task == "labeling" or len(predictions) == 1:
         return True
     return bool(np.ptp(np.stack(predictions["probabilities"].tolist()), axis=0).any())
+
+
+def _read_classes(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"label": str}, na_filter=False)  # a label may be called "NA"
 
 
 def read_confusion(path: Path) -> pd.DataFrame:
@@ -141,9 +167,24 @@ def read_confusion(path: Path) -> pd.DataFrame:
 
 
 def _missing(folder: Path, name: str) -> ValueError:
+    return ValueError(f"no evaluated run in {folder} ({name} is missing): make it with {_commands(folder, name)}")
+
+
+def _commands(folder: Path, name: str) -> str:
+    """What writes a file of a run; `folder` may have MODEL and SEED for any."""
     dataset, model, seed = folder.parts[-3:]
-    command = f"python pipelines/evaluate.py dataset={dataset} model={model} seed={seed}"
-    return ValueError(f"no evaluated run in {folder} ({name} is missing): make it with `{command}`")
+    models = folder.parent.parent.glob(f"{model}/{seed}/model".replace("MODEL", "*").replace("SEED", "*"))
+    stages = ["evaluate"] if name in EVALUATED and any(models) else ["train", "evaluate"]
+    return " and ".join(f"`python pipelines/{it}.py dataset={dataset} model={model} seed={seed}`" for it in stages)
+
+
+def _check_distinct(folders: Sequence[Path], runs: Sequence[Run]) -> None:
+    """A copied folder is no further run."""
+    first: dict[str, Path] = {}
+    for folder, run in zip(folders, runs, strict=True):
+        if run.run_id in first:
+            raise ValueError(f"{folder} and {first[run.run_id]} are one run, {run.run_id}: remove the copy")
+        first[run.run_id] = folder
 
 
 def _check_comparable(first: Run, other: Run) -> None:
