@@ -6,7 +6,7 @@ from mlflow.exceptions import MlflowException
 
 from unroll.tracking.offline import StoreUnavailable
 from unroll.tracking.store import open_store
-from unroll.tracking.sweeps import name_of, open_parent
+from unroll.tracking.sweeps import delete_parent, name_of, open_parent, reopen_parent
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +36,19 @@ def test_a_store_that_refuses_the_run_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(MlflowClient, "create_run", refuse)
     with pytest.raises(StoreUnavailable, match=r"MLFLOW_TRACKING_URI='sqlite.*' cannot be used: no more runs"):
         open_parent("demo", "s", {})
+
+
+def test_a_parent_is_gone_on_with_unless_it_is_missing_or_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise MlflowException("API request failed")
+
+    run_id = open_parent("reviews", "study", {})
+    open_store().set_terminated(run_id, "FAILED")
+    with monkeypatch.context() as patch, pytest.raises(StoreUnavailable, match="API request failed"):
+        patch.setattr(MlflowClient, "update_run", fail)
+        reopen_parent(run_id)
+    assert reopen_parent(run_id)
+    assert open_store().get_run(run_id).info.status == "RUNNING"
+    delete_parent(run_id)
+    assert not reopen_parent(run_id)
+    assert not reopen_parent("0" * 32)

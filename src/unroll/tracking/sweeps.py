@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mlflow.entities import Param
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from omegaconf import DictConfig
 
 from unroll.tracking.git import git_tags
 from unroll.tracking.offline import requiring
-from unroll.tracking.runs import TrackedRun
+from unroll.tracking.runs import TrackedRun, look_up
 from unroll.tracking.store import open_experiment, open_store
 
 
@@ -50,10 +49,12 @@ def sweep_tags(hydra_config: DictConfig) -> dict[str, str]:
 
 def reopen_parent(run_id: str) -> bool:
     """Go on with the run of a sweep; False if this store does not have it."""
-    try:
-        open_store().update_run(run_id, status="RUNNING")
-    except MlflowException:
-        return False
+    client = open_store()
+    with requiring():
+        run = look_up(client, run_id)
+        if run is None or run.info.lifecycle_stage == "deleted":
+            return False
+        client.update_run(run_id, status="RUNNING")
     return True
 
 
