@@ -26,6 +26,7 @@ def main(config: DictConfig) -> float | list[float]:
     for name, part in parts.items():
         check_targets(part, name)
 
+    from unroll.sweep.objectives import MEASURED, check_objectives, values_of
     from unroll.sweep.pruning import trial_callbacks
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
@@ -34,7 +35,7 @@ def main(config: DictConfig) -> float | list[float]:
     from unroll.tracking.sweeps import sweep_tags
     from unroll.tracking.upload import upload
     from unroll.training.claim import claimed
-    from unroll.training.objectives import MEASURED, check_objectives, microseconds_per_token, values_of
+    from unroll.training.cost import microseconds_per_token
     from unroll.training.train import (
         abandoned_without_checkpoint,
         discard_checkpoints,

@@ -120,7 +120,7 @@ class OptunaSweeper(Sweeper):
         """
         from optuna.pruners import NopPruner
 
-        from unroll.training.objectives import SCORE
+        from unroll.sweep.objectives import SCORE
 
         configs = [self._loader.load_sweep_config(self._config, overrides) for overrides in space.corners()]
         names = list(configs[0].get("objectives", ["value"]))

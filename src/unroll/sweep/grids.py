@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 
 from unroll.sweep.jobs import Job
 from unroll.sweep.multirun import Multirun
+from unroll.sweep.objectives import directions_of
 from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES
-from unroll.training.objectives import directions_of
 
 
 def study_of_jobs(multirun: Multirun, jobs: Sequence[Job]) -> Study:

@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from unroll.sweep.heartbeat import heartbeat_storage
 from unroll.sweep.lock import study_lock
+from unroll.sweep.objectives import directions_of
 from unroll.tracking.offline import without_password
-from unroll.training.objectives import directions_of
 
 if TYPE_CHECKING:
     from unroll.sweep.space import Space

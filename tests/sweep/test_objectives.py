@@ -1,10 +1,6 @@
-from pathlib import Path
-
 import pytest
 
-from tests.tiny import save_random_model
-from unroll.data.prepared import PreparedData
-from unroll.training.objectives import check_objectives, microseconds_per_token, values_of
+from unroll.sweep.objectives import check_objectives, values_of
 
 
 def test_one_objective_is_a_number_and_several_are_a_list() -> None:
@@ -17,8 +13,3 @@ def test_one_objective_is_a_number_and_several_are_a_list() -> None:
 def test_what_is_no_objective_is_refused_with_those_there_are(names: list[str]) -> None:
     with pytest.raises(ValueError, match=r"accepted: one or more of best_score, parameters, size_bytes"):
         check_objectives(names)
-
-
-def test_a_token_takes_some_microseconds(reviews: PreparedData, tmp_path: Path) -> None:
-    one = save_random_model(reviews, tmp_path / "gru")
-    assert 0 < microseconds_per_token(one, reviews, batch_size=8) < 1e6
