@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.shipped import configuration
-from unroll.data.download import download
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS, Source
 

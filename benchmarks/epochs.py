@@ -9,7 +9,7 @@ from benchmarks.fit import SEED, fitting, sequences, tokens
 from benchmarks.shipped import configuration, model
 from benchmarks.timing import Row, alternate, rate_row, timed
 from benchmarks.tutorial import Classifier, training
-from unroll.data.batching import SequentialBatches, ShuffledBatches
+from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.shipped import configuration
 from benchmarks.timing import Run
-from unroll.data.batching import Batch, SequentialBatches, ShuffledBatches
+from unroll.data.batches import Batch, SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.callbacks import ProcessState, ResumePoint

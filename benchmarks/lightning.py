@@ -9,7 +9,7 @@ from benchmarks.corpora import Corpora
 from benchmarks.fit import SEED, fitting, looping, steps
 from benchmarks.shipped import model
 from benchmarks.timing import Row, alternate, time_row
-from unroll.data.batching import ShuffledBatches
+from unroll.data.batches import ShuffledBatches
 
 BATCH, STEPS, BATCHES, WORDS = 32, 30, 100, 10_000
 

@@ -14,7 +14,7 @@ from benchmarks.corpora import Corpora
 from benchmarks.fit import looping, steps
 from benchmarks.shipped import model
 from benchmarks.timing import Row, alternate, rate_row, time_row, timed
-from unroll.data.batching import Batch, ShuffledBatches
+from unroll.data.batches import Batch, ShuffledBatches
 from unroll.data.prepared import EncodedSplit, PreparedData
 
 SEED = 1

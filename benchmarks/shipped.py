@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from unroll.data.prepared import PreparedData
+from unroll.inference.model_folder import build_model
 from unroll.nn import SequenceModel
-from unroll.training.model_folder import build_model
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

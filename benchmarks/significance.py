@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from unroll.evaluation.significance import cautious_interval, compare_counts
-from unroll.evaluation.variance_components import contributions, swap_variance
+from unroll.statistics.variance_components import contributions, swap_variance
 
 LEVEL = 0.05
 SCORE = 0.8  # the true score of the first model

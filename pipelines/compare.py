@@ -6,13 +6,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unroll.config.build import optional_path, source_of
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
+    from unroll.config.plan import read_plan
     from unroll.data.prepared import PreparedData
-    from unroll.evaluation.plan import read_plan
     from unroll.evaluation.report import FILES, write_report
     from unroll.evaluation.runs import read_runs
 

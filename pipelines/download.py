@@ -5,12 +5,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unroll.config.build import source_of
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.data.download import download
+    from unroll.data.download.download import download
 
     manifest = download(source_of(config), Path(config.output))
     for split, facts in manifest["splits"].items():

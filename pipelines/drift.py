@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unroll.config.build import build_options, source_of
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage

@@ -5,12 +5,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from unroll.config.build import build, build_options, source_of
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.data.prepare import PrepareOptions, prepare
+    from unroll.data.prepare.prepare import PrepareOptions, prepare
     from unroll.data.tokenizer import TokenizerOptions
 
     tokenizer = build(TokenizerOptions, config.tokenizer, "tokenizer")

@@ -6,20 +6,20 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unroll.config.build import build_options, optional_path, source_of
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
+    from unroll.config.plan import read_plan
     from unroll.data.prepared import PreparedData
     from unroll.data.samples import sample_texts
-    from unroll.evaluation.plan import read_plan
     from unroll.evaluation.runs import check_scored_on, read_runs
     from unroll.files import write_json, write_text
-    from unroll.tracking.candidate import Candidate
-    from unroll.tracking.gate import Gate
+    from unroll.registry.candidate import Candidate
+    from unroll.registry.gate import Gate
+    from unroll.registry.versions import register
     from unroll.tracking.offline import requiring
-    from unroll.tracking.registry import register
 
     gate, source = build_options(Gate, config), source_of(config)
     plan = read_plan(optional_path(config.plan), source.task)

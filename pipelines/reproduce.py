@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from unroll.config.again import compose_again, override
-from unroll.config.stage import stage
+from unroll.config.compose import compose_again, override
+from unroll.stage import stage
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,13 +4,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unroll.config.check import check_arguments
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
+    from unroll.registry.rollback import roll_back
     from unroll.tracking.offline import requiring
-    from unroll.tracking.rollback import roll_back
 
     name = HydraConfig.get().runtime.choices["dataset"]
     check_arguments(roll_back, {"version": config.version}, "")

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from unroll.config.build import build_options, plain
 from unroll.config.check import check_targets
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
@@ -26,15 +26,15 @@ def main(config: DictConfig) -> float | list[float]:
     for name, part in parts.items():
         check_targets(part, name)
 
+    from unroll.locks import run_lock
     from unroll.sweep.objectives import MEASURED, check_objectives, values_of
     from unroll.sweep.pruning import trial_callbacks
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
-    from unroll.tracking.origin import FOLDER, MIXED, Origin
+    from unroll.tracking.provenance import FOLDER, MIXED, Origin
     from unroll.tracking.runs import training_run
     from unroll.tracking.sweeps import sweep_tags
     from unroll.tracking.upload import upload
-    from unroll.training.claim import claimed
     from unroll.training.cost import microseconds_per_token
     from unroll.training.train import (
         abandoned_without_checkpoint,
@@ -51,7 +51,7 @@ def main(config: DictConfig) -> float | list[float]:
     identity = {"dataset": names["dataset"], "task": data.task, "model": names["model"], "seed": config.seed}
     tags = sweep_tags(hydra_config) | ({"reproduces": config.reproduces} if config.reproduces else {})
     name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
-    with claimed(output):
+    with run_lock(output):
         checkpoints = open_checkpoints(output, data, parts, options)
         begun = checkpoints / FOLDER
         if is_interrupted(output) and begun.exists():

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.stage import stage
+from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.tracking.offline import StoreUnavailable, requiring
+    from unroll.exceptions import StoreUnavailable
+    from unroll.tracking.offline import requiring
     from unroll.tracking.store import open_store
     from unroll.tracking.upload import run_folders, upload
 

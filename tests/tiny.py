@@ -10,12 +10,12 @@ import torch
 import yaml
 
 from unroll.baselines import Baseline
-from unroll.data.download import download
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source, Task
+from unroll.inference.model_folder import ModelFolder, build_model
 from unroll.nn import SequenceModel
-from unroll.training.model_folder import ModelFolder, build_model
 from unroll.training.options import TrainOptions
 
 CONF = Path(__file__).parents[1] / "conf"

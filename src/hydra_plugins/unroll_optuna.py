@@ -14,8 +14,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from unroll.exceptions import JobFailed
 from unroll.sweep.multirun import experiment_of, give_parent
-from unroll.sweep.outcomes import JobFailed
 from unroll.sweep.space import Space
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> "Study":
-        from unroll.sweep.ending import end_sweep
-        from unroll.sweep.lock import study_lock
+        from unroll.locks import study_lock
         from unroll.sweep.promote import promotion_hint
         from unroll.sweep.studies import open_study, study_name
+        from unroll.sweep.summary import end_sweep
         from unroll.sweep.trials import Trials
 
         texts = [f"{key!s}={value}" for key, value in self.params.items()] + arguments

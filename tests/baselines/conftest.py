@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import FILLERS, SIZES, TOPICS
-from unroll.data.download import download
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
 

@@ -11,7 +11,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from unroll.baselines import TfIdf
-from unroll.data.answers import Answer
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit, PreparedData
 
 OPTIONS = {"ngram_range": [1, 2], "min_count": 2, "C": 3.0, "max_iterations": 1000}

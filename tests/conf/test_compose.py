@@ -111,9 +111,9 @@ FITTING = [(name, task) for name in names("model") for task in COLUMNS if task i
 def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
-    from unroll.data.batching import collate
+    from unroll.data.batches import collate
+    from unroll.inference.model_folder import build_model
     from unroll.nn import SequenceModel
-    from unroll.training.model_folder import build_model
 
     data, config = prepared[task], plain(parts(model=name).model)
     split = data.split("test")
@@ -142,7 +142,7 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
 def test_a_model_for_another_task_is_refused_with_those_that_fit(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
-    from unroll.training.model_folder import build_model
+    from unroll.inference.model_folder import build_model
 
     data, config = prepared[task], plain(parts(model=name).model)
     with pytest.raises(ValueError, match="accepted: model=") as refused:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.config.check import check_arguments, check_targets, unknown_key
+from unroll.config.check import check_arguments, check_targets
+from unroll.exceptions import unknown_key
 
 HERE = __name__
 

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unroll.data.labels import Labels
-from unroll.data.prepare import PrepareOptions
+from unroll.data.prepare.labels import Labels
+from unroll.data.prepare.prepare import PrepareOptions
+from unroll.data.prepare.reading import read_split
+from unroll.data.prepare.rows import RowReader
+from unroll.data.prepare.split_rows import Block, Corpus, SplitRows
 from unroll.data.prepared import PreparedData
-from unroll.data.reading import read_split
-from unroll.data.rows import RowReader
 from unroll.data.source import SPLITS, Source
-from unroll.data.split_rows import Block, Corpus, SplitRows
 from unroll.data.tokenizer import Tokenizer
 from unroll.files import write_json
 

@@ -19,7 +19,7 @@ from tests.data.raw import (
     words_of,
     write_raw,
 )
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.data.raw import LENIENT, write_raw
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
 from unroll.files import read_json

@@ -8,10 +8,10 @@ import pytest
 
 from tests.data.raw import REVIEWS, raw_reviews, texts, words_of, write_raw
 from tests.tiny import OPTIONS, tiny_parts
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-from unroll.serving.predictor import Predictor
+from unroll.inference.predictor import Predictor
 from unroll.training.train import train
 
 NASTY = {

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.data.raw import LENIENT, OPTIONS
-from unroll.data.download import download
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
 

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from tests.data.raw import words_of
 from unroll.config.build import source_of
-from unroll.data.download import download
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.drift.files import write
-from unroll.data.download import download
-from unroll.data.prepare import PrepareOptions, prepare
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.source import COLUMNS, Source, Task
 from unroll.drift.drift import Comparison, Drift, DriftOptions, find_drift
 

@@ -13,14 +13,14 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from tests.tiny import random_model, save_random_model, tiny_parts
-from unroll.data.answers import Answer
-from unroll.data.batching import collate
+from unroll.data.batches import collate
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
+from unroll.inference.model_folder import ModelFolder
 from unroll.nn import SequenceModel
-from unroll.training.model_folder import ModelFolder
 
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
 FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json"}

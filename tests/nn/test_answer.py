@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.tiny import random_model
-from unroll.data.batching import Spelling, Tokens
+from unroll.data.batches import Spelling, Tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Task
 from unroll.nn import SequenceModel

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unroll.data.batching import Spelling, Tokens
+from unroll.data.batches import Spelling, Tokens
 from unroll.data.encoding import PADDING, SPECIAL_WORDS, UNKNOWN, TokenEncoder
 from unroll.data.text import Casing
 from unroll.nn import CharacterCNN, CharacterLSTM

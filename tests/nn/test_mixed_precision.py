@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from tests.tiny import NETWORKS, tiny_parts
-from unroll.data.batching import Batch, SequentialBatches
+from unroll.data.batches import Batch, SequentialBatches
 from unroll.data.prepared import PreparedData
+from unroll.inference.model_folder import build_model
 from unroll.nn import SequenceModel
-from unroll.training.model_folder import build_model
 
 BFLOAT16 = 2**-8  # the relative spacing of its numbers
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unroll.data.batching import Batch, collate
+from unroll.data.batches import Batch, collate
 from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task

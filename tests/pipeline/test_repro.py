@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from tests.pipeline.conftest import Project
 from unroll.files import sha256
-from unroll.tracking.aliases import crown
+from unroll.registry.aliases import crown
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 

@@ -8,8 +8,8 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 SCRIPT = """
 import os, signal, time
-from unroll.config.stage import stage
-from unroll.tracking.offline import StoreUnavailable
+from unroll.stage import stage
+from unroll.exceptions import StoreUnavailable
 
 @stage
 def main(config):

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
-from unroll.sweep.outcomes import Pruned
+from unroll.exceptions import Pruned
 from unroll.sweep.pruning import TrialPruning, trial_callbacks
 from unroll.training.train import abandoned_without_checkpoint, train
 

@@ -8,12 +8,11 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from tests.sweep.spaces import space
+from unroll.exceptions import JobFailed, Pruned, StoreLost, StoreUnavailable
 from unroll.sweep.claims import CLAIM, WORKER, take
-from unroll.sweep.outcomes import JobFailed, Pruned, StoreLost
 from unroll.sweep.owner import this_process
 from unroll.sweep.studies import ERROR, open_study
 from unroll.sweep.worker import work
-from unroll.tracking.offline import StoreUnavailable
 
 
 class Job:
@@ -46,7 +45,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
 
 
 def unavailable() -> None:
-    """As `unroll.config.stage` makes it of an error of the store."""
+    """As `unroll.stage` makes it of an error of the store."""
     raise JobFailed("no answer") from StoreUnavailable("no answer")
 
 

@@ -12,8 +12,8 @@ from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.runs import read_runs
 from unroll.files import write_json
-from unroll.tracking.candidate import Candidate
-from unroll.tracking.origin import FOLDER
+from unroll.registry.candidate import Candidate
+from unroll.tracking.provenance import FOLDER
 from unroll.tracking.runs import training_run
 from unroll.tracking.upload import upload
 

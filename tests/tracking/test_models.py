@@ -15,7 +15,7 @@ from tests.tiny import NETWORKS, save_baseline, save_random_model
 from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
-from unroll.serving.predictor import Predictor
+from unroll.inference.predictor import Predictor
 from unroll.tracking.models import PACKAGES, find_model, log_model, model_uri
 from unroll.tracking.runs import training_run
 from unroll.tracking.store import open_experiment, open_store
@@ -120,7 +120,7 @@ def imported_packages(file: Path, seen: set[Path]) -> set[str]:
 
 def test_a_model_s_requirements_are_what_its_code_imports(uris: dict[str, str]) -> None:
     names = {"hydra": "hydra-core", "sklearn": "scikit-learn", "pycrfsuite": "python-crfsuite"}
-    imported = imported_packages(SOURCE / "serving" / "mlflow_model.py", set())
+    imported = imported_packages(SOURCE / "inference" / "mlflow_model.py", set())
     needed = {names.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"unroll"}}
     assert needed <= set(PACKAGES)
     folder = Path(mlflow.artifacts.download_artifacts(uris["bilstm_char_crf"]))

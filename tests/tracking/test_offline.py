@@ -9,7 +9,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from sqlalchemy.exc import OperationalError
 from urllib3.exceptions import MaxRetryError
 
-from unroll.tracking.offline import StoreError, StoreUnavailable, impatient, reason, requiring, tolerating
+from unroll.exceptions import StoreError, StoreUnavailable
+from unroll.tracking.offline import impatient, reason, requiring, tolerating
 
 OF_THE_STORE = [
     MlflowException("API request to http://x failed"),

@@ -9,7 +9,7 @@ from tests.tiny import save_random_model
 from tests.tracking.repository import commit_everything
 from tests.tracking.trained import make_origin, run_of, train_pretending
 from unroll.data.prepared import PreparedData
-from unroll.tracking.origin import Origin
+from unroll.tracking.provenance import Origin
 from unroll.tracking.reproduce import code_remarks, differences, origin_of, scores, unequal_files
 from unroll.tracking.store import open_experiment, open_store
 from unroll.tracking.upload import upload

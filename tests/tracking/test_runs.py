@@ -14,9 +14,9 @@ from mlflow.exceptions import MlflowException
 from tests.tracking.repository import git
 from tests.tracking.trained import make_origin
 from unroll.data.prepared import PreparedData
+from unroll.exceptions import StoreUnavailable
 from unroll.files import read_json, write_json
-from unroll.tracking.offline import StoreUnavailable
-from unroll.tracking.origin import Origin
+from unroll.tracking.provenance import Origin
 from unroll.tracking.runs import create_run, find_run, flatten, get_run, look_up, training_run
 from unroll.tracking.store import open_store
 

@@ -22,13 +22,13 @@ from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.runs import read_runs
 from unroll.files import write_json
-from unroll.serving.predictor import Predictor
-from unroll.tracking.candidate import Candidate
-from unroll.tracking.gate import Gate
+from unroll.inference.predictor import Predictor
+from unroll.registry.candidate import Candidate
+from unroll.registry.gate import Gate
+from unroll.registry.rollback import roll_back
+from unroll.registry.versions import register
 from unroll.tracking.logger import EpochLogger
-from unroll.tracking.origin import FOLDER
-from unroll.tracking.registry import register
-from unroll.tracking.rollback import roll_back
+from unroll.tracking.provenance import FOLDER
 from unroll.tracking.runs import training_run
 from unroll.tracking.upload import upload
 from unroll.training.train import train

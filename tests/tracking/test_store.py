@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.postgresql import POSTGRES, postgres
-from unroll.config.stage import set_environment
+from unroll.stage import set_environment
 from unroll.tracking.store import open_experiment, open_store
 
 

@@ -4,7 +4,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from unroll.tracking.offline import StoreUnavailable
+from unroll.exceptions import StoreUnavailable
 from unroll.tracking.store import open_store
 from unroll.tracking.sweeps import delete_parent, name_of, open_parent, reopen_parent
 

@@ -10,11 +10,11 @@ from mlflow.exceptions import MlflowException
 from tests.tracking.trained import FIGURES, HISTORY, evaluate_tiny, run_of, train_pretending
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json, write_json
+from unroll.locks import run_lock
 from unroll.tracking.logger import EpochLogger
 from unroll.tracking.models import find_model
-from unroll.tracking.origin import FOLDER, Origin
+from unroll.tracking.provenance import FOLDER, Origin
 from unroll.tracking.upload import run_folders, upload
-from unroll.training.claim import claimed
 
 SCORES = ["train/loss", "val/loss"]
 
@@ -160,7 +160,7 @@ def test_a_folder_in_which_another_training_is_under_way_is_left_alone(tmp_path:
     assert run_folders(tmp_path) == []
     write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed in its own upload
     assert run_folders(tmp_path) == [tmp_path]
-    with claimed(tmp_path):  # and in the middle of it
+    with run_lock(tmp_path):  # and in the middle of it
         assert run_folders(tmp_path) == []
 
 

@@ -9,7 +9,7 @@ from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
-from unroll.tracking.origin import FOLDER, Origin
+from unroll.tracking.provenance import FOLDER, Origin
 from unroll.tracking.runs import TrackedRun, find_run, training_run
 
 HISTORY = pd.DataFrame(

@@ -13,7 +13,7 @@ from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-from unroll.training.model_folder import ModelFolder
+from unroll.inference.model_folder import ModelFolder
 from unroll.training.train import train
 
 CASES: list[tuple[Task, str]] = [

@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny import OPTIONS, random_model, tiny_parts
 from unroll.data.prepared import PreparedData
-from unroll.training.model_folder import ModelFolder
+from unroll.inference.model_folder import ModelFolder
 from unroll.training.pretrained import start_from_vectors
 from unroll.training.train import train
 

@@ -17,10 +17,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
 from unroll.data.prepared import PreparedData
+from unroll.exceptions import Terminated
 from unroll.files import sha256
-from unroll.sweep.outcomes import Terminated
+from unroll.inference.model_folder import ModelFolder
 from unroll.training.callbacks import ResumePoint
-from unroll.training.model_folder import ModelFolder
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
 from unroll.training.train import train

@@ -16,10 +16,10 @@ from seqeval.metrics import f1_score
 
 from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
-from unroll.data.answers import Answer
+from unroll.data.predictions import Answer
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256, write_json
-from unroll.training.model_folder import ModelFolder
+from unroll.inference.model_folder import ModelFolder
 from unroll.training.train import discard_checkpoints, open_checkpoints, train
 
 RATE = tiny_parts("lstm")["optimizer"]["lr"]

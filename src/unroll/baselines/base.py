@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from unroll.data.answers import Answer
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 

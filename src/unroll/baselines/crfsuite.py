@@ -7,7 +7,7 @@ import numpy as np
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
-from unroll.data.answers import Answer
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 

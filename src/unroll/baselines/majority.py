@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from unroll.baselines.base import Baseline
-from unroll.data.answers import Answer
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 from unroll.data.tags import TagReader

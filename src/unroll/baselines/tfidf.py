@@ -10,7 +10,7 @@ from scipy.special import expit, logit, softmax
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.ngrams import NgramCounter
-from unroll.data.answers import Answer, mean_loss
+from unroll.data.predictions import Answer, mean_loss
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from unroll.exceptions import unknown_key
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
@@ -58,13 +59,6 @@ def _refusal(where: str, value: Any, error: ValidationError) -> str:
     if message.endswith("valid string") and isinstance(value, int | float):
         message += f'; in quotes it is one: "{value}"'
     return f"{where}={value!r}: {message}"
-
-
-def unknown_key(where: str, key: str, accepted: list[str]) -> str:
-    """The message for a key that nothing reads."""
-    close = get_close_matches(key, accepted, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
 
 
 def _locate(target: str, where: str) -> Callable[..., Any]:

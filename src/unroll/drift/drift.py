@@ -16,7 +16,7 @@ from unroll.drift.features import Feature, label_features, text_features
 from unroll.drift.labels import LabelSet
 from unroll.drift.new_labels import read_new_labels
 from unroll.drift.new_text import ACCEPTED, NewText, read_new_text
-from unroll.drift.stability import chance_quantile, stability_index
+from unroll.statistics.stability import chance_quantile, stability_index
 
 Verdict = Literal["stable", "watch", "retrain"]
 NEW_WORDS = 10

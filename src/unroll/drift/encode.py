@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from unroll.data.encoding import TokenEncoder
-from unroll.data.lengths import TooLong, limit_length
+from unroll.data.prepare.lengths import TooLong, limit_length
+from unroll.data.prepare.split_rows import Corpus, SplitRows
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.split_rows import Corpus, SplitRows
 from unroll.drift.labels import LabelSet
 from unroll.drift.new_text import NewText
 

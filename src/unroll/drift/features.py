@@ -7,7 +7,7 @@ import numpy as np
 from unroll.data.encoding import UNKNOWN
 from unroll.data.prepared import EncodedSplit
 from unroll.drift.labels import LabelSet, blocks
-from unroll.drift.stability import count_bins, decile_edges
+from unroll.statistics.stability import count_bins, decile_edges
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from unroll.data.conll import read_conll
+from unroll.data.download.column_files import read_conll
 from unroll.data.encoding import DistinctTokens
 from unroll.data.source import Source
 from unroll.data.tokenizer import Tokenizer

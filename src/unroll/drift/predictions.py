@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from unroll.data.answers import Answer
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Task
 from unroll.drift.features import Feature, Numbers, label_features
 from unroll.drift.labels import LabelSet
-from unroll.training.model_folder import ModelFolder
+from unroll.inference.model_folder import ModelFolder
 
 BATCH_SIZE = 64
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from unroll.data.answers import Answer, mean_loss
+from unroll.data.predictions import Answer, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.evaluation.classification import classification_scores
 from unroll.evaluation.labeling import labeling_scores
 from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.scores import Scores
 from unroll.files import write_json
-from unroll.training.model_folder import ModelFolder
+from unroll.inference.model_folder import ModelFolder
 
 WARM_UP = 3  # batches that are read before the clock starts: the first one pays for what all use
 

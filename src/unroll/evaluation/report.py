@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from unroll.data.prepared import PreparedData
 from unroll.evaluation import figures, tables, wording
-from unroll.evaluation.compact_letters import compact_letters
 from unroll.evaluation.hardest import hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs
@@ -25,6 +24,7 @@ from unroll.evaluation.slices import (
 from unroll.files import write_text
 from unroll.pages.drawing import inline_svg
 from unroll.pages.page import Table, render
+from unroll.statistics.compact_letters import compact_letters
 
 FILES = ("index.html", "leaderboard.csv", "pairs.csv")
 

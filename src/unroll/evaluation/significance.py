@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from unroll.evaluation.example_counts import counts_of_runs, micro_f1
-from unroll.evaluation.paired_tests import mcnemar_test, randomisation_test, seeds_test
+from unroll.statistics.paired_tests import mcnemar_test, randomisation_test, seeds_test
 
 RESAMPLES = 10_000
 

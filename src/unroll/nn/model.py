@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unroll.data.answers import Answer
-from unroll.data.batching import SequentialBatches, Tokens
+from unroll.data.batches import SequentialBatches, Tokens
+from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
 from unroll.data.source import Task
 from unroll.nn.characters import CharacterEncoder

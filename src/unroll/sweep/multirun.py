@@ -1,5 +1,6 @@
 """A multirun of any sweeper is one MLflow run with its jobs beneath, and ends with a word on each job that failed."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from unroll.config.stage import at_end, clear_errors
+from unroll.exceptions import clear_errors
+
+at_end = ExitStack()  # what a Hydra callback wants done when the command ends, however it ends
 
 SEVERAL_DATASETS = "sweeps"  # the experiment of a sweep that is not of one dataset
 
@@ -92,9 +95,9 @@ def give_parent(config: DictConfig, run_id: str) -> None:
 
 def end_multirun(multirun: Multirun, is_interrupted: bool) -> None:
     """Say what came of it, and end its MLflow run."""
-    from unroll.sweep.ending import end_sweep
     from unroll.sweep.grids import study_of_jobs
     from unroll.sweep.jobs import read_jobs
+    from unroll.sweep.summary import end_sweep
     from unroll.tracking.offline import UPLOAD, tolerating
     from unroll.tracking.sweeps import delete_parent
 

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ruamel.yaml import YAML
 
 from unroll.files import write_text
-from unroll.sweep.ending import describe
 from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, load_study
+from unroll.sweep.summary import describe
 
 OF_A_RUN = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not of a model
 

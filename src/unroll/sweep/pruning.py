@@ -9,7 +9,7 @@ from optuna.pruners import NopPruner
 from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from unroll.sweep.outcomes import Pruned
+from unroll.exceptions import Pruned
 from unroll.sweep.worker import load_trial
 
 

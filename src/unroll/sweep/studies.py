@@ -12,10 +12,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from unroll.exceptions import without_password
+from unroll.locks import study_lock
 from unroll.sweep.heartbeat import heartbeat_storage
-from unroll.sweep.lock import study_lock
 from unroll.sweep.objectives import directions_of
-from unroll.tracking.offline import without_password
 
 if TYPE_CHECKING:
     from unroll.sweep.space import Space

@@ -8,9 +8,9 @@ from optuna import Study
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from unroll.exceptions import StoreLost
+from unroll.locks import study_lock
 from unroll.sweep.claims import CLAIM, DEATHS, WORKER, forsaken_trials, is_claimed, take
-from unroll.sweep.lock import study_lock
-from unroll.sweep.outcomes import StoreLost
 from unroll.sweep.space import Space, assignments
 from unroll.sweep.studies import ERROR, OVERRIDES
 

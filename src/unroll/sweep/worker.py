@@ -13,13 +13,13 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from unroll.exceptions import JobFailed, Pruned, StoreLost, StoreUnavailable
+from unroll.locks import study_lock
 from unroll.sweep.claims import WORKER, is_claimed
 from unroll.sweep.heartbeat import heartbeat
-from unroll.sweep.lock import study_lock
-from unroll.sweep.outcomes import JobFailed, Pruned, StoreLost
 from unroll.sweep.owner import this_process
 from unroll.sweep.studies import ERROR, load_study
-from unroll.tracking.offline import StoreUnavailable, log
+from unroll.tracking.offline import log
 
 
 def work(sweeper: DictConfig, job: Callable[[], Any]) -> Any:

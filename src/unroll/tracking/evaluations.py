@@ -8,8 +8,9 @@ from mlflow import MlflowClient
 
 from unroll.evaluation.figures import confusion_figure
 from unroll.evaluation.runs import read_confusion
+from unroll.exceptions import without_password
 from unroll.files import read_json
-from unroll.tracking.offline import UPLOAD, without_password
+from unroll.tracking.offline import UPLOAD
 from unroll.tracking.runs import find_run
 
 FOLDER = "evaluation"  # among the run's artifacts

@@ -2,11 +2,11 @@
 
 import hashlib
 import subprocess
-from pathlib import Path
 
 from unroll.files import sha256
+from unroll.project import project_root
 
-PROJECT = Path(__file__).resolve().parents[3]  # whose code runs, wherever it is called from
+PROJECT = project_root()
 CODE = ("conf", "pipelines", "src")  # a new file there changes what a command does
 COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as a run's version
 UNCOUNTED = ":(exclude)dvc.lock"  # DVC writes it while the pipeline runs

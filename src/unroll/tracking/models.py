@@ -14,9 +14,10 @@ from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import unroll
+from unroll.exceptions import without_password
 from unroll.files import read_json
-from unroll.serving import mlflow_model
-from unroll.tracking.offline import UPLOAD, without_password
+from unroll.inference import mlflow_model
+from unroll.tracking.offline import UPLOAD
 from unroll.tracking.runs import TrackedRun, get_run
 
 PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors", "scikit-learn"]

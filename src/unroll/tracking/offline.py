@@ -1,6 +1,6 @@
 """A tracking store that does not answer: an error before the work, a warning after it, for the results are safe.
 
-Each request gives up after seconds (`unroll.config.stage.set_environment`). What goes on without the store makes at
+Each request gives up after seconds (`unroll.stage.set_environment`). What goes on without the store makes at
 most two of them that fail, so that nothing waits longer than half a minute.
 """
 
@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from unroll.exceptions import StoreError, StoreUnavailable, without_password
 
 log = logging.getLogger("unroll")
 
@@ -19,14 +21,6 @@ STORES = {"mlflow", "sqlite3", "sqlalchemy", "psycopg2", "requests", "urllib3", 
 # We say in a line what these say in a traceback, and at each attempt.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-
-
-class StoreError(ValueError):
-    """Something is not in the tracking store, or cannot be brought there."""
-
-
-class StoreUnavailable(StoreError):
-    """The store cannot be used at all."""
 
 
 @contextmanager
@@ -97,8 +91,3 @@ def reason(error: Exception) -> str:
         if found := re.search(cause, said):
             return found[1]
     return said.partition("\n")[0]
-
-
-def without_password(uri: str) -> str:
-    """An address of a store, fit to be printed."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

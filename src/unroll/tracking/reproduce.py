@@ -15,7 +15,7 @@ from unroll.data.prepared import PreparedData
 from unroll.files import sha256
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
 from unroll.tracking.models import model_uri
-from unroll.tracking.origin import FOLDER, MIXED, Origin, installed_packages
+from unroll.tracking.provenance import FOLDER, MIXED, Origin, installed_packages
 from unroll.tracking.runs import flatten, get_run
 
 UNCOMPARED = {"output", "run_name", "reproduces"}  # where results go, and what the run is called

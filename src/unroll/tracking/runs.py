@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 from mlflow.exceptions import MlflowException
 
+from unroll.exceptions import Pruned, StoreError, without_password
 from unroll.files import read_json, write_json
-from unroll.sweep.outcomes import Pruned
-from unroll.tracking.offline import UPLOAD, StoreError, requiring, tolerating, without_password
-from unroll.tracking.origin import FOLDER, Origin
+from unroll.tracking.offline import UPLOAD, requiring, tolerating
+from unroll.tracking.provenance import FOLDER, Origin
 from unroll.tracking.store import open_experiment, open_store
 
 ORIGINAL_ID = "original_run_id"  # the tag of a run that stands for one of another store: the id that it had there

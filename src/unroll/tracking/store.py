@@ -12,8 +12,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from unroll.tracking.lock import LOCKS, database_lock
-from unroll.tracking.offline import StoreError, requiring
+from unroll.exceptions import StoreError
+from unroll.locks import DATABASE_LOCKS, database_lock
+from unroll.tracking.offline import requiring
 
 
 def open_store() -> MlflowClient:
@@ -30,7 +31,7 @@ def open_store() -> MlflowClient:
         raise ValueError("MLFLOW_TRACKING_URI is not set; for example sqlite:////home/me/mlflow.db")
     with requiring():
         url = _database(uri)
-        with database_lock(url) if url and url.get_backend_name() in LOCKS else nullcontext():
+        with database_lock(url) if url and url.get_backend_name() in DATABASE_LOCKS else nullcontext():
             if url:
                 _try_to_open(url)
             client = MlflowClient(uri)

@@ -8,12 +8,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from unroll.files import read_json
+from unroll.locks import is_run_locked
 from unroll.tracking.evaluations import log_evaluation
 from unroll.tracking.models import find_model, log_model
-from unroll.tracking.origin import FOLDER, Origin
+from unroll.tracking.provenance import FOLDER, Origin
 from unroll.tracking.runs import TrackedRun, create_run, describe_run, get_run, look_up
 from unroll.tracking.store import open_store
-from unroll.training.claim import is_claimed
 
 
 def upload(folder: Path) -> list[str]:
@@ -53,7 +53,9 @@ def run_folders(*roots: Path) -> list[Path]:
 def _is_overtaken(record: Path) -> bool:
     """Whether a training is under way in the record's folder, or another broke off there: its files are of two runs."""
     other = record.parent / "checkpoints" / "run.json"
-    return is_claimed(record.parent) or (other.exists() and read_json(other)["run_id"] != read_json(record)["run_id"])
+    if is_run_locked(record.parent):
+        return True
+    return other.exists() and read_json(other)["run_id"] != read_json(record)["run_id"]
 
 
 def _ensure_run(client: MlflowClient, folder: Path, run_id: str) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unroll.baselines import Baseline
-from unroll.data.answers import Answer, mean_loss
+from unroll.data.predictions import Answer, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.training.callbacks import print_epoch, write_history
 from unroll.training.metrics import validation_metrics

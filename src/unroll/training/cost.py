@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from unroll.data.prepared import PreparedData
-from unroll.training.model_folder import ModelFolder
+from unroll.inference.model_folder import ModelFolder
 
 REPETITIONS = 3
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from unroll.data.batching import IGNORE
+from unroll.data.batches import IGNORE
 from unroll.data.source import Task
 from unroll.data.tags import spans
 

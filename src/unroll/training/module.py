@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
-from unroll.data.batching import Batch, SequentialBatches, ShuffledBatches
+from unroll.data.batches import Batch, SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.metrics import validation_metrics

@@ -17,16 +17,16 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from unroll.baselines import Baseline
-from unroll.data.batching import SequentialBatches, ShuffledBatches
+from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
+from unroll.exceptions import Pruned
 from unroll.files import read_json, write_json
+from unroll.inference.model_folder import Model, ModelFolder, build_model
+from unroll.locks import RUN_LOCK
 from unroll.nn import SequenceModel
-from unroll.sweep.outcomes import Pruned
 from unroll.training.baseline import fit_baseline
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
-from unroll.training.claim import LOCK
 from unroll.training.metrics import validation_metrics
-from unroll.training.model_folder import Model, ModelFolder, build_model
 from unroll.training.module import SequenceTask, quiet_lightning
 from unroll.training.options import TrainOptions
 from unroll.training.pretrained import start_from_vectors
@@ -128,7 +128,7 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = output / "checkpoints"
     record = folder / "identity.json"
-    others = [file for file in folder.glob("*") if file.name != LOCK]
+    others = [file for file in folder.glob("*") if file.name != RUN_LOCK]
     if others and not (record.exists() and read_json(record) == identity):
         print(f"{output}: an interrupted run of another configuration or other data is discarded", flush=True)
         for file in others:

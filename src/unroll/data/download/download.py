@@ -1,0 +1,152 @@
+"""The download stage: a Hub repository or a folder in, parquet splits and a manifest out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from unroll.data.download import hub
+from unroll.data.download.files import (
+    base_folder,
+    has_wildcard,
+    matching_files,
+    names_files,
+    read_column_files,
+    read_table_files,
+)
+from unroll.data.source import Source
+from unroll.files import sha256, whole_folder, write_json
+
+GROUP_ROWS, GROUP_BYTES = 10_000, 1 << 22  # of a row group, at most: what the prepare stage holds at a time
+
+
+def download(source: Source, output: Path) -> dict[str, Any]:
+    """Write `output`/{train,validation,test}.parquet and manifest.json; return the manifest.
+
+    The manifest holds the path, the configuration, the commit that came, the SHA-256 of every file there, rows and
+    SHA-256 of every split, and the label names that the dataset declares.
+
+    Raises:
+        ValueError: the data cannot be had, have another checksum than `source` pins, or lack a split or a column.
+    """
+    commit = None
+    chosen: list[Path] = []  # of train, where the path means files rather than a folder
+    if Path(source.path).is_dir():
+        folder = Path(source.path)
+    elif has_wildcard(source.path) or Path(source.path).is_file():
+        folder, pattern = base_folder(source.path)
+        chosen = matching_files(folder, pattern)
+        if not chosen:
+            raise ValueError(f"dataset.path={source.path!r}: no file matches; accepted: a glob of files that are there")
+    elif source.path.startswith(("/", "./", "../", "~")) or source.path.count("/") != 1:
+        raise ValueError(
+            f"dataset.path={source.path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub "
+            "repository 'owner/name'"
+        )
+    else:
+        folder, commit = hub.snapshot(source.path, source.revision)
+
+    checksums = {str(file.relative_to(folder)): sha256(file) for file in chosen or _data_files(folder)}
+    _check_pinned(source, checksums)
+    with tempfile.TemporaryDirectory() as cache:
+        splits = _load(source, folder, chosen, cache)
+        with whole_folder(output) as work:
+            for split, rows in splits.items():
+                rows.to_parquet(str(work / f"{split}.parquet"), batch_size=_group_rows(rows))
+            files = {split: work / f"{split}.parquet" for split in splits}
+            manifest = {
+                "task": source.task,
+                "path": source.path,
+                "name": source.name,
+                "revision": source.revision,
+                "commit": commit,
+                "files": checksums,
+                "label_names": source.label_names or _declared_labels(source, splits["train"].features),
+                "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
+            }
+            write_json(work / "manifest.json", manifest)
+    return manifest
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return sorted(file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
+
+
+def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
+    for file, pinned in source.sha256.items():
+        if file not in checksums:
+            raise ValueError(
+                f"dataset.sha256 names {file!r}, which {source.path} does not have; it has {', '.join(checksums)}"
+            )
+        if checksums[file] != pinned:
+            raise ValueError(
+                f"{file} of {source.path} has the SHA-256 {checksums[file]}, but dataset.sha256 pins {pinned}"
+            )
+
+
+def _group_rows(rows: Any) -> int:
+    return max(1, min(GROUP_ROWS, GROUP_BYTES * len(rows) // max(1, rows.data.nbytes)))
+
+
+def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[str, Any]:
+    """Our split names to `datasets.Dataset`s, columns checked."""
+    wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
+    found = {"train": _read(source, chosen, cache)} if chosen else _load_folder(source, folder, wanted, cache)
+    splits = {}
+    for split, theirs in wanted.items():
+        if theirs not in found:
+            hint = "" if split == "train" else f" (dataset.splits.{split}=null carves one from train)"
+            raise ValueError(
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such split; it has {sorted(found)}{hint}"
+            )
+        for ours, column in source.columns.items():
+            if column not in found[theirs].column_names:
+                raise ValueError(
+                    f"dataset.columns.{ours}={column!r}: split {theirs!r} of {source.path} has no such column; "
+                    f"it has {found[theirs].column_names}"
+                )
+        splits[split] = found[theirs]
+    return splits
+
+
+def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: str) -> dict[str, Any]:
+    """By the names in `wanted`: splits whose names are files or globs are read from those, the others loaded."""
+    found = {}
+    for split, theirs in wanted.items():
+        if source.format != "conll" and not names_files(theirs):
+            continue
+        if named := matching_files(folder, theirs):
+            found[theirs] = _read(source, named, cache)
+        else:
+            present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
+            raise ValueError(
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; it has {', '.join(present[:20])}"
+            )
+    return found if len(found) == len(set(wanted.values())) else found | _load_hub(source, folder, cache)
+
+
+def _read(source: Source, files: list[Path], cache: str) -> Any:
+    return read_column_files(files) if source.format == "conll" else read_table_files(files, cache)
+
+
+def _load_hub(source: Source, folder: Path, cache: str) -> dict[str, Any]:
+    from datasets import disable_progress_bars, load_dataset
+    from datasets.exceptions import DatasetsError
+    from yaml import YAMLError
+
+    disable_progress_bars()
+    try:
+        found: dict[str, Any] = load_dataset(str(folder), source.name, cache_dir=cache)
+    except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
+        cause = " ".join(f"{error.__cause__ or error}".split())
+        raise ValueError(
+            f"dataset.path={source.path!r} (configuration {source.name!r}) does not load as a dataset: {cause}; "
+            "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
+        ) from error
+    return found
+
+
+def _declared_labels(source: Source, features: Any) -> list[str] | None:
+    """The names of a ClassLabel column, or of a sequence of ClassLabels; None where there are none."""
+    feature = features[source.label_column]
+    feature = getattr(feature, "feature", feature)
+    return list(feature.names) if hasattr(feature, "names") else None

@@ -1,0 +1,227 @@
+"""The prepare stage: raw rows in, checked; encoded splits, a vocabulary and a quarantine out."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unroll.data.encoding import TokenEncoder, build_vocabulary
+from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
+from unroll.data.prepare.labels import Labels
+from unroll.data.prepare.lengths import TooLong, limit_length
+from unroll.data.prepare.pieces import cut_words, train_tokenizer, with_inner_tags
+from unroll.data.prepare.quarantine import write_quarantine
+from unroll.data.prepare.reading import read_split
+from unroll.data.prepare.report import write_report
+from unroll.data.prepare.rows import RowReader, check_columns
+from unroll.data.prepare.sampling import carve, limit_rows
+from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.prepare.writing import write_split
+from unroll.data.source import SPLITS, Source
+from unroll.data.tokenizer import Tokenizer, TokenizerOptions
+from unroll.data.vectors import check_vectors_file, read_words
+from unroll.files import read_json, sha256, whole_folder, write_json
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How raw rows become encoded ones.
+
+    Args:
+        min_count: a word seen fewer times in train is `<unk>`, which is how `<unk>` gets trained.
+        validation_fraction, test_fraction: the share of train that becomes validation, or test, where the dataset has
+            none.
+        vectors: a file of pretrained word vectors, whose words join the vocabulary after those of train, so that a
+            word that train lacks is read as its vector; a training then has to start from the file.
+        drop_leaks: drops training rows whose text stands in validation or test too: with the same `tokens`, the
+            same `words`, whatever their case and punctuation, or `near`ly the same words.
+        max_bad_share: a larger share of rows that cannot be used stops the stage.
+        limit: rows of each split that are used, for a quick try; labels keep their shares.
+        max_length: of a sequence, in tokens.
+        too_long: what becomes of a longer one: `truncate` keeps its first tokens, `split` makes several of it.
+        seed: of the carving and the limit.
+        processes: that read at once; None is one a core.
+        tokenizer: how a text becomes tokens.
+    """
+
+    min_count: int = 1
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    max_bad_share: float = 0.01
+    vectors: str | None = None
+    drop_leaks: Sameness | None = None
+    limit: int | None = None
+    max_length: int | None = None
+    too_long: TooLong = "truncate"
+    seed: int = 0
+    processes: int | None = None
+    tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1:
+            raise ValueError(f"min_count={self.min_count}; accepted: 1 or more")
+        for name in ("validation_fraction", "test_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
+        if not 0 <= self.max_bad_share <= 1:
+            raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
+        for name, none in (("limit", "no limit"), ("max_length", "no limit"), ("processes", "one a core")):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value}; accepted: 1 or more, or null for {none}")
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed}; accepted: 0 or more")
+        if self.vectors is not None:
+            check_vectors_file(self.vectors)
+            if self.tokenizer.subwords is not None:
+                raise ValueError(
+                    f"vectors={self.vectors} with tokenizer.subwords={self.tokenizer.subwords}: words have vectors, "
+                    "their pieces have none; accepted: one of the two options"
+                )
+
+
+def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) -> dict[str, Any]:
+    """Encode the splits of `raw` into `output`; return what `output`/dataset.json says.
+
+    Raises:
+        ValueError: `raw` is not there, too many rows cannot be used, or a split has none that can.
+    """
+    if source.is_pair and options.max_length is not None and options.too_long == "split":
+        raise ValueError("too_long=split: a pair of texts cannot be split; accepted: truncate")
+    manifest = _read_manifest(raw, source)
+    labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
+    with whole_folder(output) as work:
+        splits = _read(raw, source, manifest, labels, Corpus(work), options)
+        splits, left_out, duplicates = _select(splits, source, options)
+        names, tokenizer = labels.names, Tokenizer(options.tokenizer)
+        if options.tokenizer.subwords is not None:
+            names = with_inner_tags(names) if source.task == "labeling" else names
+            tokenizer = train_tokenizer(splits["train"], options.tokenizer)
+            splits = cut_words(splits, tokenizer, names)
+        splits, too_long = _limit_lengths(splits, names, options)
+
+        vocabulary, alphabet = _vocabularies(splits["train"], tokenizer, options.min_count)
+        if options.vectors is not None:
+            words = read_words(Path(options.vectors), tokenizer.word)
+            vocabulary = list(dict.fromkeys([*vocabulary, *words]))
+        table = TokenEncoder(vocabulary, alphabet, tokenizer.word).encode(splits["train"].corpus.distinct)
+
+        table.save(work / "tokens")
+        unknown = {split: write_split(rows, table, work / split) for split, rows in splits.items()}
+        tokenizer.save(work)
+        write_json(work / "vocabulary.json", vocabulary)
+        write_json(work / "alphabet.json", alphabet)
+        write_quarantine(raw, source, splits, work / "quarantine.parquet")
+        description = {
+            "task": source.task,
+            "is_pair": source.is_pair,
+            "label_names": names,
+            "vocabulary_size": len(vocabulary),
+            "vectors": options.vectors,
+            "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
+            "checksum": _checksum(work),
+            "splits": {
+                split: {
+                    "rows": len(rows),
+                    "left_out": left_out[split],
+                    "too_long": too_long[split],
+                    "tokens": rows.num_tokens,
+                    "unknown_share": unknown[split] / rows.num_tokens,
+                }
+                for split, rows in splits.items()
+            },
+            "quarantined": {split: rows.count_reasons() for split, rows in splits.items()},
+            "duplicates": duplicates,
+        }
+        write_json(work / "dataset.json", description)
+        write_report(raw.name, description, splits, work)
+    return description
+
+
+def _read(
+    raw: Path, source: Source, manifest: dict[str, Any], labels: Labels, corpus: Corpus, options: PrepareOptions
+) -> dict[str, SplitRows]:
+    """The usable rows of the three splits, in words."""
+    reader = RowReader(source, labels, Tokenizer(options.tokenizer))
+    splits = {}
+    for split in manifest["splits"]:
+        splits[split] = read_split(raw / f"{split}.parquet", reader, corpus, options.processes)
+        _stop_if_bad(split, splits[split], source, labels, options.max_bad_share)
+    for split in ("test", "validation"):
+        if split not in splits:
+            option = f"{split}_fraction"
+            fraction = getattr(options, option)
+            splits["train"], splits[split] = carve(splits["train"], source, option, fraction, options.seed)
+    return {split: splits[split] for split in SPLITS}
+
+
+def _select(
+    splits: dict[str, SplitRows], source: Source, options: PrepareOptions
+) -> tuple[dict[str, SplitRows], dict[str, int], dict[str, dict[str, int]]]:
+    """The rows that the options leave, how many they leave out, and the duplicates among the others."""
+    left_out = dict.fromkeys(SPLITS, 0)
+    if options.limit is not None:
+        left_out = {split: max(0, len(rows) - options.limit) for split, rows in splits.items()}
+        splits = {split: limit_rows(rows, source, options.limit, options.seed) for split, rows in splits.items()}
+    keys = text_keys(splits)
+    if options.drop_leaks is not None:
+        splits = splits | {"train": drop_leaks(splits["train"], keys, options.drop_leaks)}
+        if not len(splits["train"]):
+            raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts stand in validation or test too")
+    return splits, left_out, count_duplicates(keys)
+
+
+def _limit_lengths(
+    splits: dict[str, SplitRows], names: list[str], options: PrepareOptions
+) -> tuple[dict[str, SplitRows], dict[str, int]]:
+    """The sequences as long as they may be, and how many were longer."""
+    limit = options.max_length
+    if limit is None:
+        return splits, dict.fromkeys(SPLITS, 0)
+    inside = np.array([name.startswith("I-") for name in names])
+    cut = {split: limit_length(rows, limit, options.too_long, inside) for split, rows in splits.items()}
+    return cut, {split: int((rows.lengths > limit).sum()) for split, rows in splits.items()}
+
+
+def _read_manifest(raw: Path, source: Source) -> dict[str, Any]:
+    if not (raw / "manifest.json").exists():
+        raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
+    manifest: dict[str, Any] = read_json(raw / "manifest.json")
+    for split in manifest["splits"]:
+        check_columns(raw / f"{split}.parquet", source)
+    return manifest
+
+
+def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, max_bad_share: float) -> None:
+    bad, total = len(rows.quarantined), len(rows.quarantined) + len(rows)
+    if not total:
+        raise ValueError(f"split {split!r} of {source.path} has no rows")
+    if bad == total or bad > max_bad_share * total:
+        reasons = rows.count_reasons()
+        frequent = ", ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:5])
+        row, reason = rows.quarantined[0]
+        raise ValueError(
+            f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used, accepted: a share of "
+            f"max_bad_share={max_bad_share:g}; {frequent}{', ...' if len(reasons) > 5 else ''}; "
+            f"first: row {row}, {reason}; accepted labels: {labels.describe()}"
+        )
+
+
+def _vocabularies(train: SplitRows, tokenizer: Tokenizer, min_count: int) -> tuple[list[str], list[str]]:
+    """The words and the characters of the training split.
+
+    A character of a single word is `<unk>`, which is how that gets trained.
+    """
+    words: Counter[str] = Counter()
+    characters: Counter[str] = Counter()
+    for token, count in zip(train.corpus.distinct, train.count_tokens().tolist(), strict=True):
+        if count:
+            words[tokenizer.word(token)] += count
+            characters.update(set(token))
+    return build_vocabulary(words, min_count), build_vocabulary(characters, min_count=2)
+
+
+def _checksum(folder: Path) -> str:
+    return sha256(*sorted(folder.rglob("*.npy")), folder / "vocabulary.json", folder / "alphabet.json")

@@ -1,0 +1,195 @@
+"""What the prepare stage found in a dataset: `report.json`, and a page for people, `report.html`."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from unroll.data.prepare.split_rows import SplitRows
+from unroll.files import write_json, write_text
+from unroll.pages.drawing import COLORS, STYLE, WIDTH, inline_svg, shorten
+from unroll.pages.page import Table, render
+
+SHOWN_LABELS = 20  # in the picture
+SHOWN_ROWS = 50  # of a table
+BINS = 30
+
+
+def write_report(dataset: str, description: dict[str, Any], splits: dict[str, SplitRows], folder: Path) -> None:
+    """Write both files into `folder`; `description` is what dataset.json says. The same data give the same bytes."""
+    lengths = {split: rows.lengths for split, rows in splits.items()}
+    facts = {
+        "splits": {
+            split: {
+                "rows_read": len(np.unique(rows.rows))
+                + len(rows.quarantined)
+                + description["splits"][split]["left_out"],
+                "rows_used": len(np.unique(rows.rows)),
+                "sequences": len(rows),
+                "quarantined": description["quarantined"][split],
+                "left_out": description["splits"][split]["left_out"],
+                "too_long": description["splits"][split]["too_long"],
+                "tokens": rows.num_tokens,
+                "length": _quantiles(lengths[split]),
+                "unknown_share": description["splits"][split]["unknown_share"],
+                "labels": _count_labels(description, rows),
+            }
+            for split, rows in splits.items()
+        },
+        "duplicates": description["duplicates"],
+    }
+    write_json(folder / "report.json", facts)
+    write_text(folder / "report.html", _page(dataset, description["task"], facts, lengths))
+
+
+def _quantiles(lengths: np.ndarray) -> dict[str, int]:
+    shares = {"shortest": 0, "median": 0.5, "95 %": 0.95, "longest": 1}
+    return {name: int(np.quantile(lengths, share, method="lower")) for name, share in shares.items()}
+
+
+def _count_labels(description: dict[str, Any], rows: SplitRows) -> dict[str, int]:
+    """Texts a label, or entities a type."""
+    names = description["label_names"]
+    if rows.labels is None:
+        blocks = [np.bincount(block.labels, minlength=len(names)) for block in rows.blocks()]
+        counts = np.sum(blocks, axis=0)
+        return {name[2:]: int(count) for name, count in zip(names, counts, strict=True) if name.startswith("B-")}
+    if description["task"] == "multilabel":
+        return dict(zip(names, rows.labels.sum(axis=0).tolist(), strict=True))
+    return dict(zip(names, np.bincount(rows.labels, minlength=len(names)).tolist(), strict=True))
+
+
+def _page(dataset: str, task: str, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
+    splits = facts["splits"]
+    what = {"classification": "texts", "multilabel": "labels given", "labeling": "entities"}[task]
+    return render(
+        Path(__file__).with_name("report.html.j2"),
+        dataset=dataset,
+        used=sum(split["rows_used"] for split in splits.values()),
+        quarantined=sum(sum(split["quarantined"].values()) for split in splits.values()),
+        leaks=sum(facts["duplicates"]["tokens"][pair] for pair in ("train, validation", "train, test")),
+        what=what,
+        rows=_rows_table(splits),
+        reasons=_reasons_table(splits),
+        duplicates=_duplicates_table(facts["duplicates"]),
+        labels=_labels_table(splits, what),
+        label_figure=inline_svg(_label_figure(splits, what), "labels", f"Share of the {what} by label and split"),
+        length_figure=inline_svg(_length_figure(lengths), "lengths", "Share of the texts by length and split"),
+        unknown_figure=inline_svg(_unknown_figure(splits), "unknown", "Share of unknown tokens by split"),
+    )
+
+
+def _rows_table(splits: dict[str, Any]) -> Table:
+    header = [
+        "split",
+        "rows read",
+        "used",
+        "quarantined",
+        "left out",
+        "too long",
+        "tokens",
+        "unknown",
+        *next(iter(splits.values()))["length"],
+    ]
+    rows = [
+        [
+            split,
+            f"{facts['rows_read']:,}",
+            f"{facts['rows_used']:,}",
+            f"{sum(facts['quarantined'].values()):,}",
+            f"{facts['left_out']:,}",
+            f"{facts['too_long']:,}",
+            f"{facts['tokens']:,}",
+            f"{facts['unknown_share']:.1%}",
+            *(f"{length:,}" for length in facts["length"].values()),
+        ]
+        for split, facts in splits.items()
+    ]
+    return Table("Rows, tokens, and tokens a row", header, rows)
+
+
+def _reasons_table(splits: dict[str, Any]) -> Table:
+    reasons = sorted({reason for facts in splits.values() for reason in facts["quarantined"]})
+    counts = {reason: [facts["quarantined"].get(reason, 0) for facts in splits.values()] for reason in reasons}
+    return Table("Rows that are not used, by reason", ["reason", *splits], _most_frequent(counts))
+
+
+def _duplicates_table(duplicates: dict[str, dict[str, int]]) -> Table:
+    def name(place: str) -> str:
+        a, _, b = place.partition(", ")
+        return f"{b}, that are in {a} too" if b else f"{a}, that repeat another"
+
+    rows = [[name(place), *(f"{counts[place]:,}" for counts in duplicates.values())] for place in duplicates["tokens"]]
+    return Table("Rows whose text stands elsewhere", ["rows of", "same tokens", "same words", "near"], rows)
+
+
+def _labels_table(splits: dict[str, Any], what: str) -> Table:
+    counts = {label: [facts["labels"][label] for facts in splits.values()] for label in splits["train"]["labels"]}
+    return Table(f"{what.capitalize()} by label", ["label", *splits], _most_frequent(counts))
+
+
+def _most_frequent(counts: dict[str, list[int]]) -> list[list[str]]:
+    """A table's rows by falling sum; what has no room is in one row."""
+    ordered = sorted(counts.items(), key=lambda entry: -sum(entry[1]))
+    shown = [(name, found) for name, found in ordered[:SHOWN_ROWS]]
+    if others := ordered[SHOWN_ROWS:]:
+        shown.append((f"{len(others):,} others", [sum(column) for column in zip(*dict(others).values(), strict=True)]))
+    return [[name, *map("{:,}".format, found)] for name, found in shown]
+
+
+@rc_context(STYLE)
+def _label_figure(splits: dict[str, Any], what: str) -> Figure:
+    """The most frequent labels of train, as shares of each split."""
+    train = splits["train"]["labels"]
+    shown = sorted(train, key=lambda label: -train[label])[:SHOWN_LABELS]
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.4 * len(shown)))
+    axes = figure.add_subplot()
+    places, width = np.arange(len(shown)), 0.8 / len(splits)
+    for i, (split, facts) in enumerate(splits.items()):
+        total = max(1, sum(facts["labels"].values()))
+        shares = [facts["labels"][label] / total for label in shown]
+        axes.barh(places + (i - 1) * width, shares, width, label=split, color=COLORS[i])
+    axes.set(xlabel=f"share of the {what}")
+    axes.set_yticks(places, [shorten(label) for label in shown])
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(visible=False, axis="y")
+    _add_legend(figure, splits)
+    return figure
+
+
+@rc_context(STYLE)
+def _length_figure(lengths: dict[str, np.ndarray]) -> Figure:
+    """Up to the length that one row in a hundred exceeds."""
+    figure = Figure(figsize=(WIDTH, 3))
+    axes = figure.add_subplot()
+    longest = max(float(np.quantile(of_split, 0.99)) for of_split in lengths.values())
+    # Whole numbers of tokens a bin, or some bins would hold more lengths than others.
+    edges = np.arange(0.5, longest + np.ceil(longest / BINS) + 0.5, np.ceil(longest / BINS))
+    for i, (split, of_split) in enumerate(lengths.items()):
+        counts, _ = np.histogram(of_split, edges)
+        axes.stairs(counts / len(of_split), edges, label=split, color=COLORS[i], linewidth=1.5)
+    axes.set(xlabel="tokens", ylabel="share of the rows")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    _add_legend(figure, lengths)
+    return figure
+
+
+@rc_context(STYLE)
+def _unknown_figure(splits: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 1.8))
+    axes = figure.add_subplot()
+    shares = [facts["unknown_share"] for facts in splits.values()]
+    axes.barh(list(splits), shares, 0.6, color=COLORS[: len(splits)])
+    axes.set(xlabel="share of the tokens")
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def _add_legend(figure: Figure, splits: Any) -> None:
+    figure.legend(loc="outside lower center", ncols=len(splits))

@@ -1,0 +1,90 @@
+"""The ways in which a command ends other than well, and how it says so.
+
+A ``ValueError`` is always a mistake that the user can correct: it is printed as one line. Everything else keeps its
+traceback.
+"""
+
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+
+class JobFailed(Exception):
+    """A job of a sweep, or the only one, failed and has already printed why; the message is what it printed."""
+
+
+class StoreLost(JobFailed):
+    """A trial could not reach MLflow or its study; the trial itself is neither complete nor failed."""
+
+
+class Pruned(Exception):
+    """The pruner of a study stopped a training early."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process received SIGTERM; handled like Ctrl-C, with another exit status."""
+
+
+class StoreError(ValueError):
+    """The MLflow tracking store lacks something, or refuses a request."""
+
+
+class StoreUnavailable(StoreError):
+    """The MLflow tracking store cannot be used at all."""
+
+
+def unknown_key(where: str, key: str, accepted: list[str]) -> str:
+    """The message for a configuration key that nothing reads, with the closest accepted key."""
+    close = get_close_matches(key, accepted, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
+
+
+def without_password(uri: str) -> str:
+    """A database or server URI with its password replaced by ``***``."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """End the process on an error: one line for a mistake of the user's, a traceback for a bug."""
+    try:
+        yield
+    except JobFailed:  # has printed its message
+        sys.exit(1)
+    except Exception as error:
+        if not is_mistake(error):
+            traceback.print_exc()
+            sys.exit(1)
+        sys.exit(f"error: {message(error)}")
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether an error is the user's to correct: a ``ValueError``, or one of Hydra's or OmegaConf's own."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return isinstance(error, HydraException | OmegaConfBaseException | ValueError)
+
+
+def message(error: BaseException) -> str:
+    """The text of an error without Hydra's search paths: the value at fault, and what is accepted."""
+    from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+    from omegaconf import DictConfig
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
+    culprit = error.__cause__ if isinstance(error, HydraException) else error
+    if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
+        return str(culprit)
+    if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
+        accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
+        return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
+    return str(error).strip()

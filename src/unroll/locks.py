@@ -1,0 +1,143 @@
+"""Locks between processes: of a run folder, of a database, and of the study in a database.
+
+Each is released when the process that holds it ends, however it ends.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from filelock import FileLock, Timeout
+
+from unroll.exceptions import without_password
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+RUN_LOCK = "lock"  # the file in a run folder's checkpoints/
+PATIENCE = 600.0  # seconds to wait for a database: a holder needs seconds, many more on a busy machine
+ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one a database
+
+
+@contextmanager
+def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
+    """Let no other process train in the run folder `output`.
+
+    Args:
+        wait: wait until the other process is done, instead of refusing.
+
+    Raises:
+        ValueError: another process trains there, and `wait` is false.
+    """
+    lock = FileLock(output / "checkpoints" / RUN_LOCK)  # creates the folder
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        if not wait:
+            raise ValueError(f"output={output} is in use by another training; accepted: another folder") from error
+        print(f"{output}: waiting for another process that trains there", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_run_locked(output: Path) -> bool:
+    """Whether a process trains in the run folder `output`."""
+    if not (output / "checkpoints" / RUN_LOCK).exists():
+        return False
+    try:
+        with run_lock(output):
+            return False
+    except ValueError:
+        return True
+
+
+def database_lock(url: "URL", patience: float = PATIENCE) -> AbstractContextManager[None]:
+    """Hold the lock of a database: a file next to an SQLite database, an advisory lock in PostgreSQL.
+
+    Args:
+        patience: seconds to wait for other holders.
+
+    Raises:
+        KeyError: the database is of another kind.
+        TimeoutError: others hold the lock for longer than `patience`.
+        OSError, SQLAlchemyError, ImportError: the database cannot be reached.
+    """
+    return DATABASE_LOCKS[url.get_backend_name()](url, patience)
+
+
+@contextmanager
+def study_lock(storage: str) -> Iterator[None]:
+    """Hold the lock of an Optuna storage, an SQLite or PostgreSQL database.
+
+    Raises:
+        ValueError: `storage` is neither, cannot be reached, or stays locked by others.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    with ExitStack() as held:
+        try:
+            url = make_url(storage)
+            _check_folder(url)
+            held.enter_context(database_lock(url))
+        except (KeyError, ArgumentError) as error:
+            accepted = "sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
+            raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r}; accepted: {accepted}") from error
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {reason}") from error
+        yield
+
+
+def _check_folder(url: "URL") -> None:
+    folder = Path(url.database or "").absolute().parent
+    if url.get_backend_name() == "sqlite" and not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+
+
+@contextmanager
+def _file_lock(url: "URL", patience: float) -> Iterator[None]:
+    lock = FileLock(f"{Path(url.database or '').absolute()}.lock")
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout as error:
+        raise _held(patience) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _advisory_lock(url: "URL", patience: float) -> Iterator[None]:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import OperationalError
+
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"set lock_timeout = '{patience:.0f}s'"))
+            try:
+                connection.execute(text("select pg_advisory_lock(:key)"), {"key": ADVISORY_KEY})
+            except OperationalError as error:
+                if "lock timeout" not in str(error):
+                    raise
+                raise _held(patience) from error
+            yield
+    finally:
+        engine.dispose()
+
+
+def _held(patience: float) -> TimeoutError:
+    return TimeoutError(f"another process has held its lock for {patience:.0f} seconds; try again when it is done")
+
+
+DATABASE_LOCKS: dict[str, Callable[["URL", float], AbstractContextManager[None]]] = {
+    "sqlite": _file_lock,
+    "postgresql": _advisory_lock,
+}

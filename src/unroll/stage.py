@@ -1,0 +1,118 @@
+"""Turns a function of a configuration into a command: a Hydra app whose user errors are one line, not a traceback."""
+
+import functools
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message
+from unroll.project import database_folder
+from unroll.sweep.jobs import Job, write_job
+from unroll.sweep.multirun import at_end
+
+log = logging.getLogger("unroll")
+
+
+def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+    """Decorate the function of `pipelines/NAME.py`, whose primary configuration is `conf/NAME.yaml`.
+
+    A ValueError is the user's to mend: it is printed as one message, and the command ends with status 1. Anything else
+    is a bug and keeps its traceback. In a multirun the function returns what the sweep is to compare; a job that fails
+    says so when it does and again at the end, and the others run on.
+    """
+    script = Path(task.__code__.co_filename).resolve()
+    project = script.parent.parent
+
+    @functools.wraps(task)
+    def job(config: DictConfig) -> Any:
+        try:
+            value = task(config)
+        except Pruned:
+            raise
+        except Exception as error:
+            if is_mistake(error):
+                log.error("error: %s", message(error))
+                raise _failure(message(error)) from error
+            log.exception("this is a bug in unroll, or in what it calls:")
+            raise _failure(repr(error)) from error
+        _record(value=value)
+        return value
+
+    def command() -> None:
+        set_environment(project)
+        signal.signal(signal.SIGTERM, _terminate)
+        app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(_as_trial(job))
+        try:
+            with clear_errors(), at_end:
+                app()
+        except KeyboardInterrupt as error:
+            print("interrupted", file=sys.stderr)
+            sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
+
+    return command
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated
+
+
+def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
+    """Let the job, where it is a trial of a study, tell the study what came of it."""
+
+    @functools.wraps(job)
+    def trial(config: DictConfig) -> Any:
+        sweeper = HydraConfig.get().sweeper
+        if sweeper.get("trial") is None:
+            return job(config)
+        from unroll.sweep.worker import work
+
+        return work(sweeper, lambda: job(config))
+
+    return trial
+
+
+def _failure(message: str) -> BaseException:
+    """What ends a job that has said why: in a multirun the others run on, and a single run just ends."""
+    _record(error=message)
+    return JobFailed(message) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
+
+
+def _record(value: Any = None, error: str | None = None) -> None:
+    """In a multirun, leave what came of the job in its folder, where the end of the sweep finds it."""
+    hydra_config: Any = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        trial, parent = hydra_config.sweeper.get("trial"), OmegaConf.select(hydra_config, "callbacks.parent.run_id")
+        number = hydra_config.job.num if trial is None else trial
+        job = Job(number, list(hydra_config.overrides.task), value, error, parent)
+        write_job(Path(hydra_config.runtime.output_dir), job)
+
+
+def set_environment(project: Path) -> None:
+    """Defaults that third-party libraries read from the environment; what the user has set stays."""
+    defaults = {
+        "HYDRA_FULL_ERROR": "1",  # lets errors reach `command`
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        # Two failed requests are what a command waits for at most: 2 * 2 * 7 seconds (see tracking/offline.py).
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
+        "PGCONNECT_TIMEOUT": "7",
+        "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{database_folder(project)}/mlflow.db",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

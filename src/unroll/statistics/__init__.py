@@ -1,0 +1,1 @@
+"""Tests, intervals and variance components, on NumPy arrays."""

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from unroll.config.plan import Plan, read_plan
+
+PARAMS = """
+classification:
+  models: [gru, 7]
+labeling:
+  datasets: [entities]
+seeds: [1, 2]
+"""
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    return tmp_path / "params.yaml"
+
+
+def test_without_a_file_everything_is_compared() -> None:
+    assert read_plan(None, "classification") == Plan(models=None, seeds=None)
+
+
+def test_the_task_s_models_and_the_seeds_are_read_in_order(params: Path) -> None:
+    assert read_plan(params, "classification") == Plan(models=["gru", "7"], seeds=[1, 2])
+
+
+def test_datasets_of_several_labels_have_the_models_of_classification(params: Path) -> None:
+    assert read_plan(params, "multilabel") == read_plan(params, "classification")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"plan=.*parms\.yaml: no such file; accepted: a params\.yaml, or null"):
+        read_plan(tmp_path / "parms.yaml", "classification")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PARAMS,  # no labeling.models
+        "seeds: [1]",
+        "labeling: {models: [gru]}",
+        "labeling: [gru]\nseeds: [1]",
+        "labeling: {models: [gru]}\nseeds: [one]",
+        "labeling: {models: [gru]}\nseeds: 1",
+        "labeling: {models: null}\nseeds: [1]",
+        "",
+        "labeling: {models: [gru",
+    ],
+)
+def test_a_file_that_does_not_list_them_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError) as error:
+        read_plan(path, "labeling")
+    assert f"plan={path} does not list labeling.models and seeds" in str(error.value)
+
+
+def test_a_name_where_a_list_is_meant_is_not_read_letter_by_letter(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("labeling: {models: gru}\nseeds: [1]")
+    with pytest.raises(ValueError, match=r"does not list labeling\.models"):
+        read_plan(path, "labeling")

@@ -1,0 +1,110 @@
+"""Column files, and the way from them to prepared data."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.data.raw import OPTIONS, words_of
+from unroll.data.download.column_files import read_conll
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import prepare
+from unroll.data.prepared import PreparedData
+from unroll.data.source import Source
+from unroll.data.tags import spans
+
+IOB1 = """-DOCSTART- -X- O O
+
+In IN I-PP O
+Oslo NNP I-NP I-LOC
+Rio NNP I-NP B-LOC
+
+Ada NNP I-NP I-PER
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "train.txt"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a O\nb B-X\n\nc O\n",
+        "a O\nb B-X\n\n\n \nc O",
+        "a\tO\r\nb\tB-X\r\n\r\nc\tO\r\n",
+        "\ufeffa O\nb B-X\n\nc O\n",
+        "-DOCSTART- O\n\na O\nb B-X\n\n-DOCSTART- O\n\nc O\n",
+        "# id = 1\na O\nb B-X\n\n# id = 2\nc O\n",
+    ],
+    ids=["plain", "more empty lines, no last one", "tabs and CRLF", "byte order mark", "documents", "comments"],
+)
+def test_sentences_of_every_form_are_read(file: Path, content: str) -> None:
+    file.write_text(content, newline="")
+    assert read_conll(file) == {"0": [["a", "b"], ["c"]], "1": [["O", "B-X"], ["O"]]}
+
+
+def test_a_hash_may_be_a_token_and_a_token_may_hold_spaces_between_tabs(file: Path) -> None:
+    file.write_text("new york\tB-X\n#\tO\n")
+    assert read_conll(file)["0"] == [["new york", "#"]]
+
+
+token = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=5).filter(
+    lambda text: not text.startswith("#")
+)
+
+
+@given(st.lists(st.lists(st.tuples(token, token), min_size=1, max_size=4), min_size=1, max_size=4))
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[list[tuple[str, str]]]) -> None:
+    path = tmp_path_factory.mktemp("conll") / "x.conll"
+    path.write_text("\n".join("".join(f"{a} {b}\n" for a, b in sentence) for sentence in rows), newline="")
+    assert read_conll(path) == {str(i): [[pair[i] for pair in sentence] for sentence in rows] for i in range(2)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a O\nb\n", "line 2: 1 columns, where the lines before have 2"),
+        (b"\n\n", "has no sentence; accepted: a token a line"),
+        (b"caf\xe9 O\n", "is not UTF-8"),
+    ],
+)
+def test_what_is_no_column_file_is_named(file: Path, content: bytes, message: str) -> None:
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{file}.*{message}"):
+        read_conll(file)
+
+
+def source_of(folder: Path, **changes: object) -> Source:
+    options = {
+        "columns": {"tokens": "0", "labels": "3"},
+        "splits": {"train": "train.txt", "validation": None, "test": "eng.testb"},
+        "tag_scheme": "iob1",
+    }
+    return Source("labeling", str(folder), format="conll", **options | changes)  # type: ignore[arg-type]
+
+
+def test_a_folder_of_column_files_is_downloaded_and_prepared(tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    (hub / "train.txt").write_text(IOB1 * 5)
+    (hub / "eng.testb").write_text(IOB1)
+    source = source_of(hub)
+    download(source, tmp_path / "raw")
+    prepare(source, tmp_path / "raw", tmp_path / "out", OPTIONS)
+    data = PreparedData(tmp_path / "out")
+    assert words_of(data, "test") == [["in", "oslo", "rio"], ["ada"]]
+    tags = [data.label_names[i] for i in data.split("test").labels]
+    assert tags == ["O", "B-LOC", "B-LOC", "B-PER"]
+    assert len(spans(tags)) == 3
+
+
+def test_a_file_or_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(IOB1)
+    with pytest.raises(ValueError, match=r"dataset\.splits\.test='eng\.testb': .* it has train\.txt"):
+        download(source_of(tmp_path), tmp_path / "raw")
+    (tmp_path / "eng.testb").write_text(IOB1)
+    with pytest.raises(ValueError, match=r"dataset\.columns\.labels='4': .* it has \['0', '1', '2', '3'\]"):
+        download(source_of(tmp_path, columns={"tokens": "0", "labels": "4"}), tmp_path / "raw")

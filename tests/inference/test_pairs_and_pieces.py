@@ -1,0 +1,93 @@
+"""Models that read two texts, or pieces of words."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.raw import ENTITIES, REVIEWS, write_raw
+from tests.tiny import random_model, save_random_model
+from unroll.data.prepare.prepare import PrepareOptions, prepare
+from unroll.data.prepared import PreparedData
+from unroll.data.source import SPLITS, Source
+from unroll.data.tokenizer import TokenizerOptions
+from unroll.inference import mlflow_model
+from unroll.inference.predictor import Predictor
+
+QUESTIONS, ANSWERS = ["Who is she?", "Where was it?", "Why, then?"] * 4, ["Ada.", "In Paris!", "So be it"] * 4
+PAIRS: Source = replace(REVIEWS, columns={"text": "text", "text_pair": "second", "label": "label"})
+SENTENCES = [["Ada", "Lovelace", "met", "Café-owners"], ["Paris", "again"], ["Unheard-of", "Ada"]] * 4
+TAGS = [["B-PER", "I-PER", "O", "O"], ["B-LOC", "O"], ["O", "B-PER"]] * 4
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    folder = tmp_path_factory.mktemp("pairs")
+    columns = {"text": QUESTIONS, "second": ANSWERS, "label": [0, 1] * 6}
+    raw = write_raw(folder / "raw", dict.fromkeys(SPLITS, columns), ["no", "yes"])
+    prepare(PAIRS, raw, folder / "prepared", PrepareOptions())
+    return PreparedData(folder / "prepared")
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram"])
+def pieces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    folder = tmp_path_factory.mktemp("pieces")
+    raw = write_raw(folder / "raw", {split: {"tokens": SENTENCES, "tags": TAGS} for split in SPLITS}, None)
+    tokenizer = TokenizerOptions(subwords=request.param, subword_vocabulary=30)
+    prepare(ENTITIES, raw, folder / "prepared", PrepareOptions(tokenizer=tokenizer))
+    return PreparedData(folder / "prepared")
+
+
+def test_pairs_get_the_labels_of_their_prepared_rows(pairs: PreparedData, tmp_path: Path) -> None:
+    expected = random_model(pairs, "gru").model.answer(pairs.split("test"), 4)
+    predictor = Predictor.load(save_random_model(pairs, tmp_path / "model"))
+    found = predictor.predict(list(zip(QUESTIONS, ANSWERS, strict=True)))
+    highest = [probabilities.max() for _, probabilities in expected]
+    np.testing.assert_allclose([row["probability"] for row in found], highest, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["one text", ("one",), ("one", "two", "three")])
+def test_what_is_no_pair_is_named(pairs: PreparedData, text: str | tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"text 1 is .*one.*; accepted by this model: a pair of texts"):
+        Predictor(random_model(pairs, "gru")).predict([("a", "b"), text])
+
+
+def test_a_pair_is_refused_by_a_model_of_texts(reviews: PreparedData) -> None:
+    with pytest.raises(ValueError, match="accepted by this model: a text"):
+        Predictor(random_model(reviews, "gru")).predict([("a", "b")])
+
+
+@pytest.mark.parametrize("pair", [("a", " "), ("", "b")])
+def test_a_pair_with_an_empty_text_is_named(pairs: PreparedData, pair: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="text 0 is empty"):
+        Predictor(random_model(pairs, "gru")).predict([pair])
+
+
+def test_mlflow_s_model_takes_pairs_as_two_columns(pairs: PreparedData) -> None:
+    served = mlflow_model.TextModel()
+    served._predictor = Predictor(random_model(pairs, "gru"))
+    frame = pd.DataFrame({"text_pair": ANSWERS, "text": QUESTIONS})  # in any order
+    expected = served._predictor.predict(list(zip(QUESTIONS, ANSWERS, strict=True)))
+    assert served.predict(None, frame).to_dict("records") == expected  # type: ignore[arg-type]
+
+
+def test_entities_of_pieces_are_cut_out_of_the_text(pieces: PreparedData, tmp_path: Path) -> None:
+    predictor = Predictor.load(save_random_model(pieces, tmp_path / "model", "bilstm"))
+    texts = ["Ada  Lovelace met Cafe\u0301-owners in Paris", "unheard €uro 😀 Ada"]
+    found = predictor.predict(texts)
+    assert any(row["entities"] for row in found)
+    for row, text in zip(found, texts, strict=True):
+        assert any(token.startswith("##") for token in row["tokens"])
+        for entity in row["entities"]:
+            assert entity["text"] == text[entity["start_char"] : entity["end_char"]] != ""
+            inside = "".join(row["tokens"][entity["start"] : entity["end"]]).replace("##", "")
+            assert len(inside) <= len(entity["text"])
+
+
+def test_given_tokens_and_their_text_are_read_in_the_same_pieces(pieces: PreparedData) -> None:
+    split = pieces.split("test")
+    words = [pieces.tokenizer.tokenize(" ".join(sentence)) for sentence in (SENTENCES[1], SENTENCES[0][:3])]
+    assert split.lengths[1] == len(words[0])
+    assert split.lengths[0] > len(words[1])

@@ -1,0 +1,168 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.candidates import candidate_of, write_run
+from tests.tracking.repository import commit_everything, enter
+from unroll.data.prepared import PreparedData
+from unroll.files import read_json, sha256, write_json
+from unroll.registry import lineage
+from unroll.registry.candidate import Candidate
+from unroll.registry.lineage import find_lineage
+from unroll.tracking.dvc import Pipeline
+from unroll.tracking.store import open_store
+
+BY_HAND = Pipeline({}, {}, None)
+LOCK = b"schema: '2.0'\n"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of one commit."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "params.yaml").write_text("seeds: [1, 2]\n")
+    commit_everything(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(
+    reviews: PreparedData, repository: Path, store_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Candidate:
+    """A model of two seeds, trained and evaluated at that commit; the second seed is the better."""
+    folder = tmp_path_factory.mktemp("models") / "lineage"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
+        enter(repository, patch)
+        for seed, score in ((1, 0.6), (2, 0.8)):
+            write_run(folder / "gru" / str(seed), reviews, score, wrong=2)
+    return candidate_of(folder, reviews)
+
+
+@pytest.fixture
+def candidate(trained: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
+    """The model, and the folder of the commit is the current one."""
+    enter(repository, monkeypatch)
+    return trained
+
+
+def says(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline) -> None:
+    """What DVC says of the candidate's models."""
+    monkeypatch.setattr(lineage, "read_pipeline", lambda outputs: pipeline)
+
+
+def made_by_dvc(candidate: Candidate, **stale: list[str]) -> Pipeline:
+    makers = {candidate.run_folder(run) / "model": f"train@gru-{run.seed}" for run in candidate.runs}
+    return Pipeline(makers, stale, LOCK)
+
+
+def commit_of(candidate: Candidate) -> str:
+    commit: str = open_store().get_run(candidate.best.run_id).data.tags["mlflow.source.git.commit"]
+    return commit
+
+
+def refused(candidate: Candidate) -> str:
+    with pytest.raises(ValueError) as error:
+        find_lineage(open_store(), candidate)
+    return str(error.value)
+
+
+def test_a_model_that_a_stage_makes_comes_from_the_commit_checked_out(
+    candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, made_by_dvc(candidate))
+    commit = commit_everything(repository)
+    assert commit != commit_of(candidate)
+    assert find_lineage(open_store(), candidate).tags() == {
+        "git.commit": commit,
+        "dvc.lock": hashlib.sha256(LOCK).hexdigest(),
+        "dataset.path": candidate.data.description["source"]["path"],
+        "dataset.revision": "folder",
+        "dataset.raw_checksum": sha256(candidate.raw / "manifest.json"),
+        "dataset.checksum": candidate.data.checksum,
+    }
+
+
+def test_a_training_that_was_not_committed_then_may_be_committed_now(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual way: edit, `dvc repro`, commit. The stage is up to date, and so is its model."""
+    open_store().set_tag(candidate.best.run_id, "git.changed", "true")
+    try:
+        says(monkeypatch, made_by_dvc(candidate))
+        assert find_lineage(open_store(), candidate).lock == LOCK
+        says(monkeypatch, BY_HAND)
+        assert "gru with seed 2 was trained by hand on code that was not committed" in refused(candidate)
+    finally:
+        open_store().set_tag(candidate.best.run_id, "git.changed", "false")
+
+
+def test_a_training_during_which_the_code_changed_is_refused_whoever_made_it(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store().set_tag(candidate.best.run_id, "git.mixed", "code src/net.py")
+    try:
+        for pipeline in (made_by_dvc(candidate), BY_HAND):
+            says(monkeypatch, pipeline)
+            assert "the code changed while gru with seed 2 was trained (code src/net.py; " in refused(candidate)
+    finally:
+        open_store().delete_tag(candidate.best.run_id, "git.mixed")
+
+
+def test_a_model_trained_by_hand_comes_from_the_commit_of_its_training(
+    candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, BY_HAND)
+    assert commit_everything(repository) != commit_of(candidate)
+    tags = find_lineage(open_store(), candidate).tags()
+    assert (tags["git.commit"], tags["dvc.lock"]) == (commit_of(candidate), "none: trained by hand")
+
+
+def test_a_file_that_is_not_committed_is_named(candidate: Candidate, repository: Path) -> None:
+    (repository / "params.yaml").write_text("seeds: [1, 2, 3]\n")
+    try:
+        assert refused(candidate).startswith("not committed: params.yaml. ")
+    finally:
+        (repository / "params.yaml").write_text("seeds: [1, 2]\n")
+
+
+def test_of_many_files_that_are_not_committed_the_first_are_named(candidate: Candidate, repository: Path) -> None:
+    files = [repository / "conf" / f"{i:02}.yaml" for i in range(12)]
+    (repository / "conf").mkdir()
+    for file in files:
+        file.touch()
+    try:
+        assert "conf/00.yaml, conf/01.yaml" in refused(candidate)
+        assert "conf/09.yaml and 2 more" in refused(candidate)
+    finally:
+        for file in files:
+            file.unlink()
+
+
+def test_without_a_repository_nothing_is_registered(
+    trained: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(tmp_path, monkeypatch)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert "git init" in refused(trained)
+
+
+def test_a_stage_that_would_run_again_is_named(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, made_by_dvc(candidate, prepare=["conf/prepare.yaml"]))
+    assert refused(candidate) == "prepare is not up to date (conf/prepare.yaml): `dvc repro` first"
+
+
+def test_other_data_than_those_of_the_training_are_refused(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, BY_HAND)
+    monkeypatch.setattr(candidate.data, "checksum", "0" * 64)
+    assert "was trained on other data than" in refused(candidate)
+
+
+def test_data_that_were_downloaded_again_are_refused(candidate: Candidate, tmp_path: Path) -> None:
+    manifest = read_json(candidate.raw / "manifest.json")
+    write_json(tmp_path / "manifest.json", {**manifest, "commit": "a" * 40})
+    assert "was downloaded again since" in refused(replace(candidate, raw=tmp_path))

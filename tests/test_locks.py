@@ -1,0 +1,125 @@
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from tests.postgresql import POSTGRES, postgres
+from unroll import locks
+from unroll.locks import database_lock, is_run_locked, run_lock, study_lock
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    if request.param == "sqlite":
+        yield make_url(f"sqlite:///{tmp_path_factory.mktemp('database')}/it.db")
+    elif not POSTGRES:
+        pytest.skip("no PostgreSQL in /usr/lib/postgresql")
+    else:
+        with postgres() as uri:
+            yield make_url(uri)
+
+
+def test_one_at_a_time(database: URL) -> None:
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with database_lock(database, patience=30):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.001)  # so that another one gets in, if there is a way
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_who_waits_in_vain_is_told(database: URL) -> None:
+    with database_lock(database, patience=1):
+        start = time.monotonic()
+        told = pytest.raises(TimeoutError, match="another process has held its lock for 1 seconds")
+        with told, database_lock(database, patience=1):
+            pass
+        assert time.monotonic() - start < 10
+    with database_lock(database, patience=1):
+        pass
+
+
+def test_a_database_of_another_kind_has_no_lock() -> None:
+    with pytest.raises(KeyError):
+        database_lock(make_url("mysql://me@here/studies"), patience=1)
+
+
+def test_who_waits_in_vain_for_a_study_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "database_lock", partial(database_lock, patience=0.1))
+    storage = f"sqlite:///{tmp_path}/studies.db"
+    said = pytest.raises(ValueError, match=r"studies\.db' cannot be used: another process has held")
+    with study_lock(storage), said, study_lock(storage):
+        pass
+
+
+@pytest.mark.parametrize("storage", ["mysql://me@here/studies", "studies.db", "redis://here"])
+def test_a_storage_of_another_kind_is_refused(storage: str) -> None:
+    with pytest.raises(ValueError) as error, study_lock(storage):
+        pass
+    assert storage in str(error.value)
+    assert "sqlite:///FILE or postgresql+psycopg2://" in str(error.value)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    storage = "postgresql+psycopg2://me@127.0.0.1:9/x"
+    with pytest.raises(ValueError, match=r"127\.0\.0\.1:9/x' cannot be used.*refused"), study_lock(storage):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match=r"there is no folder .*nowhere"),
+        study_lock(f"sqlite:///{tmp_path}/nowhere/x"),
+    ):
+        pass
+
+
+def test_a_password_is_not_printed() -> None:
+    storage = "postgresql+psycopg2://me:secret@127.0.0.1:9/x"
+    with pytest.raises(ValueError, match="cannot be used") as error, study_lock(storage):
+        pass
+    assert "secret" not in str(error.value)
+
+
+def train_forever(output: Path) -> None:
+    with run_lock(output):
+        (output / "started").touch()
+        time.sleep(600)
+
+
+def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
+    assert not is_run_locked(tmp_path)
+    assert list(tmp_path.iterdir()) == []  # asking leaves nothing
+    process = get_context("spawn").Process(target=train_forever, args=(tmp_path,))
+    process.start()
+    try:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.05)
+        assert is_run_locked(tmp_path)
+        told = pytest.raises(ValueError, match=f"output={tmp_path} is in use by another training")
+        with told, run_lock(tmp_path):
+            pass
+    finally:
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+    assert not is_run_locked(tmp_path)
+    with run_lock(tmp_path):
+        assert is_run_locked(tmp_path)

@@ -1,0 +1,175 @@
+"""A small project with one stage, run as a user runs it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from unroll.stage import set_environment
+
+SCRIPT = """
+from unroll.stage import stage
+
+@stage
+def main(config):
+    if config.fail == "value":
+        raise ValueError("size=0; accepted: 1 or more")
+    if config.fail == "bug":
+        raise KeyError("surprise")
+    if config.fail == "key":
+        config.model.colour
+    print("ran", config.model.size, config.seed)
+
+if __name__ == "__main__":
+    main()
+"""
+CONFIG = """
+defaults:
+  - hydra: stage
+  - model: small
+  - _self_
+fail: null
+seed: 1
+hydra:
+  sweep:
+    dir: sweep
+"""
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Run:
+    """A function that runs the stage `work` with overrides, from another folder than the project's."""
+    root, elsewhere = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("elsewhere")
+    for name in ("conf/model", "conf/hydra", "pipelines"):
+        (root / name).mkdir(parents=True)
+    (root / "pipelines/work.py").write_text(SCRIPT)
+    (root / "conf/work.yaml").write_text(CONFIG)
+    (root / "conf/hydra/stage.yaml").write_text((project / "conf/hydra/stage.yaml").read_text())
+    for name, size in {"small": 1, "large": 9}.items():
+        (root / "conf/model" / f"{name}.yaml").write_text(f"size: {size}\n")
+
+    def run_stage(*overrides: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, root / "pipelines/work.py", *overrides]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        return subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True)
+
+    return run_stage
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+
+
+def test_a_stage_runs_with_its_configuration(run: Run) -> None:
+    done = run("model=large", "seed=3")
+    assert (done.returncode, lines(done)) == (0, ["ran 9 3"])
+
+
+def test_a_value_error_is_one_line(run: Run) -> None:
+    done = run("fail=value")
+    assert (done.returncode, lines(done)) == (1, ["error: size=0; accepted: 1 or more"])
+
+
+def test_an_unknown_choice_lists_the_choices(run: Run) -> None:
+    done = run("model=tiny")
+    assert (done.returncode, lines(done)) == (1, ["error: model=tiny: no such choice; accepted: large, small"])
+
+
+def test_an_unknown_key_lists_the_keys(run: Run) -> None:
+    done = run("sede=3")
+    assert done.returncode == 1
+    (line,) = lines(done)
+    said, _, accepted = line.partition("; accepted: ")
+    assert said == "error: sede: unknown key (did you mean 'seed'?)"
+    assert sorted(accepted.split(", ")) == ["fail", "model", "seed"]
+
+
+def test_an_unknown_key_of_a_group_lists_the_group_s_keys(run: Run) -> None:
+    done = run("model.sise=3")
+    assert (done.returncode, lines(done)) == (
+        1,
+        ["error: model.sise: unknown key (did you mean 'size'?); accepted: size"],
+    )
+
+
+def test_a_key_that_the_task_asks_for_in_vain_is_named(run: Run) -> None:
+    done = run("fail=key")
+    assert (done.returncode, lines(done)) == (1, ["error: model.colour: unknown key; accepted: size"])
+
+
+@pytest.mark.parametrize("override", ["seed=[1", "seed"])
+def test_an_override_that_cannot_be_read_is_named(run: Run, override: str) -> None:
+    done = run(override)
+    assert done.returncode == 1
+    (line,) = lines(done)
+    assert line.startswith(f"error: {override!r} cannot be read") and line.endswith("; accepted: key=value")
+
+
+def test_a_missing_value_is_named(run: Run) -> None:
+    done = run("seed=???")
+    assert done.returncode == 1
+    assert "Missing mandatory value: seed" in lines(done)[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bug_keeps_its_traceback(run: Run) -> None:
+    done = run("fail=bug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "KeyError: 'surprise'" in done.stderr
+    assert 'raise KeyError("surprise")' in done.stderr
+
+
+def test_a_failing_job_of_a_multirun_does_not_stop_the_others(run: Run) -> None:
+    done = run("-m", "fail=null,value,bug", "seed=1,2")
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("ran")] == ["ran 1 1", "ran 1 2"]
+    printed = done.stdout + done.stderr
+    assert printed.count("error: size=0; accepted: 1 or more") == 2
+    assert printed.count("KeyError: 'surprise'") == 2
+
+
+def test_a_multirun_without_failures_ends_well(run: Run) -> None:
+    done = run("-m", "model=small,large")
+    assert (done.returncode, lines(done)) == (0, ["ran 1 1", "ran 9 1"])
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Stands for os.environ of somebody who has set nothing."""
+    values: dict[str, str] = {}
+    monkeypatch.setattr(os, "environ", values)
+    return values
+
+
+def test_telemetry_is_off_and_waiting_is_short_by_default(environment: dict[str, str], tmp_path: Path) -> None:
+    set_environment(tmp_path)
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert environment["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert int(environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) <= 2
+    assert environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_what_the_user_has_set_stays(environment: dict[str, str], tmp_path: Path) -> None:
+    own = {"MLFLOW_TRACKING_URI": "http://mlflow:5000", "OMP_NUM_THREADS": "8", "HF_HUB_DISABLE_TELEMETRY": ""}
+    environment.update(own)
+    set_environment(tmp_path)
+    assert {name: environment[name] for name in own} == own
+
+
+def test_a_queued_experiment_uses_the_project_s_own_database(environment: dict[str, str], tmp_path: Path) -> None:
+    set_environment(tmp_path / ".dvc/tmp/exps/tmpabc")
+    assert environment["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_stage_sets_the_environment_of_its_project(run: Run) -> None:
+    done = run("model.size=${oc.env:MLFLOW_TRACKING_URI}")
+    database = lines(done)[0].split()[1]
+    assert database.startswith("sqlite:///") and database.endswith("/mlflow.db")
+    assert (Path(database.removeprefix("sqlite:///")).parent / "pipelines/work.py").is_file()

@@ -1,0 +1,118 @@
+"""DVC's own answers, from a pipeline of two stages."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.repository import commit_everything
+from unroll.tracking import dvc as pipeline
+from unroll.tracking.dvc import read_pipeline
+
+STAGES = """
+    stages:
+      prepare:
+        cmd: mkdir -p data && cp words.txt data/words.txt
+        deps: [words.txt]
+        outs: [data]
+      train:
+        cmd: mkdir -p models/gru/1 && cp data/words.txt models/gru/1/model
+        deps: [data]
+        params:
+          - conf/model.yaml:
+        outs: [models/gru/1/model]
+"""
+MODEL, BY_HAND = Path("models/gru/1/model"), Path("models/gru/2/model")
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed project whose pipeline ran."""
+    root = tmp_path_factory.mktemp("project")
+    files = {"dvc.yaml": textwrap.dedent(STAGES), "words.txt": "a b", "conf/model.yaml": "size: 8"}
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    commit_everything(root)
+    for command in ("init", "repro"):
+        environment = {**os.environ, "DVC_NO_ANALYTICS": "true"}
+        subprocess.run([sys.executable, "-m", "dvc", command, "-q"], cwd=root, env=environment, check=True)
+    return root
+
+
+@pytest.fixture
+def project(reproduced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that project, which is the current folder."""
+    root = tmp_path / "project"
+    shutil.copytree(reproduced, root, symlinks=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_the_stage_that_makes_a_file_is_found_and_up_to_date(project: Path) -> None:
+    found = read_pipeline([MODEL])
+    assert (found.makers, found.stale) == ({MODEL: "train"}, {})
+    assert found.lock == (project / "dvc.lock").read_bytes()
+
+
+def test_a_file_that_no_stage_makes_is_left_out(project: Path) -> None:
+    assert read_pipeline([MODEL, BY_HAND]).makers == {MODEL: "train"}
+    assert read_pipeline([BY_HAND]).makers == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [("conf/model.yaml", "train"), (str(MODEL), "train"), ("words.txt", "prepare")],
+)
+def test_what_a_stage_would_run_again_for_is_named_and_earlier_stages_too(project: Path, name: str, stage: str) -> None:
+    (project / name).unlink()  # it may be a link into DVC's cache
+    (project / name).write_text("size: 9")
+    assert read_pipeline([MODEL]).stale == {stage: [name]}
+
+
+def test_another_command_is_a_reason(project: Path) -> None:
+    (project / "dvc.yaml").write_text((project / "dvc.yaml").read_text().replace("cp data", "cp -p data"))
+    assert read_pipeline([MODEL]).stale == {"train": ["changed command"]}
+
+
+def test_without_dvc_no_stage_makes_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = read_pipeline([MODEL])
+    assert (found.makers, found.stale, found.lock) == ({}, {}, None)
+
+
+ASK = "from pathlib import Path; from unroll.tracking.dvc import read_pipeline; print(read_pipeline([Path({!r})]))"
+
+
+def test_a_stage_that_runs_may_ask_beside_another(project: Path) -> None:
+    """Two `dvc repro` at once, each with a stage that asks."""
+    script = project / "ask.py"
+    script.write_text(ASK.format(str(MODEL)))
+    with (project / "dvc.yaml").open("a") as stream:
+        for name in ("one", "other"):
+            stream.write(f"  {name}:\n    cmd: {sys.executable} {script}\n    always_changed: true\n")
+    asking = [
+        subprocess.Popen([sys.executable, "-m", "dvc", "repro", name], stdout=subprocess.PIPE, text=True)
+        for name in ("one", "other")
+    ]
+    for process in asking:
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, printed
+        assert "stale={}" in printed
+
+
+def test_a_lock_that_stays_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "LOCK_SECONDS", 0.1)
+    holder = "from dvc.repo import Repo, lock_repo\nwith lock_repo(Repo()):\n    print('held', flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout and other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="another DVC process is busy"):
+            read_pipeline([MODEL])
+    finally:
+        other.communicate("\n", timeout=20)
+    assert read_pipeline([MODEL]).stale == {}
