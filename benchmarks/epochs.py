@@ -53,7 +53,7 @@ def training_of_imdb(data: PreparedData, corpora: Corpora) -> Row:
     split, sizes = data.split("train"), configuration("model", "bilstm")
     embedding_size = sizes["embedding_size"] + sizes["casing_size"]
     tutorial = Classifier(
-        len(data.vocabulary), len(data.label_names), embedding_size, sizes["hidden_size"], sizes["dropout"]
+        len(data.schema.vocabulary), len(data.label_names), embedding_size, sizes["hidden_size"], sizes["dropout"]
     )
     batches = ShuffledBatches(split, SEED, BATCH)
     medians = alternate(

@@ -20,6 +20,6 @@ def configuration(group: str, name: str) -> dict[str, Any]:
 
 def model(name: str, data: PreparedData) -> SequenceModel:
     """The network of conf/model/`name`.yaml for a dataset."""
-    network = build_model(configuration("model", name), data.task, data.label_names, data.vocabulary, data.alphabet)
+    network = build_model(configuration("model", name), data.schema)
     assert isinstance(network, SequenceModel)
     return network

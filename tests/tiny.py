@@ -13,7 +13,8 @@ from unroll.baselines import Baseline
 from unroll.data.download.download import download
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
-from unroll.data.source import COLUMNS, Source, Task
+from unroll.data.schema import Task
+from unroll.data.source import COLUMNS, Source
 from unroll.inference.model_folder import ModelFolder, build_model
 from unroll.nn import SequenceModel
 from unroll.training.options import TrainOptions
@@ -61,12 +62,12 @@ def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[st
 def random_model(data: PreparedData, model: str, seed: int = 0) -> ModelFolder:
     """An untrained network whose weights are so large that its answers vary."""
     torch.manual_seed(seed)
-    network = build_model(tiny_parts(model)["model"], data.task, data.label_names, data.vocabulary, data.alphabet)
+    network = build_model(tiny_parts(model)["model"], data.schema)
     assert isinstance(network, SequenceModel)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    return ModelFolder.of(network.eval(), data)
+    return ModelFolder(network.eval(), data.schema)
 
 
 def save_random_model(data: PreparedData, folder: Path, model: str = "gru", seed: int = 0) -> Path:
@@ -78,10 +79,10 @@ def save_random_model(data: PreparedData, folder: Path, model: str = "gru", seed
 def save_baseline(data: PreparedData, folder: Path, model: str) -> Path:
     """Fit a baseline and save it; return its folder."""
     config = tiny_parts(model)["model"]
-    baseline = build_model(config, data.task, data.label_names, data.vocabulary, data.alphabet)
+    baseline = build_model(config, data.schema)
     assert isinstance(baseline, Baseline)
     baseline.fit(data.split("train"), data.split("validation"))
-    ModelFolder.of(baseline, data).save(folder, config)
+    ModelFolder(baseline, data).save(folder, config.schema)
     return folder
 
 

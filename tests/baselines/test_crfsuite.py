@@ -15,7 +15,7 @@ OPTIONS = {"c1": 0.1, "c2": 0.5, "max_iterations": 40, "min_count": 2}
 
 
 def build(data: PreparedData, **options: Any) -> CRFSuite:
-    return CRFSuite(data.task, data.label_names, data.vocabulary, data.alphabet, **(OPTIONS | options))
+    return CRFSuite(data.task, data.label_names, data.schema.vocabulary, data.schema.alphabet, **(OPTIONS | options))
 
 
 def fitted(data: PreparedData, **options: Any) -> CRFSuite:
@@ -31,7 +31,7 @@ def tagger(entities: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
     trainer = pycrfsuite.Trainer(verbose=False)
     trainer.select("lbfgs")
     trainer.set_params({"c1": 0.1, "c2": 0.5, "max_iterations": 40, "feature.minfreq": 2})
-    sentences = list(WordFeatures(entities.vocabulary, entities.alphabet).read(train))
+    sentences = list(WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).read(train))
     for features, (start, end) in zip(sentences, pairwise(train.offsets), strict=True):
         trainer.append(features, [entities.label_names[i] for i in train.labels[start:end]])
     trainer.train(file)
@@ -42,7 +42,7 @@ def tagger(entities: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_it_answers_as_plain_calls_of_the_library(entities: PreparedData, tagger: pycrfsuite.Tagger) -> None:
     test, names = entities.split("test"), entities.label_names
-    sentences = WordFeatures(entities.vocabulary, entities.alphabet).read(test)
+    sentences = WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).read(test)
     for answer, features in zip(fitted(entities).answer(test, batch_size=8), sentences, strict=True):
         assert [names[i] for i in answer.labels] == tagger.tag(features)
         for step, row in enumerate(answer.probabilities):

@@ -9,11 +9,11 @@ from sklearn.dummy import DummyClassifier
 
 from unroll.baselines import Majority
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.source import Task
+from unroll.data.schema import Task
 
 
 def fitted(data: PreparedData, train: EncodedSplit | None = None) -> Majority:
-    model = Majority(data.task, data.label_names, len(data.vocabulary))
+    model = Majority(data.task, data.label_names, len(data.schema.vocabulary))
     model.fit(train or data.split("train"), data.split("validation"))
     return model
 
@@ -85,9 +85,9 @@ def test_every_label_has_a_probability(task: Task, prepared: dict[Task, Prepared
 def test_a_loaded_model_answers_as_the_saved_one(entities: PreparedData, tmp_path: Path) -> None:
     model = fitted(entities)
     model.save(tmp_path)
-    loaded = Majority("labeling", entities.label_names, len(entities.vocabulary))
+    loaded = Majority("labeling", entities.label_names, len(entities.schema.vocabulary))
     loaded.load(tmp_path)
-    assert loaded.num_parameters == model.num_parameters == len(entities.vocabulary) * len(entities.label_names)
+    assert loaded.num_parameters == model.num_parameters == len(entities.schema.vocabulary) * len(entities.label_names)
     for before, after in zip(*(one.answer(entities.split("test"), 8) for one in (model, loaded)), strict=True):
         assert np.array_equal(before.labels, after.labels)
         assert np.array_equal(before.probabilities, after.probabilities)

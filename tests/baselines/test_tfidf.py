@@ -18,7 +18,7 @@ OPTIONS = {"ngram_range": [1, 2], "min_count": 2, "C": 3.0, "max_iterations": 10
 
 
 def fitted(data: PreparedData, train: EncodedSplit | None = None, **options: Any) -> TfIdf:
-    model = TfIdf(data.task, data.label_names, len(data.vocabulary), **(OPTIONS | options))
+    model = TfIdf(data.task, data.label_names, len(data.schema.vocabulary), **(OPTIONS | options))
     model.fit(train or data.split("train"), data.split("validation"))
     return model
 
@@ -26,7 +26,7 @@ def fitted(data: PreparedData, train: EncodedSplit | None = None, **options: Any
 def texts(data: PreparedData, name: str) -> list[list[str]]:
     """The words of each text, as the vocabulary has them."""
     split = data.split(name)
-    words = [data.vocabulary[i] for i in split.table.words[split.tokens]]
+    words = [data.schema.vocabulary[i] for i in split.table.words[split.tokens]]
     return [words[start:end] for start, end in zip(split.offsets, split.offsets[1:], strict=False)]
 
 
@@ -82,7 +82,7 @@ def test_the_same_data_give_the_same_bytes(topics: PreparedData, tmp_path: Path)
 def test_a_loaded_model_answers_as_the_saved_one(reviews: PreparedData, tmp_path: Path) -> None:
     model = fitted(reviews)
     model.save(tmp_path)
-    loaded = TfIdf(reviews.task, reviews.label_names, len(reviews.vocabulary), **OPTIONS)
+    loaded = TfIdf(reviews.task, reviews.label_names, len(reviews.schema.vocabulary), **OPTIONS)
     loaded.load(tmp_path)
     assert np.array_equal(probabilities(loaded, reviews), probabilities(model, reviews))
     assert loaded.num_parameters == model.num_parameters > 0

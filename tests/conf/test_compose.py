@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from unroll.config.build import plain, source_of
 from unroll.config.check import check_targets
 from unroll.data.prepared import PreparedData
-from unroll.data.source import COLUMNS, Task
+from unroll.data.schema import Task
+from unroll.data.source import COLUMNS
 
 CONF = Path(__file__).parents[2] / "conf"
 PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml"))
@@ -118,7 +119,7 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
     data, config = prepared[task], plain(parts(model=name).model)
     split = data.split("test")
     check_targets(config, "model")
-    model = build_model(config, task, data.label_names, data.vocabulary, data.alphabet)
+    model = build_model(config, data.schema)
 
     if isinstance(model, SequenceModel):
         tokens, labels, _ = collate(split, np.arange(4), characters=True)
@@ -146,7 +147,7 @@ def test_a_model_for_another_task_is_refused_with_those_that_fit(
 
     data, config = prepared[task], plain(parts(model=name).model)
     with pytest.raises(ValueError, match="accepted: model=") as refused:
-        build_model(config, task, data.label_names, data.vocabulary, data.alphabet)
+        build_model(config, data.schema)
     for accepted in re.findall(r"model=(\w+)", str(refused.value)):
         assert (accepted, task) in FITTING
 

@@ -66,7 +66,7 @@ def raw_train_and_test(folder: Path, size: int = 40) -> Path:
 def words_of(data: PreparedData, split: str) -> list[list[str]]:
     """The words of each sequence, read back through the vocabulary."""
     encoded = data.split(split)
-    words = [data.vocabulary[i] for i in data.table.words[encoded.tokens]]
+    words = [data.schema.vocabulary[i] for i in data.table.words[encoded.tokens]]
     return [words[a:b] for a, b in zip(encoded.offsets, encoded.offsets[1:], strict=False)]
 
 

@@ -12,7 +12,7 @@ from unroll.data import batches as batching
 from unroll.data.batches import IGNORE, WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
 from unroll.data.encoding import PADDING, SPECIAL_WORDS, TokenEncoder
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.data.text import Casing
 
 ALPHABET = [*SPECIAL_WORDS, *"abcdefghijABCDEFGHIJ"]

@@ -39,7 +39,7 @@ def test_words_of_rows_carved_into_validation_are_not_in_the_vocabulary(tmp_path
     prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
     data = PreparedData(tmp_path / "out")
     assert words_of(data, "validation") == [["<unk>"]] * 2
-    assert len(data.vocabulary) == 2 + 18
+    assert len(data.schema.vocabulary) == 2 + 18
 
 
 def test_a_carved_validation_is_disjoint_and_has_train_s_label_shares(tmp_path: Path) -> None:

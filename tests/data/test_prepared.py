@@ -74,7 +74,7 @@ def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
     save(two_sentences(), tmp_path / "test")
     data = PreparedData(tmp_path)
     assert (data.task, data.label_names, data.checksum) == ("labeling", ["O", "B-X"], "abc")
-    assert (data.vocabulary, data.alphabet) == (VOCABULARY, ALPHABET)
+    assert (data.schema.vocabulary, data.schema.alphabet) == (VOCABULARY, ALPHABET)
     test = data.split("test")
     assert test.tokens.tolist() == [1, 2, 1]
     assert test.table.words.tolist() == [0, 2, 3]

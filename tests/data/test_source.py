@@ -1,6 +1,7 @@
 import pytest
 
-from unroll.data.source import COLUMNS, SPLITS, Source, Task
+from unroll.data.schema import Task
+from unroll.data.source import COLUMNS, SPLITS, Source
 
 TEXT = {"text": "sentence", "label": "label"}
 

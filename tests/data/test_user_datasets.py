@@ -166,7 +166,7 @@ def test_pairs_of_texts(tmp_path: Path) -> None:
     rows = [{"question": f"Why {i}?", "answer": f"Since {i}", "fits": i % 2 == 0} for i in range(30)]
     write_lines(tmp_path / "answers.jsonl", rows)
     data = prepared(tmp_path, PAIR)
-    assert data.is_pair
+    assert data.schema.is_pair
     words = words_of(data, "train")[0]
     assert (words[0], words[2:5], len(words)) == ("why", ["?", "<sep>", "since"], 6)
     with pytest.raises(ValueError, match="too_long=split: a pair of texts cannot be split; accepted: truncate"):

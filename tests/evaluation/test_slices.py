@@ -122,7 +122,7 @@ def test_texts_are_parted_by_the_share_of_words_that_train_does_not_have(runs: l
 def test_a_rare_word_of_train_is_seen_though_the_vocabulary_lacks_it(runs: list[Run], tmp_path: Path) -> None:
     splits = {"train": ([["often", "often", "Rare"]], ["a"]), "test": ([["often", "Rare"], ["Never"]], ["a", "a"])}
     data = write_prepared(tmp_path, "classification", ["a"], splits, min_count=2)
-    assert data.vocabulary == ["<pad>", "<unk>", "often"]
+    assert data.schema.vocabulary == ["<pad>", "<unk>", "often"]
     run = with_predictions(runs[0], label=["a", "a"], predicted=["a", "a"])
     assert slices_by_unseen_words([run], data).sizes.to_dict() == {"none": 1, "over 10 %": 1}
 

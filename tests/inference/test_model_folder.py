@@ -7,12 +7,16 @@ import torch
 from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batches import SequentialBatches
 from unroll.data.prepared import PreparedData
-from unroll.data.source import Task
+from unroll.data.schema import DataSchema, Task
+from unroll.data.tokenizer import Tokenizer
 from unroll.inference.model_folder import ModelFolder, build_model
 
 MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm", "awd_lstm", "bilstm_char_crf"]
 TAGS = ["O", "B-PER", "I-PER"]
-SIZES = {"vocabulary": ["word"] * 30, "alphabet": ["c"] * 20}
+
+
+def schema_of(task: Task, label_names: list[str]) -> DataSchema:
+    return DataSchema(task, label_names, ["word"] * 30, ["c"] * 20, Tokenizer(), is_pair=False)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -21,8 +25,7 @@ def test_a_loaded_model_gives_the_scores_of_the_saved_one(name: str, entities: P
     loaded = ModelFolder.load(save_random_model(entities, tmp_path / "model", name))
 
     assert not loaded.model.training
-    assert (loaded.task, loaded.label_names) == ("labeling", entities.label_names)
-    assert (loaded.vocabulary, loaded.alphabet) == (entities.vocabulary, entities.alphabet)
+    assert loaded.schema.differences(entities.schema) == []
     for tokens, _, _ in SequentialBatches(entities.split("test"), 8, characters=True):
         before, after = saved.model(tokens), loaded.model(tokens)
         assert torch.equal(before, after)
@@ -35,8 +38,8 @@ def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData,
     save_random_model(reviews, tmp_path / "model", "lstm")
     files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
     assert set(files) == {"weights.safetensors", "vocabulary.json", "alphabet.json", "tokenizer.json", "config.json"}
-    assert json.loads(files["vocabulary.json"]) == reviews.vocabulary
-    assert json.loads(files["alphabet.json"]) == reviews.alphabet
+    assert json.loads(files["vocabulary.json"]) == reviews.schema.vocabulary
+    assert json.loads(files["alphabet.json"]) == reviews.schema.alphabet
     assert json.loads(files["config.json"]) == {
         "task": "classification",
         "is_pair": False,
@@ -66,7 +69,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_sizes_are_those_of_the_dataset() -> None:
-    model = build_model(tiny_parts("bilstm_char_crf")["model"], "labeling", TAGS, **SIZES)
+    model = build_model(tiny_parts("bilstm_char_crf")["model"], schema_of("labeling", TAGS))
     assert model.embedding.words.num_embeddings == 30
     assert model.embedding.characters.characters.embedding.num_embeddings == 20
     assert model.head.output.out_features == model.head.crf.num_labels == len(TAGS)
@@ -74,7 +77,7 @@ def test_sizes_are_those_of_the_dataset() -> None:
 
 @pytest.mark.parametrize("name", ["???", "${x}", "${", "$a", ""])
 def test_a_label_may_have_any_name(name: str) -> None:
-    model = build_model(tiny_parts("gru")["model"], "classification", ["a", name], **SIZES)
+    model = build_model(tiny_parts("gru")["model"], schema_of("classification", ["a", name]))
     assert model.head.output.out_features == 2
 
 
@@ -90,4 +93,4 @@ def test_a_label_may_have_any_name(name: str) -> None:
 def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: object, message: str) -> None:
     config = tiny_parts("lstm")["model"] | {key: value}
     with pytest.raises(ValueError, match=f"^model: {message}"):
-        build_model(config, task, TAGS, **SIZES)
+        build_model(config, schema_of(task, TAGS))

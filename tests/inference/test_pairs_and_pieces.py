@@ -88,6 +88,6 @@ def test_entities_of_pieces_are_cut_out_of_the_text(pieces: PreparedData, tmp_pa
 
 def test_given_tokens_and_their_text_are_read_in_the_same_pieces(pieces: PreparedData) -> None:
     split = pieces.split("test")
-    words = [pieces.tokenizer.tokenize(" ".join(sentence)) for sentence in (SENTENCES[1], SENTENCES[0][:3])]
+    words = [pieces.schema.tokenizer.tokenize(" ".join(sentence)) for sentence in (SENTENCES[1], SENTENCES[0][:3])]
     assert split.lengths[1] == len(words[0])
     assert split.lengths[0] > len(words[1])

@@ -5,7 +5,7 @@ import torch
 from tests.tiny import random_model
 from unroll.data.batches import Spelling, Tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.nn import SequenceModel
 from unroll.nn.heads import CRFHead, MultilabelHead
 

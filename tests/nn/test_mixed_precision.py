@@ -26,9 +26,7 @@ def test_mixed_precision_gives_the_loss_and_gradient_of_float32_up_to_rounding(
 ) -> None:
     data: PreparedData = request.getfixturevalue(task)
     torch.manual_seed(0)
-    network = build_model(
-        tiny_parts(model)["model"], data.task, data.label_names, data.vocabulary, data.alphabet
-    ).eval()
+    network = build_model(tiny_parts(model)["model"], data.schema).eval()
     batch = next(iter(SequentialBatches(data.split("train"), 16, characters=network.reads_characters)))
 
     loss, gradient = loss_and_gradient(network, batch)

@@ -31,10 +31,10 @@ def test_words_that_the_file_has_begin_as_its_vectors_and_the_others_as_ever(
     model = random_model(reviews, "gru").model
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
 
-    start_from_vectors(model, reviews.vocabulary, str.lower, tmp_path / "vectors.txt")
+    start_from_vectors(model, reviews.schema.vocabulary, str.lower, tmp_path / "vectors.txt")
 
     after = model.state_dict()
-    for row, word in enumerate(reviews.vocabulary):
+    for row, word in enumerate(reviews.schema.vocabulary):
         expected = vectors[word] if word in FOUND else before["embedding.words.weight"][row]
         np.testing.assert_array_equal(after["embedding.words.weight"][row], expected)
     assert [name for name in after if not torch.equal(after[name], before[name])] == ["embedding.words.weight"]
@@ -59,29 +59,31 @@ def test_a_training_begins_with_the_vectors_and_says_how_many(
 
     train(reviews, parts, replace(OPTIONS, vectors=str(path)), tmp_path / "run")
 
-    size = len(reviews.vocabulary)
+    size = len(reviews.schema.vocabulary)
     assert f"{path}: vectors of 3 of {size} words ({3 / size:.1%})\n" in capsys.readouterr().out
     weights = ModelFolder.load(tmp_path / "run" / "model").model.embedding.words.weight.detach()
     for word in FOUND:
-        np.testing.assert_array_equal(weights[reviews.vocabulary.index(word)], vectors[word])
+        np.testing.assert_array_equal(weights[reviews.schema.vocabulary.index(word)], vectors[word])
 
 
 def test_vectors_are_trained_further(reviews: PreparedData, tmp_path: Path) -> None:
     vectors = write_vectors(tmp_path / "vectors.txt", FOUND)
     train(reviews, tiny_parts("gru"), replace(OPTIONS, vectors=str(tmp_path / "vectors.txt")), tmp_path / "run")
     weights = ModelFolder.load(tmp_path / "run" / "model").model.embedding.words.weight.detach()
-    assert not np.array_equal(weights[reviews.vocabulary.index("good")], vectors["good"])
+    assert not np.array_equal(weights[reviews.schema.vocabulary.index("good")], vectors["good"])
 
 
 def test_vectors_of_another_width_are_refused_with_both_keys(reviews: PreparedData, tmp_path: Path) -> None:
     path = tmp_path / "vectors.txt"
     write_vectors(path, FOUND, width=WIDTH + 1)
     with pytest.raises(ValueError) as error:
-        start_from_vectors(random_model(reviews, "gru").model, reviews.vocabulary, str.lower, path)
+        start_from_vectors(random_model(reviews, "gru").model, reviews.schema.vocabulary, str.lower, path)
     for part in (f"vectors={path}", f"model.embedding_size={WIDTH};", f"accepted: model.embedding_size={WIDTH + 1}"):
         assert part in str(error.value)
 
 
 def test_a_file_that_is_not_there_is_named(reviews: PreparedData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"missing\.txt"):
-        start_from_vectors(random_model(reviews, "gru").model, reviews.vocabulary, str.lower, tmp_path / "missing.txt")
+        start_from_vectors(
+            random_model(reviews, "gru").model, reviews.schema.vocabulary, str.lower, tmp_path / "missing.txt"
+        )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 
 
 class Baseline(ABC):

@@ -9,7 +9,7 @@ from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
 from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 
 FILE = "model.crfsuite"
 

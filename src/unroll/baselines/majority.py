@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from unroll.baselines.base import Baseline
 from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.data.tags import TagReader
 
 FILE = "counts.safetensors"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unroll.data.schema import DataSchema
 from unroll.data.text import Casing, casing
 
 PADDING = 0  # of words, of characters, and the row of a TokenTable that is no token
@@ -86,6 +87,11 @@ class TokenEncoder:
         self._characters = np.full(0x110000, UNKNOWN, np.int32)  # by code point
         for i, character in enumerate(alphabet[len(SPECIAL_WORDS) :], start=len(SPECIAL_WORDS)):
             self._characters[ord(character)] = i
+
+    @classmethod
+    def of(cls, schema: DataSchema) -> "TokenEncoder":
+        """For the words and characters that a model knows."""
+        return cls(schema.vocabulary, schema.alphabet, schema.tokenizer.word)
 
     def encode(self, tokens: Iterable[str]) -> TokenTable:
         """Row k + 1 is token k; a word or character that is not in its vocabulary is `<unk>`."""

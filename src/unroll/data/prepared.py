@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from unroll.data.encoding import TokenTable
-from unroll.data.source import Task
-from unroll.data.tokenizer import Tokenizer
+from unroll.data.schema import DataSchema, Task
 from unroll.files import read_json
 
 
@@ -65,22 +64,11 @@ class PreparedData:
         self.description: dict[str, Any] = read_json(folder / "dataset.json")
         self.task: Task = self.description["task"]
         self.label_names: list[str] = self.description["label_names"]
-        self.is_pair: bool = self.description["is_pair"]
         self.checksum: str = self.description["checksum"]
 
     @cached_property
-    def vocabulary(self) -> list[str]:
-        words: list[str] = read_json(self.folder / "vocabulary.json")
-        return words
-
-    @cached_property
-    def alphabet(self) -> list[str]:
-        characters: list[str] = read_json(self.folder / "alphabet.json")
-        return characters
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        return Tokenizer.load(self.folder)
+    def schema(self) -> DataSchema:
+        return DataSchema.load(self.folder, self.description)
 
     @cached_property
     def table(self) -> TokenTable:

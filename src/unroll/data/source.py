@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from unroll.data.schema import Task
 from unroll.data.tags import TagScheme
-
-Task = Literal["classification", "labeling", "multilabel"]
 
 SPLITS = ("train", "validation", "test")
 COLUMNS: dict[Task, list[tuple[str, ...]]] = {  # our names, in the ways that a dataset of the task may have them

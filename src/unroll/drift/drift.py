@@ -116,12 +116,12 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
     if data.task != source.task:
         raise ValueError(f"data={options.data} was prepared for {data.task}, but the dataset is of {source.task}")
-    text = read_new_text(path, source, data.tokenizer)
+    text = read_new_text(path, source, data.schema.tokenizer)
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
 
     train = data.split("train")
-    features: list[Feature] = [*text_features(train, data.split("validation"), new, len(data.vocabulary))]
+    features: list[Feature] = [*text_features(train, data.split("validation"), new, len(data.schema.vocabulary))]
     if labels is not None:
         known = LabelSet.of_split(train, data.label_names)
         features += label_features("labels", "train", known, shorten_labels(labels, data))
@@ -135,7 +135,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
         labelled=0 if labels is None else len(labels),
         unused=text.unused,
         comparisons=[_compare(feature, options, options.level / len(features)) for feature in features],
-        new_words=_new_words(text, new, data.tokenizer),
+        new_words=_new_words(text, new, data.schema.tokenizer),
     )
 
 

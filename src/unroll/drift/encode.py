@@ -17,7 +17,7 @@ def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     tokens, offsets, rows = _shorten(text.tokens, text.offsets, None, data)
     return EncodedSplit(
         task=data.task,
-        table=TokenEncoder(data.vocabulary, data.alphabet, data.tokenizer.word).encode(text.distinct),
+        table=TokenEncoder.of(data.schema).encode(text.distinct),
         tokens=tokens,
         labels=np.zeros(len(tokens), np.int64),  # enough for any task, and not looked at
         offsets=offsets,

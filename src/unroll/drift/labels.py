@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.data.tags import OUTSIDE
 
 NONE = "(none)"  # what a text without entities, or without labels, counts for

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.drift.features import Feature, Numbers, label_features
 from unroll.drift.labels import LabelSet
 from unroll.inference.model_folder import ModelFolder
@@ -27,9 +27,8 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     if not (run / "predictions.parquet").is_file():
         raise ValueError(f"run={run}: no predictions of the test split there; first: python pipelines/evaluate.py")
     trained = ModelFolder.load(run / "model")
-    of_model = (trained.task, trained.label_names, trained.vocabulary, trained.alphabet, trained.tokenizer.options)
-    if of_model != (data.task, data.label_names, data.vocabulary, data.alphabet, data.tokenizer.options):
-        raise ValueError(f"run={run}: its model has other labels, words or another tokenizer than {data.folder}")
+    if changed := trained.schema.differences(data.schema):
+        raise ValueError(f"run={run}: its model has another {', '.join(changed)} than {data.folder}")
 
     table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
     tested = LabelSet.of_names(data.task, data.label_names, table["predicted"].to_pylist())

@@ -45,10 +45,14 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     """
     torch.set_num_threads(options.threads)
     trained = ModelFolder.load(run / "model")
-    if trained.label_names != data.label_names:
-        raise ValueError(f"{run}/model has labels {trained.label_names}, but {data.folder} has {data.label_names}")
-    if (trained.vocabulary, trained.alphabet) != (data.vocabulary, data.alphabet):
-        raise ValueError(f"{run}/model was trained on another vocabulary than that of {data.folder}: train it again")
+    if trained.schema.label_names != data.label_names:
+        raise ValueError(
+            f"{run}/model has labels {trained.schema.label_names}, but {data.folder} has {data.label_names}"
+        )
+    if changed := trained.schema.differences(data.schema):
+        raise ValueError(
+            f"{run}/model was trained on other data than {data.folder} (another {', '.join(changed)}): train it again"
+        )
     split = data.split("test")
     trained.model.answer(split.head(WARM_UP * options.batch_size), options.batch_size)
     start = time.perf_counter()

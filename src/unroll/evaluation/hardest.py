@@ -117,9 +117,11 @@ def _tokens(data: PreparedData, i: int) -> list[str]:
     """The tokens of a test example, each with the space before it."""
     split, table = data.split("test"), data.table
     rows = split.tokens[split.offsets[i] : split.offsets[i + 1]]
-    words = [data.vocabulary[word] for word in table.words[rows]]
-    tokens = [_spelling(codes, word, data.alphabet) for codes, word in zip(table.spell(rows), words, strict=True)]
-    is_cut = data.tokenizer.subwords is not None
+    words = [data.schema.vocabulary[word] for word in table.words[rows]]
+    tokens = [
+        _spelling(codes, word, data.schema.alphabet) for codes, word in zip(table.spell(rows), words, strict=True)
+    ]
+    is_cut = data.schema.tokenizer.subwords is not None
     return [token.removeprefix(INSIDE) if is_cut and token.startswith(INSIDE) else f" {token}" for token in tokens]
 
 

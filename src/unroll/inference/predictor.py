@@ -9,7 +9,7 @@ import numpy as np
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.data.tags import spans
 from unroll.inference.model_folder import ModelFolder
 
@@ -22,8 +22,8 @@ class Predictor:
     """
 
     def __init__(self, trained: ModelFolder) -> None:
-        self._trained = trained
-        self._encoder = TokenEncoder(trained.vocabulary, trained.alphabet, trained.tokenizer.word)
+        self._model, self._schema = trained.model, trained.schema
+        self._encoder = TokenEncoder.of(trained.schema)
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
@@ -43,21 +43,21 @@ class Predictor:
         tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
             return []
-        answers = self._trained.model.answer(self._encode(tokens), batch_size)
-        if self._trained.task == "labeling":
+        answers = self._model.answer(self._encode(tokens), batch_size)
+        if self._schema.task == "labeling":
             return [
                 self._describe_entities(found, words, text)
                 for found, words, text in zip(answers, tokens, map(str, texts), strict=True)
             ]
-        describe = self._describe_label if self._trained.task == "classification" else self._describe_labels
+        describe = self._describe_label if self._schema.task == "classification" else self._describe_labels
         return [describe(found) for found in answers]
 
     def _tokenize(self, text: str | Sequence[str], position: int) -> list[str]:
         is_pair = not isinstance(text, str)
-        if is_pair != self._trained.is_pair or (is_pair and len(text) != 2):
-            accepted = "a pair of texts" if self._trained.is_pair else "a text"
+        if is_pair != self._schema.is_pair or (is_pair and len(text) != 2):
+            accepted = "a pair of texts" if self._schema.is_pair else "a text"
             raise ValueError(f"text {position} is {text!r}; accepted by this model: {accepted}")
-        tokens = self._trained.tokenizer.tokenize(*([text] if isinstance(text, str) else text))
+        tokens = self._schema.tokenizer.tokenize(*([text] if isinstance(text, str) else text))
         if not tokens:
             raise ValueError(f"text {position} is empty: {text!r}; accepted: text with at least one token")
         return tokens
@@ -69,29 +69,29 @@ class Predictor:
         label_shapes: dict[Task, tuple[int, ...]] = {
             "classification": (len(tokens),),
             "labeling": (len(rows),),
-            "multilabel": (len(tokens), len(self._trained.label_names)),
+            "multilabel": (len(tokens), len(self._schema.label_names)),
         }
         return EncodedSplit(
-            task=self._trained.task,
+            task=self._schema.task,
             table=self._encoder.encode(distinct),
             tokens=rows,
-            labels=np.zeros(label_shapes[self._trained.task], np.int64),  # unknown, and not looked at
+            labels=np.zeros(label_shapes[self._schema.task], np.int64),  # unknown, and not looked at
             offsets=np.cumsum([0, *lengths]),
             rows=np.arange(len(tokens)),
         )
 
     def _describe_label(self, found: Answer) -> dict[str, Any]:
         best = int(found.labels)
-        return {"label": self._trained.label_names[best], "probability": float(found.probabilities[best])}
+        return {"label": self._schema.label_names[best], "probability": float(found.probabilities[best])}
 
     def _describe_labels(self, found: Answer) -> dict[str, Any]:
-        by_name = dict(zip(self._trained.label_names, found.probabilities.tolist(), strict=True))
+        by_name = dict(zip(self._schema.label_names, found.probabilities.tolist(), strict=True))
         given = [name for name, is_given in zip(by_name, found.labels, strict=True) if is_given]
         return {"labels": sorted(given, key=by_name.__getitem__, reverse=True), "probabilities": by_name}
 
     def _describe_entities(self, found: Answer, tokens: list[str], text: str) -> dict[str, Any]:
-        labels = [self._trained.label_names[i] for i in found.labels]
-        places = self._trained.tokenizer.places(text)
+        labels = [self._schema.label_names[i] for i in found.labels]
+        places = self._schema.tokenizer.places(text)
         entities = []
         for span in spans(labels):
             start, end = places[span.start][0], places[span.end - 1][1]

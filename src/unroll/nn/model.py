@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unroll.data.batches import SequentialBatches, Tokens
 from unroll.data.predictions import Answer
 from unroll.data.prepared import EncodedSplit
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.evaluation.leaderboard import leaderboard, main_metric
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
@@ -61,7 +61,7 @@ def write_card(
         task=task,
         does=DOES[task],
         answers=ANSWERS[task],
-        is_pair=data.is_pair,
+        is_pair=data.schema.is_pair,
         version=version,
         decision=decision,
         lineage=lineage.tags(),

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from unroll.data.batches import IGNORE
-from unroll.data.source import Task
+from unroll.data.schema import Task
 from unroll.data.tags import spans
 
 

@@ -57,12 +57,12 @@ def train(
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     open_checkpoints(output, data, parts, options)
-    model = build_model(parts["model"], data.task, data.label_names, data.vocabulary, data.alphabet)
+    model = build_model(parts["model"], data.schema)
     if isinstance(model, Baseline):
         fit_baseline(model, data, options.batch_size, output / "history.csv")
     else:
         _fit_network(model, data, parts, options, output, logger, callbacks)
-    ModelFolder.of(model, data).save(output / "model", parts["model"])
+    ModelFolder(model, data.schema).save(output / "model", parts["model"])
     return _summarise(output, model, list(validation_metrics(data.task, data.label_names))[-1])
 
 
@@ -78,7 +78,7 @@ def _fit_network(
     """Train the network by gradient descent; it has the weights of its best epoch afterwards."""
     checkpoints = output / "checkpoints"
     if options.vectors is not None:
-        start_from_vectors(model, data.vocabulary, data.tokenizer.word, Path(options.vectors))
+        start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
     elif file := data.description.get("vectors"):
         raise ValueError(
             f"{data.folder} was prepared with the words of {file}, and without vectors={file} those would stay random; "

@@ -28,7 +28,7 @@ def prepared(folder: Path, **options: object) -> PreparedData:
 def test_a_long_text_keeps_its_first_tokens(tmp_path: Path) -> None:
     data = prepared(tmp_path, max_length=3)
     assert words_of(data, "train") == [["one", "two", "three"], ["one", "two"]]
-    assert "four" not in data.vocabulary
+    assert "four" not in data.schema.vocabulary
 
 
 def test_a_long_text_becomes_several_of_its_label(tmp_path: Path) -> None:

@@ -22,8 +22,10 @@ def test_texts_are_prepared_in_pieces_of_the_words_of_train(tmp_path: Path) -> N
     first, _ = words_of(data, "train")
     assert "".join(first).replace("##", "") == "lowlowerlowest"
     assert len(first) > 3
-    assert first == data.tokenizer.tokenize("low lower lowest")
-    assert data.split("test").lengths.tolist() == [len(data.tokenizer.tokenize(text)) for text in ("slower", "owl")]
+    assert first == data.schema.tokenizer.tokenize("low lower lowest")
+    assert data.split("test").lengths.tolist() == [
+        len(data.schema.tokenizer.tokenize(text)) for text in ("slower", "owl")
+    ]
 
 
 def test_an_entity_keeps_its_type_and_its_words(tmp_path: Path) -> None:

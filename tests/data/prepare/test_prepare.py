@@ -93,7 +93,7 @@ def test_the_vocabulary_is_of_train_alone(tmp_path: Path) -> None:
     )
     description = prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
     data = PreparedData(tmp_path / "out")
-    assert sorted(data.vocabulary) == ["<pad>", "<unk>", "bad", "good"]
+    assert sorted(data.schema.vocabulary) == ["<pad>", "<unk>", "bad", "good"]
     assert words_of(data, "test") == [["good", "<unk>"], ["<unk>"]]
     assert words_of(data, "validation") == [["good", "<unk>"], ["bad"]]
     assert description["vocabulary_size"] == 4
@@ -104,7 +104,7 @@ def test_words_seen_fewer_times_than_min_count_are_unknown(tmp_path: Path) -> No
     raw = raw_reviews(tmp_path / "raw", train=texts("Good good rare", "good bad BAD"))
     prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(min_count=2))
     data = PreparedData(tmp_path / "out")
-    assert data.vocabulary == ["<pad>", "<unk>", "good", "bad"]
+    assert data.schema.vocabulary == ["<pad>", "<unk>", "good", "bad"]
     assert words_of(data, "train")[0] == ["good", "good", "<unk>"]
 
 
@@ -113,7 +113,7 @@ def test_the_words_of_a_vectors_file_follow_those_of_train(tmp_path: Path) -> No
     raw = raw_reviews(tmp_path / "raw", train=texts("good", "bad"), test=texts("good heavens", "hell"))
     prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(vectors=str(tmp_path / "glove.txt")))
     data = PreparedData(tmp_path / "out")
-    assert data.vocabulary == ["<pad>", "<unk>", "bad", "good", "heavens", "earth"]
+    assert data.schema.vocabulary == ["<pad>", "<unk>", "bad", "good", "heavens", "earth"]
     assert words_of(data, "test") == [["good", "heavens"], ["<unk>"]]
 
 
@@ -125,7 +125,7 @@ def test_a_missing_vectors_file_is_named() -> None:
 def spellings_of(data: PreparedData, split: str) -> list[str]:
     """Each token, spelt back through the alphabet."""
     spelt = data.table.spell(data.split(split).tokens)
-    return ["".join(data.alphabet[i] for i in characters if i != PADDING) for characters in spelt]
+    return ["".join(data.schema.alphabet[i] for i in characters if i != PADDING) for characters in spelt]
 
 
 def test_tokens_come_back_through_the_alphabet(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_the_alphabet_is_of_train_alone_without_the_characters_of_a_single_word(
     )
     prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
     data = PreparedData(tmp_path / "out")
-    assert data.alphabet == ["<pad>", "<unk>", "d", "g", "o"]
+    assert data.schema.alphabet == ["<pad>", "<unk>", "d", "g", "o"]
     assert spellings_of(data, "test") == ["<unk>oo", "<unk>" * 5]
 
 
