@@ -212,7 +212,7 @@ def test_without_a_trained_model_is_an_error(reviews: PreparedData, tmp_path: Pa
     [
         ("config.json", lambda config: config | {"label_names": ["down", "up"]}, "has labels ['down', 'up']"),
         ("vocabulary.json", lambda words: [*words[:2], *reversed(words[2:])], "another vocabulary"),
-        ("alphabet.json", lambda letters: [*letters[:2], *reversed(letters[2:])], "another vocabulary"),
+        ("alphabet.json", lambda letters: [*letters[:2], *reversed(letters[2:])], "another alphabet"),
     ],
 )
 def test_a_model_of_other_data_is_an_error_and_nothing_is_written(
