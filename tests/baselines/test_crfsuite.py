@@ -43,7 +43,7 @@ def tagger(entities: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_it_answers_as_plain_calls_of_the_library(entities: PreparedData, tagger: pycrfsuite.Tagger) -> None:
     test, names = entities.split("test"), entities.label_names
     sentences = WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).read(test)
-    for answer, features in zip(fitted(entities).answer(test, batch_size=8), sentences, strict=True):
+    for answer, features in zip(fitted(entities).predict(test, batch_size=8), sentences, strict=True):
         assert [names[i] for i in answer.labels] == tagger.tag(features)
         for step, row in enumerate(answer.probabilities):
             assert row.tolist() == [tagger.marginal(name, step) for name in names]
@@ -52,7 +52,7 @@ def test_it_answers_as_plain_calls_of_the_library(entities: PreparedData, tagger
 
 def test_it_learns(entities: PreparedData) -> None:
     test = entities.split("test")
-    found = np.concatenate([answer.labels for answer in fitted(entities).answer(test, batch_size=8)])
+    found = np.concatenate([answer.labels for answer in fitted(entities).predict(test, batch_size=8)])
     assert (found == test.labels).mean() > 0.9
 
 
@@ -73,7 +73,7 @@ def test_a_loaded_model_answers_as_the_saved_one(entities: PreparedData, tmp_pat
     model, loaded, test = fitted(entities), build(entities), entities.split("test")
     model.save(tmp_path)
     loaded.load(tmp_path)
-    for before, after in zip(model.answer(test, 8), loaded.answer(test, 8), strict=True):
+    for before, after in zip(model.predict(test, 8), loaded.predict(test, 8), strict=True):
         assert np.array_equal(before.labels, after.labels)
         assert np.array_equal(before.probabilities, after.probabilities)
 
@@ -83,7 +83,7 @@ def test_a_label_that_train_lacks_is_never_given(entities: PreparedData) -> None
     labels = np.where(train.labels == len(entities.label_names) - 1, 0, train.labels)
     model = build(entities)
     model.fit(replace(train, labels=labels), entities.split("validation"))
-    for answer in model.answer(entities.split("test"), batch_size=8):
+    for answer in model.predict(entities.split("test"), batch_size=8):
         assert (answer.probabilities[:, -1] == 0).all()
         assert answer.probabilities.sum(axis=1) == pytest.approx(1)
 

@@ -21,13 +21,13 @@ def fitted(data: PreparedData, train: EncodedSplit | None = None) -> Majority:
 def test_a_text_has_the_label_that_scikit_learns_dummy_gives(reviews: PreparedData) -> None:
     train, test = reviews.split("train"), reviews.split("test")
     expected = DummyClassifier(strategy="most_frequent").fit(np.zeros((len(train), 1)), train.labels)
-    found = fitted(reviews).answer(test, batch_size=8)
+    found = fitted(reviews).predict(test, batch_size=8)
     assert [int(answer.labels) for answer in found] == expected.predict(np.zeros((len(test), 1))).tolist()
 
 
 def test_probabilities_of_a_text_are_the_frequencies_with_one_example_more(reviews: PreparedData) -> None:
     train = reviews.split("train")
-    likely = fitted(reviews).answer(reviews.split("test"), batch_size=8)[0].probabilities
+    likely = fitted(reviews).predict(reviews.split("test"), batch_size=8)[0].probabilities
     assert likely == pytest.approx((np.bincount(train.labels) + 0.5) / (len(train) + 1))
     assert likely.sum() == pytest.approx(1)
 
@@ -39,7 +39,7 @@ def test_a_text_has_the_labels_of_more_than_half_of_the_texts(with_label: int, t
     labels = np.zeros((44, 3), bool)
     labels[:with_label, 1] = True
     changed = replace(train, labels=labels)
-    answer = fitted(topics, changed).answer(topics.split("test"), batch_size=8)[0]
+    answer = fitted(topics, changed).predict(topics.split("test"), batch_size=8)[0]
     assert answer.labels.tolist() == [False, with_label > 22, False]
     assert answer.probabilities == pytest.approx(np.array([0.5, with_label + 0.5, 0.5]) / 45)
 
@@ -52,7 +52,7 @@ def test_a_word_has_its_most_frequent_tag_and_an_unknown_one_that_of_all(entitie
     words = np.array(test.table.words)
     words[test.tokens[0]] = 1  # <unk>, which train has not
     unknown = replace(test, table=replace(test.table, words=words))
-    for answer, (start, end) in zip(fitted(entities).answer(unknown, 8), pairwise(test.offsets), strict=True):
+    for answer, (start, end) in zip(fitted(entities).predict(unknown, 8), pairwise(test.offsets), strict=True):
         for label, word in zip(answer.labels, words[test.tokens[start:end]], strict=True):
             tag = entities.label_names[label]
             best = counts[word].most_common() if word in counts else [("O", 1)]
@@ -65,18 +65,18 @@ def test_tags_are_iob2(entities: PreparedData) -> None:
     test = entities.split("test")
     alone = replace(test, offsets=np.arange(len(test.tokens) + 1), rows=test.tokens)
     model, names = fitted(entities), entities.label_names
-    inside = [answer for answer in model.answer(test, 8) if any(names[i].startswith("I-") for i in answer.labels)]
+    inside = [answer for answer in model.predict(test, 8) if any(names[i].startswith("I-") for i in answer.labels)]
     assert inside
-    for answer in model.answer(test, 8):
+    for answer in model.predict(test, 8):
         tags = [names[i] for i in answer.labels]
         assert all(not tag.startswith("I-") or before[2:] == tag[2:] for before, tag in pairwise(["O", *tags]))
-    assert not any(names[int(answer.labels[0])].startswith("I-") for answer in model.answer(alone, 8))
+    assert not any(names[int(answer.labels[0])].startswith("I-") for answer in model.predict(alone, 8))
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel", "labeling"])
 def test_every_label_has_a_probability(task: Task, prepared: dict[Task, PreparedData]) -> None:
     data = prepared[task]
-    probabilities = np.vstack([answer.probabilities for answer in fitted(data).answer(data.split("test"), 8)])
+    probabilities = np.vstack([answer.probabilities for answer in fitted(data).predict(data.split("test"), 8)])
     assert 0 < probabilities.min() <= probabilities.max() < 1
     if task != "multilabel":
         assert probabilities.sum(axis=1) == pytest.approx(1)
@@ -88,6 +88,6 @@ def test_a_loaded_model_answers_as_the_saved_one(entities: PreparedData, tmp_pat
     loaded = Majority("labeling", entities.label_names, len(entities.schema.vocabulary))
     loaded.load(tmp_path)
     assert loaded.num_parameters == model.num_parameters == len(entities.schema.vocabulary) * len(entities.label_names)
-    for before, after in zip(*(one.answer(entities.split("test"), 8) for one in (model, loaded)), strict=True):
+    for before, after in zip(*(one.predict(entities.split("test"), 8) for one in (model, loaded)), strict=True):
         assert np.array_equal(before.labels, after.labels)
         assert np.array_equal(before.probabilities, after.probabilities)

@@ -11,7 +11,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from unroll.baselines import TfIdf
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
 
 OPTIONS = {"ngram_range": [1, 2], "min_count": 2, "C": 3.0, "max_iterations": 1000}
@@ -39,8 +39,8 @@ def scikit_learns(data: PreparedData, strength: float = 3.0) -> Pipeline:
     ).fit(texts(data, "train"), data.split("train").labels)
 
 
-def answers(model: TfIdf, data: PreparedData, split: str = "test") -> list[Answer]:
-    return model.answer(data.split(split), batch_size=8)
+def answers(model: TfIdf, data: PreparedData, split: str = "test") -> list[Prediction]:
+    return model.predict(data.split(split), batch_size=8)
 
 
 def probabilities(model: TfIdf, data: PreparedData, split: str = "test") -> np.ndarray:
@@ -91,7 +91,7 @@ def test_a_loaded_model_answers_as_the_saved_one(reviews: PreparedData, tmp_path
 def test_a_text_of_unknown_words_is_as_likely_as_the_bias_says(reviews: PreparedData) -> None:
     test = reviews.split("test")
     unknown = replace(test, tokens=np.zeros_like(test.tokens))
-    found = fitted(reviews).answer(unknown, batch_size=8)
+    found = fitted(reviews).predict(unknown, batch_size=8)
     assert len({answer.probabilities.tobytes() for answer in found}) == 1
 
 

@@ -114,6 +114,7 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
 ) -> None:
     from unroll.data.batches import collate
     from unroll.inference.model_folder import build_model
+    from unroll.inference.predict import predict
     from unroll.nn import SequenceModel
 
     data, config = prepared[task], plain(parts(model=name).model)
@@ -128,7 +129,7 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
     else:
         model.fit(data.split("train"), data.split("validation"))
 
-    for (best, probabilities), length in zip(model.answer(split, batch_size=8), split.lengths, strict=True):
+    for (best, probabilities), length in zip(predict(model, split, batch_size=8), split.lengths, strict=True):
         all_labels = len(data.label_names)
         shapes = {
             "classification": ((), (all_labels,)),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.hub_answer import Answer
+from tests.data.hub_answer import Prediction
 from tests.loopback_hub import NEW, OLD, Hub
 
 
@@ -28,10 +28,10 @@ def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def download(project: Path, tmp_path: Path) -> Callable[..., Answer]:
+def download(project: Path, tmp_path: Path) -> Callable[..., Prediction]:
     """A function that runs `pipelines/download.py dataset=rotten_tomatoes …` against a Hub, with a cache of its own."""
 
-    def run(endpoint: str, *overrides: str, **environment: str) -> Answer:
+    def run(endpoint: str, *overrides: str, **environment: str) -> Prediction:
         kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
         start = time.monotonic()
         done = subprocess.run(
@@ -42,6 +42,6 @@ def download(project: Path, tmp_path: Path) -> Callable[..., Answer]:
             text=True,
         )
         seconds = time.monotonic() - start
-        return Answer(done.returncode, done.stdout, done.stderr, seconds, tmp_path / "data/raw")
+        return Prediction(done.returncode, done.stdout, done.stderr, seconds, tmp_path / "data/raw")
 
     return run

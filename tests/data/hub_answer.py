@@ -9,7 +9,7 @@ SECONDS = 10.0
 
 
 @dataclass
-class Answer:
+class Prediction:
     """How `pipelines/download.py` ended."""
 
     status: int
@@ -23,7 +23,7 @@ class Answer:
         return json.loads((self.raw / "rotten_tomatoes" / "manifest.json").read_text())
 
 
-def assert_refused(answer: Answer, *parts: str) -> None:
+def assert_refused(answer: Prediction, *parts: str) -> None:
     """One error line that holds the parts, status 1, in seconds, and nothing left behind."""
     assert answer.status == 1, answer
     lines = [line for line in (answer.output + answer.errors).splitlines() if line.strip()]

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.hub_answer import Answer, assert_refused
+from tests.data.hub_answer import Prediction, assert_refused
 from tests.loopback_hub import OLD, Hub, corrupt, drop, refuse, trickle, truncate
 
-Download = Callable[..., Answer]
+Download = Callable[..., Prediction]
 
 TRAIN = "train-00000-of-00001.parquet"
 REVIEWS = ("dataset.path=acme/reviews", f"dataset.revision={OLD}")
 
 
-def assert_arrived(answer: Answer, hub: Hub) -> None:
+def assert_arrived(answer: Prediction, hub: Hub) -> None:
     """All rows are there, and the manifest has the checksum of the file as the Hub has it."""
     assert answer.status == 0, answer
     assert answer.manifest["splits"]["train"]["rows"] == 2

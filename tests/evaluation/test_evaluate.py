@@ -14,7 +14,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batches import collate
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
@@ -175,7 +175,7 @@ def test_a_few_batches_are_read_before_the_clock_starts(
     read: list[int] = []
     answer = SequenceModel.answer
 
-    def recorded(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Answer]:
+    def recorded(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         read.append(len(split))
         return answer(model, split, batch_size)
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.tiny import random_model, save_random_model
 from unroll.data.prepared import PreparedData
+from unroll.inference.predict import predict
 from unroll.inference.predictor import Predictor
 
 
@@ -37,7 +38,7 @@ def raw_column(data: PreparedData, column: str) -> list:
 def test_texts_get_the_labels_of_their_prepared_rows(
     batch_size: int, model_name: str, reviews: PreparedData, review_predictor: Predictor
 ) -> None:
-    expected = random_model(reviews, model_name).model.answer(reviews.split("test"), 8)
+    expected = predict(random_model(reviews, model_name).model, reviews.split("test"), 8)
 
     found = review_predictor.predict(raw_column(reviews, "text"), batch_size)
 
@@ -51,7 +52,7 @@ def test_texts_get_the_labels_of_their_prepared_rows(
 def test_texts_get_any_number_of_labels_the_most_probable_first(
     batch_size: int, model_name: str, topics: PreparedData, topic_predictor: Predictor
 ) -> None:
-    expected = random_model(topics, model_name).model.answer(topics.split("test"), 8)
+    expected = predict(random_model(topics, model_name).model, topics.split("test"), 8)
 
     found = topic_predictor.predict(raw_column(topics, "text"), batch_size)
 
@@ -69,7 +70,7 @@ def test_tokens_get_the_labels_of_their_prepared_rows(
     batch_size: int, model_name: str, entities: PreparedData, entity_predictor: Predictor
 ) -> None:
     sentences = raw_column(entities, "tokens")
-    expected = random_model(entities, model_name).model.answer(entities.split("test"), 8)
+    expected = predict(random_model(entities, model_name).model, entities.split("test"), 8)
 
     found = entity_predictor.predict([" ".join(tokens) for tokens in sentences], batch_size)
 

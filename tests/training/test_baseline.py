@@ -14,6 +14,7 @@ from unroll.data.prepared import PreparedData
 from unroll.data.schema import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.inference.model_folder import ModelFolder
+from unroll.inference.predict import predict
 from unroll.training.train import train
 
 CASES: list[tuple[Task, str]] = [
@@ -35,7 +36,7 @@ def history(output: Path) -> list[dict[str, float]]:
 def scores(data: PreparedData, output: Path) -> dict[str, float]:
     """On validation, by others than us, of the model in the folder."""
     split, names = data.split("validation"), data.label_names
-    answers = ModelFolder.load(output / "model").model.answer(split, batch_size=4)
+    answers = predict(ModelFolder.load(output / "model").model, split, batch_size=4)
     probabilities = np.vstack([found.probabilities for found in answers])
     if data.task == "multilabel":
         likely = np.where(split.labels, probabilities, 1 - probabilities)

@@ -16,10 +16,11 @@ from seqeval.metrics import f1_score
 
 from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256, write_json
 from unroll.inference.model_folder import ModelFolder
+from unroll.inference.predict import predict
 from unroll.training.train import discard_checkpoints, open_checkpoints, train
 
 RATE = tiny_parts("lstm")["optimizer"]["lr"]
@@ -58,9 +59,9 @@ def weights(output: Path) -> str:
     return sha256(output / "model" / "weights.safetensors")
 
 
-def val_answers(data: PreparedData, output: Path) -> list[Answer]:
+def val_answers(data: PreparedData, output: Path) -> list[Prediction]:
     """Of the model in the folder, without anything of the training."""
-    return ModelFolder.load(output / "model").model.answer(data.split("validation"), batch_size=4)
+    return predict(ModelFolder.load(output / "model").model, data.split("validation"), batch_size=4)
 
 
 def val_accuracy(data: PreparedData, output: Path) -> float:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import Task
 
@@ -41,7 +41,7 @@ class Baseline(ABC):
         """Learn from `train`; `validation` is for choosing what cannot be learned there."""
 
     @abstractmethod
-    def answer(self, split: EncodedSplit, batch_size: int) -> list[Answer]:
+    def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         """One answer a sequence, in the split's order; `batch_size` is for models that need batches."""
 
     @abstractmethod

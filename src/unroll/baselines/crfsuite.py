@@ -7,7 +7,7 @@ import numpy as np
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import Task
 
@@ -75,7 +75,7 @@ class CRFSuite(Baseline):
             trainer.train(f"{folder}/{FILE}")
             self.load(Path(folder))
 
-    def answer(self, split: EncodedSplit, batch_size: int) -> list[Answer]:
+    def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         columns = {name: i for i, name in enumerate(self.label_names)}
         met = self._tagger.labels()
         answers = []
@@ -84,7 +84,7 @@ class CRFSuite(Baseline):
             probabilities = np.zeros((len(labels), len(columns)))  # (T, L); a label that train lacks is never given
             for name in met:
                 probabilities[:, columns[name]] = [self._tagger.marginal(name, step) for step in range(len(labels))]
-            answers.append(Answer(labels, probabilities))
+            answers.append(Prediction(labels, probabilities))
         return answers
 
     def save(self, folder: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from unroll.baselines.base import Baseline
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import Task
 from unroll.data.tags import TagReader
@@ -49,14 +49,14 @@ class Majority(Baseline):
             pairs = train.table.words[train.tokens] * size + train.labels  # (M,)
             self._counts = np.bincount(pairs, minlength=self._vocabulary_size * size).reshape(-1, size)
 
-    def answer(self, split: EncodedSplit, batch_size: int) -> list[Answer]:
+    def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         if self.task == "labeling":
             return self._answer_words(split)
         if self.task == "multilabel":
             likely = _frequencies(self._counts.T, np.full(2, 0.5))[:, 1]  # (L,)
-            return [Answer(likely > 0.5, likely)] * len(split)
+            return [Prediction(likely > 0.5, likely)] * len(split)
         (likely,) = _frequencies(self._counts, self._uniform())
-        return [Answer(likely.argmax(), likely)] * len(split)
+        return [Prediction(likely.argmax(), likely)] * len(split)
 
     def save(self, folder: Path) -> None:
         save_file({"counts": np.ascontiguousarray(self._counts)}, folder / FILE)
@@ -64,7 +64,7 @@ class Majority(Baseline):
     def load(self, folder: Path) -> None:
         self._counts = load_file(folder / FILE)["counts"]
 
-    def _answer_words(self, split: EncodedSplit) -> list[Answer]:
+    def _answer_words(self, split: EncodedSplit) -> list[Prediction]:
         of_all = _frequencies(self._counts.sum(axis=0), self._uniform())  # (L,)
         likely = _frequencies(self._counts[split.table.words[split.tokens]], of_all)  # (M, L)
         reader = TagReader(self.label_names, "iob1")
@@ -72,7 +72,7 @@ class Majority(Baseline):
         answers = []
         for probabilities in np.split(likely, split.offsets[1:-1]):
             tags = reader.read([self.label_names[i] for i in probabilities.argmax(axis=1)])
-            answers.append(Answer(np.array([ids[tag] for tag in tags]), probabilities))
+            answers.append(Prediction(np.array([ids[tag] for tag in tags]), probabilities))
         return answers
 
     def _uniform(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy.special import expit, logit, softmax
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.ngrams import NgramCounter
-from unroll.data.predictions import Answer, mean_loss
+from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import Task
 
@@ -78,7 +78,7 @@ class TfIdf(Baseline):
             losses.append((mean_loss(validation, self._judge(held_out, fitted)), fitted))
         _, self._fitted = min(losses, key=lambda tried: tried[0])
 
-    def answer(self, split: EncodedSplit, batch_size: int) -> list[Answer]:
+    def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         counts = self._counter.count(split, self._fitted.ngrams)
         return self._judge(_weigh(counts, self._fitted.idf), self._fitted)
 
@@ -118,11 +118,11 @@ class TfIdf(Baseline):
             weights[label], bias[label] = found.coef_[0], found.intercept_[0]
         return weights, bias
 
-    def _judge(self, features: sparse.csr_array, fitted: "_Fitted") -> list[Answer]:
+    def _judge(self, features: sparse.csr_array, fitted: "_Fitted") -> list[Prediction]:
         scores = features @ fitted.weights.T + fitted.bias  # (N, L)
         if self.task == "multilabel":
-            return [Answer(likely > 0.5, likely) for likely in expit(scores)]
-        return [Answer(likely.argmax(), likely) for likely in softmax(scores, axis=1)]
+            return [Prediction(likely > 0.5, likely) for likely in expit(scores)]
+        return [Prediction(likely.argmax(), likely) for likely in softmax(scores, axis=1)]
 
 
 class _Fitted(NamedTuple):

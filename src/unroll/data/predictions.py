@@ -8,7 +8,7 @@ import numpy as np
 from unroll.data.prepared import EncodedSplit
 
 
-class Answer(NamedTuple):
+class Prediction(NamedTuple):
     """One sequence's best labels and each label's probability, float64.
 
     `labels` () and `probabilities` (L,) for classification; bool (L,) and (L,) for multilabel; (T,) and (T, L) for
@@ -19,7 +19,7 @@ class Answer(NamedTuple):
     probabilities: np.ndarray
 
 
-def mean_loss(split: EncodedSplit, answers: Sequence[Answer]) -> float:
+def mean_loss(split: EncodedSplit, answers: Sequence[Prediction]) -> float:
     """The mean negative log-likelihood of a label, or of a label's presence or absence, by its own probability."""
     rows = np.concatenate([np.atleast_2d(found.probabilities) for found in answers])  # (N or M, L)
     if split.task == "multilabel":

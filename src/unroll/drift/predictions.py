@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import Task
 from unroll.drift.features import Feature, Numbers, label_features
 from unroll.drift.labels import LabelSet
 from unroll.inference.model_folder import ModelFolder
+from unroll.inference.predict import predict
 
 BATCH_SIZE = 64
 
@@ -32,7 +33,7 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
 
     table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
     tested = LabelSet.of_names(data.task, data.label_names, table["predicted"].to_pylist())
-    answers = trained.model.answer(new, BATCH_SIZE)
+    answers = predict(trained.model, new, BATCH_SIZE)
     labels = [found.labels for found in answers]
     joined = np.concatenate(labels) if data.task == "labeling" else np.array(labels)
     confidences = (
@@ -45,7 +46,7 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     ]
 
 
-def _shown(task: Task, found: Answer) -> np.ndarray:
+def _shown(task: Task, found: Prediction) -> np.ndarray:
     """The probabilities that predictions.parquet has of a text: every label's, or each token's predicted label's."""
     if task != "labeling":
         return found.probabilities

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from unroll.data.predictions import Answer, mean_loss
+from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.evaluation.classification import classification_scores
 from unroll.evaluation.labeling import labeling_scores
@@ -18,6 +18,7 @@ from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.scores import Scores
 from unroll.files import write_json
 from unroll.inference.model_folder import ModelFolder
+from unroll.inference.predict import predict
 
 WARM_UP = 3  # batches that are read before the clock starts: the first one pays for what all use
 
@@ -54,9 +55,9 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
             f"{run}/model was trained on other data than {data.folder} (another {', '.join(changed)}): train it again"
         )
     split = data.split("test")
-    trained.model.answer(split.head(WARM_UP * options.batch_size), options.batch_size)
+    predict(trained.model, split.head(WARM_UP * options.batch_size), options.batch_size)
     start = time.perf_counter()
-    answers = trained.model.answer(split, options.batch_size)
+    answers = predict(trained.model, split, options.batch_size)
     seconds = time.perf_counter() - start
 
     scores, predictions = _score(split, answers, data.label_names)
@@ -69,7 +70,7 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     return scores.metrics
 
 
-def _score(split: EncodedSplit, answers: list[Answer], names: list[str]) -> tuple[Scores, pa.Table]:
+def _score(split: EncodedSplit, answers: list[Prediction], names: list[str]) -> tuple[Scores, pa.Table]:
     """Scores, and the predictions: a row a sequence with its gold and predicted labels."""
     judge = {"classification": _score_classes, "labeling": _score_tags, "multilabel": _score_label_sets}[split.task]
     judged = judge(split, answers, names)
@@ -93,20 +94,20 @@ class _Judged(NamedTuple):
     shown: list[np.ndarray]
 
 
-def _score_classes(split: EncodedSplit, answers: list[Answer], names: list[str]) -> _Judged:
+def _score_classes(split: EncodedSplit, answers: list[Prediction], names: list[str]) -> _Judged:
     shown = [found.probabilities for found in answers]
     scores = classification_scores(np.array(split.labels), np.array(shown), names)
     return _Judged(scores, [names[i] for i in split.labels], [names[found.labels] for found in answers], shown)
 
 
-def _score_label_sets(split: EncodedSplit, answers: list[Answer], names: list[str]) -> _Judged:
+def _score_label_sets(split: EncodedSplit, answers: list[Prediction], names: list[str]) -> _Judged:
     shown = [found.probabilities for found in answers]
     gold = [[names[i] for i in np.flatnonzero(row)] for row in split.labels]
     predicted = [[names[i] for i in np.flatnonzero(found.labels)] for found in answers]
     return _Judged(multilabel_scores(split.labels, np.array(shown), names), gold, predicted, shown)
 
 
-def _score_tags(split: EncodedSplit, answers: list[Answer], names: list[str]) -> _Judged:
+def _score_tags(split: EncodedSplit, answers: list[Prediction], names: list[str]) -> _Judged:
     """What is shown of a token is its predicted label's probability."""
     gold = [[names[i] for i in split.labels[a:b]] for a, b in zip(split.offsets, split.offsets[1:], strict=False)]
     predicted = [[names[i] for i in found.labels] for found in answers]

@@ -4,12 +4,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from unroll.baselines import Baseline
 from unroll.data.schema import DataSchema
 from unroll.files import read_json, whole_folder, write_json
-from unroll.nn import SequenceModel
-
-Model = SequenceModel | Baseline  # either answers, saves and loads itself, and has a num_parameters
+from unroll.inference.predict import Model
 
 
 class ModelFolder:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from unroll.data.encoding import DistinctTokens, TokenEncoder
-from unroll.data.predictions import Answer
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import Task
 from unroll.data.tags import spans
 from unroll.inference.model_folder import ModelFolder
+from unroll.inference.predict import predict
 
 
 class Predictor:
@@ -43,7 +44,7 @@ class Predictor:
         tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
             return []
-        answers = self._model.answer(self._encode(tokens), batch_size)
+        answers = predict(self._model, self._encode(tokens), batch_size)
         if self._schema.task == "labeling":
             return [
                 self._describe_entities(found, words, text)
@@ -80,16 +81,16 @@ class Predictor:
             rows=np.arange(len(tokens)),
         )
 
-    def _describe_label(self, found: Answer) -> dict[str, Any]:
+    def _describe_label(self, found: Prediction) -> dict[str, Any]:
         best = int(found.labels)
         return {"label": self._schema.label_names[best], "probability": float(found.probabilities[best])}
 
-    def _describe_labels(self, found: Answer) -> dict[str, Any]:
+    def _describe_labels(self, found: Prediction) -> dict[str, Any]:
         by_name = dict(zip(self._schema.label_names, found.probabilities.tolist(), strict=True))
         given = [name for name, is_given in zip(by_name, found.labels, strict=True) if is_given]
         return {"labels": sorted(given, key=by_name.__getitem__, reverse=True), "probabilities": by_name}
 
-    def _describe_entities(self, found: Answer, tokens: list[str], text: str) -> dict[str, Any]:
+    def _describe_entities(self, found: Prediction, tokens: list[str], text: str) -> dict[str, Any]:
         labels = [self._schema.label_names[i] for i in found.labels]
         places = self._schema.tokenizer.places(text)
         entities = []

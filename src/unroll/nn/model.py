@@ -4,13 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unroll.data.batches import SequentialBatches, Tokens
-from unroll.data.predictions import Answer
-from unroll.data.prepared import EncodedSplit
+from unroll.data.batches import Tokens
 from unroll.data.schema import Task
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
@@ -78,24 +75,6 @@ class SequenceModel(nn.Module):
         """tokens of (B, T) → scores: (B, L), or (B, T, L) for labeling."""
         outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
         return self.head(outputs, final, tokens.lengths)
-
-    @torch.inference_mode()
-    def answer(self, split: EncodedSplit, batch_size: int) -> list[Answer]:
-        """One answer a sequence, in the split's order; nothing is dropped."""
-        self.eval()
-        found: dict[int, Answer] = {}
-        for batch in SequentialBatches(split, batch_size, characters=self.reads_characters):
-            lengths = batch.tokens.lengths
-            scores = self(batch.tokens)
-            labels = self.head.decode(scores, lengths).numpy()  # (B,), (B, L) or (B, T)
-            # In float64 distributions sum to 1, and a label's probability of nearly 1 leaves something for its absence.
-            probabilities = self.head.probabilities(scores.double(), lengths).numpy()  # (B, L) or (B, T, L)
-            for row, (position, length) in enumerate(zip(batch.positions.tolist(), lengths.tolist(), strict=True)):
-                if split.task == "labeling":
-                    found[position] = Answer(labels[row, :length], probabilities[row, :length])
-                else:
-                    found[position] = Answer(labels[row], probabilities[row])
-        return [found[position] for position in range(len(split))]
 
     def save(self, folder: Path) -> None:
         """Write the weights into `folder`."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unroll.baselines import Baseline
-from unroll.data.predictions import Answer, mean_loss
+from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.training.callbacks import print_epoch, write_history
 from unroll.training.metrics import validation_metrics
@@ -19,9 +19,9 @@ def fit_baseline(model: Baseline, data: PreparedData, batch_size: int, history: 
     start = time.perf_counter()
     train, validation = data.split("train"), data.split("validation")
     model.fit(train, validation)
-    answers = model.answer(validation, batch_size)
+    answers = model.predict(validation, batch_size)
     scores = {
-        "train/loss": mean_loss(train, model.answer(train, batch_size)),
+        "train/loss": mean_loss(train, model.predict(train, batch_size)),
         **_scores(validation, answers, data.label_names),
         "val/loss": mean_loss(validation, answers),
     }
@@ -30,7 +30,7 @@ def fit_baseline(model: Baseline, data: PreparedData, batch_size: int, history: 
     print_epoch(row, 1)
 
 
-def _scores(split: EncodedSplit, answers: Sequence[Answer], label_names: list[str]) -> dict[str, float]:
+def _scores(split: EncodedSplit, answers: Sequence[Prediction], label_names: list[str]) -> dict[str, float]:
     """By the metrics that networks are chosen by."""
     labels = np.split(split.labels, split.offsets[1:-1]) if split.task == "labeling" else split.labels
     metrics = validation_metrics(split.task, label_names)

@@ -7,6 +7,7 @@ import torch
 
 from unroll.data.prepared import PreparedData
 from unroll.inference.model_folder import ModelFolder
+from unroll.inference.predict import predict
 
 REPETITIONS = 3
 
@@ -18,6 +19,6 @@ def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) ->
     seconds = []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
-        model.answer(split, batch_size)
+        predict(model, split, batch_size)
         seconds.append(time.perf_counter() - start)
     return 1e6 * min(seconds) / len(split.tokens)

@@ -21,7 +21,8 @@ from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
 from unroll.files import read_json, write_json
-from unroll.inference.model_folder import Model, ModelFolder, build_model
+from unroll.inference.model_folder import ModelFolder, build_model
+from unroll.inference.predict import Model
 from unroll.locks import RUN_LOCK
 from unroll.nn import SequenceModel
 from unroll.training.baseline import fit_baseline

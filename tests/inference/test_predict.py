@@ -6,6 +6,7 @@ from tests.tiny import random_model
 from unroll.data.batches import Spelling, Tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import Task
+from unroll.inference.predict import predict
 from unroll.nn import SequenceModel
 from unroll.nn.heads import CRFHead, MultilabelHead
 
@@ -38,7 +39,7 @@ def test_answers_are_in_the_split_s_order_whatever_the_batch_size(
     assert len({probabilities.numpy().tobytes() for _, probabilities in expected}) > 5
 
     for batch_size in (1, 5, 64):
-        found = model.answer(split, batch_size)
+        found = predict(model, split, batch_size)
 
         assert len(found) == len(split)
         for (labels, probabilities), (best, distribution) in zip(found, expected, strict=True):
@@ -54,13 +55,13 @@ def test_a_label_that_is_nearly_certain_leaves_something_for_its_absence(topics:
     with torch.no_grad():
         model.head.output.weight.zero_()
         model.head.output.bias.fill_(20.0)  # whose probability is 1 in float32
-    for found in model.answer(split, 8):
+    for found in predict(model, split, 8):
         np.testing.assert_allclose(np.log(1 - found.probabilities), -20, rtol=1e-6)
 
 
 def test_nothing_is_dropped_even_from_a_model_in_training(reviews: PreparedData) -> None:
     model, split = random_model(reviews, "bilstm_char_crf").model, reviews.split("test")
-    expected = model.answer(split, 8)
-    found = model.train().answer(split, 8)
+    expected = predict(model, split, 8)
+    found = predict(model.train(), split, 8)
     for before, after in zip(expected, found, strict=True):
         np.testing.assert_array_equal(before.probabilities, after.probabilities)
