@@ -11,10 +11,10 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.config.plan import read_plan
     from unroll.data.prepared import PreparedData
     from unroll.evaluation.report import FILES, write_report
     from unroll.evaluation.runs import read_runs
+    from unroll.plan.plan import read_plan
 
     plan = read_plan(optional_path(config.plan), source_of(config).task)
     runs, output = read_runs(Path(config.runs), plan.models, plan.seeds), Path(config.output)

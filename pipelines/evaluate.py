@@ -1,27 +1,27 @@
-"""Evaluate stage: a trained model on the test split, once."""
+"""Evaluate stage: a trained model on the test split; or every model and seed of a plan."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.build import build_options
 from unroll.stage import stage
 
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.data.prepared import PreparedData
+    from unroll.config.build import plain, source_of
 
-    data, run = PreparedData(Path(config.data)), Path(config.run)
+    if config.plan is not None:
+        from unroll.config.compose import choice, task_overrides
+        from unroll.plan.all_runs import evaluate_all
 
-    from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-    from unroll.tracking.offline import tolerating
-    from unroll.tracking.upload import upload
+        evaluate_all(Path(config.plan), choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
+        return
 
-    metrics = evaluate(data, run, build_options(EvaluateOptions, config))
+    from unroll.plan.evaluate import Evaluation, evaluate_run
+
+    metrics = evaluate_run(Evaluation(plain(config)))
     print("  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
-    with tolerating(f"the evaluation in {run}"):
-        upload(run)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.config.plan import read_plan
     from unroll.data.prepared import PreparedData
     from unroll.data.samples import sample_texts
     from unroll.evaluation.runs import check_scored_on, read_runs
     from unroll.files import write_json, write_text
+    from unroll.plan.plan import read_plan
     from unroll.registry.candidate import Candidate
     from unroll.registry.gate import Gate
     from unroll.registry.versions import register

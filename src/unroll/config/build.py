@@ -1,7 +1,7 @@
 """Composed configuration to the package's plain objects."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +33,7 @@ def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
     return target(**arguments)
 
 
-def build_options(target: Callable[..., T], config: DictConfig, **built: Any) -> T:
+def build_options(target: Callable[..., T], config: Mapping[str, Any] | DictConfig, **built: Any) -> T:
     """Call `target` with those keys of a primary configuration that it has arguments for, and with what is `built`.
 
     Raises:

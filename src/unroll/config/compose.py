@@ -1,4 +1,4 @@
-"""What a command would be configured with today."""
+"""The configuration of a command: of this one as it was typed, or of another."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +21,17 @@ def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
         return plain(config)
     finally:
         HydraConfig.instance().cfg = own
+
+
+def choice(group: str) -> str:
+    """The file of conf/GROUP that this command was given, or has by default."""
+    name: str = HydraConfig.get().runtime.choices[group]
+    return name
+
+
+def task_overrides() -> list[str]:
+    """The options that this command was given, without those of Hydra itself."""
+    return list(HydraConfig.get().overrides.task)
 
 
 def override(key: str, text: str) -> str:

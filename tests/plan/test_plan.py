@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from unroll.config.plan import Plan, read_plan
+from unroll.plan.plan import Plan, read_plan
 
 PARAMS = """
 classification:

@@ -1,0 +1,134 @@
+"""Every run that params.yaml lists for a dataset: those that are not up to date are trained or evaluated."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from unroll.config.compose import compose_again
+from unroll.plan.evaluate import Evaluation, evaluate_run
+from unroll.plan.plan import read_plan
+from unroll.plan.side_by_side import Done, side_by_side
+from unroll.plan.train import Training, train_run
+from unroll.run_folder import RunRecord
+
+TRAINING_MODULES = ("unroll.plan.train", "unroll.training.train", "unroll.tracking.upload", "unroll.tracking.logger")
+EVALUATION_MODULES = ("unroll.plan.evaluate", "unroll.evaluation.evaluate", "unroll.tracking.upload")
+ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options that make no sense for several runs
+
+
+def train_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
+    """Train every model with every seed of the plan, in ``models/DATASET/MODEL/SEED``; skip what is up to date.
+
+    Args:
+        plan: a params.yaml.
+        dataset, task: the dataset, and its task.
+        overrides: of the train stage, for all runs.
+        jobs: trainings at once; None for one a core, or for one where the trainer takes several devices or a GPU.
+
+    Raises:
+        ValueError: a training failed; the others were completed. Or an option is for a single run.
+    """
+    common = _common(overrides)
+    trainings = []
+    for seed, model in _runs(plan, task):
+        own = [*common, f"model={model}", f"seed={seed}"]
+        config = compose_again("train", [*own, f"output=models/{dataset}/{model}/{seed}"])
+        trainings.append(Training(dataset, model, config, own))
+    stale = [training for training in trainings if not training.folder.is_trained(training.inputs())]
+    _say(dataset, "trained", len(trainings), len(stale))
+    if stale:
+        processes = jobs or _processes(stale[0].config["trainer"])
+        _work(stale, [_title(training.folder.path) for training in stale], _train, processes, TRAINING_MODULES)
+
+
+def evaluate_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
+    """Evaluate every run of the plan on the test split; skip what is up to date. Arguments as in `train_all`."""
+    common = _common(overrides)
+    evaluations = []
+    for seed, model in _runs(plan, task):
+        own = [*common, f"model={model}", f"seed={seed}"]
+        evaluations.append(Evaluation(compose_again("evaluate", own)))
+    stale = [one for one in evaluations if not one.folder.is_evaluated(one.inputs())]
+    _say(dataset, "evaluated", len(evaluations), len(stale))
+    if stale:
+        titles = [_title(evaluation.folder.path) for evaluation in stale]
+        _work(stale, titles, _evaluate, jobs or _cores(), EVALUATION_MODULES)
+
+
+def _runs(plan: Path, task: str) -> list[tuple[int, str]]:
+    """Seed and model of each run; all models with the first seed come first."""
+    listed = read_plan(plan, task)
+    return [(seed, model) for seed in listed.seeds or [] for model in listed.models or []]
+
+
+def _common(overrides: Sequence[str]) -> list[str]:
+    """The overrides that hold for every run."""
+    for override in overrides:
+        if override.partition("=")[0] in ONE_RUN:
+            raise ValueError(f"{override} and plan=…: the plan lists the models and seeds; accepted: one of the two")
+    return [override for override in overrides if override.partition("=")[0] not in ("plan", "jobs")]
+
+
+def _train(training: Training) -> str:
+    record: RunRecord = train_run(training, wait=True, skip=True)
+    seconds = f"{record.training_seconds:.0f} s"
+    return f"{record.monitor} {record.best_score:.4f} in epoch {record.best_epoch} of {record.epochs}, {seconds}"
+
+
+def _evaluate(evaluation: Evaluation) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in evaluate_run(evaluation).items())
+
+
+def _work(
+    items: Sequence[Any], titles: Sequence[str], work: Callable[[Any], str], processes: int, modules: Sequence[str]
+) -> None:
+    """Do the work side by side, and print what comes of it: lines in a log, a progress bar as well in a terminal."""
+    from tqdm import tqdm
+
+    errors: dict[str, str] = {}
+    start, width, done = time.monotonic(), max(map(len, titles)), 0
+    bar = tqdm(total=len(items), unit="run", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False)
+    with bar:
+        for told in side_by_side(work, items, min(processes, len(items)), modules):
+            title = titles[told.index]
+            if not isinstance(told, Done):
+                if bar.disable:
+                    print(f"{title:<{width}}  {told.text}", flush=True)
+                else:
+                    bar.set_postfix_str(f"{title}: {told.text}"[:90])
+                continue
+            bar.update()
+            done += 1
+            if told.error is not None:
+                errors[title] = told.error
+            result = told.result if told.error is None else f"failed: {told.error}"
+            bar.write(f"[{done:>{len(str(len(items)))}}/{len(items)}] {title:<{width}}  {result}")
+            sys.stdout.flush()
+    print(f"{len(items)} runs in {time.monotonic() - start:.0f} s, {min(processes, len(items))} at a time", flush=True)
+    if errors:
+        raise ValueError(f"{len(errors)} of {len(items)} runs failed, for the reasons above: {', '.join(errors)}")
+
+
+def _say(dataset: str, done: str, total: int, stale: int) -> None:
+    skipped = f", {total - stale} are up to date" if stale < total else ""
+    print(f"{dataset}: {stale} of {total} runs to be {done}{skipped}", flush=True)
+
+
+def _title(folder: Path) -> str:
+    """``lstm 2``: the model and the seed."""
+    return " ".join(folder.parts[-2:])
+
+
+def _processes(trainer: dict[str, Any]) -> int:
+    """Trainings at once: each takes a core, unless it takes more by itself."""
+    is_alone = trainer.get("accelerator") != "cpu" or trainer.get("devices") != 1
+    return 1 if is_alone else _cores()
+
+
+def _cores() -> int:
+    from joblib import cpu_count
+
+    count: int = cpu_count()
+    return count

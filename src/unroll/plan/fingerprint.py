@@ -1,0 +1,84 @@
+"""What the results of a run depend on, as checksums: its code, its configuration and its data.
+
+DVC decides by files and folders whether a stage may have anything to do. These checksums decide which of its runs
+really have: a run whose recorded checksums are unchanged is skipped.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from unroll.data.prepared import PreparedData
+from unroll.files import sha256
+from unroll.run_folder import RunFolder
+
+PACKAGE = Path(__file__).resolve().parents[1]
+TRAINING = ("unroll.training.train", "unroll.nn", "unroll.baselines")
+EVALUATION = ("unroll.evaluation.evaluate",)
+# Where results go, what the run is called, and how runs share the machine changes no result.
+WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
+
+
+def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
+    """Checksums of all that a training with this resolved configuration depends on."""
+    inputs = {"code": code_checksum(TRAINING), "config": config_checksum(config), "data": data.checksum}
+    if config["vectors"] is not None:
+        inputs["vectors"] = sha256(Path(config["vectors"]))
+    return inputs
+
+
+def evaluation_inputs(config: Mapping[str, Any], data: PreparedData, run: RunFolder) -> dict[str, str]:
+    """The same for an evaluation; the model is what it is, however it was trained."""
+    return {
+        "code": code_checksum(EVALUATION),
+        "config": config_checksum({key: config[key] for key in ("batch_size", "threads")}),
+        "data": data.checksum,
+        "model": sha256(*sorted(file for file in run.model.rglob("*") if file.is_file())),
+    }
+
+
+def config_checksum(config: Mapping[str, Any]) -> str:
+    """SHA-256 of the values that have an effect on the results."""
+    values = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache
+def code_checksum(modules: tuple[str, ...]) -> str:
+    """SHA-256 of the modules' source files and of all files of this package that they import, at whatever depth."""
+    return sha256(*sorted(source_files(modules)))
+
+
+def source_files(modules: Iterable[str]) -> set[Path]:
+    """The modules' own files and those of all modules of this package that they import, functions' imports included."""
+    found: set[Path] = set()
+    waiting = [file for module in modules for file in _files(module)]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += [other for name in _imports(file) for other in _files(name)]
+    return found
+
+
+def _imports(file: Path) -> set[str]:
+    """The names, such as ``unroll.nn.gru``, that a file imports of this package; some are no modules."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.startswith("unroll.")}
+
+
+def _files(name: str) -> list[Path]:
+    """The file of a module, or of a package and the packages around it; none where the name is no module."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    own = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+    around = [parent / "__init__.py" for parent in path.parents if PACKAGE in parent.parents]
+    return own + around if own else []

@@ -1,0 +1,185 @@
+"""Independent pieces of work side by side, in as many processes as there are cores."""
+
+import io
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from typing import Any
+
+from unroll.exceptions import Terminated, is_mistake, message
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that the work on ``items[index]`` printed."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of the work on ``items[index]``, or the error that ended it: of the user's, or a bug's traceback."""
+
+    index: int
+    result: Any = None
+    error: str | None = None
+
+
+def side_by_side(
+    work: Callable[[Any], Any], items: Sequence[Any], processes: int, preload: Sequence[str] = ()
+) -> Iterator[Line | Done]:
+    """Call `work` on every item, in processes of their own; yield what they print and how each ends, as it happens.
+
+    An error ends the work on its own item only. When the caller stops early, or is interrupted, the processes receive
+    SIGTERM and are waited for. When the caller is killed, each process finishes its item and ends.
+
+    Args:
+        work: a function at the top of a module, as are the items' classes: both are pickled.
+        processes: how many work at once.
+        preload: modules that are imported once, before the processes are forked from there.
+    """
+    context = _context(preload)
+    waiting = list(enumerate(items))[::-1]
+    workers: dict[Connection, _Worker] = {}
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < processes:
+                worker = _Worker(context, work)
+                worker.give(waiting.pop())
+                workers[worker.connection] = worker
+            for connection in wait(list(workers)):
+                assert isinstance(connection, Connection)
+                worker = workers[connection]
+                told = worker.receive()
+                yield told
+                if isinstance(told, Done):
+                    if waiting and worker.is_alive:
+                        worker.give(waiting.pop())
+                    else:
+                        del workers[connection]
+                        worker.close()
+    finally:
+        for worker in workers.values():
+            worker.terminate()
+
+
+class _Worker:
+    """A process that works on one item after the other."""
+
+    def __init__(self, context: BaseContext, work: Callable[[Any], Any]) -> None:
+        self.connection, other = multiprocessing.Pipe()
+        self._index = -1
+        self._process: Any = context.Process(target=_serve, args=(other, work))  # type: ignore[attr-defined]
+        self._process.start()
+        other.close()  # so that the end of the process is seen here
+
+    @property
+    def is_alive(self) -> bool:
+        return bool(self._process.is_alive())
+
+    def give(self, item: tuple[int, Any]) -> None:
+        self._index = item[0]
+        self.connection.send(item)
+
+    def receive(self) -> Line | Done:
+        try:
+            told: Line | Done = self.connection.recv()
+            return told
+        except (EOFError, ConnectionResetError):
+            self._process.join()
+            code = self._process.exitcode
+            how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with status {code}"
+            return Done(self._index, error=f"its process {how}")
+
+    def close(self) -> None:
+        self.connection.close()  # which ends the process
+        self._process.join()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+        self.close()
+
+
+def _context(preload: Sequence[str]) -> BaseContext:
+    """Processes forked from a fresh one that has imported `preload`, where the system can; else new ones."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    return context
+
+
+def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
+    """Work on items until the other end of the connection is closed."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        while True:
+            index, item = connection.recv()
+            with _printing_to(connection, index):
+                done = _attempt(work, index, item)
+            connection.send(done)
+    except (EOFError, ConnectionError):  # nobody waits for more
+        pass
+    except KeyboardInterrupt as interrupt:
+        sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT))
+
+
+def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
+    try:
+        return Done(index, work(item))
+    except Exception as error:
+        if is_mistake(error):
+            return Done(index, error=message(error))
+        import traceback
+
+        return Done(index, error=f"this is a bug in unroll, or in what it calls:\n{traceback.format_exc()}")
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated
+
+
+@contextmanager
+def _printing_to(connection: Connection, index: int) -> Iterator[None]:
+    """Send what is printed through the connection, line by line."""
+    writer = _LineWriter(lambda text: connection.send(Line(index, text)))
+    with redirect_stdout(writer), redirect_stderr(writer):
+        yield
+    writer.flush_rest()
+
+
+class _LineWriter(io.TextIOBase):
+    """A text stream that hands on whole lines."""
+
+    def __init__(self, send: Callable[[str], None]) -> None:
+        self._send = send
+        self._rest = ""
+        self._process = os.getpid()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip() and os.getpid() == self._process:
+                self._try_to_send(line)
+        return len(text)
+
+    def flush_rest(self) -> None:
+        if self._rest.strip():
+            self._try_to_send(self._rest)
+        self._rest = ""
+
+    def _try_to_send(self, line: str) -> None:
+        try:
+            self._send(line)
+        except OSError:  # nobody listens any more; the work goes on
+            pass

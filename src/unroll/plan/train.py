@@ -1,0 +1,141 @@
+"""One training, from its configuration to a run folder and an MLflow run."""
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from unroll.config.build import build_options
+from unroll.config.check import check_targets
+from unroll.config.compose import choice, task_overrides
+from unroll.data.prepared import PreparedData
+from unroll.locks import run_lock
+from unroll.plan.fingerprint import training_inputs
+from unroll.run_folder import EVALUATED, RunFolder, RunRecord
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+
+PARTS = ("model", "optimizer", "scheduler", "trainer")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training is made from.
+
+    Args:
+        dataset, model: the names of their files in conf/.
+        config: the resolved configuration of the train stage.
+        overrides: what the command was given, ``model=lstm`` and so on.
+        tags: of the MLflow run, in addition to those that every run has.
+    """
+
+    dataset: str
+    model: str
+    config: dict[str, Any]
+    overrides: list[str]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_this_command(cls, config: dict[str, Any]) -> "Training":
+        """The training that Hydra composed the configuration for, on its own or as a job of a sweep."""
+        from unroll.tracking.sweeps import sweep_tags
+
+        tags = sweep_tags(HydraConfig.get())  # type: ignore[arg-type]
+        if config["reproduces"] is not None:
+            tags |= {"reproduces": config["reproduces"]}
+        return cls(choice("dataset"), choice("model"), config, task_overrides(), tags)
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(Path(os.path.relpath(self.config["output"])))
+
+    @property
+    def name(self) -> str:
+        """Of the MLflow run."""
+        return self.config["run_name"] + (f" #{self.tags['trial']}" if "trial" in self.tags else "")
+
+    def inputs(self) -> dict[str, str]:
+        """Checksums of all that the training depends on."""
+        return training_inputs(self.config, PreparedData(Path(self.config["data"])))
+
+
+def train_run(
+    training: Training, callbacks: "Sequence[Callback]" = (), wait: bool = False, skip: bool = False
+) -> RunRecord:
+    """Train one model with one seed, as one MLflow run; a training that was interrupted is resumed.
+
+    Args:
+        callbacks: of Lightning, in addition to those that every training has.
+        wait: for another process that trains in the same folder, instead of refusing.
+        skip: a training that is already there, made from the same inputs.
+
+    Raises:
+        ValueError: a value of the configuration is refused, the data are not prepared, or MLflow cannot be used.
+    """
+    from unroll.training.options import TrainOptions
+
+    config, folder = training.config, training.folder
+    options = build_options(TrainOptions, config)
+    data = PreparedData(Path(config["data"]))
+    parts = {name: config[name] for name in PARTS}
+    for name, part in parts.items():
+        check_targets(part, name)
+
+    from unroll.sweep.objectives import MEASURED, check_objectives
+    from unroll.tracking.logger import EpochLogger
+    from unroll.tracking.offline import impatient, tolerating
+    from unroll.tracking.provenance import MIXED, Origin
+    from unroll.tracking.runs import training_run
+    from unroll.tracking.upload import upload
+    from unroll.training.cost import microseconds_per_token
+    from unroll.training.train import (
+        abandoned_without_checkpoint,
+        discard_checkpoints,
+        is_interrupted,
+        open_checkpoints,
+        train,
+    )
+
+    check_objectives(config["objectives"])
+    inputs, output = training.inputs(), folder.path
+    with run_lock(output, wait):
+        if skip and folder.is_trained(inputs):  # by the process that was waited for
+            discard_checkpoints(output)
+            return folder.read_record()
+        checkpoints = open_checkpoints(output, data, parts, options)
+        begun = checkpoints / "training"
+        if is_interrupted(output) and begun.exists():
+            origin = Origin.load(begun).gone_on_with()
+        else:
+            origin = Origin.of(training.dataset, training.name, config, data, training.overrides, training.tags)
+        origin.save(begun)
+        if MIXED in origin.tags:
+            hint = f"it will not be registered; to start over: rm -r {checkpoints}"
+            print(f"{output}: begun with other code ({origin.tags[MIXED]}), {hint}", flush=True)
+        with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
+            logger = EpochLogger(run)
+            result = train(data, parts, options, output, logger, callbacks)
+            if MEASURED in config["objectives"]:
+                result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
+            for name in (*EVALUATED, "evaluated.json"):  # of a model that was here before
+                (output / name).unlink(missing_ok=True)
+            origin.save(folder.provenance)
+            record = RunRecord(
+                dataset=training.dataset,
+                task=data.task,
+                model=training.model,
+                seed=config["seed"],
+                run_id=run.run_id,
+                **result,
+            )
+            folder.write_record(record)
+            folder.stamp_training(inputs)
+        with tolerating(f"all of {output}"), impatient() if logger.is_lost else nullcontext():
+            upload(output)
+        discard_checkpoints(output)
+    return record
