@@ -1,39 +1,41 @@
 # make repro: install, then run the whole pipeline.  make test: install, then run the tests.
 VENV := .venv
-READY := $(VENV)/.ready
+RUN := $(VENV)/.ready
+DEVELOP := $(VENV)/.ready-develop
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 export MLFLOW_DISABLE_TELEMETRY ?= true
 export OMP_NUM_THREADS ?= 1
 PORT ?= 5000
 BENCH_DATA ?= ../shared/datasets
+CORES := $(shell getconf _NPROCESSORS_ONLN)
 
-.PHONY: repro classification labeling test lint bench ui clean
+.PHONY: repro test lint bench ui clean
 
-# The two tasks share nothing but the machine: run them side by side, then let DVC confirm that all is done.
-repro: $(READY)
-	$(MAKE) --jobs=2 classification labeling
-	dvc repro
+# Another `dvc repro` may be at work in this folder: wait for it, however long it takes.
+repro: $(RUN)
+	@git rev-parse --verify --quiet HEAD >/dev/null || \
+		{ echo "error: this folder is no git repository with a commit, which DVC and the registry need;" \
+		"first: git init && git add --all && git commit -m start" >&2; exit 1; }
+	dvc --wait-for-lock repro
+	@python -m unroll.plan
 
-classification labeling: $(READY)
-	dvc repro compare-$@ register-$@
+# One process runs the pipeline's tests, which share one reproduced project; the others take the rest.
+test: $(DEVELOP)
+	python -m pytest --numprocesses=$(CORES) --dist=loadgroup
 
-# Two processes: one runs the pipeline's tests, which share one reproduced project, the other takes the rest.
-test: $(READY)
-	python -m pytest --numprocesses=2 --dist=loadgroup
-
-lint: $(READY)
+lint: $(DEVELOP)
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 
 # Speed side by side with other ways; BENCH_DATA: a folder with copies of imdb and conll2003 in the Hub's layout.
-bench: $(READY)
+bench: $(DEVELOP)
 	python -m benchmarks $(BENCH_DATA)
 
 # A server has a page of its own; a database needs one here.
-ui: $(READY)
+ui: $(RUN)
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
 	*) echo "MLflow: http://127.0.0.1:$(PORT)"; \
@@ -45,7 +47,21 @@ clean:
 	rm -rf $(VENV) data/raw data/prepared models reports multirun reproduced mlflow.db* mlartifacts optuna.db* \
 		.dvc/cache .dvc/tmp dvc.lock
 
-$(READY): pyproject.toml constraints.txt
-	python3.11 -m venv $(VENV)
+# The first Python of the machine that fits, or the one that PYTHON names.
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+
+$(RUN): pyproject.toml constraints.txt
+	@for python in $(PYTHONS); do \
+		if "$$python" -c '$(FITS)' 2>/dev/null; then \
+			echo "installing into $(VENV) with $$("$$python" --version): a few minutes"; \
+			exec "$$python" -m venv $(VENV); \
+		fi; \
+	done; \
+	echo "error: no Python 3.11 to 3.14 among: $(PYTHONS); accepted: make PYTHON=/path/to/python3.12" >&2; exit 1
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(DEVELOP): $(RUN)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	touch $@

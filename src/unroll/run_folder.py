@@ -13,6 +13,9 @@ checkpoints/          only while a training is under way, or was interrupted
 ```
 """
 
+import hashlib
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import Any
 from unroll.files import read_json, sha256, write_json
 
 TRAINED = ("model", "run.json", "history.csv", "training")
+STAMPS = ("trained.json", "evaluated.json")
 EVALUATED = ("metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json")
 
 
@@ -144,6 +148,37 @@ class RunFolder:
     def is_evaluated(self, inputs: Mapping[str, str]) -> bool:
         """The same for the evaluation."""
         return self._is_current("evaluated.json", inputs, EVALUATED)
+
+    def set_aside(self) -> None:
+        """Move the results of the training to ``models/.earlier``, where `take_back` finds them by their inputs."""
+        if not (self.path / "trained.json").is_file():
+            return
+        inputs = read_json(self.path / "trained.json", keys=("inputs",))["inputs"]
+        earlier = self._earlier(inputs)
+        shutil.rmtree(earlier, ignore_errors=True)
+        earlier.mkdir(parents=True)
+        for name in (*STAMPS, *EVALUATED, *TRAINED):  # the stamps first: without them, the rest counts for nothing
+            if (self.path / name).exists():
+                (self.path / name).rename(earlier / name)
+
+    def take_back(self, inputs: Mapping[str, str]) -> bool:
+        """Bring back the results that `set_aside` kept of these inputs; return whether there are any, undamaged."""
+        if not self.has_earlier(inputs):
+            return False
+        self.set_aside()
+        earlier = self._earlier(inputs)
+        for name in (*TRAINED, *EVALUATED, *STAMPS):
+            if (earlier / name).exists():
+                (earlier / name).rename(self.path / name)
+        return True
+
+    def has_earlier(self, inputs: Mapping[str, str]) -> bool:
+        """Whether there are results of these inputs to take back."""
+        return RunFolder(self._earlier(inputs)).is_trained(inputs)
+
+    def _earlier(self, inputs: Mapping[str, str]) -> Path:
+        key = hashlib.sha256(json.dumps(dict(inputs), sort_keys=True).encode()).hexdigest()[:16]
+        return self.path.parents[2] / ".earlier" / Path(*self.path.parts[-3:]) / key
 
     def _stamp(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> None:
         write_json(self.path / name, {"inputs": dict(inputs), "sha256": self._checksums(outputs)})

@@ -47,7 +47,7 @@ class Project:
             "PYTHONPATH": str(root / "src"),
         }
 
-    def run(self, command: str, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, timeout: float | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             shell=True,

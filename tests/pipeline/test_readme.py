@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-man
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make lint": ".ci/run",
-    "make repro": "test_make_repro_runs_the_pipeline_side_by_side",
+    "make repro": "test_make_repro_waits_for_another_dvc_and_says_what_to_do_next",
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
@@ -83,11 +85,47 @@ def test_ones_own_dataset_is_the_readmes_one_file(
     assert "val/accuracy" in reproduced.ok("python pipelines/train.py dataset=complaints model=fcnn")
 
 
-def test_make_repro_runs_the_pipeline_side_by_side(reproduced: Project) -> None:
-    printed = reproduced.ok("make repro")
-    for task in ("classification", "labeling"):
-        assert f"dvc repro compare-{task} register-{task}" in printed
+HOLD_LOCK = """
+import time
+from dvc.repo import Repo
+with Repo().lock:
+    print("held", flush=True)
+    time.sleep(10)
+"""
+
+
+def test_make_repro_waits_for_another_dvc_and_says_what_to_do_next(reproduced: Project) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK], cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        printed = reproduced.ok("make repro")
     assert "Data and pipelines are up to date." in printed
+    for dataset in ("demo_reviews", "demo_entities"):
+        assert f"{dataset}: reports/{dataset}/index.html" in printed
+        assert f"models:/{dataset}@champion" in printed
+    assert "make ui" in printed
+
+
+def test_make_repro_without_a_commit_says_what_to_do(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/.ready").touch()
+    done = subprocess.run(["make", "repro"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "git init && git add --all && git commit -m start" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_make_names_the_pythons_that_fit(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    done = subprocess.run(["make", "repro", "PYTHON=no-python"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "error: no Python 3.11 to 3.14 among: no-python; accepted: make PYTHON=" in done.stderr
 
 
 def test_the_champion_is_served(reproduced: Project) -> None:

@@ -41,6 +41,11 @@ def stages_run(printed: str) -> list[str]:
     return re.findall(r"^Running stage '(.+)':$", printed, re.MULTILINE)
 
 
+def trained(printed: str) -> dict[str, str]:
+    """By dataset, how many of its runs a stage had to train: ``1 of 2``."""
+    return dict(re.findall(r"^(\w+): (\d+ of \d+) runs to be trained", printed, re.MULTILINE))
+
+
 def changes(project: Project) -> dict[str, object]:
     """By stage, what DVC would run it again for."""
     printed = project.ok("dvc status --json")
@@ -82,17 +87,48 @@ def test_an_edit_is_trained_at_once_and_registered_when_it_is_committed(reproduc
         done = reproduced.run("dvc repro")
         assert done.returncode != 0
         assert "error: not committed: conf/model/lstm.yaml." in done.stderr
-        assert stages_run(done.stdout) == [
-            "train-classification@demo_reviews-lstm-1",
-            "evaluate-classification@demo_reviews-lstm-1",
-            "compare-classification@demo_reviews",
-            "register-classification@demo_reviews",
-        ]
+        ran = [stage for stage in stages_run(done.stdout) if "@demo_reviews" in stage]
+        assert ran == [f"{stage}-classification@demo_reviews" for stage in ("train", "compare", "register")]
+        assert trained(done.stdout)["demo_reviews"] == "1 of 2"
         reproduced.commit()
-        assert stages_run(reproduced.ok("dvc repro")) == ["register-classification@demo_reviews"]
+        printed = reproduced.ok("dvc repro")
+        assert trained(printed).get("demo_entities", "0 of 2") == "0 of 2"
+        assert [stage for stage in stages_run(printed) if "@demo_reviews" in stage] == [
+            "register-classification@demo_reviews"
+        ]
     reproduced.commit()
-    # What it was before comes back from DVC's cache, but for what the store knows.
-    assert stages_run(reproduced.ok("dvc repro")) == ["register-classification@demo_reviews"]
+    printed = reproduced.ok("dvc repro")
+    # What it was before comes back: nothing is trained again.
+    assert trained(printed)["demo_reviews"] == "1 of 2"
+    assert re.search(r"^\[1/1\] lstm 1 +.* kept from an earlier training$", printed, re.MULTILINE)
+    assert "epoch" not in re.sub("in epoch", "", printed)
+
+
+def test_a_new_seed_trains_that_seed_only(reproduced: Project) -> None:
+    folder = reproduced.root / "models/demo_reviews/fcnn"
+    before = (folder / "1/run.json").read_bytes()
+    with edited(reproduced.root / "params.yaml", r"seeds:\n- 1", "seeds:\n- 1\n- 2"):
+        assert trained(reproduced.ok("dvc repro train-classification")) == {"demo_reviews": "2 of 4"}
+    assert (folder / "1/run.json").read_bytes() == before
+    assert (folder / "2/metrics.json").is_file()
+    assert trained(reproduced.ok("dvc repro train-classification")) == {"demo_reviews": "0 of 2"}
+
+
+def test_a_changed_result_is_noticed_and_made_again(reproduced: Project) -> None:
+    weights = reproduced.root / "models/demo_entities/fcnn/1/model/weights.safetensors"
+    before = weights.read_bytes()
+    weights.unlink()
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    assert trained(reproduced.ok("dvc repro train-labeling")) == {"demo_entities": "1 of 2"}
+    assert weights.read_bytes() == before
+
+
+def test_an_experiment_with_another_value_trains_that_model_only(reproduced: Project) -> None:
+    printed = reproduced.ok("dvc exp run -S conf/model/lstm.yaml:hidden_size=16 compare-classification")
+    assert trained(printed) == {"demo_reviews": "1 of 2"}
+    assert "hidden_size: 16" in (reproduced.root / "conf/model/lstm.yaml").read_text()
+    assert re.search(r"conf/model/lstm\.yaml +hidden_size +128 +16", reproduced.ok("dvc params diff"))
+    reproduced.ok("git checkout -q conf && dvc repro compare-classification")
 
 
 def test_what_is_registered_is_asked_of_the_store_and_not_of_the_cache(reproduced: Project) -> None:
@@ -103,9 +139,11 @@ def test_what_is_registered_is_asked_of_the_store_and_not_of_the_cache(reproduce
     assert champion.read_bytes() == before
 
 
-def test_a_comment_in_a_model_file_reruns_nothing(reproduced: Project) -> None:
+def test_a_comment_in_a_model_file_trains_nothing(reproduced: Project) -> None:
     with edited(reproduced.root / "conf/model/lstm.yaml", r"\A", "# a remark\n"):
-        assert changes(reproduced) == {}
+        printed = reproduced.ok("dvc repro train-classification")
+    assert trained(printed) == {"demo_reviews": "0 of 2"}
+    assert trained(reproduced.ok("dvc repro train-classification")) == {"demo_reviews": "0 of 2"}
 
 
 def test_an_edited_prepare_option_prepares_again_without_a_download(reproduced: Project) -> None:

@@ -72,9 +72,10 @@ def _common(overrides: Sequence[str]) -> list[str]:
 
 
 def _train(training: Training) -> str:
+    kept = training.folder.has_earlier(training.inputs())
     record: RunRecord = train_run(training, wait=True, skip=True)
-    seconds = f"{record.training_seconds:.0f} s"
-    return f"{record.monitor} {record.best_score:.4f} in epoch {record.best_epoch} of {record.epochs}, {seconds}"
+    how = "kept from an earlier training" if kept else f"{record.training_seconds:.0f} s"
+    return f"{record.monitor} {record.best_score:.4f} in epoch {record.best_epoch} of {record.epochs}, {how}"
 
 
 def _evaluate(evaluation: Evaluation) -> str:

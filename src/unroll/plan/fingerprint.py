@@ -56,16 +56,16 @@ def code_checksum(modules: tuple[str, ...]) -> str:
 def source_files(modules: Iterable[str]) -> set[Path]:
     """The modules' own files and those of all modules of this package that they import, functions' imports included."""
     found: set[Path] = set()
-    waiting = [file for module in modules for file in _files(module)]
+    waiting = [file for module in modules for file in module_files(module)]
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting += [other for name in _imports(file) for other in _files(name)]
+            waiting += [other for name in imported_names(file) for other in module_files(name)]
     return found
 
 
-def _imports(file: Path) -> set[str]:
+def imported_names(file: Path) -> set[str]:
     """The names, such as ``unroll.nn.gru``, that a file imports of this package; some are no modules."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -76,7 +76,7 @@ def _imports(file: Path) -> set[str]:
     return {name for name in names if name.startswith("unroll.")}
 
 
-def _files(name: str) -> list[Path]:
+def module_files(name: str) -> list[Path]:
     """The file of a module, or of a package and the packages around it; none where the name is no module."""
     path = PACKAGE.joinpath(*name.split(".")[1:])
     own = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -179,7 +179,5 @@ class _LineWriter(io.TextIOBase):
         self._rest = ""
 
     def _try_to_send(self, line: str) -> None:
-        try:
+        with suppress(OSError):  # nobody listens any more; the work is still finished
             self._send(line)
-        except OSError:  # nobody listens any more; the work goes on
-            pass

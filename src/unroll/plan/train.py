@@ -72,7 +72,7 @@ def train_run(
     Args:
         callbacks: of Lightning, in addition to those that every training has.
         wait: for another process that trains in the same folder, instead of refusing.
-        skip: a training that is already there, made from the same inputs.
+        skip: a training that is already there, or was, made from the same inputs; what is there is kept for later.
 
     Raises:
         ValueError: a value of the configuration is refused, the data are not prepared, or MLflow cannot be used.
@@ -104,9 +104,11 @@ def train_run(
     check_objectives(config["objectives"])
     inputs, output = training.inputs(), folder.path
     with run_lock(output, wait):
-        if skip and folder.is_trained(inputs):  # by the process that was waited for
+        if skip and (folder.is_trained(inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
+        if skip:
+            folder.set_aside()
         checkpoints = open_checkpoints(output, data, parts, options)
         begun = checkpoints / "training"
         if is_interrupted(output) and begun.exists():

@@ -1,0 +1,35 @@
+"""``python -m unroll.plan``: what `make repro` has made, and what to do next."""
+
+from pathlib import Path
+
+import yaml
+
+from unroll.files import read_json
+
+EXAMPLES = {"classification": "Not bad at all.", "labeling": "Ada Brown flew to Lima."}
+
+
+def next_steps(project: Path) -> list[str]:
+    """Lines that name the report of each dataset in params.yaml, its registered model, and the commands to use it."""
+    plan = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    lines, commands = [], []
+    for task, text in EXAMPLES.items():
+        for dataset in plan[task]["datasets"]:
+            report = project / "reports" / dataset
+            lines.append(f"{dataset}: {(report / 'index.html').relative_to(project)}")
+            if (report / "champion.json").is_file():
+                lines.append(f"    {read_json(report / 'champion.json')['reason']}")
+                load = f"unroll.load('models:/{dataset}@champion')"
+                commands.append(f".venv/bin/python -c \"import unroll; print({load}.predict(['{text}']))\"")
+    return [
+        "",
+        *lines,
+        "",
+        "compare all runs in MLflow:  make ui",
+        *(f"try a champion:              {command}" for command in commands),
+        "everything else:             source .venv/bin/activate, then the commands of README.md",
+    ]
+
+
+if __name__ == "__main__":
+    print("\n".join(next_steps(Path.cwd())))

@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import save_random_model, tiny_parts
+from unroll.data.prepared import PreparedData
+from unroll.plan import fingerprint
+from unroll.plan.fingerprint import (
+    EVALUATION,
+    PACKAGE,
+    TRAINING,
+    config_checksum,
+    evaluation_inputs,
+    source_files,
+    training_inputs,
+)
+from unroll.run_folder import RunFolder
+
+
+def modules(names: tuple[str, ...]) -> set[str]:
+    return {str(file.relative_to(PACKAGE)) for file in source_files(names)}
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {**tiny_parts("gru"), "seed": 1, "vectors": None, "output": "here", "run_name": "gru-1", **changes}
+
+
+def test_training_depends_on_every_cell_and_on_how_batches_are_made() -> None:
+    found = modules(TRAINING)
+    assert {"nn/gru.py", "training/module.py", "baselines/tfidf.py", "data/batches.py", "files.py"} <= found
+    assert {str(file.relative_to(PACKAGE)) for file in (PACKAGE / "nn").glob("*.py")} <= found
+
+
+def test_neither_depends_on_what_only_shows_or_keeps_results() -> None:
+    for names in (TRAINING, EVALUATION):
+        assert not any(
+            file.startswith(("registry/", "sweep/", "tracking/", "drift/", "plan/")) for file in modules(names)
+        )
+
+
+def test_an_evaluation_does_not_depend_on_how_networks_are_trained() -> None:
+    assert not any(file.startswith("training/") for file in modules(EVALUATION))
+
+
+@pytest.mark.parametrize("key", ["model", "optimizer", "seed", "trainer"])
+def test_a_value_that_has_an_effect_changes_the_checksum(key: str) -> None:
+    before = config()
+    after = before | {key: 7 if key == "seed" else before[key] | {"another": 1}}
+    assert config_checksum(before) != config_checksum(after)
+
+
+def test_where_results_go_and_what_the_run_is_called_changes_nothing() -> None:
+    assert config_checksum(config()) == config_checksum(config(output="there", run_name="x", jobs=3, plan="p"))
+
+
+def test_other_vectors_under_the_same_name_are_other_inputs(reviews: PreparedData, tmp_path: Path) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_text("good 1 2")
+    before = training_inputs(config(vectors=str(file)), reviews)
+    file.write_text("good 1 3")
+    assert training_inputs(config(vectors=str(file)), reviews) != before
+
+
+def test_an_evaluation_depends_on_every_byte_of_the_model(reviews: PreparedData, tmp_path: Path) -> None:
+    save_random_model(reviews, tmp_path / "model")
+    options = {"batch_size": 8, "threads": 1}
+    before = evaluation_inputs(options, reviews, RunFolder(tmp_path))
+    assert evaluation_inputs(options, reviews, RunFolder(tmp_path)) == before
+    weights = tmp_path / "model/weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert evaluation_inputs(options, reviews, RunFolder(tmp_path)) != before
+
+
+def test_an_edit_of_code_changes_the_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "unroll"
+    for name, text in {"a.py": "import unroll.b.c", "b/__init__.py": "", "b/c.py": "x = 1", "d.py": ""}.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    monkeypatch.setattr(fingerprint, "PACKAGE", package)
+    assert modules_of(package) == {"a.py", "b/__init__.py", "b/c.py"}
+    before = checksum()
+    (package / "d.py").write_text("y = 1")
+    assert checksum() == before
+    (package / "b/c.py").write_text("x = 2")
+    assert checksum() != before
+
+
+def modules_of(package: Path) -> set[str]:
+    return {str(file.relative_to(package)) for file in source_files(["unroll.a"])}
+
+
+def checksum() -> str:
+    fingerprint.code_checksum.cache_clear()
+    try:
+        return fingerprint.code_checksum(("unroll.a",))
+    finally:
+        fingerprint.code_checksum.cache_clear()
+
+
+def test_inputs_are_fit_for_json(reviews: PreparedData) -> None:
+    inputs = training_inputs(config(), reviews)
+    assert json.loads(json.dumps(inputs)) == inputs
