@@ -30,18 +30,18 @@ def mlflow_page(reproduced: Project) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_for(address, seconds=60)
+        _wait_for(address, seconds=1800)
         yield address
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
+        server.wait()
 
 
 def _wait_for(address: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            urllib.request.urlopen(f"{address}/health", timeout=2).close()
+            urllib.request.urlopen(f"{address}/health", timeout=30).close()
             return
         except OSError:
             if time.monotonic() > deadline:
@@ -54,7 +54,7 @@ def test_the_page_shows_an_experiments_runs(reproduced: Project, mlflow_page: st
     experiment = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db").get_experiment_by_name("demo_entities")
     assert experiment is not None
     with open_page(f"{mlflow_page}/#/experiments/{experiment.experiment_id}/runs") as page:
-        page.get_by_text("bilstm-1").first.wait_for(timeout=60_000)
+        page.get_by_text("bilstm-1").first.wait_for(timeout=600_000)
         assert page.get_by_text("fcnn-1").count() > 0
 
 

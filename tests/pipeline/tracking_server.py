@@ -33,7 +33,7 @@ class TrackingServer:
         stores += ["--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.process = subprocess.Popen([*command, *stores], cwd=self.folder, start_new_session=True, **quiet)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 1800
         while not self._answers():
             assert time.monotonic() < deadline and self.process.poll() is None, "the MLflow server does not start"
             time.sleep(0.2)
@@ -41,7 +41,7 @@ class TrackingServer:
     def kill(self) -> None:
         """End it at once: from now on it refuses."""
         self._signal(signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait()
 
     def hang(self) -> None:
         """From now on it takes requests and never answers."""
@@ -56,7 +56,7 @@ class TrackingServer:
 
     def _answers(self) -> bool:
         try:
-            urllib.request.urlopen(f"{self.address}/health", timeout=2).close()
+            urllib.request.urlopen(f"{self.address}/health", timeout=30).close()
         except OSError:
             return False
         return True
