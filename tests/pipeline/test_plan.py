@@ -1,0 +1,93 @@
+"""All runs of a plan, in a real project: one that fails, options that do not fit, and interruptions."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.pipeline.conftest import Project
+
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+
+SEED = 11  # of no other test
+
+
+@pytest.fixture
+def plan(reproduced: Project) -> Iterator[Path]:
+    """A plan with a seed of its own, whose runs are removed afterwards."""
+    file = reproduced.root / "other.yaml"
+    yield file
+    file.unlink()
+    for folder in (reproduced.root / "models/demo_reviews").glob(f"*/{SEED}"):
+        shutil.rmtree(folder)
+
+
+def write_plan(file: Path, *models: str) -> None:
+    file.write_text(yaml.safe_dump({"classification": {"models": list(models)}, "seeds": [SEED]}))
+
+
+def test_a_model_that_fails_says_why_and_the_others_are_trained(reproduced: Project, plan: Path) -> None:
+    write_plan(plan, "crfsuite", "fcnn")
+    done = reproduced.run("python pipelines/train.py dataset=demo_reviews plan=other.yaml")
+    assert done.returncode == 1
+    assert re.search(rf"^\[./2\] crfsuite {SEED} +failed: model: CRFSuite is for labeling", done.stdout, re.MULTILINE)
+    assert f"error: 1 of 2 runs failed, for the reasons above: crfsuite {SEED}" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (reproduced.root / f"models/demo_reviews/fcnn/{SEED}/trained.json").is_file()
+
+
+@pytest.mark.parametrize("option", ["model=gru", "seed=3", "output=elsewhere", "run_name=mine"])
+def test_an_option_of_a_single_run_is_refused(reproduced: Project, option: str) -> None:
+    done = reproduced.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {option}")
+    assert done.returncode == 1
+    assert f"error: {option} and plan=" in done.stderr
+
+
+def test_a_plan_that_is_not_there_is_named(reproduced: Project) -> None:
+    for stage in ("train", "evaluate"):
+        done = reproduced.run(f"python pipelines/{stage}.py dataset=demo_reviews plan=nowhere.yaml")
+        assert done.returncode == 1
+        assert "error: plan=nowhere.yaml: no such file" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_an_interrupted_plan_is_resumed_by_the_same_command(
+    reproduced: Project, plan: Path, number: signal.Signals, status: int
+) -> None:
+    write_plan(plan, "lstm")
+    command = [sys.executable, "pipelines/train.py", "dataset=demo_reviews", "plan=other.yaml", "trainer.max_epochs=4"]
+    training = subprocess.Popen(
+        command, cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert training.stdout is not None
+    assert any("epoch 1/4" in line for line in training.stdout)
+    workers = psutil.Process(training.pid).children(recursive=True)
+    os.kill(training.pid, number)
+    assert training.wait() == status
+    training.stdout.close()
+    if number == signal.SIGKILL:  # nobody told the workers, which would finish
+        for worker in workers:
+            worker.kill()
+    psutil.wait_procs(workers)
+
+    folder = reproduced.root / f"models/demo_reviews/lstm/{SEED}"
+    begun = json.loads((folder / "checkpoints/run.json").read_text())["run_id"]
+    client = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db")
+    if number != signal.SIGKILL:
+        assert client.get_run(begun).info.status == "KILLED"
+    printed = reproduced.ok(" ".join(["python", *command[1:]]))
+    assert f"models/demo_reviews/lstm/{SEED}: " in printed  # resumed
+    assert "epoch 1/4" not in printed
+    assert json.loads((folder / "run.json").read_text())["run_id"] == begun
+    assert client.get_run(begun).info.status == "FINISHED"
+    assert "0 of 1 runs to be trained" in reproduced.ok(" ".join(["python", *command[1:]]))
