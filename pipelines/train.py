@@ -31,7 +31,7 @@ def main(config: DictConfig) -> float | list[float]:
     from unroll.sweep.pruning import trial_callbacks
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
-    from unroll.tracking.provenance import FOLDER, MIXED, Origin
+    from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance
     from unroll.tracking.runs import training_run
     from unroll.tracking.sweeps import sweep_tags
     from unroll.tracking.upload import upload
@@ -53,22 +53,22 @@ def main(config: DictConfig) -> float | list[float]:
     name = config.run_name + (f" #{tags['trial']}" if "trial" in tags else "")
     with run_lock(output):
         checkpoints = open_checkpoints(output, data, parts, options)
-        begun = checkpoints / FOLDER
+        begun = checkpoints / PROVENANCE
         if is_interrupted(output) and begun.exists():
-            origin = Origin.load(begun).gone_on_with()
+            origin = Provenance.load(begun).resumed()
         else:
-            origin = Origin.of(names["dataset"], name, plain(config), data, overrides, tags)
+            origin = Provenance.of(names["dataset"], name, plain(config), data, overrides, tags)
         origin.save(begun)
-        if MIXED in origin.tags:
+        if MIXED_CODE in origin.tags:
             hint = f"it will not be registered; to begin anew: rm -r {checkpoints}"
-            print(f"{output}: begun with other code ({origin.tags[MIXED]}), {hint}", flush=True)
+            print(f"{output}: begun with other code ({origin.tags[MIXED_CODE]}), {hint}", flush=True)
         with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
             logger = EpochLogger(run)
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config.objectives:
                 result[MEASURED] = microseconds_per_token(output / "model", data, options.batch_size)
             (output / "metrics.json").unlink(missing_ok=True)  # of a model that was here before
-            origin.save(output / FOLDER)
+            origin.save(output / PROVENANCE)
             write_json(output / "run.json", {**identity, "run_id": run.run_id, **result})
         with tolerating(f"all of {output}"), impatient() if logger.is_lost else nullcontext():
             upload(output)

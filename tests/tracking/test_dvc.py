@@ -116,7 +116,9 @@ def test_a_stage_that_runs_may_ask_beside_another(project: Path) -> None:
         for name in ("one", "other"):
             stream.write(f"  {name}:\n    cmd: {sys.executable} {script}\n    always_changed: true\n")
     asking = [
-        subprocess.Popen([sys.executable, "-m", "dvc", "--wait-for-lock", "repro", name], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", name], stdout=subprocess.PIPE, text=True
+        )
         for name in ("one", "other")
     ]
     for process in asking:
@@ -129,16 +131,16 @@ def test_a_stage_that_runs_may_ask_beside_another(project: Path) -> None:
 def holder(project: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds DVC's lock until it is sent a line."""
     program = "from dvc.repo import Repo, lock_repo\nwith lock_repo(Repo()):\n    print('held', flush=True); input()"
-    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout and process.stdout.readline() == "held\n"
     yield process
     if process.poll() is None:
         process.communicate("\n")
 
 
-def test_a_lock_that_is_released_is_waited_for(
-    holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_is_released_is_waited_for(holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
     printed = []
 
     def release(line: str, flush: bool) -> None:

@@ -12,8 +12,8 @@ from unroll.data.prepared import PreparedData
 from unroll.data.schema import Task
 from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
-from unroll.tracking import evaluations
-from unroll.tracking.evaluations import log_evaluation, logged_predictions
+from unroll.tracking import upload
+from unroll.tracking.upload import log_evaluation, logged_predictions
 
 TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
@@ -60,7 +60,7 @@ def test_labels_that_look_like_something_else_are_drawn_as_they_are(
     confusion = pd.DataFrame([[3, 1], [0, 2]], index=pd.Index(names, name="gold"), columns=names)
     confusion.to_csv(evaluated / "confusion.csv")
     drawn = []
-    monkeypatch.setattr(evaluations, "confusion_figure", lambda table: drawn.append(table) or confusion_figure(table))
+    monkeypatch.setattr(upload, "confusion_figure", lambda table: drawn.append(table) or confusion_figure(table))
     log_evaluation(evaluated)
     pd.testing.assert_frame_equal(drawn[0], confusion)
 

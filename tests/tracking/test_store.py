@@ -1,7 +1,6 @@
 import os
 import socket
 import sqlite3
-import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from multiprocessing import get_context
@@ -87,10 +86,8 @@ def test_a_deleted_experiment_is_an_error() -> None:
 
 def refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    start = time.monotonic()
     with pytest.raises(ValueError) as error:
         open_store()
-    assert time.monotonic() - start < 20
     return str(error.value)
 
 

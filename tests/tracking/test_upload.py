@@ -13,7 +13,7 @@ from unroll.files import read_json, write_json
 from unroll.locks import run_lock
 from unroll.tracking.logger import EpochLogger
 from unroll.tracking.models import find_model
-from unroll.tracking.provenance import FOLDER, Origin
+from unroll.tracking.provenance import PROVENANCE, Provenance
 from unroll.tracking.upload import run_folders, upload
 
 SCORES = ["train/loss", "val/loss"]
@@ -94,9 +94,9 @@ def test_a_run_of_another_store_is_created_and_the_folder_stays(evaluated: Path)
     assert upload(evaluated) == ["run", "3 of 3 epochs", "figures", "model", "evaluation", "end"]
     assert upload(evaluated) == []
     run = run_of(evaluated)
-    logged, origin = run.client.get_run(run.run_id), Origin.load(evaluated / FOLDER)
+    logged, provenance = run.client.get_run(run.run_id), Provenance.load(evaluated / PROVENANCE)
     assert logged.data.tags["original_run_id"] == old
-    assert origin.tags.items() <= logged.data.tags.items()
+    assert provenance.tags.items() <= logged.data.tags.items()
     assert logged.data.params == {"seed": "3"}
     assert (logged.info.run_name, logged.info.status) == ("gru-3", "FINISHED")
     assert {file: file.read_bytes() for file in evaluated.rglob("*") if file.is_file()} == before
@@ -110,7 +110,7 @@ def test_a_run_whose_creation_broke_off_is_completed(evaluated: Path, monkeypatc
     with monkeypatch.context() as patch, pytest.raises(MlflowException):
         patch.setattr(MlflowClient, "log_batch", fail)
         upload(evaluated)
-    assert upload(evaluated)[0] == "what it was trained with"
+    assert upload(evaluated)[0] == "provenance"
     assert run_of(evaluated).client.get_run(run_of(evaluated).run_id).data.params == {"seed": "3"}
 
 
@@ -138,13 +138,15 @@ def test_a_run_that_ended_badly_and_was_trained_again_is_finished(trained: Path)
 def test_a_deleted_run_is_left_alone(trained: Path) -> None:
     run = run_of(trained)
     run.client.delete_run(run.run_id)
-    with pytest.raises(ValueError, match="is deleted; mlflow runs restore"):
+    with pytest.raises(ValueError, match="is deleted; to restore it: mlflow runs restore"):
         upload(trained)
 
 
 def test_a_folder_that_does_not_say_what_it_was_trained_with_is_named(trained: Path) -> None:
-    (trained / FOLDER).rename(trained / "elsewhere")
-    with pytest.raises(ValueError, match=r"gru/3/training, which says what .*gru/3 was trained with, is missing"):
+    (trained / PROVENANCE).rename(trained / "elsewhere")
+    with pytest.raises(
+        ValueError, match=r"gru/3/training, the provenance of the training in .*gru/3, is missing: retrain"
+    ):
         upload(trained)
 
 
