@@ -1,4 +1,4 @@
-"""Puts `champion` back on a version that it was before. No stage of the pipeline: run by hand."""
+"""Makes an earlier champion of a registered model the champion again. Not a stage of the pipeline: run by hand."""
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -9,13 +9,14 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.registry.rollback import roll_back
+    from unroll.registry.registered_model import RegisteredModel
     from unroll.tracking.offline import requiring
+    from unroll.tracking.store import open_store
 
     name = HydraConfig.get().runtime.choices["dataset"]
-    check_arguments(roll_back, {"version": config.version}, "")
+    check_arguments(RegisteredModel.roll_back, {"version": config.version}, "")
     with requiring():
-        before, after = roll_back(name, config.version)
+        before, after = RegisteredModel(open_store(), name).roll_back(config.version)
     print(f"{name}: champion is version {after}; it was version {before}")
 
 

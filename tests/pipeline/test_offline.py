@@ -64,11 +64,11 @@ def test_a_training_whose_server_goes_away_ends_and_is_uploaded_later(
     options, run_folder = f"data={data} model={model}", f"models/demo_reviews/{model}/1"
     said, seconds = train_and_stop(project, options, getattr(server, event))
     assert seconds < 30
-    assert said.count("training goes on without it") == 1
+    assert said.count("training continues without it") == 1
     assert said.count("python pipelines/upload.py") == 1
     assert "Traceback" not in said
 
-    assert "MLflow lacks the evaluation" in project.ok(f"python pipelines/evaluate.py {options}")
+    assert "MLflow is missing the evaluation" in project.ok(f"python pipelines/evaluate.py {options}")
     folder = project.root / run_folder
     for file in ("model/weights.safetensors", "history.csv", "run.json", "metrics.json", "predictions.parquet"):
         assert (folder / file).is_file()

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from tests.pipeline.conftest import Project
 from unroll.files import sha256
-from unroll.registry.aliases import crown
+from unroll.registry.registered_model import RegisteredModel
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
@@ -196,8 +196,8 @@ def test_a_comparison_is_a_run_beside_those_that_it_compares(
 def test_a_comparison_is_on_disk_whether_or_not_the_store_answers(reproduced: Project) -> None:
     command = "python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere"
     said = reproduced.ok(command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert said.count("warning: MLflow lacks the comparison in elsewhere") == 1
-    assert f"once the store answers: {command}" in said
+    assert said.count("warning: MLflow is missing the comparison in elsewhere") == 1
+    assert f"when the store is back: {command}" in said
     page = reproduced.root / "reports/demo_reviews/index.html"
     assert (reproduced.root / "elsewhere/index.html").read_bytes() == page.read_bytes()
 
@@ -231,7 +231,7 @@ def test_a_roll_back_puts_the_champion_where_it_was(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)  # where MLflow looks up a model's source
     first = client.get_model_version_by_alias("demo_entities", "champion")
     again = client.create_model_version("demo_entities", first.source, first.run_id, model_id=first.model_id)
-    crown(client, "demo_entities", int(again.version))
+    RegisteredModel(client, "demo_entities").make_champion(int(again.version))
     printed = reproduced.ok("python pipelines/rollback.py dataset=demo_entities")
     assert f"demo_entities: champion is version {first.version}; it was version {again.version}" in printed
     assert client.get_model_version_by_alias("demo_entities", "champion").version == first.version

@@ -57,7 +57,7 @@ def test_a_card_says_what_the_version_is(task: Task, prepared: dict[Task, Prepar
     assert "**Challenger** when it was registered: gru is not better than version 2 (lstm)." in found
     for label in data.label_names:
         assert label in section(found, "Data")
-    assert "`" + "a" * 40 + "`" in section(found, "Where it comes from")
+    assert "`" + "a" * 40 + "`" in section(found, "Origin")
     assert "`hidden_size` | `8`" in section(found, "Configuration")
     assert 'mlflow.pyfunc.load_model("models:/reviews/3")' in section(found, "Use")
 
@@ -77,7 +77,7 @@ def test_scores_have_the_intervals_over_seeds(reviews: PreparedData, folder: Pat
 def test_one_seed_has_no_interval_and_says_so(reviews: PreparedData, folder: Path) -> None:
     found = card(reviews, folder, evaluated(reviews, folder, seeds=(1,)))
     assert "%**, one seed." in found
-    assert "how much hangs on chance in training is not known" in section(found, "Limits")
+    assert "the effect of the randomness of training is unknown" in section(found, "Limits")
 
 
 def test_other_models_are_compared_with_it(reviews: PreparedData, folder: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_licence_and_the_language_are_those_that_the_data_declare(
     assert "Language: not recorded.\nLicence: unknown.\n" in data
     (tmp_path / "README.md").write_text("---\nlanguage:\n- en\n- nl\nlicense: cc0-1.0\n---\n# Reviews\n")
     data = section(card(reviews, folder, runs, path=str(tmp_path)), "Data")
-    assert "Language: en, nl.\nLicence: cc0-1.0, says the README of the data.\n" in data
+    assert "Language: en, nl.\nLicence: cc0-1.0, according to the README of the data.\n" in data
 
 
 @pytest.mark.parametrize("text", ["# No header\n", "---\n[broken\n---\n", "---\n- a list\n---\n"])

@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def trained(
         enter(repository, patch)
         for seed, score in ((1, 0.6), (2, 0.8)):
             write_run(folder / "gru" / str(seed), reviews, score, wrong=2)
-    return candidate_of(folder, reviews)
+    return replace(candidate_of(folder, reviews), planned={("gru", 1), ("gru", 2)})
 
 
 @pytest.fixture
@@ -49,13 +50,17 @@ def candidate(trained: Candidate, repository: Path, monkeypatch: pytest.MonkeyPa
 
 
 def says(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline) -> None:
-    """What DVC says of the candidate's models."""
-    monkeypatch.setattr(lineage, "read_pipeline", lambda outputs: pipeline)
+    """Let DVC report that part of `pipeline` that it is asked about."""
+
+    def read_pipeline(models: Sequence[Path]) -> Pipeline:
+        return replace(pipeline, stages={model: pipeline.stages[model] for model in models if model in pipeline.stages})
+
+    monkeypatch.setattr(lineage, "read_pipeline", read_pipeline)
 
 
 def made_by_dvc(candidate: Candidate, **stale: list[str]) -> Pipeline:
-    makers = {candidate.run_folder(run) / "model": f"train@gru-{run.seed}" for run in candidate.runs}
-    return Pipeline(makers, stale, LOCK)
+    stages = {candidate.run_folder(run).model: "train@lineage" for run in candidate.runs}
+    return Pipeline(stages, stale, LOCK)
 
 
 def commit_of(candidate: Candidate) -> str:
@@ -94,7 +99,7 @@ def test_a_training_that_was_not_committed_then_may_be_committed_now(
         says(monkeypatch, made_by_dvc(candidate))
         assert find_lineage(open_store(), candidate).lock == LOCK
         says(monkeypatch, BY_HAND)
-        assert "gru with seed 2 was trained by hand on code that was not committed" in refused(candidate)
+        assert "gru with seed 2 was trained by hand with code that was not committed" in refused(candidate)
     finally:
         open_store().set_tag(candidate.best.run_id, "git.changed", "false")
 
@@ -118,6 +123,19 @@ def test_a_model_trained_by_hand_comes_from_the_commit_of_its_training(
     assert commit_everything(repository) != commit_of(candidate)
     tags = find_lineage(open_store(), candidate).tags()
     assert (tags["git.commit"], tags["dvc.lock"]) == (commit_of(candidate), "none: trained by hand")
+
+
+def test_a_model_that_the_plan_does_not_list_is_by_hand_though_it_is_in_an_output_of_a_stage(
+    candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The output of the stage is a folder of all models of a dataset, and DVC does not tell who wrote a file there."""
+    says(monkeypatch, made_by_dvc(candidate))
+    commit = commit_everything(repository)
+    for planned in ((), {("gru", 1)}, {("lstm", 2)}):
+        tags = find_lineage(open_store(), replace(candidate, planned=planned)).tags()
+        assert (tags["git.commit"], tags["dvc.lock"]) == (commit_of(candidate), "none: trained by hand")
+    tags = find_lineage(open_store(), replace(candidate, planned={("gru", 2)})).tags()
+    assert (tags["git.commit"], tags["dvc.lock"]) == (commit, hashlib.sha256(LOCK).hexdigest())
 
 
 def test_a_file_that_is_not_committed_is_named(candidate: Candidate, repository: Path) -> None:
@@ -151,7 +169,7 @@ def test_without_a_repository_nothing_is_registered(
 
 def test_a_stage_that_would_run_again_is_named(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
     says(monkeypatch, made_by_dvc(candidate, prepare=["conf/prepare.yaml"]))
-    assert refused(candidate) == "prepare is not up to date (conf/prepare.yaml): `dvc repro` first"
+    assert refused(candidate) == "prepare is not up to date (conf/prepare.yaml); first: dvc repro"
 
 
 def test_other_data_than_those_of_the_training_are_refused(
@@ -165,4 +183,4 @@ def test_other_data_than_those_of_the_training_are_refused(
 def test_data_that_were_downloaded_again_are_refused(candidate: Candidate, tmp_path: Path) -> None:
     manifest = read_json(candidate.raw / "manifest.json")
     write_json(tmp_path / "manifest.json", {**manifest, "commit": "a" * 40})
-    assert "was downloaded again since" in refused(replace(candidate, raw=tmp_path))
+    assert "was downloaded again after" in refused(replace(candidate, raw=tmp_path))

@@ -14,10 +14,10 @@ from tests.tracking.repository import commit_everything, enter
 from unroll.data.prepared import PreparedData
 from unroll.inference.predictor import Predictor
 from unroll.registry import lineage
-from unroll.registry.aliases import CHALLENGER, CHAMPION, aliased
 from unroll.registry.candidate import Candidate
 from unroll.registry.card import DESCRIPTION_LIMIT
 from unroll.registry.gate import Gate
+from unroll.registry.registered_model import CHAMPION, RegisteredModel
 from unroll.registry.versions import Registration, register
 from unroll.tracking.dvc import Pipeline
 from unroll.tracking.store import open_store
@@ -79,13 +79,9 @@ def put(candidate: Candidate) -> Registration:
     return register(candidate, candidate.runs, GATE, TEXTS)
 
 
-def holder(name: str, alias: str) -> int | None:
-    version = aliased(open_store(), name, alias)
-    return None if version is None else int(version.version)
-
-
 def aliases(name: str) -> tuple[int | None, int | None]:
-    return holder(name, CHAMPION), holder(name, CHALLENGER)
+    model = RegisteredModel(open_store(), name)
+    return model.champion, model.challenger
 
 
 def tags(name: str, version: int) -> dict[str, str]:
@@ -119,7 +115,7 @@ def test_a_version_says_what_it_is_and_where_it_comes_from(candidate: Get, repos
         "gate.champion": "true",
         "decision": registration.reason,
     }
-    assert version.description.startswith("A model that gives a text one label.")
+    assert version.description.startswith("A model that assigns one label to a text.")
     assert registration.reason in version.description
     assert len(version.description) <= DESCRIPTION_LIMIT
 
@@ -130,8 +126,8 @@ def artifact(candidate: Candidate, path: str) -> bytes:
 
 def test_the_card_and_the_lock_are_artifacts_of_the_run(candidate: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     good = candidate("good")
-    makers = {good.run_folder(good.best) / "model": "train@good-1"}
-    monkeypatch.setattr(lineage, "read_pipeline", lambda outputs: Pipeline(makers, {}, LOCK))
+    stages = {good.run_folder(good.best).model: "train@registry"}
+    monkeypatch.setattr(lineage, "read_pipeline", lambda models: Pipeline(stages, {}, LOCK))
     registration = put(good)
     assert artifact(good, "registry/version-1/dvc.lock") == LOCK
     assert tags(good.best.dataset, 1)["dvc.lock"] == hashlib.sha256(LOCK).hexdigest()
@@ -143,7 +139,7 @@ def test_the_champion_is_served_by_its_alias(candidate: Get) -> None:
     put(good)
     loaded = mlflow.pyfunc.load_model(f"models:/{good.best.dataset}@champion")
     answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
-    assert answers == Predictor.load(good.run_folder(good.best) / "model").predict(TEXTS)
+    assert answers == Predictor.load(good.run_folder(good.best).model).predict(TEXTS)
 
 
 def test_a_model_of_label_sets_is_registered_and_served(
@@ -265,7 +261,7 @@ def test_a_version_that_labels_otherwise_is_not_made_champion(
     other_weights = save_random_model(reviews, tmp_path / "1" / "model", seed=1)
     with pytest.raises(ValueError) as error:
         put(replace(candidate("better"), folder=tmp_path))
-    assert f"version {1 if is_first else 2} of {name} was loaded back and answers" in str(error.value)
+    assert f"version {1 if is_first else 2} of {name}, loaded from the registry, predicts" in str(error.value)
     assert str(other_weights) in str(error.value)
     assert aliases(name) == ((None, None) if is_first else (1, None))
 

@@ -1,19 +1,19 @@
-"""Runs as the train and evaluate stages leave them, on disk and in MLflow, with as many errors as a test asks for."""
+"""Runs as the train and evaluate stages leave them, on disk and in MLflow, with a given number of errors."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from tests.tiny import save_random_model
-from tests.tracking.trained import make_origin
+from tests.tracking.trained import make_provenance, write_record
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.runs import read_runs
-from unroll.files import write_json
 from unroll.registry.candidate import Candidate
-from unroll.tracking.provenance import FOLDER
+from unroll.tracking.provenance import PROVENANCE
 from unroll.tracking.runs import training_run
 from unroll.tracking.upload import upload
 
@@ -22,25 +22,16 @@ def write_run(folder: Path, data: PreparedData, score: float, wrong: int, parame
     """Write `folder`, which is models/DATASET/MODEL/SEED, and its MLflow run.
 
     Args:
-        score: of the validation split.
-        wrong: how many of the first test examples are predicted wrongly.
+        score: on the validation split.
+        wrong: number of the first test examples that are predicted wrongly.
     """
-    dataset, model, seed = folder.parts[-3:]
     save_random_model(data, folder / "model")
-    origin = make_origin(data, dataset)
-    with training_run(origin, folder / "checkpoints" / "run.json") as run:
-        origin.save(folder / FOLDER)
+    provenance = make_provenance(data, folder.parts[-3])
+    with training_run(provenance, folder / "checkpoints" / "run.json") as run:
+        provenance.save(folder / PROVENANCE)
+    training: dict[str, Any] = {"epochs": 1, "best_epoch": 1, "training_seconds": 10.0, "size_bytes": 1000}
     monitor = "val/accuracy" if data.task == "classification" else "val/f1"
-    identity = {"dataset": dataset, "task": data.task, "model": model, "seed": int(seed), "run_id": run.run_id}
-    training = {
-        "parameters": parameters,
-        "training_seconds": 10.0,
-        "size_bytes": 1000,
-        "seeded": True,
-        "epochs": 1,
-        "best_epoch": 1,
-    }
-    write_json(folder / "run.json", {**identity, **training, "monitor": monitor, "best_score": score})
+    write_record(folder, data, run.run_id, monitor=monitor, best_score=score, parameters=parameters, **training)
     pd.DataFrame({"epoch": [1], monitor: [score], "seconds": [10.0]}).to_csv(folder / "history.csv", index=False)
     evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))
     predictions = pd.read_parquet(folder / "predictions.parquet")
@@ -59,5 +50,5 @@ def candidate_of(folder: Path, data: PreparedData, models: Sequence[str] | None 
 
 
 def named(candidate: Candidate, dataset: str) -> Candidate:
-    """The same for a registered model of another name."""
+    """The same candidate for a registered model with another name."""
     return replace(candidate, runs=[replace(run, dataset=dataset) for run in candidate.runs])

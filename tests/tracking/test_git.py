@@ -74,7 +74,7 @@ def test_a_folder_without_a_commit_is_refused_with_what_to_do(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     for prepare in (lambda: None, lambda: git(tmp_path, "init", "-q")):
         prepare()
-        with pytest.raises(ValueError, match=r"git knows no commit of .* \(.*git init"):
+        with pytest.raises(ValueError, match=r"git finds no commit of .* \(.*git init"):
             ask()  # type: ignore[operator]
 
 

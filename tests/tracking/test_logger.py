@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tests.tiny import OPTIONS, tiny_parts
-from tests.tracking.trained import make_origin
+from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.tracking.logger import EpochLogger
 from unroll.tracking.runs import TrackedRun, create_run
@@ -18,7 +18,7 @@ from unroll.training.train import train
 @pytest.fixture
 def run(reviews: PreparedData) -> TrackedRun:
     client = open_store()
-    return TrackedRun(client, create_run(client, make_origin(reviews)))
+    return TrackedRun(client, create_run(client, make_provenance(reviews)))
 
 
 def steps(run: TrackedRun, name: str) -> list[int]:
@@ -55,7 +55,7 @@ def test_a_store_that_fails_is_not_asked_again_and_training_goes_on(
     assert (tmp_path / "model" / "weights.safetensors").is_file()
     assert len(calls) == 2
     assert steps(run, "val/loss") == [1]
-    assert caplog.messages == ["warning: MLflow fails (API request failed); training goes on without it"]
+    assert caplog.messages == ["warning: MLflow fails (API request failed); training continues without it"]
 
 
 def test_a_run_that_is_deleted_does_not_end_its_training(run: TrackedRun, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +63,7 @@ def test_a_run_that_is_deleted_does_not_end_its_training(run: TrackedRun, caplog
     logger = EpochLogger(run)
     logger.log_metrics({"epoch": 0, "val/loss": 0.5})
     assert logger.is_lost
-    assert "training goes on without it" in caplog.text
+    assert "training continues without it" in caplog.text
 
 
 def test_a_bug_is_not_taken_for_a_store_that_fails(run: TrackedRun) -> None:

@@ -12,7 +12,7 @@ from mlflow.entities import LoggedModelOutput
 
 import unroll
 from tests.tiny import NETWORKS, save_baseline, save_random_model
-from tests.tracking.trained import make_origin
+from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.data.schema import Task
 from unroll.inference.predictor import Predictor
@@ -70,7 +70,7 @@ def uris(
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
         for model, folder in folders.items():
             record = tmp_path_factory.mktemp("record") / "run.json"
-            with training_run(make_origin(prepared[MODELS[model]], f"models-{model}"), record) as run:
+            with training_run(make_provenance(prepared[MODELS[model]], f"models-{model}"), record) as run:
                 logged[model] = log_model(run, folder)
     return logged
 
@@ -170,7 +170,7 @@ def test_a_run_whose_model_is_not_whole_names_the_command(tracking_uri: str) -> 
 
 
 def test_a_model_that_somebody_deleted_is_none(folders: dict[str, Path], reviews: PreparedData, tmp_path: Path) -> None:
-    with training_run(make_origin(reviews), tmp_path / "run.json") as run:
+    with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
         uris = [log_model(run, folders["gru"]) for _ in range(2)]
     for uri, left in ((uris[1], uris[0]), (uris[0], None)):
         run.client.delete_logged_model(uri.removeprefix("models:/"))

@@ -7,10 +7,10 @@ import pytest
 
 from tests.tiny import save_random_model
 from tests.tracking.repository import commit_everything
-from tests.tracking.trained import make_origin, run_of, train_pretending
+from tests.tracking.trained import make_provenance, run_of, train_pretending
 from unroll.data.prepared import PreparedData
-from unroll.tracking.provenance import Origin
-from unroll.tracking.reproduce import code_remarks, differences, origin_of, scores, unequal_files
+from unroll.tracking.provenance import Provenance
+from unroll.tracking.reproduce import code_remarks, differences, read_provenance, scores, unequal_files
 from unroll.tracking.store import open_experiment, open_store
 from unroll.tracking.upload import upload
 
@@ -22,19 +22,19 @@ def config(reviews: PreparedData) -> dict[str, Any]:
 
 
 @pytest.fixture
-def then(repository: Path, reviews: PreparedData, config: dict[str, Any]) -> Origin:
-    return make_origin(reviews, config=config)
+def then(repository: Path, reviews: PreparedData, config: dict[str, Any]) -> Provenance:
+    return make_provenance(reviews, config=config)
 
 
-def test_nothing_differs_where_nothing_changed(then: Origin, config: dict[str, Any]) -> None:
+def test_nothing_differs_where_nothing_changed(then: Provenance, config: dict[str, Any]) -> None:
     elsewhere = config | {"output": "reproduced/there", "run_name": "gru-3-again", "reproduces": "0" * 32}
     assert differences(then, elsewhere) == []
     assert code_remarks(then) == [
-        f"commit {then.tags['mlflow.source.git.commit']}, as then, with the same code and configuration"
+        f"commit {then.tags['mlflow.source.git.commit']}, unchanged, with the same code and configuration"
     ]
 
 
-def test_parameters_that_differ_are_named_with_both_values(then: Origin, config: dict[str, Any]) -> None:
+def test_parameters_that_differ_are_named_with_both_values(then: Provenance, config: dict[str, Any]) -> None:
     today = config | {"model": {"hidden_size": 6, "layers": [1, 2]}}
     assert differences(then, today) == [
         "parameter model.dropout: 0.5 → absent",
@@ -43,7 +43,7 @@ def test_parameters_that_differ_are_named_with_both_values(then: Origin, config:
     ]
 
 
-def test_packages_that_differ_are_named_with_both_versions(then: Origin, config: dict[str, Any]) -> None:
+def test_packages_that_differ_are_named_with_both_versions(then: Provenance, config: dict[str, Any]) -> None:
     others = then.packages | {"torch": "1.0", "gone": "2.0"}
     del others["numpy"]
     assert differences(replace(then, packages=others), config) == [
@@ -53,19 +53,19 @@ def test_packages_that_differ_are_named_with_both_versions(then: Origin, config:
     ]
 
 
-def test_other_data_are_a_difference(then: Origin, config: dict[str, Any], topics: PreparedData) -> None:
+def test_other_data_are_a_difference(then: Provenance, config: dict[str, Any], topics: PreparedData) -> None:
     old, new = then.tags["dataset.checksum"], topics.checksum
     found = differences(then, config | {"data": str(topics.folder)})
     assert f"data checksum: {old} → {new}" in found
 
 
-def test_data_that_are_not_prepared_name_the_command(then: Origin, config: dict[str, Any]) -> None:
+def test_data_that_are_not_prepared_name_the_command(then: Provenance, config: dict[str, Any]) -> None:
     found = differences(then, config | {"data": "data/prepared/reviews"})
     assert any(line.startswith("data: data/prepared/reviews") and "pipelines/prepare.py" in line for line in found)
 
 
 def test_code_that_differs_is_named_and_configuration_is_judged_by_its_values(
-    repository: Path, then: Origin, config: dict[str, Any]
+    repository: Path, then: Provenance, config: dict[str, Any]
 ) -> None:
     (repository / "src/net.py").write_text("two")
     (repository / "conf/train.yaml").write_text("two")
@@ -74,7 +74,7 @@ def test_code_that_differs_is_named_and_configuration_is_judged_by_its_values(
 
 
 def test_a_commit_of_no_code_is_no_difference_and_is_said(
-    repository: Path, then: Origin, config: dict[str, Any]
+    repository: Path, then: Provenance, config: dict[str, Any]
 ) -> None:
     (repository / "README.md").write_text("two")
     commit = commit_everything(repository)
@@ -87,7 +87,7 @@ def test_code_that_was_not_committed_then_is_said_and_is_compared(
     repository: Path, reviews: PreparedData, config: dict[str, Any]
 ) -> None:
     (repository / "src/net.py").write_text("two")
-    then = make_origin(reviews, config=config)
+    then = make_provenance(reviews, config=config)
     assert differences(then, config) == []
     assert code_remarks(then)[1:] == ["not committed then: src/net.py", "not committed now: src/net.py"]
     (repository / "src/net.py").write_text("one")
@@ -95,18 +95,18 @@ def test_code_that_was_not_committed_then_is_said_and_is_compared(
 
 
 def test_code_that_changed_during_the_training_is_a_difference(
-    repository: Path, then: Origin, config: dict[str, Any]
+    repository: Path, then: Provenance, config: dict[str, Any]
 ) -> None:
     (repository / "src/net.py").write_text("two")
-    mixed = then.gone_on_with()
+    mixed = then.resumed()
     (repository / "src/net.py").write_text("one")
     assert differences(mixed, config) == ["code: changed while the run was trained (code src/net.py)"]
 
 
-def test_a_commit_that_cannot_be_seen_is_a_difference(then: Origin, config: dict[str, Any]) -> None:
+def test_a_commit_that_cannot_be_seen_is_a_difference(then: Provenance, config: dict[str, Any]) -> None:
     elsewhere = replace(then, tags=then.tags | {"mlflow.source.git.commit": "0" * 40})
     assert differences(elsewhere, config) == [
-        f"code: commit {'0' * 40} is not in this repository; git fetch may bring it"
+        f"code: commit {'0' * 40} is not in this repository; `git fetch` may find it"
     ]
     del elsewhere.tags["mlflow.source.git.commit"]
     assert "outside a git repository" in differences(elsewhere, config)[0]
@@ -114,18 +114,18 @@ def test_a_commit_that_cannot_be_seen_is_a_difference(then: Origin, config: dict
 
 def test_a_run_says_what_it_was_trained_with(reviews: PreparedData, tmp_path: Path) -> None:
     folder = train_pretending(reviews, tmp_path / "gru" / "3")
-    origin = origin_of(open_store(), run_of(folder).run_id)
-    assert origin == Origin.load(folder / "training")
-    assert origin.overrides == ["model=gru", "seed=3"]
+    provenance = read_provenance(open_store(), run_of(folder).run_id)
+    assert provenance == Provenance.load(folder / "training")
+    assert provenance.overrides == ["model=gru", "seed=3"]
 
 
 def test_a_run_that_is_no_training_is_named() -> None:
     client = open_store()
     run_id = client.create_run(open_experiment(client, "others")).info.run_id
     with pytest.raises(ValueError, match=f"run {run_id} has no artifacts training/"):
-        origin_of(client, run_id)
-    with pytest.raises(ValueError, match="has no run nonsense"):
-        origin_of(client, "nonsense")
+        read_provenance(client, run_id)
+    with pytest.raises(ValueError, match="run nonsense is not in the MLflow store"):
+        read_provenance(client, "nonsense")
 
 
 @pytest.fixture

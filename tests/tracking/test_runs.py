@@ -12,11 +12,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tests.tracking.repository import git
-from tests.tracking.trained import make_origin
+from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import StoreUnavailable
 from unroll.files import read_json, write_json
-from unroll.tracking.provenance import Origin
+from unroll.tracking.provenance import Provenance
 from unroll.tracking.runs import create_run, find_run, flatten, get_run, look_up, training_run
 from unroll.tracking.store import open_store
 
@@ -46,7 +46,7 @@ def logged(record: Path) -> Run:
 
 
 def test_a_training_that_ends_well_has_a_run_to_be_finished_with_its_results(data: PreparedData, record: Path) -> None:
-    with training_run(make_origin(data, config=CONFIG), record) as run:
+    with training_run(make_provenance(data, config=CONFIG), record) as run:
         run.log_metrics({"val/accuracy": 0.75, "parameters": 12})
     ended = logged(record)
     assert ended.info.run_id == run.run_id
@@ -63,17 +63,17 @@ BREAKS = [(ValueError, "FAILED"), (RuntimeError, "FAILED"), (SystemExit, "FAILED
 def test_a_training_that_breaks_off_says_so(
     data: PreparedData, record: Path, error: type[BaseException], status: str
 ) -> None:
-    with pytest.raises(error), training_run(make_origin(data, config=CONFIG), record):
+    with pytest.raises(error), training_run(make_provenance(data, config=CONFIG), record):
         raise error
     assert logged(record).info.status == status
     assert logged(record).info.end_time is not None
 
 
 def test_an_interrupted_training_goes_on_in_its_run(data: PreparedData, record: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), training_run(make_origin(data, config=CONFIG), record) as first:
+    with pytest.raises(KeyboardInterrupt), training_run(make_provenance(data, config=CONFIG), record) as first:
         first.log_metrics({"val/loss": 2.0})
         raise KeyboardInterrupt
-    with training_run(make_origin(data, config=CONFIG), record) as second:
+    with training_run(make_provenance(data, config=CONFIG), record) as second:
         assert logged(record).info.status == "RUNNING"
         second.log_metrics({"val/loss": 1.0})
     assert second.run_id == first.run_id
@@ -84,7 +84,7 @@ def test_an_interrupted_training_goes_on_in_its_run(data: PreparedData, record: 
 def test_a_training_whose_run_is_in_another_store_begins_a_new_one(data: PreparedData, record: Path) -> None:
     record.parent.mkdir()
     write_json(record, {"run_id": "0" * 32})
-    with training_run(make_origin(data, config=CONFIG), record) as run:
+    with training_run(make_provenance(data, config=CONFIG), record) as run:
         assert run.run_id != "0" * 32
     assert logged(record).info.run_id == run.run_id
 
@@ -92,13 +92,13 @@ def test_a_training_whose_run_is_in_another_store_begins_a_new_one(data: Prepare
 def test_trainings_without_a_record_are_runs_of_their_own(data: PreparedData, tmp_path: Path) -> None:
     ids = set()
     for name in "ab":
-        with training_run(make_origin(data, config=CONFIG), tmp_path / name / "run.json") as run:
+        with training_run(make_provenance(data, config=CONFIG), tmp_path / name / "run.json") as run:
             ids.add(run.run_id)
     assert len(ids) == 2
 
 
 def test_every_leaf_of_the_configuration_is_a_parameter(data: PreparedData, record: Path) -> None:
-    with training_run(make_origin(data, config=CONFIG), record):
+    with training_run(make_provenance(data, config=CONFIG), record):
         pass
     assert logged(record).data.params == {
         "seed": "3",
@@ -115,13 +115,13 @@ def test_every_leaf_of_the_configuration_is_a_parameter(data: PreparedData, reco
 
 def test_more_parameters_than_fit_one_request_are_logged(data: PreparedData, record: Path) -> None:
     config = {"part": {f"key{i}": i for i in range(250)}}
-    with training_run(make_origin(data, config=config), record):
+    with training_run(make_provenance(data, config=config), record):
         pass
     assert logged(record).data.params == {f"part.key{i}": str(i) for i in range(250)}
 
 
 def test_the_data_are_tags_and_an_input(data: PreparedData, record: Path) -> None:
-    with training_run(make_origin(data, config=CONFIG), record):
+    with training_run(make_provenance(data, config=CONFIG), record):
         pass
     run = logged(record)
     source = data.description["source"]
@@ -141,7 +141,7 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
 ) -> None:
     source = {"path": "acme/reviews", "name": None, "revision": "main", "commit": "a" * 40}
     monkeypatch.setitem(data.description, "source", source)
-    with training_run(make_origin(data, "of-the-hub", CONFIG), record):
+    with training_run(make_provenance(data, "of-the-hub", CONFIG), record):
         pass
     run = logged(record)
     assert run.data.tags["dataset.revision"] == "a" * 40
@@ -151,30 +151,30 @@ def test_data_of_the_hub_are_tagged_with_their_commit(
 
 
 def test_the_commit_is_a_tag(data: PreparedData, record: Path, repository: Path) -> None:
-    with training_run(make_origin(data, config=CONFIG), record):
+    with training_run(make_provenance(data, config=CONFIG), record):
         pass
     assert logged(record).data.tags["mlflow.source.git.commit"] == git(repository, "rev-parse", "HEAD")
     assert logged(record).data.tags["git.changed"] == "false"
 
 
 def test_what_it_takes_to_train_again_is_an_artifact(data: PreparedData, record: Path) -> None:
-    origin = make_origin(data, config=CONFIG)
-    with training_run(origin, record) as run:
+    provenance = make_provenance(data, config=CONFIG)
+    with training_run(provenance, record) as run:
         pass
     folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))
-    assert Origin.load(folder) == origin
+    assert Provenance.load(folder) == provenance
     assert read_json(folder / "config.json") == CONFIG
 
 
 def test_a_run_is_marked_with_tags_of_its_own(data: PreparedData, record: Path) -> None:
-    with training_run(make_origin(data, reproduces="0" * 32), record):
+    with training_run(make_provenance(data, reproduces="0" * 32), record):
         pass
     assert logged(record).data.tags["reproduces"] == "0" * 32
 
 
 def test_a_run_is_found_by_its_id_and_by_that_of_the_run_it_stands_for(data: PreparedData) -> None:
     client, old = open_store(), uuid.uuid4().hex
-    run_id = create_run(client, make_origin(data), original_id=old)
+    run_id = create_run(client, make_provenance(data), original_id=old)
     for name in (run_id, old):
         assert find_run(name).run_id == get_run(client, name).info.run_id == run_id
 
@@ -191,7 +191,7 @@ def test_a_run_that_is_not_there_is_an_error_that_names_the_command(tracking_uri
 
 def test_a_deleted_run_is_an_error_that_says_how_to_bring_it_back(data: PreparedData) -> None:
     client = open_store()
-    run_id = create_run(client, make_origin(data))
+    run_id = create_run(client, make_provenance(data))
     client.delete_run(run_id)
     with pytest.raises(ValueError, match=f"mlflow runs restore --run-id {run_id}"):
         get_run(client, run_id)
@@ -204,7 +204,7 @@ def test_a_store_that_fails_when_a_run_is_opened_is_an_error(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(MlflowClient, "log_artifacts", fail)
-    with pytest.raises(StoreUnavailable, match="No space left"), training_run(make_origin(data), record):
+    with pytest.raises(StoreUnavailable, match="No space left"), training_run(make_provenance(data), record):
         pass
     assert logged(record).info.status == "FAILED"
 
@@ -212,17 +212,17 @@ def test_a_store_that_fails_when_a_run_is_opened_is_an_error(
 def test_a_training_killed_while_its_run_is_created_goes_on_in_that_run(
     data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    origin = make_origin(data, config=CONFIG)
+    provenance = make_provenance(data, config=CONFIG)
     with monkeypatch.context() as patch, suppress(SystemExit):
         patch.setattr(MlflowClient, "log_artifacts", lambda *_: sys.exit())
         patch.setattr(MlflowClient, "set_terminated", lambda *_: None)  # a process that is killed ends nothing
-        with training_run(origin, record):
+        with training_run(provenance, record):
             pass
     begun = logged(record)
     assert begun.info.status == "RUNNING"
-    with training_run(origin, record) as run:
+    with training_run(provenance, record) as run:
         assert run.run_id == begun.info.run_id
-    assert Origin.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == origin
+    assert Provenance.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == provenance
 
 
 def test_a_store_that_fails_when_a_training_goes_on_is_an_error_and_no_second_run(
@@ -231,40 +231,40 @@ def test_a_store_that_fails_when_a_training_goes_on_is_an_error_and_no_second_ru
     def fail(*args: Any, **kwargs: Any) -> None:
         raise MlflowException("API request failed")
 
-    with training_run(make_origin(data, "alone", CONFIG), record):
+    with training_run(make_provenance(data, "alone", CONFIG), record):
         pass
     first = record.read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, "update_run", fail)
-        with pytest.raises(StoreUnavailable, match="API request failed"), training_run(make_origin(data), record):
+        with pytest.raises(StoreUnavailable, match="API request failed"), training_run(make_provenance(data), record):
             pass
     assert record.read_bytes() == first
 
 
 def test_a_training_whose_run_was_deleted_begins_a_new_one(data: PreparedData, record: Path) -> None:
-    with training_run(make_origin(data, config=CONFIG), record) as first:
+    with training_run(make_provenance(data, config=CONFIG), record) as first:
         pass
     first.client.delete_run(first.run_id)
-    with training_run(make_origin(data, config=CONFIG), record) as second:
+    with training_run(make_provenance(data, config=CONFIG), record) as second:
         assert second.run_id != first.run_id
 
 
 def test_a_run_that_other_code_goes_on_with_says_so(data: PreparedData, record: Path, repository: Path) -> None:
-    origin = make_origin(data, config=CONFIG)
-    with training_run(origin, record) as run:
+    provenance = make_provenance(data, config=CONFIG)
+    with training_run(provenance, record) as run:
         pass
-    assert origin.gone_on_with() == origin
+    assert provenance.resumed() == provenance
     (repository / "README.md").write_text("two")
     (repository / "conf/train.yaml").write_text("two")
-    assert origin.gone_on_with() == origin  # the configuration is compared by what it composes to
+    assert provenance.resumed() == provenance  # the configuration is compared by what it composes to
     (repository / "src/net.py").write_text("two")
-    mixed = origin.gone_on_with()
+    mixed = provenance.resumed()
     with training_run(mixed, record):
         pass
     assert logged(record).data.tags["git.mixed"] == "code src/net.py"
-    assert Origin.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == mixed
+    assert Provenance.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == mixed
     git(repository, "checkout", "-q", ".")
-    assert mixed.gone_on_with() == mixed
+    assert mixed.resumed() == mixed
 
 
 def test_a_training_that_breaks_off_without_its_store_breaks_off_with_its_own_error(
@@ -273,7 +273,7 @@ def test_a_training_that_breaks_off_without_its_store_breaks_off_with_its_own_er
     def fail(*args: Any) -> None:
         raise MlflowException("API request failed")
 
-    with pytest.raises(RuntimeError, match="its own"), training_run(make_origin(data), record):
+    with pytest.raises(RuntimeError, match="its own"), training_run(make_provenance(data), record):
         monkeypatch.setattr(MlflowClient, "set_terminated", fail)
         raise RuntimeError("its own")
     assert "API request failed" in caplog.text

@@ -90,7 +90,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
     start = time.monotonic()
     with pytest.raises(ValueError) as error:
         open_store()
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 120  # at most 14 seconds of waiting; MLflow by itself waits for four minutes
     return str(error.value)
 
 

@@ -38,7 +38,7 @@ def test_a_store_that_refuses_the_run_is_named(monkeypatch: pytest.MonkeyPatch) 
         open_parent("demo", "s", {})
 
 
-def test_a_parent_is_gone_on_with_unless_it_is_missing_or_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parent_is_resumed_unless_it_is_missing_or_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise MlflowException("API request failed")
 

@@ -3,20 +3,27 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
+import mlflow
+import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tests.tracking.trained import FIGURES, HISTORY, evaluate_tiny, run_of, train_pretending
 from unroll.data.prepared import PreparedData
+from unroll.data.schema import Task
+from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
 from unroll.locks import run_lock
 from unroll.tracking.logger import EpochLogger
 from unroll.tracking.models import find_model
-from unroll.tracking.provenance import FOLDER, Origin
-from unroll.tracking.upload import run_folders, upload
+from unroll.tracking.provenance import PROVENANCE, Provenance
+from unroll.tracking.upload import log_evaluation, logged_predictions, run_folders, upload, upload_all
 
 SCORES = ["train/loss", "val/loss"]
+TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
 
 @pytest.fixture
@@ -94,9 +101,9 @@ def test_a_run_of_another_store_is_created_and_the_folder_stays(evaluated: Path)
     assert upload(evaluated) == ["run", "3 of 3 epochs", "figures", "model", "evaluation", "end"]
     assert upload(evaluated) == []
     run = run_of(evaluated)
-    logged, origin = run.client.get_run(run.run_id), Origin.load(evaluated / FOLDER)
+    logged, provenance = run.client.get_run(run.run_id), Provenance.load(evaluated / PROVENANCE)
     assert logged.data.tags["original_run_id"] == old
-    assert origin.tags.items() <= logged.data.tags.items()
+    assert provenance.tags.items() <= logged.data.tags.items()
     assert logged.data.params == {"seed": "3"}
     assert (logged.info.run_name, logged.info.status) == ("gru-3", "FINISHED")
     assert {file: file.read_bytes() for file in evaluated.rglob("*") if file.is_file()} == before
@@ -110,7 +117,7 @@ def test_a_run_whose_creation_broke_off_is_completed(evaluated: Path, monkeypatc
     with monkeypatch.context() as patch, pytest.raises(MlflowException):
         patch.setattr(MlflowClient, "log_batch", fail)
         upload(evaluated)
-    assert upload(evaluated)[0] == "what it was trained with"
+    assert upload(evaluated)[0] == "provenance"
     assert run_of(evaluated).client.get_run(run_of(evaluated).run_id).data.params == {"seed": "3"}
 
 
@@ -138,13 +145,15 @@ def test_a_run_that_ended_badly_and_was_trained_again_is_finished(trained: Path)
 def test_a_deleted_run_is_left_alone(trained: Path) -> None:
     run = run_of(trained)
     run.client.delete_run(run.run_id)
-    with pytest.raises(ValueError, match="is deleted; mlflow runs restore"):
+    with pytest.raises(ValueError, match="is deleted; to restore it: mlflow runs restore"):
         upload(trained)
 
 
 def test_a_folder_that_does_not_say_what_it_was_trained_with_is_named(trained: Path) -> None:
-    (trained / FOLDER).rename(trained / "elsewhere")
-    with pytest.raises(ValueError, match=r"gru/3/training, which says what .*gru/3 was trained with, is missing"):
+    (trained / PROVENANCE).rename(trained / "elsewhere")
+    with pytest.raises(
+        ValueError, match=r"gru/3/training, the provenance of the training in .*gru/3, is missing: retrain"
+    ):
         upload(trained)
 
 
@@ -172,3 +181,106 @@ def test_the_folders_of_finished_trainings_are_found(tmp_path: Path) -> None:
     roots = (tmp_path / "models", tmp_path / "multirun", tmp_path / "nowhere")
     assert [str(folder.relative_to(tmp_path)) for folder in run_folders(*roots)] == names[:3]
     assert run_folders(tmp_path / names[0]) == [tmp_path / names[0]]
+
+
+def test_the_trainings_that_cannot_be_uploaded_are_named_and_the_others_are(
+    evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "damaged").mkdir()
+    write_json(tmp_path / "damaged" / "run.json", {"run_id": "0"})
+    with pytest.raises(ValueError, match="1 of 2 runs were not uploaded"):
+        upload_all([tmp_path])
+    printed = capsys.readouterr().out
+    assert f"{tmp_path}/damaged: not uploaded: " in printed
+    assert f"{evaluated}: uploaded 3 of 3 epochs, figures, model, evaluation, end\n" in printed
+    upload_all([evaluated])
+    assert capsys.readouterr().out == "nothing is missing: MLflow has all of 1 runs\n"
+
+
+def test_a_folder_without_a_finished_training_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"folder={tmp_path}: no finished training; accepted: "):
+        upload_all([tmp_path])
+
+
+@pytest.fixture(params=["classification", "labeling", "multilabel"])
+def scored(request: pytest.FixtureRequest, prepared: dict[Task, PreparedData], tmp_path: Path) -> Path:
+    """A run folder after the train and the evaluate stage."""
+    data = prepared[request.param]
+    return evaluate_tiny(data, train_pretending(data, tmp_path / "gru" / "3", "evaluations"))
+
+
+def test_test_metrics_and_speed_are_added_to_the_training_s_run(scored: Path) -> None:
+    log_evaluation(scored)
+    run = run_of(scored).client.get_run(run_of(scored).run_id)
+    speed = read_json(scored / "throughput.json")["tokens_per_second"]
+    assert run.data.metrics == read_json(scored / "metrics.json") | {"tokens_per_second": speed}
+    assert {"test/accuracy", "test/loss"} <= set(run.data.metrics)
+
+
+@pytest.mark.parametrize("scored", ["multilabel"], indirect=True)
+def test_labels_that_are_decided_by_themselves_have_tables_and_no_picture(scored: Path) -> None:
+    log_evaluation(scored)
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_of(scored).run_id}/evaluation"))
+    assert {file.name for file in folder.iterdir()} == TABLES
+
+
+@pytest.mark.parametrize("scored", ["classification", "labeling"], indirect=True)
+def test_tables_and_the_picture_are_artifacts(scored: Path) -> None:
+    log_evaluation(scored)
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_of(scored).run_id}/evaluation"))
+    assert {file.name for file in folder.iterdir()} == {*TABLES, "confusion.png"}
+    for name in TABLES:
+        assert (folder / name).read_bytes() == (scored / name).read_bytes()
+    picture = matplotlib.image.imread(folder / "confusion.png")  # (height, width, 4)
+    assert min(picture.shape[:2]) > 200
+    assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10  # not blank
+
+
+@pytest.mark.parametrize("scored", ["classification"], indirect=True)
+def test_labels_that_look_like_something_else_are_drawn_as_they_are(
+    scored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["NA", "1"]
+    confusion = pd.DataFrame([[3, 1], [0, 2]], index=pd.Index(names, name="gold"), columns=names)
+    confusion.to_csv(scored / "confusion.csv")
+    drawn = []
+    monkeypatch.setattr(
+        "unroll.tracking.upload.confusion_figure", lambda table: drawn.append(table) or confusion_figure(table)
+    )
+    log_evaluation(scored)
+    pd.testing.assert_frame_equal(drawn[0], confusion)
+
+
+@pytest.mark.parametrize("scored", ["classification"], indirect=True)
+def test_what_is_there_already_is_not_logged_again(scored: Path) -> None:
+    assert log_evaluation(scored) == ["evaluation"]
+    assert log_evaluation(scored) == []
+    assert len(run_of(scored).client.get_metric_history(run_of(scored).run_id, "test/accuracy")) == 1
+
+
+@pytest.mark.parametrize("scored", ["classification"], indirect=True)
+def test_a_file_that_is_missing_is_logged_and_no_score_again(scored: Path) -> None:
+    log_evaluation(scored)
+    run = run_of(scored)
+    Path(run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://"), "evaluation/confusion.png").unlink()
+    assert log_evaluation(scored) == ["evaluation"]
+    assert log_evaluation(scored) == []
+    assert len(run.client.get_metric_history(run.run_id, "test/accuracy")) == 1
+
+
+@pytest.mark.parametrize("scored", ["classification"], indirect=True)
+def test_another_score_is_logged_beside_the_first(scored: Path) -> None:
+    log_evaluation(scored)
+    write_json(scored / "metrics.json", read_json(scored / "metrics.json") | {"test/accuracy": 0.125})
+    assert log_evaluation(scored) == ["evaluation"]
+    run = run_of(scored)
+    assert run.client.get_run(run.run_id).data.metrics["test/accuracy"] == 0.125
+    assert len(run.client.get_metric_history(run.run_id, "test/loss")) == 1
+
+
+def test_predictions_that_are_missing_are_named_without_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient("http://me:secret@127.0.0.1:9")
+    monkeypatch.setattr(client, "list_artifacts", lambda *_: [])
+    with pytest.raises(ValueError, match=r"run abc has no predictions .* http://me:\*\*\*@127") as error:
+        logged_predictions(client, "abc")
+    assert "secret" not in str(error.value)

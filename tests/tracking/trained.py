@@ -1,4 +1,4 @@
-"""A run folder as the stages leave it, and what its run is opened with."""
+"""A run folder as the stages leave it, and the provenance of its run."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ import pandas as pd
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-from unroll.files import read_json, write_json
-from unroll.tracking.provenance import FOLDER, Origin
+from unroll.run_folder import RunFolder, RunRecord
+from unroll.tracking.provenance import Provenance
 from unroll.tracking.runs import TrackedRun, find_run, training_run
 
 HISTORY = pd.DataFrame(
@@ -21,32 +21,47 @@ HISTORY = pd.DataFrame(
         "seconds": [1.5, 3.0, 4.5],
     }
 )
-FIGURES = {"best_score": 0.75, "best_epoch": 2, "epochs": 3, "parameters": 12}
+FIGURES: dict[str, Any] = {
+    "best_score": 0.75,
+    "best_epoch": 2,
+    "epochs": 3,
+    "parameters": 12,
+    "training_seconds": 1.5,
+    "size_bytes": 99,
+}
 
 
-def make_origin(
+def make_provenance(
     data: PreparedData, dataset: str = "reviews", config: dict[str, Any] | None = None, **tags: str
-) -> Origin:
-    return Origin.of(dataset, "gru-3", config or {"seed": 3}, data, ["model=gru", "seed=3"], tags)
+) -> Provenance:
+    return Provenance.of(dataset, "gru-3", config or {"seed": 3}, data, ["model=gru", "seed=3"], tags)
 
 
-def train_pretending(data: PreparedData, folder: Path, dataset: str = "reviews") -> Path:
-    """What a training leaves in `folder`, with its run open in the store; return `folder`."""
-    save_random_model(data, folder / "model")
-    origin = make_origin(data, dataset)
-    with training_run(origin, folder / "checkpoints" / "run.json") as run:
-        origin.save(folder / FOLDER)
-        HISTORY.to_csv(folder / "history.csv", index=False, na_rep="nan")
-        identity = {"dataset": dataset, "task": data.task, "model": "gru", "seed": 3, "run_id": run.run_id}
-        write_json(folder / "run.json", {**identity, "monitor": "val/accuracy", **FIGURES})
-    return folder
+def write_record(path: Path, data: PreparedData, run_id: str, **changed: Any) -> None:
+    """Write run.json of the run folder `path`, which is DATASET/MODEL/SEED."""
+    dataset, model, seed = path.parts[-3:]
+    monitor = "val/f1" if data.task == "labeling" else "val/accuracy"
+    identity = {"dataset": dataset, "task": data.task, "model": model, "seed": int(seed), "run_id": run_id}
+    RunFolder(path).write_record(RunRecord(**{**identity, "monitor": monitor, "seeded": True, **FIGURES, **changed}))
 
 
-def evaluate_tiny(data: PreparedData, folder: Path) -> Path:
-    evaluate(data, folder, EvaluateOptions(batch_size=8, threads=1))
-    return folder
+def train_pretending(data: PreparedData, path: Path, dataset: str = "reviews") -> Path:
+    """Write what a training leaves in `path`, which ends in gru/3, with its run open in the store; return `path`."""
+    folder = RunFolder(path)
+    save_random_model(data, folder.model)
+    provenance = make_provenance(data, dataset)
+    with training_run(provenance, folder.checkpoints / "run.json") as run:
+        provenance.save(folder.provenance)
+        HISTORY.to_csv(folder.history, index=False, na_rep="nan")
+        write_record(path, data, run.run_id, dataset=dataset)
+    return path
 
 
-def run_of(folder: Path) -> TrackedRun:
-    """The run of a run folder, in the store at hand."""
-    return find_run(read_json(folder / "run.json")["run_id"])
+def evaluate_tiny(data: PreparedData, path: Path) -> Path:
+    evaluate(data, path, EvaluateOptions(batch_size=8, threads=1))
+    return path
+
+
+def run_of(path: Path) -> TrackedRun:
+    """The run of a run folder, in the current store."""
+    return find_run(RunFolder(path).read_record().run_id)

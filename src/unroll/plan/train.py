@@ -89,7 +89,7 @@ def train_run(
     from unroll.sweep.objectives import MEASURED, check_objectives
     from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
-    from unroll.tracking.provenance import MIXED, Origin
+    from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance
     from unroll.tracking.runs import training_run
     from unroll.tracking.upload import upload
     from unroll.training.cost import microseconds_per_token
@@ -110,15 +110,15 @@ def train_run(
         if skip:
             folder.set_aside()
         checkpoints = open_checkpoints(output, data, parts, options)
-        begun = checkpoints / "training"
+        begun = checkpoints / PROVENANCE
         if is_interrupted(output) and begun.exists():
-            origin = Origin.load(begun).gone_on_with()
+            origin = Provenance.load(begun).resumed()
         else:
-            origin = Origin.of(training.dataset, training.name, config, data, training.overrides, training.tags)
+            origin = Provenance.of(training.dataset, training.name, config, data, training.overrides, training.tags)
         origin.save(begun)
-        if MIXED in origin.tags:
+        if MIXED_CODE in origin.tags:
             hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-            print(f"{output}: begun with other code ({origin.tags[MIXED]}), {hint}", flush=True)
+            print(f"{output}: begun with other code ({origin.tags[MIXED_CODE]}), {hint}", flush=True)
         with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
             logger = EpochLogger(run)
             result = train(data, parts, options, output, logger, callbacks)

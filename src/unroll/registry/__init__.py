@@ -1,1 +1,1 @@
-"""The model registry: which model becomes a version, and which version is the champion."""
+"""The model registry: registration, the gate, aliases and model cards."""

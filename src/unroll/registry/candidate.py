@@ -1,6 +1,6 @@
-"""The model that a dataset's runs put forward as champion."""
+"""The model that is proposed as the champion of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,19 +9,21 @@ from mlflow import MlflowClient
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.runs import Run
+from unroll.run_folder import RunFolder
 from unroll.tracking.runs import get_run
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model, in all its seeds.
+    """A model with all of its seeds.
 
     Args:
-        runs: one a seed, the best validation score first: that seed's network is the one to register.
-        score: the mean validation score over the seeds.
-        folder: `models/DATASET/MODEL`.
+        runs: one per seed, in descending order of validation score; the network of the first one is registered.
+        score: mean validation score over the seeds.
+        folder: ``models/DATASET/MODEL``.
         raw: the downloaded data.
         data: the prepared data.
+        planned: model and seed of each run that the pipeline trains, according to ``params.yaml``.
     """
 
     runs: Sequence[Run]
@@ -29,16 +31,28 @@ class Candidate:
     folder: Path
     raw: Path
     data: PreparedData
+    planned: Collection[tuple[str, int]] = ()
 
     @classmethod
-    def of(cls, runs: Sequence[Run], folder: Path, raw: Path, data: PreparedData) -> "Candidate":
-        """Of all runs of a dataset in `folder`, the model with the best mean validation score: never by the test."""
+    def of(
+        cls,
+        runs: Sequence[Run],
+        folder: Path,
+        raw: Path,
+        data: PreparedData,
+        planned: Collection[tuple[str, int]] = (),
+    ) -> "Candidate":
+        """The model with the best mean validation score among the `runs` of a dataset; test scores are not used.
+
+        Args:
+            folder: ``models/DATASET``.
+        """
         winner = leaderboard(runs).iloc[0]
         own = sorted((run for run in runs if run.model == winner["model"]), key=lambda run: -run.best_score)
-        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data)
+        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned)
 
     def of_store(self, client: MlflowClient) -> "Candidate":
-        """The same with the ids that its runs have in this store, which may be others than those on disk."""
+        """The same candidate with the ids that its runs have in this store, which can differ from those on disk."""
         own = [replace(run, run_id=get_run(client, run.run_id).info.run_id) for run in self.runs]
         return replace(self, runs=own)
 
@@ -51,5 +65,9 @@ class Candidate:
     def run_ids(self) -> list[str]:
         return [run.run_id for run in self.runs]
 
-    def run_folder(self, run: Run) -> Path:
-        return self.folder / str(run.seed)
+    def run_folder(self, run: Run) -> RunFolder:
+        return RunFolder(self.folder / str(run.seed))
+
+    def is_planned(self, run: Run) -> bool:
+        """Whether the pipeline trains this run; otherwise it was trained by hand."""
+        return (run.model, run.seed) in self.planned

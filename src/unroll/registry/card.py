@@ -1,4 +1,4 @@
-"""The model card: what a version is, what it was trained on, how good it is, and where it ends."""
+"""The model card: purpose, data, scores, limits, use and origin of a version."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,16 +21,16 @@ from unroll.registry.gate import Decision
 from unroll.registry.lineage import Lineage
 from unroll.tracking.runs import flatten
 
-DESCRIPTION_LIMIT = 5000  # characters that MLflow's database has for the description of a version
-DOES: dict[Task, str] = {
-    "classification": "gives a text one label",
-    "labeling": "marks the entities of a text",
-    "multilabel": "gives a text any number of labels",
+DESCRIPTION_LIMIT = 5000  # maximum length of the description of a version in MLflow
+PURPOSE: dict[Task, str] = {
+    "classification": "assigns one label to a text",
+    "labeling": "finds the entities in a text",
+    "multilabel": "assigns any number of labels to a text",
 }
-ANSWERS: dict[Task, str] = {
+OUTPUTS: dict[Task, str] = {
     "classification": "`label` and its `probability`",
-    "labeling": "`tokens`, their `labels`, and the `entities` with their places in the text",
-    "multilabel": "`labels` and the `probabilities` of all",
+    "labeling": "`tokens`, their `labels`, and the `entities` with their offsets in the text",
+    "multilabel": "`labels`, and the `probabilities` of all labels",
 }
 Row = Sequence[str]
 
@@ -38,15 +38,16 @@ Row = Sequence[str]
 def write_card(
     candidate: Candidate, rivals: Sequence[Run], version: int, lineage: Lineage, decision: Decision, level: float
 ) -> str:
-    """The card as Markdown.
+    """Write the model card in Markdown.
 
     Args:
-        rivals: all runs that the candidate was chosen from, its own included.
-        level: intervals are at 1 − `level`, and so are the tests against the other models.
+        rivals: all runs that the candidate was chosen from, including its own.
+        level: significance level of the tests against the other models; intervals have the confidence 1 − `level`.
     """
     best, data = candidate.best, candidate.data
     task, metric = data.task, f"test/{main_metric(candidate.runs)}"
-    config = read_json(candidate.run_folder(best) / "model" / "config.json")
+    folder = candidate.run_folder(best).model
+    config = read_json(folder / "config.json")
     classes = _classes(candidate.runs)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -59,13 +60,13 @@ def write_card(
     return environment.get_template("card.md.j2").render(
         best=best,
         task=task,
-        does=DOES[task],
-        answers=ANSWERS[task],
+        purpose=PURPOSE[task],
+        outputs=OUTPUTS[task],
         is_pair=data.schema.is_pair,
         version=version,
         decision=decision,
         lineage=lineage.tags(),
-        folder=candidate.run_folder(best) / "model",
+        folder=folder,
         seeds=[run.seed for run in candidate.runs],
         run_ids=candidate.run_ids,
         confidence=f"{100 * (1 - level):g} %",
@@ -89,7 +90,7 @@ def write_card(
 
 
 def description_of(card: str) -> str:
-    """As many of a card's sections as fit where MLflow shows a version, which has the title already."""
+    """The description of a version for MLflow: the sections of the card that fit, without the title."""
     rest = "\n…the whole card is `model_card.md`, among the artifacts of the run.\n"
     first, *sections = "\n".join(map(_spaced, card.splitlines()[2:])).split("\n## ")
     shown = first
@@ -102,12 +103,12 @@ def description_of(card: str) -> str:
 
 
 def _spaced(line: str) -> str:
-    """A row of a table whose cells stand apart, which they do not by themselves on MLflow's page."""
+    """Add space between the cells of a table row, which MLflow's page does not do."""
     return line.replace(" | ", " | &emsp;") if line.startswith("| ") else line
 
 
 def _scores(candidate: Candidate, level: float) -> list[Row]:
-    """Of each metric: its title, the score of the best seed's network, the mean, the interval over seeds."""
+    """For each metric: title, score of the best seed, mean over seeds, interval over seeds."""
     best, runs = candidate.best, candidate.runs
     return [
         [
@@ -128,8 +129,8 @@ def _interval(runs: Sequence[Run], metric: str, level: float) -> str:
     if len(runs) == 1:
         return "–"
     low, high = interval_over_seeds([run.metrics[metric] for run in runs], level)
-    most = float("inf") if metric.endswith("loss") else 1.0
-    return f"{score_text(metric, max(low, 0.0))} to {score_text(metric, min(high, most))}"
+    upper = float("inf") if metric.endswith("loss") else 1.0
+    return f"{score_text(metric, max(low, 0.0))} to {score_text(metric, min(high, upper))}"
 
 
 def _costs(runs: Sequence[Run]) -> list[Row]:
@@ -137,13 +138,13 @@ def _costs(runs: Sequence[Run]) -> list[Row]:
     speed = sum(run.tokens_per_second for run in runs) / len(runs)
     return [
         ["parameters", f"{runs[0].parameters:,}"],
-        ["training, a seed", duration_text(seconds)],
-        ["reading, one core", f"{speed_text(speed)} tokens/s"],
+        ["training time per seed", duration_text(seconds)],
+        ["inference on one core", f"{speed_text(speed)} tokens/s"],
     ]
 
 
 def _classes(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Mean over seeds of each label's or entity type's scores."""
+    """Scores of each label or entity type, averaged over seeds."""
     means = pd.concat([run.classes for run in runs]).groupby("label", sort=False).mean().reset_index()
     return [dict(row) for _, row in means.iterrows()]
 
@@ -154,31 +155,31 @@ def _class_scores(row: dict[str, Any]) -> list[str]:
 
 
 def _weakest(classes: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The label or entity type with the lowest F1 of those that the test split has; None where that is but one."""
+    """The label or entity type in the test split with the lowest F1; None if there is only one."""
     found = [row for row in classes if row["support"] > 0]
     return min(found, key=lambda row: row["f1"]) if len(found) > 1 else None
 
 
 def _weakest_length(runs: Sequence[Run]) -> list[str] | None:
-    """Lengths of the texts that are read worst, and their score; None where all are of one length."""
-    scores = slices_by_length(runs).scores.iloc[0].dropna()  # of the one model that these runs are of
+    """The range of text lengths with the lowest score, and the score; None if there is only one range."""
+    scores = slices_by_length(runs).scores.iloc[0].dropna()  # the runs are of one model
     if len(scores) < 2:
         return None
     return [str(scores.idxmin()), score_text(f"test/{main_metric(runs)}", scores.min())]
 
 
 def _others(candidate: Candidate, rivals: Sequence[Run], level: float) -> list[Row]:
-    """Of each other model: name, validation and test score, and the candidate's lead over it."""
+    """For each other model: name, validation and test score, difference to the candidate, and p-value."""
     metric, monitor = f"test/{main_metric(rivals)}", candidate.best.monitor
     others = [row for _, row in leaderboard(rivals).iterrows() if row["model"] != candidate.best.model]
     own = [run.predictions for run in candidate.runs]
-    found = [
+    comparisons = [
         compare_predictions(
             own, [run.predictions for run in rivals if run.model == row["model"]], candidate.data.task, level
         )
         for row in others
     ]
-    adjusted = holm([comparison.p_value for comparison in found])
+    adjusted = holm([comparison.p_value for comparison in comparisons])
     return [
         [
             row["model"],
@@ -187,12 +188,12 @@ def _others(candidate: Candidate, rivals: Sequence[Run], level: float) -> list[R
             f"{100 * comparison.difference:+.2f} ({100 * comparison.low:+.2f} to {100 * comparison.high:+.2f})",
             f"{p_value:.2g}",
         ]
-        for row, comparison, p_value in zip(others, found, adjusted, strict=True)
+        for row, comparison, p_value in zip(others, comparisons, adjusted, strict=True)
     ]
 
 
 def _declared(folder: Path, key: str) -> str:
-    """What the header of a README in the dataset's folder says, as those of the Hub do; empty where it says nothing."""
+    """A value of the YAML header of the README in the folder of the dataset; empty if there is none."""
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
     try:
@@ -204,11 +205,11 @@ def _declared(folder: Path, key: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    """Text that stands for itself in a table."""
+    """Escape text for a cell of a Markdown table."""
     text = " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|")
     return text.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_").replace("`", "\\`")
 
 
 def _code(value: Any) -> str:
-    """The same, set as code."""
+    """Format text as code in a cell of a Markdown table."""
     return "`" + str(value).replace("`", "'").replace("|", "\\|") + "`"

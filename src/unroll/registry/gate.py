@@ -1,4 +1,4 @@
-"""The gate: a challenger becomes champion if it is better by a paired test, or cheaper and not worse by a margin."""
+"""The gate: a challenger becomes champion if a paired test finds it better, or if it is cheaper and not inferior."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ COSTS: dict[Cost, str] = {
 
 @dataclass(frozen=True)
 class Gate:
-    """What a challenger has to show on the test examples.
+    """The conditions under which a challenger becomes champion.
 
     Args:
-        level: of the paired test by which it has to be better.
-        margin: or it may be worse by this much at most, at the lower end of the difference's interval,
-        cheaper_by: where its cost is lower by this share at least.
-        cost: what counts as its cost.
+        level: significance level of the paired test for a better score.
+        margin: non-inferiority margin: the lower bound of the difference in score must be at least −`margin`, in 0..1.
+        cheaper_by: for a challenger that is not inferior, the required relative reduction of the cost.
+        cost: the measure of cost.
 
     Raises:
         ValueError: a number is out of its range.
@@ -48,12 +48,12 @@ class Gate:
 
 @dataclass(frozen=True)
 class Contender:
-    """A version at the gate.
+    """One of the two models that the gate compares.
 
     Args:
-        name: what people call it.
-        predictions: of the test split, one table a seed.
-        cost: the mean over its seeds.
+        name: used in the reason of the decision.
+        predictions: for the test split, one table per seed.
+        cost: mean over the seeds.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a version becomes champion, why, and by which figures, where it met a champion of the same data."""
+    """Whether a version becomes champion, and why; `figures` is empty if there was nothing to compare it with."""
 
     wins: bool
     reason: str
@@ -71,15 +71,15 @@ class Decision:
 
 
 def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -> Decision:
-    """Compare the two on the same test examples, all their seeds.
+    """Compare two models, with all their seeds, on the same test examples.
 
     Raises:
-        ValueError: they were not scored on the same examples.
+        ValueError: the models were scored on different examples.
     """
-    found = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
+    comparison = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
     counts = counts_of_runs(challenger.predictions, task), counts_of_runs(champion.predictions, task)
     low, high = cautious_interval(*counts, task, gate.level)
-    is_better = found.p_value < gate.level and found.difference > 0
+    is_better = comparison.p_value < gate.level and comparison.difference > 0
     is_close = low >= -gate.margin
     is_cheaper = _is_cheaper(challenger.cost, champion.cost, gate)
     margin = f"worse by more than {100 * gate.margin:.1f} points"
@@ -93,17 +93,17 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
     else:
         verdict = f"is not better than {champion.name}, and may be {margin}"
     figures = {
-        "score": found.first_score,
-        "champion_score": found.second_score,
-        "difference": found.difference,
+        "score": comparison.first_score,
+        "champion_score": comparison.second_score,
+        "difference": comparison.difference,
         "low": low,
         "high": high,
-        "p_value": found.p_value,
+        "p_value": comparison.p_value,
         "level": gate.level,
         gate.cost: challenger.cost,
         f"champion_{gate.cost}": champion.cost,
     }
-    reason = f"{challenger.name} {verdict}: {_said(figures, task, gate)}"
+    reason = f"{challenger.name} {verdict}: {_figures_text(figures, task, gate)}"
     return Decision(is_better or (is_close and is_cheaper), reason, figures)
 
 
@@ -113,7 +113,7 @@ def _is_cheaper(mine: float, theirs: float, gate: Gate) -> bool:
     return mine <= (1 - gate.cheaper_by) * theirs
 
 
-def _said(figures: dict[str, float], task: Task, gate: Gate) -> str:
+def _figures_text(figures: dict[str, float], task: Task, gate: Gate) -> str:
     metric = metric_title(f"test/{MAIN_METRIC[task]}", task)
     score, champion_score, difference, low, high = (
         100 * figures[name] for name in ("score", "champion_score", "difference", "low", "high")

@@ -1,36 +1,37 @@
-"""The model registry: a candidate becomes a version, and champion if the gate lets it pass."""
+"""Registers a candidate as a version of a model, and makes it champion if it passes the gate."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
-from unroll.evaluation.runs import Run
+from unroll.data.prepared import PreparedData
+from unroll.data.samples import sample_texts
+from unroll.data.source import Source
+from unroll.evaluation.runs import Run, check_scored_on, read_runs
+from unroll.files import write_json, write_text
 from unroll.inference.predictor import Predictor
-from unroll.registry.aliases import CHAMPION, aliased, challenge, crown
 from unroll.registry.candidate import Candidate
 from unroll.registry.card import description_of, write_card
 from unroll.registry.gate import Contender, Decision, Gate, decide
 from unroll.registry.lineage import Lineage, find_lineage
-from unroll.tracking.evaluations import logged_predictions
+from unroll.registry.registered_model import CHAMPION, RegisteredModel, Texts
 from unroll.tracking.models import model_uri
+from unroll.tracking.offline import requiring
 from unroll.tracking.runs import get_run
 from unroll.tracking.store import open_store
+from unroll.tracking.upload import logged_predictions
 
-Texts = list[str] | list[list[str]]
 CARD = "model_card.md"
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What became of a candidate: its version, whether that became champion then and why, and the model card."""
+    """The result of a registration: the version, whether and why it became champion, and its model card."""
 
     registered_model: str
     version: int
@@ -42,116 +43,134 @@ class Registration:
         return {name: value for name, value in asdict(self).items() if name != "card"}
 
 
-def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Texts) -> Registration:
-    """Make the candidate a version of the registered model that has the dataset's name, and let the gate decide.
+@dataclass(frozen=True)
+class RegisterPaths:
+    """Folders of a dataset.
 
-    Before an alias moves, the version is loaded back from the registry and has to label `texts` as the model folder
-    does. The same runs are one version: registering them again changes nothing.
+    Args:
+        raw: the downloaded data.
+        data: the prepared data.
+        runs: ``models/DATASET``.
+        output: where ``champion.json`` and ``model_card.md`` are written.
+    """
+
+    raw: str
+    data: str
+    runs: str
+    output: str
+
+
+def register_best(
+    dataset: str,
+    source: Source,
+    paths: RegisterPaths,
+    gate: Gate,
+    models: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    planned: Collection[tuple[str, int]] = (),
+) -> Registration:
+    """Register the model with the best mean validation score; write ``champion.json`` and ``model_card.md``.
+
+    Args:
+        models, seeds: the runs to choose from; None for all that are found.
+        planned: model and seed of each run that the pipeline trains.
+
+    Raises:
+        ValueError: the runs are incomplete, of another dataset or scored on other data; or as :func:`register`.
+    """
+    runs, data = read_runs(Path(paths.runs), models, seeds), PreparedData(Path(paths.data))
+    check_scored_on(runs, data)
+    if runs[0].dataset != dataset:
+        raise ValueError(f"runs={paths.runs} are of {runs[0].dataset}; accepted with dataset={dataset}: runs of that")
+    candidate = Candidate.of(runs, Path(paths.runs), Path(paths.raw), data, planned)
+    texts = sample_texts(candidate.raw, source)
+    with requiring():
+        registration = register(candidate, runs, gate, texts)
+    output = Path(paths.output)
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / "champion.json", registration.facts())
+    write_text(output / CARD, registration.card)
+    return registration
+
+
+def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Texts) -> Registration:
+    """Register the candidate as a version of the model that is named after the dataset, and apply the gate.
+
+    Before an alias moves, the version is loaded from the registry and its predictions for `texts` are compared with
+    those of the model folder. Runs that are registered already are not registered again.
 
     Args:
         rivals: all runs that the candidate was chosen from.
 
     Raises:
-        ValueError: the store cannot be used or lacks something of a run, the candidate's lineage is not complete (see
-            `find_lineage`), or the version that came back labels otherwise.
+        ValueError: the store cannot be used or a run is incomplete there, the lineage of the candidate is incomplete
+            (see :func:`find_lineage`), or the predictions of the version differ.
     """
     client = open_store()
     candidate = candidate.of_store(client)
-    version = _version_of(client, candidate)
+    model = RegisteredModel(client, candidate.best.dataset)
+    version = model.find_version(candidate.run_ids)
     if version is not None and "decision" in version.tags:
-        return _registered(client, candidate, version)
+        return _read_registration(client, version)
     lineage = find_lineage(client, candidate)
-    number = int((version or _create_version(client, candidate)).version)
-    _record(client, candidate, number, lineage)
-    _try_out(candidate, number, texts)
-    decision = _decide(client, candidate, number, gate)
+    if version is None:
+        version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
+    number = int(version.version)
+    _record_lineage(model, number, candidate, lineage)
+    _check_predictions(model, number, candidate, texts)
+    decision = _decide(model, number, candidate, gate)
     card = write_card(candidate, rivals, number, lineage, decision, gate.level)
     client.log_text(candidate.best.run_id, card, f"{_artifacts(number)}/{CARD}")
-    client.update_model_version(candidate.best.dataset, str(number), description_of(card))
-    (crown if decision.wins else challenge)(client, candidate.best.dataset, number)
-    outcome = {"gate.champion": str(decision.wins).lower(), "decision": decision.reason}  # last: all is done
+    client.update_model_version(model.name, str(number), description_of(card))
+    if decision.wins:
+        model.make_champion(number)
+    else:
+        model.make_challenger(number)
     figures = {f"gate.{name}": repr(value) for name, value in decision.figures.items()}
-    _tag(client, candidate, number, figures | outcome)
-    return Registration(candidate.best.dataset, number, decision.wins, decision.reason, card)
+    outcome = {"gate.champion": str(decision.wins).lower(), "decision": decision.reason}  # last: marks completion
+    model.tag_version(number, figures | outcome)
+    return Registration(model.name, number, decision.wins, decision.reason, card)
 
 
-def _version_of(client: MlflowClient, candidate: Candidate) -> ModelVersion | None:
-    """The version that these runs already are, if they were registered before."""
-    filter_string = f"name = '{candidate.best.dataset}' and run_id = '{candidate.best.run_id}'"
-    versions = client.search_model_versions(filter_string)
-    return next((version for version in versions if version.tags.get("runs") == " ".join(candidate.run_ids)), None)
-
-
-def _registered(client: MlflowClient, candidate: Candidate, version: ModelVersion) -> Registration:
-    """What `register` returned when it made the version."""
+def _read_registration(client: MlflowClient, version: ModelVersion) -> Registration:
+    """What :func:`register` returned when it created the version."""
     path = f"{_artifacts(int(version.version))}/{CARD}"
     with tempfile.TemporaryDirectory() as work:
-        card = Path(client.download_artifacts(candidate.best.run_id, path, work)).read_text(encoding="utf-8")
+        card = Path(client.download_artifacts(version.run_id, path, work)).read_text(encoding="utf-8")
     tags = version.tags
     return Registration(version.name, int(version.version), tags["gate.champion"] == "true", tags["decision"], card)
 
 
-def _create_version(client: MlflowClient, candidate: Candidate) -> ModelVersion:
-    name, run_id = candidate.best.dataset, candidate.best.run_id
-    uri = model_uri(client, run_id)
-    try:
-        client.create_registered_model(
-            name,
-            description=f"`models:/{name}@champion` is in use; `models:/{name}@challenger` is the newest version that "
-            "did not become champion. Each version says why.",
-        )
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return client.create_model_version(
-        name,
-        source=uri,
-        run_id=run_id,
-        tags={"runs": " ".join(candidate.run_ids)},
-        description="Not decided yet.",
-        model_id=uri.removeprefix("models:/"),  # a server refuses the source without it
-    )
-
-
-def _record(client: MlflowClient, candidate: Candidate, number: int, lineage: Lineage) -> None:
-    """What the version is and where it comes from, as tags, and dvc.lock as an artifact of its run."""
+def _record_lineage(model: RegisteredModel, number: int, candidate: Candidate, lineage: Lineage) -> None:
+    """Tag the version with its lineage, and log ``dvc.lock`` as an artifact of its run."""
     best = candidate.best
     facts = {"model": best.model, "seed": str(best.seed), "monitor": best.monitor}
-    _tag(client, candidate, number, facts | {"validation_mean": repr(candidate.score)} | lineage.tags())
+    model.tag_version(number, facts | {"validation_mean": repr(candidate.score)} | lineage.tags())
     if lineage.lock is not None:
         with tempfile.TemporaryDirectory() as work:
             (Path(work) / "dvc.lock").write_bytes(lineage.lock)
-            client.log_artifact(best.run_id, f"{work}/dvc.lock", _artifacts(number))
+            model.client.log_artifact(best.run_id, f"{work}/dvc.lock", _artifacts(number))
 
 
 def _artifacts(number: int) -> str:
-    """The folder of a version among the artifacts of its run, which may be several versions' as seeds are added."""
+    """The artifact folder of a version in its run; a run has several versions if seeds were added later."""
     return f"registry/version-{number}"
 
 
-def _tag(client: MlflowClient, candidate: Candidate, number: int, tags: dict[str, str]) -> None:
-    for key, value in tags.items():
-        client.set_model_version_tag(candidate.best.dataset, str(number), key, value)
-
-
-def _try_out(candidate: Candidate, number: int, texts: Texts) -> None:
-    name, folder = candidate.best.dataset, candidate.run_folder(candidate.best) / "model"
-    loaded = mlflow.pyfunc.load_model(f"models:/{name}/{number}")
-    is_pair = not isinstance(texts[0], str)
-    frame = pd.DataFrame(texts, columns=["text", "text_pair"] if is_pair else ["text"])
-    answers = loaded.predict(frame).to_dict("records")
-    expected = Predictor.load(folder).predict(texts)
-    if answers != expected:
+def _check_predictions(model: RegisteredModel, number: int, candidate: Candidate, texts: Texts) -> None:
+    folder = candidate.run_folder(candidate.best).model
+    found, expected = model.predict(number, texts), Predictor.load(folder).predict(texts)
+    if found != expected:
         raise ValueError(
-            f"version {number} of {name} was loaded back and answers {answers[0]}, but {folder} answers "
-            f"{expected[0]}: not made champion"
+            f"version {number} of {model.name}, loaded from the registry, predicts {found[0]}, but {folder} predicts "
+            f"{expected[0]}: the champion is not changed"
         )
 
 
-def _decide(client: MlflowClient, candidate: Candidate, number: int, gate: Gate) -> Decision:
-    """Whether the candidate is champion after this, and why."""
+def _decide(model: RegisteredModel, number: int, candidate: Candidate, gate: Gate) -> Decision:
+    """Whether the version becomes champion, and why."""
     mine = f"{candidate.best.model} (mean {candidate.best.monitor} {candidate.score:.4f})"
-    present = aliased(client, candidate.best.dataset, CHAMPION)
+    present = model.aliased(CHAMPION)
     if present is None:
         return Decision(True, f"{mine} is the first champion", {})
     if int(present.version) == number:
@@ -161,13 +180,13 @@ def _decide(client: MlflowClient, candidate: Candidate, number: int, gate: Gate)
         return Decision(True, f"{mine} replaces {theirs}, which was scored on other data", {})
     if present.tags.get("monitor") != candidate.best.monitor:
         return Decision(True, f"{mine} replaces {theirs}, which was chosen by another metric", {})
-    challenger = _contender(client, candidate.best.model, candidate.run_ids, gate)
-    champion = _contender(client, theirs, str(present.tags.get("runs", present.run_id)).split(), gate)
+    challenger = _contender(model.client, candidate.best.model, candidate.run_ids, gate)
+    champion = _contender(model.client, theirs, str(present.tags.get("runs", present.run_id)).split(), gate)
     return decide(challenger, champion, candidate.data.task, gate)
 
 
 def _contender(client: MlflowClient, name: str, run_ids: Sequence[str], gate: Gate) -> Contender:
-    """As the store has it: folders may have changed since."""
+    """Predictions and costs from the store, because the run folders may have changed since."""
     predictions = [logged_predictions(client, run_id) for run_id in run_ids]
     costs = [get_run(client, run_id).data.metrics[gate.cost] for run_id in run_ids]
     return Contender(name, predictions, sum(costs) / len(costs))

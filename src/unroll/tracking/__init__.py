@@ -1,1 +1,1 @@
-"""MLflow: where runs are kept, what a run says, and the registry."""
+"""MLflow runs: the store, provenance, uploads, comparisons, sweeps and reproduction."""

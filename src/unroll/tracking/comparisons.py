@@ -1,4 +1,4 @@
-"""A comparison as an MLflow run of its own, which links the runs that it compares."""
+"""A comparison as an MLflow run that links to the compared runs."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -15,17 +15,17 @@ from unroll.tracking.git import git_tags
 from unroll.tracking.runs import TrackedRun, look_up
 from unroll.tracking.store import open_experiment, open_store
 
-NAME = "comparison"
-COMPARED = "comparison.runs"  # the tag with the checksum of the compared runs' ids: of many, these would be too long
+RUN_NAME = "comparison"
+COMPARED = "comparison.runs"  # tag with a checksum of the ids of the runs, because many ids exceed the length of a tag
 
 
 def log_comparison(runs: Sequence[Run], folder: Path) -> str:
-    """Log the report in `folder` to the one run of exactly these compared runs; return its id.
+    """Log the report in `folder` to the run of this comparison, with the metrics of the winner; return its id.
 
-    That is created when they are compared first, and brought up to date after that. Its metrics are the winner's.
+    A comparison of the same runs updates the same MLflow run.
 
     Raises:
-        ValueError: the store cannot be used, or the dataset's experiment is deleted there.
+        ValueError: the store cannot be used, or the experiment of the dataset is deleted.
     """
     client = open_store()
     run_id = _open_run(client, runs)
@@ -57,13 +57,13 @@ def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": "pipelines/compare.py",
     }
-    run_id = client.create_run(experiment, run_name=NAME, tags=tags).info.run_id
+    run_id = client.create_run(experiment, run_name=RUN_NAME, tags=tags).info.run_id
     return run_id
 
 
 def _description(client: MlflowClient, runs: Sequence[Run], winner: str, pairs: pd.DataFrame) -> str:
-    """Markdown."""
-    lines = [f"**{winner}** has the best mean {runs[0].monitor} of these runs; index.html says more."]
+    """The description of the run, in Markdown."""
+    lines = [f"**{winner}** has the best mean {runs[0].monitor} of these runs; see index.html."]
     if len(pairs):
         lines.append(f"On the same test examples, {who_beats_whom(pairs, winner)}")
     return "\n".join([*lines, "", *(_link(client, run) for run in runs)])
@@ -72,5 +72,5 @@ def _description(client: MlflowClient, runs: Sequence[Run], winner: str, pairs: 
 def _link(client: MlflowClient, run: Run) -> str:
     name, found = f"{run.model}, seed {run.seed}", look_up(client, run.run_id)
     if found is None or found.info.lifecycle_stage == "deleted":
-        return f"- {name}: run {run.run_id}, which this store does not have"
+        return f"- {name}: run {run.run_id}, which is not in this store"
     return f"- [{name}](#/experiments/{found.info.experiment_id}/runs/{found.info.run_id})"

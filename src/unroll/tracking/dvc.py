@@ -1,70 +1,79 @@
-"""What DVC says of files: which stages make them, and whether these are up to date."""
+"""What DVC records about files: the stages that produce them, and whether these stages are up to date."""
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOCK_SECONDS = 60.0  # another DVC process holds its lock between stages only
+LOCK_SECONDS = 600.0  # other DVC processes hold the lock between stages only; on a busy machine that can take long
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What DVC said at one moment.
+    """The state of a DVC pipeline.
 
     Args:
-        makers: the stage that makes each output; those that none makes are missing.
-        stale: a stage that would run again, among these and those before them, and what changed for it.
-        lock: the content of dvc.lock, where there is one.
+        stages: the name of the stage that produces each file; a file that no stage produces has no entry.
+        stale: for each of these stages and the stages before them that is not up to date, what has changed.
+        lock: the content of ``dvc.lock``, or None if there is no such file.
     """
 
-    makers: dict[Path, str]
+    stages: dict[Path, str]
     stale: dict[str, list[str]]
     lock: bytes | None
 
 
-def read_pipeline(outputs: Sequence[Path]) -> Pipeline:
-    """Ask DVC for the stages that make `outputs`; works within a stage that DVC runs.
+def read_pipeline(paths: Sequence[Path]) -> Pipeline:
+    """Find the stages that produce `paths`; can be called from a command that DVC runs.
+
+    A path belongs to the stage that declares it, or a folder that contains it, as an output. Waits while another
+    process holds DVC's lock.
 
     Raises:
-        ValueError: another process does not let go of DVC's lock.
+        ValueError: the lock is still held after `LOCK_SECONDS`.
     """
     from dvc.exceptions import NotDvcRepoError
     from dvc.lock import LockError
 
-    deadline = time.monotonic() + LOCK_SECONDS
+    deadline, is_waiting = time.monotonic() + LOCK_SECONDS, False
     while True:
         try:
-            return _ask_dvc(outputs)
+            return _query(paths)
         except NotDvcRepoError:
             return Pipeline({}, {}, None)
         except LockError as error:
             if time.monotonic() > deadline:
-                raise ValueError(f"another DVC process is busy here for {LOCK_SECONDS:.0f} s: try again") from error
+                raise ValueError(
+                    f"another DVC process has held DVC's lock for {LOCK_SECONDS:.0f} seconds; try again when it is done"
+                ) from error
+            if not is_waiting:
+                print("waiting for another DVC process", flush=True)
+            is_waiting = True
 
 
-def _ask_dvc(outputs: Sequence[Path]) -> Pipeline:
+def _query(paths: Sequence[Path]) -> Pipeline:
     from dvc.exceptions import OutputNotFoundError
     from dvc.repo import Repo, lock_repo
 
     with Repo() as repo, lock_repo(repo):
-        makers = {}
-        for output in outputs:
-            with suppress(OutputNotFoundError):
-                (found,) = repo.find_outs_by_path(str(output))
-                makers[output] = found.stage.addressing
-        changes = repo.status(targets=sorted(set(makers.values())), with_deps=True) if makers else {}
+        stages = {}
+        for path in paths:
+            try:
+                (output,) = repo.find_outs_by_path(str(path), strict=False)  # the path or a folder above it
+            except OutputNotFoundError:
+                continue
+            stages[path] = output.stage.addressing
+        changes = repo.status(targets=sorted(set(stages.values())), with_deps=True) if stages else {}
         lock = Path(repo.root_dir) / "dvc.lock"
         return Pipeline(
-            makers,
-            {stage: sorted(_changed(reasons)) for stage, reasons in changes.items()},
+            stages,
+            {stage: sorted(_changed_files(reasons)) for stage, reasons in changes.items()},
             lock.read_bytes() if lock.exists() else None,
         )
 
 
-def _changed(reasons: Iterable[Any]) -> Iterable[str]:
-    """The files of `[{"changed deps": {FILE: …}}, …]`; other reasons in DVC's own words."""
+def _changed_files(reasons: Iterable[Any]) -> Iterable[str]:
+    """The files of `[{"changed deps": {FILE: …}}, …]`; a reason that is not about files is returned as it is."""
     for reason in reasons:
         yield from [reason] if isinstance(reason, str) else [file for files in reason.values() for file in files]

@@ -1,4 +1,4 @@
-"""The commit that the code stands at, and what was changed since."""
+"""The commit of the code, and what has changed since."""
 
 import hashlib
 import subprocess
@@ -7,33 +7,33 @@ from unroll.files import sha256
 from unroll.project import project_root
 
 PROJECT = project_root()
-CODE = ("conf", "pipelines", "src")  # a new file there changes what a command does
-COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as a run's version
-UNCOUNTED = ":(exclude)dvc.lock"  # DVC writes it while the pipeline runs
+CODE = ("conf", "pipelines", "src")  # folders in which an untracked file changes what a command does
+COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as the version of a run
+EXCLUDED = ":(exclude)dvc.lock"  # written by DVC while the pipeline runs
 
 
 def head() -> str:
-    """The commit checked out.
+    """The commit that is checked out.
 
     Raises:
-        ValueError: there is no git repository here, or no commit in it.
+        ValueError: the project is not in a git repository, or the repository has no commit.
     """
     (commit,) = _git("rev-parse", "--verify", "HEAD")
     return commit
 
 
 def changed_files() -> list[str]:
-    """Tracked files that differ from the commit, and files that git does not know where code is; without dvc.lock.
+    """Tracked files that differ from the commit, and untracked files in the code folders; ``dvc.lock`` is left out.
 
-    Paths are relative to the project. Raises ValueError as `head` does.
+    Paths are relative to the project. Raises ValueError as :func:`head` does.
     """
-    changed = _git("diff", "--name-only", "--no-renames", "--relative", "HEAD", "--", ".", UNCOUNTED)
+    changed = _git("diff", "--name-only", "--no-renames", "--relative", "HEAD", "--", ".", EXCLUDED)
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
     return sorted({*changed, *new})
 
 
 def git_tags() -> dict[str, str]:
-    """What a run says of its code: the commit, and whether it was changed since; empty outside a repository."""
+    """Tags of a run with the commit and whether files have changed since; empty outside a repository."""
     try:
         return {COMMIT: head(), "git.changed": str(bool(changed_files())).lower()}
     except ValueError:
@@ -41,7 +41,7 @@ def git_tags() -> dict[str, str]:
 
 
 def changed_code() -> dict[str, str | None]:
-    """Those of the changed files that are code, to their checksums; None: deleted. Empty outside a repository."""
+    """SHA-256 of each changed code file, None for a deleted one; empty outside a repository."""
     try:
         return {file: _checksum(file) for file in changed_files() if file.split("/")[0] in CODE}
     except ValueError:
@@ -49,16 +49,16 @@ def changed_code() -> dict[str, str | None]:
 
 
 def differing_code(commit: str, changed: dict[str, str | None]) -> list[str]:
-    """Files of code that do not hold today what they held in `commit` with the `changed` ones on top of it.
+    """Code files that are different now from what they were in `commit` with the `changed` files on top of it.
 
     Raises:
-        ValueError: the repository does not have that commit, or is none.
+        ValueError: there is no repository, or the commit is not in it.
     """
     head()
     try:
         since = _git("diff", "--name-only", "--no-renames", "--relative", commit, "--", *CODE)
     except ValueError as error:
-        raise ValueError(f"commit {commit} is not in this repository; git fetch may bring it") from error
+        raise ValueError(f"commit {commit} is not in this repository; `git fetch` may find it") from error
     return [
         file
         for file in sorted({*since, *changed, *changed_code()})
@@ -81,9 +81,9 @@ def _git(*arguments: str) -> list[str]:
     try:
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or str(error)
+        output = getattr(error, "stderr", None) or str(error)
         raise ValueError(
-            f"git knows no commit of {PROJECT} ({said.strip().splitlines()[0]}); "
+            f"git finds no commit of {PROJECT} ({output.strip().splitlines()[0]}); "
             "first: git init && git add --all && git commit -m start"
         ) from error
     return done.stdout.splitlines()

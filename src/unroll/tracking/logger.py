@@ -1,4 +1,4 @@
-"""Lightning's scores, epoch by epoch, in an MLflow run."""
+"""Logs the scores of each epoch to an MLflow run."""
 
 import time
 from argparse import Namespace
@@ -9,18 +9,18 @@ from mlflow.entities import Metric
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from unroll.tracking.offline import is_of_the_store, log, reason
+from unroll.tracking.offline import is_store_error, log, reason
 from unroll.tracking.runs import TrackedRun
 
 
 class EpochLogger(Logger):
-    """Logs an epoch's scores with the epoch, from 1, as their step.
+    """A Lightning logger that logs the scores of an epoch with the epoch, counted from 1, as the step.
 
-    Where the store fails once, it is not asked again: training goes on, and `unroll.tracking.upload` fills the gap
-    from history.csv. A client is made in each process, for none can be sent to one.
+    After the first error of the store nothing more is logged and the training continues; `unroll.tracking.upload` logs
+    the missing epochs from ``history.csv``. A client cannot be pickled, so each process creates one.
 
     Attributes:
-        is_lost: whether it failed.
+        is_lost: whether the store has failed.
     """
 
     def __init__(self, run: TrackedRun) -> None:
@@ -38,7 +38,7 @@ class EpochLogger(Logger):
         return self._run_id
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The run has them already."""
+        """Do nothing: the parameters are logged when the run is created."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -49,7 +49,7 @@ class EpochLogger(Logger):
         try:
             MlflowClient(self._uri).log_batch(self._run_id, metrics=points)
         except Exception as error:
-            if not is_of_the_store(error):
+            if not is_store_error(error):
                 raise
             self.is_lost = True
-            log.warning("warning: MLflow fails (%s); training goes on without it", reason(error))
+            log.warning("warning: MLflow fails (%s); training continues without it", reason(error))

@@ -1,7 +1,8 @@
-"""A trained model inside an MLflow run: loadable by MLflow anywhere, without this project's checkout."""
+"""A trained model in an MLflow run, which MLflow can load without a checkout of this project."""
 
 import tempfile
 import warnings
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,23 +26,23 @@ PACKAGES += ["scipy", "sentencepiece", "torch"]
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
-    """Log the model folder to the run as a model from code; return its URI, `models:/m-…`.
+    """Log the model folder to the run as a model from code; return its URI, ``models:/m-…``.
 
-    As `mlflow.pyfunc.log_model` does, which needs an active run and, where the store fails, waits twice more to say so.
+    Does what `mlflow.pyfunc.log_model` does, which needs an active run and waits twice as long for a store that fails.
     """
     columns = ["text", "text_pair"] if read_json(folder / "config.json")["is_pair"] else ["text"]
     client, experiment = run.client, get_run(run.client, run.run_id).info.experiment_id
     entry = client.create_logged_model(experiment, "model", source_run_id=run.run_id)
-    described = Model(run_id=run.run_id, model_id=entry.model_id, model_uuid=entry.model_id)
+    description = Model(run_id=run.run_id, model_id=entry.model_id, model_uuid=entry.model_id)
     with tempfile.TemporaryDirectory() as work, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example", category=UserWarning)
         mlflow.pyfunc.save_model(
             f"{work}/model",
-            mlflow_model=described,
+            mlflow_model=description,
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
+            pip_requirements=_requirements(),
             signature=ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns])),
         )
         client.log_model_artifacts(entry.model_id, f"{work}/model")
@@ -50,34 +51,39 @@ def log_model(run: TrackedRun, folder: Path) -> str:
     return f"models:/{entry.model_id}"
 
 
+@cache
+def _requirements() -> list[str]:
+    return [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
+
+
 def find_model(client: MlflowClient, run_id: str) -> str | None:
-    """The URI of the model that was logged to a run; of several, the last that is whole."""
+    """The URI of the model that was logged to a run last, among those that were logged completely."""
     outputs = get_run(client, run_id).outputs
     for output in reversed(outputs.model_outputs if outputs else []):
-        if _is_whole(client, output.model_id):
+        if _is_complete(client, output.model_id):
             return f"models:/{output.model_id}"
     return None
 
 
-def _is_whole(client: MlflowClient, model_id: str) -> bool:
+def _is_complete(client: MlflowClient, model_id: str) -> bool:
     try:
         return bool(client.get_logged_model(model_id).status == LoggedModelStatus.READY)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        return False  # somebody deleted it
+        return False  # deleted
 
 
 def model_uri(client: MlflowClient, run_id: str) -> str:
-    """The same, where there has to be one.
+    """The same as :func:`find_model`, for a run that must have a model.
 
     Raises:
-        ValueError: there is none, or no such run.
+        ValueError: there is no model, or no such run.
     """
     uri = find_model(client, run_id)
     if uri is None:
         raise ValueError(
             f"run {run_id} has no model in the MLflow store at {without_password(client.tracking_uri)}: "
-            f"bring it there with {UPLOAD}"
+            f"upload it with {UPLOAD}"
         )
     return uri

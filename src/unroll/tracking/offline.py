@@ -1,7 +1,7 @@
-"""A tracking store that does not answer: an error before the work, a warning after it, for the results are safe.
+"""Errors of the tracking store: fatal before the work, a warning after it, because the results are on disk.
 
-Each request gives up after seconds (`unroll.stage.set_environment`). What goes on without the store makes at
-most two of them that fail, so that nothing waits longer than half a minute.
+A request is given up after a few seconds (`unroll.stage.set_environment`). Work that continues without the store makes
+at most two requests that fail, so that no command waits for longer than half a minute.
 """
 
 import logging
@@ -15,26 +15,26 @@ from unroll.exceptions import StoreError, StoreUnavailable, without_password
 log = logging.getLogger("unroll")
 
 UPLOAD = "python pipelines/upload.py"
-REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}  # of a store that answers
+REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}  # of a working store
 STORES = {"mlflow", "sqlite3", "sqlalchemy", "psycopg2", "requests", "urllib3", "boto3", "botocore"}  # packages
 
-# We say in a line what these say in a traceback, and at each attempt.
+# These log a traceback at each attempt; the errors below contain the reason.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 @contextmanager
 def requiring() -> Iterator[None]:
-    """Turn an error of the store into one that a person can act on.
+    """Turn an error of the store into a ValueError that contains the address of the store and the reason.
 
     Raises:
-        StoreError: the store refuses one request; names its address and the reason.
-        StoreUnavailable: so does this.
+        StoreError: the store refuses one request.
+        StoreUnavailable: the store cannot be used.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, StoreError) or not is_of_the_store(error):
+        if isinstance(error, StoreError) or not is_store_error(error):
             raise
         uri = without_password(os.environ["MLFLOW_TRACKING_URI"])
         if getattr(error, "error_code", None) in REFUSALS:
@@ -44,17 +44,19 @@ def requiring() -> Iterator[None]:
 
 @contextmanager
 def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
-    """Turn an error of the store into one printed warning that says that `what` is not there yet.
+    """Turn an error of the store into a logged warning that `what` is missing from MLflow; raise any other error.
 
-    Only for what is safe on disk and the command `later` can bring there. Other errors pass.
+    Args:
+        what: something that is complete on disk.
+        later: the command that uploads it.
     """
     try:
         yield
     except Exception as error:
-        if not is_of_the_store(error):
+        if not is_store_error(error):
             raise
         log.warning(
-            "warning: MLflow lacks %s, which is safe on disk (%s); once the store answers: %s",
+            "warning: MLflow is missing %s, which is safe on disk (%s); when the store is back: %s",
             what,
             reason(error),
             later,
@@ -63,7 +65,7 @@ def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Let requests give up at once: the store has failed already, and if it is back it answers."""
+    """Give requests no time to wait: for a store that has failed already."""
     hurried = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
     before = {name: os.environ.get(name) for name in hurried}
     os.environ.update(hurried)
@@ -76,8 +78,8 @@ def impatient() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def is_of_the_store(error: Exception) -> bool:
-    """Whether it comes from the store or from the way there, not from a bug or a file that is missing here."""
+def is_store_error(error: Exception) -> bool:
+    """Whether the store, or the connection to it, raised the error; not so for a bug or a missing local file."""
     if isinstance(error, OSError):  # a full disk, a lost connection, ...
         return not isinstance(error, FileNotFoundError)
     packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
@@ -85,9 +87,9 @@ def is_of_the_store(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """What it says, in a line: of a request or a statement that failed only why."""
-    said = str(error).strip()
+    """The message of an error in one line: for a failed request or statement, only its cause."""
+    text = str(error).strip()
     for cause in (r"""Caused by \w+\(["'].*\): (.+?)["']\)""", r"\((?:sqlite3|psycopg2)\.\S+\) (.+)"):
-        if found := re.search(cause, said):
+        if found := re.search(cause, text):
             return found[1]
-    return said.partition("\n")[0]
+    return text.partition("\n")[0]

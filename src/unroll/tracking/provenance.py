@@ -1,7 +1,8 @@
-"""What a training was made from: enough to log its run anew elsewhere, and to say later what has changed since."""
+"""What a training was made from: enough to create its MLflow run in another store, and to detect changes since."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from platform import python_version
@@ -11,21 +12,22 @@ from unroll.data.prepared import PreparedData
 from unroll.files import read_json, whole_folder, write_json, write_text
 from unroll.tracking.git import COMMIT, changed_code, differing_code, git_tags
 
-FOLDER = "training"  # in a run folder, and among a run's artifacts
-MIXED = "git.mixed"  # the tag of a training that was begun with one code and gone on with by another
+PROVENANCE = "training"  # folder in a run folder, in its checkpoints/, and among the artifacts of its MLflow run
+MIXED_CODE = "git.mixed"  # tag of a training that was resumed with other code than it was started with
 
 
 @dataclass(frozen=True)
-class Origin:
-    """
+class Provenance:
+    """Everything that a training depends on.
+
     Args:
-        dataset: its name, which is the experiment's.
-        name: the run's.
+        dataset: name of the dataset and of the MLflow experiment.
+        name: of the MLflow run.
         config: the resolved configuration.
-        overrides: what the command was given, `model=lstm` and so on.
-        tags: of the run: the data, the commit, and whatever else marks it.
-        changed: files of code that were not as committed, to their checksums; None: deleted.
-        packages: every installed one to its version.
+        overrides: the arguments of the command, such as ``model=lstm``.
+        tags: of the MLflow run: the data, the commit, and anything else that marks the run.
+        changed: SHA-256 of each code file that differed from the commit; None for a deleted file.
+        packages: version of each installed package.
     """
 
     dataset: str
@@ -45,8 +47,8 @@ class Origin:
         data: PreparedData,
         overrides: list[str],
         tags: dict[str, str],
-    ) -> "Origin":
-        """Of a training that begins here and now; `tags` come on top of those that every run has."""
+    ) -> "Provenance":
+        """The provenance of a training that starts now; `tags` are added to those that every run has."""
         source = data.description["source"]
         revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has none
         common = {
@@ -62,7 +64,7 @@ class Origin:
         return cls(dataset, name, config, overrides, common | tags, changed_code(), installed_packages())
 
     def save(self, folder: Path) -> None:
-        """Write `folder`: config.json, packages.txt, and the rest in origin.json."""
+        """Write ``config.json``, ``packages.txt`` and, with everything else, ``origin.json`` to `folder`."""
         with whole_folder(folder) as work:
             write_json(work / "config.json", self.config)
             write_text(work / "packages.txt", "".join(f"{name}=={it}\n" for name, it in self.packages.items()))
@@ -70,34 +72,35 @@ class Origin:
             write_json(work / "origin.json", {key: getattr(self, key) for key in rest})
 
     @classmethod
-    def load(cls, folder: Path) -> "Origin":
+    def load(cls, folder: Path) -> "Provenance":
         lines = (folder / "packages.txt").read_text(encoding="utf-8").splitlines()
         packages = {name: version for name, _, version in (line.partition("==") for line in lines)}
         return cls(config=read_json(folder / "config.json"), packages=packages, **read_json(folder / "origin.json"))
 
     def code_differences(self) -> list[str]:
-        """In words, the files of code that hold something else now; conf/ is judged by what it composes to."""
+        """Describe each code file that has changed since; ``conf/`` is left to a comparison of configurations."""
         commit = self.tags.get(COMMIT)
         if commit is None:
-            return ["code: the run names no commit, for it was trained outside a git repository"]
+            return ["code: the run has no commit, because it was trained outside a git repository"]
         try:
             files = differing_code(commit, self.changed)
         except ValueError as error:
             return [f"code: {error}"]
         return [f"code {file}" for file in files if not file.startswith("conf/")]
 
-    def gone_on_with(self) -> "Origin":
-        """Of the same training, now that the code as it is here goes on with it."""
+    def resumed(self) -> "Provenance":
+        """The provenance of the same training when it is resumed with the code as it is now."""
         if COMMIT not in self.tags or not (found := self.code_differences()):
             return self
-        return replace(self, tags=self.tags | {MIXED: ", ".join(found)})
+        return replace(self, tags=self.tags | {MIXED_CODE: ", ".join(found)})
 
 
+@cache
 def installed_packages() -> dict[str, str]:
-    """Python, and every installed distribution, to its version, by name."""
+    """Map ``python`` and the name of each installed package to its version."""
     found = {}
     for package in distributions():
-        with suppress(FileNotFoundError):  # a broken one has no name, or raises
+        with suppress(FileNotFoundError):  # a broken installation has no name, or raises this
             if package.name:
                 found[package.name.lower()] = package.version
     return dict(sorted({"python": python_version(), **found}.items()))

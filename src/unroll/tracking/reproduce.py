@@ -1,9 +1,12 @@
-"""What differs from when a run was trained, and whether training it again gave the same."""
+"""Reproduces a training: lists what has changed since, trains again, and compares the scores and the model."""
 
 import csv
 import json
+import shlex
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,77 +16,109 @@ from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256
+from unroll.project import project_root
+from unroll.run_folder import RunFolder
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
 from unroll.tracking.models import model_uri
-from unroll.tracking.provenance import FOLDER, MIXED, Origin, installed_packages
+from unroll.tracking.offline import requiring
+from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance, installed_packages
 from unroll.tracking.runs import flatten, get_run
+from unroll.tracking.store import open_store
 
-UNCOMPARED = {"output", "run_name", "reproduces"}  # where results go, and what the run is called
+REPLACED = ("output", "run_name", "reproduces")  # where results are written, and the name of the run
 ABSENT = "absent"
 
 
-def origin_of(client: MlflowClient, run_id: str) -> Origin:
-    """What the run was trained with.
+def reproduce(
+    run_id: str,
+    output: str,
+    despite_differences: bool,
+    compose: Callable[[list[str]], dict[str, Any]],
+    override: Callable[[str, str], str],
+) -> None:
+    """Train a run again if nothing has changed since, and compare the two; print what is found.
+
+    Args:
+        output: folder of the new training.
+        despite_differences: train even if something has changed.
+        compose: gives the configuration of the train stage for a list of overrides.
+        override: quotes a key and a value as an override.
 
     Raises:
-        ValueError: there is no such run, or it is none of a training.
+        ValueError: there is no such training, something has changed, the training failed, or its results differ.
+    """
+    with requiring():
+        client = open_store()
+        original = read_provenance(client, run_id)
+    replaced = {"output": output, "run_name": f"{original.name}-again", "reproduces": run_id}
+    overrides = [it for it in original.overrides if it.partition("=")[0] not in REPLACED]
+    overrides += [override(key, text) for key, text in replaced.items()]
+    found = differences(original, compose(overrides))
+    print(f"run {run_id}: python pipelines/train.py {shlex.join(original.overrides)}")
+    print("\n".join([*code_remarks(original), *(f"differs: {line}" for line in found)]))
+    if found and not despite_differences:
+        raise ValueError(
+            f"{len(found)} differences, listed above, so that the results may differ; "
+            "to train anyway: despite_differences=true"
+        )
+    print("training again" if found else "nothing differs: training again", flush=True)
+    script = project_root() / "pipelines" / "train.py"
+    done = subprocess.run([sys.executable, str(script), *overrides, override("hydra.run.dir", output)])
+    if done.returncode:
+        raise ValueError(f"the training ended with status {done.returncode}, for the reason above")
+    with requiring():
+        compare(client, run_id, Path(output))
+
+
+def read_provenance(client: MlflowClient, run_id: str) -> Provenance:
+    """The provenance of a training, from the artifacts of its run.
+
+    Raises:
+        ValueError: there is no such run, or it is not a training.
     """
     run_id = get_run(client, run_id).info.run_id
-    if not client.list_artifacts(run_id, FOLDER):
+    if not client.list_artifacts(run_id, PROVENANCE):
         raise ValueError(
-            f"run {run_id} has no artifacts {FOLDER}/ that say what it was trained with; accepted: a run of "
+            f"run {run_id} has no artifacts {PROVENANCE}/ with the provenance of a training; accepted: a run of "
             "python pipelines/train.py, for example the run_id in models/DATASET/MODEL/SEED/run.json"
         )
     with tempfile.TemporaryDirectory() as work:
-        return Origin.load(Path(client.download_artifacts(run_id, FOLDER, work)))
+        return Provenance.load(Path(client.download_artifacts(run_id, PROVENANCE, work)))
 
 
-def differences(then: Origin, config: dict[str, Any]) -> list[str]:
-    """In words, what is not as it was then; empty where training again has to give the same.
+def differences(original: Provenance, config: dict[str, Any]) -> list[str]:
+    """Describe what has changed since a training; empty if training again must give the same results.
 
     Args:
-        config: what the same command is configured with today.
+        config: the configuration that the same command has now.
     """
-    parameters = [flatten({k: v for k, v in it.items() if k not in UNCOMPARED}) for it in (then.config, _plain(config))]
+    then, now = (
+        flatten({key: value for key, value in it.items() if key not in REPLACED})
+        for it in (original.config, json.loads(json.dumps(config)))
+    )
     return [
-        *_code(then),
-        *(f"parameter {line}" for line in _changes(*parameters)),
-        *_data(then, Path(config["data"])),
-        *(f"package {line}" for line in _changes(then.packages, installed_packages())),
+        *_code_changes(original),
+        *(f"parameter {line}" for line in _changes(then, now)),
+        *_data_changes(original, Path(config["data"])),
+        *(f"package {line}" for line in _changes(original.packages, installed_packages())),
     ]
 
 
-def _data(then: Origin, folder: Path) -> list[str]:
+def _code_changes(original: Provenance) -> list[str]:
+    mixed = original.tags.get(MIXED_CODE)
+    return [f"code: changed while the run was trained ({mixed})"] * (mixed is not None) + original.code_differences()
+
+
+def _data_changes(original: Provenance, folder: Path) -> list[str]:
     try:
-        today = PreparedData(folder).checksum
+        now = PreparedData(folder).checksum
     except ValueError as error:
         return [f"data: {error}"]
-    return [f"data {line}" for line in _changes({"checksum": then.tags["dataset.checksum"]}, {"checksum": today})]
-
-
-def _code(then: Origin) -> list[str]:
-    mixed = [f"code: changed while the run was trained ({then.tags[MIXED]})"] if MIXED in then.tags else []
-    return mixed + then.code_differences()
-
-
-def code_remarks(then: Origin) -> list[str]:
-    """The commits then and now, and what was not committed: worth knowing, and by themselves no differences."""
-    commit = then.tags.get(COMMIT)
-    try:
-        now = head()
-        same = commit is not None and not differing_code(commit, then.changed)
-    except ValueError:
-        return []
-    said = f"commit {commit or 'unknown'} → {now}" if commit != now else f"commit {now}, as then"
-    uncommitted = {"then": then.changed, "now": changed_code()}
-    return [
-        said + ", with the same code and configuration" * same,
-        *(f"not committed {when}: {', '.join(sorted(files))}" for when, files in uncommitted.items() if files),
-    ]
+    return [f"data {line}" for line in _changes({"checksum": original.tags["dataset.checksum"]}, {"checksum": now})]
 
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """`key: then → now` for each key that does not have the same value."""
+    """`key: then → now` for each key whose value has changed."""
     return [
         f"{key}: {then.get(key, ABSENT)} → {now.get(key, ABSENT)}"
         for key in sorted({*then, *now})
@@ -91,15 +126,25 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    """As it comes back from JSON."""
-    plain: dict[str, Any] = json.loads(json.dumps(config))
-    return plain
+def code_remarks(original: Provenance) -> list[str]:
+    """Describe the commits and the uncommitted files, then and now, which by themselves are not differences."""
+    commit = original.tags.get(COMMIT)
+    try:
+        now = head()
+        is_same = commit is not None and not differing_code(commit, original.changed)
+    except ValueError:
+        return []
+    commits = f"commit {commit or 'unknown'} → {now}" if commit != now else f"commit {now}, unchanged"
+    uncommitted = {"then": original.changed, "now": changed_code()}
+    return [
+        commits + ", with the same code and configuration" * is_same,
+        *(f"not committed {when}: {', '.join(sorted(files))}" for when, files in uncommitted.items() if files),
+    ]
 
 
 @dataclass(frozen=True)
 class Score:
-    """A metric after an epoch, in both trainings; None where one does not have it."""
+    """A metric after an epoch in both trainings; None if it is missing from one."""
 
     epoch: int
     name: str
@@ -108,12 +153,31 @@ class Score:
 
     @property
     def is_equal(self) -> bool:
-        return repr(self.then) == repr(self.now)  # nan is equal to nan here
+        return repr(self.then) == repr(self.now)  # also for nan
 
 
-def scores(client: MlflowClient, run_id: str, folder: Path) -> list[Score]:
-    """The scores of the run, beside those of the training in `folder`, by epoch."""
-    with (folder / "history.csv").open(newline="") as stream:
+def compare(client: MlflowClient, run_id: str, path: Path) -> None:
+    """Print the scores of a run and of the training in the run folder `path`, epoch by epoch.
+
+    Raises:
+        ValueError: a score or a file of the model differs.
+    """
+    compared = scores(client, run_id, path)
+    print(f"{'epoch':>5}  {'score':<14}  {'then':<20}  now")
+    for score in compared:
+        mark = "" if score.is_equal else "  ≠"
+        print(f"{score.epoch:>5}  {score.name:<14}  {score.then!r:<20}  {score.now!r}{mark}")
+    unequal = sum(not score.is_equal for score in compared)
+    files = unequal_files(client, run_id, path)
+    if unequal or files:
+        different = [f"{unequal} of {len(compared)} scores"] * bool(unequal) + files
+        raise ValueError(f"run {run_id} is not reproduced: {', '.join(different)} not equal; see {path}")
+    print(f"run {run_id} is reproduced: {len(compared)} scores equal to the last digit, and every byte of the model")
+
+
+def scores(client: MlflowClient, run_id: str, path: Path) -> list[Score]:
+    """The scores of a run and of the training in the run folder `path`, by epoch and name."""
+    with RunFolder(path).history.open(newline="") as stream:
         rows = {int(row["epoch"]): row for row in csv.DictReader(stream)}
     names = [name for name in next(iter(rows.values())) if "/" in name]
     now = {(epoch, name): float(row[name]) for epoch, row in rows.items() for name in names}
@@ -122,8 +186,8 @@ def scores(client: MlflowClient, run_id: str, folder: Path) -> list[Score]:
     return [Score(*key, then.get(key), now.get(key)) for key in sorted({*then, *now})]
 
 
-def unequal_files(client: MlflowClient, run_id: str, folder: Path) -> list[str]:
-    """The files of the run's model that are not, by their checksums, those of the model in `folder`.
+def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:
+    """The files of the model of a run that differ from those in the run folder `path`, by their checksums.
 
     Raises:
         ValueError: the run has no model in the store.
@@ -131,7 +195,7 @@ def unequal_files(client: MlflowClient, run_id: str, folder: Path) -> list[str]:
     uri = model_uri(client, run_id)
     with tempfile.TemporaryDirectory() as work:
         then = _checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
-    now = _checksums(folder / "model")
+    now = _checksums(RunFolder(path).model)
     return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
 
 

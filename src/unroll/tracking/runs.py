@@ -1,4 +1,4 @@
-"""One MLflow run a training: opened before it, found again after it."""
+"""The MLflow run of a training: created before it, and found by its id afterwards."""
 
 import tempfile
 import time
@@ -15,16 +15,16 @@ from mlflow.exceptions import MlflowException
 from unroll.exceptions import Pruned, StoreError, without_password
 from unroll.files import read_json, write_json
 from unroll.tracking.offline import UPLOAD, requiring, tolerating
-from unroll.tracking.provenance import FOLDER, Origin
+from unroll.tracking.provenance import PROVENANCE, Provenance
 from unroll.tracking.store import open_experiment, open_store
 
-ORIGINAL_ID = "original_run_id"  # the tag of a run that stands for one of another store: the id that it had there
-METRICS_A_REQUEST = 1000
+ORIGINAL_ID = "original_run_id"  # tag of a run that replaces one of another store: the id of that run
+METRICS_PER_REQUEST = 1000
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run that is open for writing."""
+    """A run, and the client that writes to it."""
 
     client: MlflowClient
     run_id: str
@@ -34,28 +34,30 @@ class TrackedRun:
         self.log_points([Metric(key, value, now, 0) for key, value in metrics.items()])
 
     def log_points(self, points: list[Metric]) -> None:
-        for first in range(0, len(points), METRICS_A_REQUEST):
-            self.client.log_batch(self.run_id, metrics=points[first : first + METRICS_A_REQUEST])
+        for first in range(0, len(points), METRICS_PER_REQUEST):
+            self.client.log_batch(self.run_id, metrics=points[first : first + METRICS_PER_REQUEST])
 
 
 @contextmanager
-def training_run(origin: Origin, record: Path) -> Iterator[TrackedRun]:
-    """Open the run of a training, and end it as FAILED where that breaks off, or as KILLED on Ctrl-C or by its sweep.
+def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
+    """Open the MLflow run of a training; an error ends the run as FAILED, an interruption or pruning as KILLED.
 
-    Where it ends well there are results, and `unroll.tracking.upload` finishes the run with them. `record` keeps the
-    run's id, so that a training that was killed goes on in the run it began.
+    A training without an error leaves the run open: `unroll.tracking.upload` adds the results and ends it.
+
+    Args:
+        record: a file with the id of the run, so that an interrupted training is resumed in the same run.
 
     Raises:
         ValueError: the store cannot be used.
     """
     client = open_store()
     with requiring():
-        run_id = _interrupted_run(client, record) or _begin_run(client, origin)
+        run_id = _interrupted_run(client, record) or _start_run(client, provenance)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"run_id": run_id})
     try:
         with requiring():
-            _bring_up_to_date(client, run_id, origin)
+            _update(client, run_id, provenance)
         yield TrackedRun(client, run_id)
     except BaseException as error:
         with tolerating(f"the end of run {run_id}"):
@@ -63,60 +65,60 @@ def training_run(origin: Origin, record: Path) -> Iterator[TrackedRun]:
         raise
 
 
-def create_run(client: MlflowClient, origin: Origin, original_id: str | None = None) -> str:
-    """A new run that says what it is made from; its id.
+def create_run(client: MlflowClient, provenance: Provenance, original_id: str | None = None) -> str:
+    """Create a run with its provenance; return its id.
 
     Args:
-        original_id: of the run in another store whose place it takes.
+        original_id: id of the run in another store that it replaces.
     """
-    run_id = _begin_run(client, origin, {ORIGINAL_ID: original_id} if original_id else {})
-    describe_run(client, run_id, origin)
+    run_id = _start_run(client, provenance, {ORIGINAL_ID: original_id} if original_id else {})
+    describe_run(client, run_id, provenance)
     return run_id
 
 
-def describe_run(client: MlflowClient, run_id: str, origin: Origin) -> None:
-    """Log the data as an input, every leaf of the configuration as a parameter, and last all of it as artifacts."""
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(origin.config).items()])
-    revision = origin.tags.get("dataset.revision")
+def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
+    """Log the provenance of a run: the data as an input, each configuration value as a parameter, all as artifacts."""
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(provenance.config).items()])
+    revision = provenance.tags.get("dataset.revision")
     entity = Dataset(
-        name=origin.dataset,
-        digest=origin.tags["dataset.checksum"][:12],
+        name=provenance.dataset,
+        digest=provenance.tags["dataset.checksum"][:12],
         source_type="hub" if revision else "local",
-        source=str({"path": origin.tags["dataset.path"], "revision": revision}),
+        source=str({"path": provenance.tags["dataset.path"], "revision": revision}),
     )
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
-    _log_origin(client, run_id, origin)
+    _log_provenance(client, run_id, provenance)
 
 
 def find_run(run_id: str) -> TrackedRun:
-    """The run of a training that is over: that with this id, or the one that was created in its place.
+    """The run with this id, or the one that replaces it, in the current store.
 
     Raises:
-        StoreError: this tracking store has neither, or it was deleted there.
+        StoreError: there is no such run, or it is deleted.
     """
     client = open_store()
     return TrackedRun(client, get_run(client, run_id).info.run_id)
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
-    """The same run, with all that is logged to it."""
+    """The data of the run with this id, or of the one that replaces it; raises as :func:`find_run` does."""
     run = look_up(client, run_id)
     if run is None:
         raise StoreError(
-            f"the MLflow store at {without_password(client.tracking_uri)} has no run {run_id}: bring it there with "
-            f"{UPLOAD}, or set MLFLOW_TRACKING_URI to the store that has it"
+            f"run {run_id} is not in the MLflow store at {without_password(client.tracking_uri)}: upload it with "
+            f"{UPLOAD}, or set MLFLOW_TRACKING_URI to the store that contains it"
         )
     if run.info.lifecycle_stage == "deleted":
-        raise StoreError(f"run {run_id} is deleted; mlflow runs restore --run-id {run.info.run_id} brings it back")
+        raise StoreError(f"run {run_id} is deleted; to restore it: mlflow runs restore --run-id {run.info.run_id}")
     return run
 
 
 def look_up(client: MlflowClient, run_id: str) -> Run | None:
-    """The same where it may be missing, or deleted."""
+    """The same as :func:`get_run`, but None for a missing run; a deleted one is returned."""
     try:
         return client.get_run(run_id)
     except MlflowException as error:
-        if error.error_code == "INVALID_PARAMETER_VALUE":  # no id at all
+        if error.error_code == "INVALID_PARAMETER_VALUE":  # not of the form of an id
             return None
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -125,14 +127,15 @@ def look_up(client: MlflowClient, run_id: str) -> Run | None:
     return found[0] if found else None
 
 
-def _begin_run(client: MlflowClient, origin: Origin, tags: dict[str, str] | None = None) -> str:
-    experiment = open_experiment(client, origin.dataset)
-    run_id: str = client.create_run(experiment, run_name=origin.name, tags=origin.tags | (tags or {})).info.run_id
+def _start_run(client: MlflowClient, provenance: Provenance, tags: dict[str, str] | None = None) -> str:
+    experiment = open_experiment(client, provenance.dataset)
+    run = client.create_run(experiment, run_name=provenance.name, tags=provenance.tags | (tags or {}))
+    run_id: str = run.info.run_id
     return run_id
 
 
 def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
-    """The run that the training began, going on again; None where this store does not have it any more."""
+    """Set the run in `record` to RUNNING again and return its id; None if the store does not have it."""
     run = look_up(client, read_json(record)["run_id"]) if record.exists() else None
     if run is None or run.info.lifecycle_stage == "deleted":
         return None
@@ -141,26 +144,26 @@ def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
     return run_id
 
 
-def _bring_up_to_date(client: MlflowClient, run_id: str, origin: Origin) -> None:
-    """Let a run say what it is made from: a new one, one whose creation broke off, or one with other code now."""
+def _update(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
+    """Log the provenance of a run that is new, whose creation was interrupted, or that is resumed with other code."""
     tags = client.get_run(run_id).data.tags
-    new = {key: value for key, value in origin.tags.items() if tags.get(key) != value}
+    new = {key: value for key, value in provenance.tags.items() if tags.get(key) != value}
     for key, value in new.items():
         client.set_tag(run_id, key, value)
-    if not client.list_artifacts(run_id, FOLDER):
-        describe_run(client, run_id, origin)
+    if not client.list_artifacts(run_id, PROVENANCE):
+        describe_run(client, run_id, provenance)
     elif new:
-        _log_origin(client, run_id, origin)
+        _log_provenance(client, run_id, provenance)
 
 
-def _log_origin(client: MlflowClient, run_id: str, origin: Origin) -> None:
+def _log_provenance(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
     with tempfile.TemporaryDirectory() as work:
-        origin.save(Path(work) / FOLDER)
+        provenance.save(Path(work) / PROVENANCE)
         client.log_artifacts(run_id, work)
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries to dotted keys."""
+    """Convert nested dictionaries to one dictionary with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Opens the tracking store: safe when several processes meet a database that does not exist yet."""
+"""Opens the tracking store; several processes may create the same database at once."""
 
 import os
 import sqlite3
@@ -18,13 +18,13 @@ from unroll.tracking.offline import requiring
 
 
 def open_store() -> MlflowClient:
-    """A client of the store at MLFLOW_TRACKING_URI.
+    """A client of the store at ``MLFLOW_TRACKING_URI``.
 
-    Processes that create a database at once would fail, and break one of sqlite for good: that is done under a lock.
+    A database is created under a lock: processes that create one at the same time fail, and corrupt an SQLite file.
 
     Raises:
         ValueError: the variable is not set.
-        StoreUnavailable: nothing answers there.
+        StoreUnavailable: the store cannot be reached.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
@@ -35,29 +35,33 @@ def open_store() -> MlflowClient:
             if url:
                 _try_to_open(url)
             client = MlflowClient(uri)
-            client.search_experiments(max_results=1)  # makes the tables
+            client.search_experiments(max_results=1)  # creates the tables
         return client
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment `name`, created where it is missing."""
+    """The id of the experiment `name`, which is created if it does not exist.
+
+    Raises:
+        StoreError: the experiment is deleted.
+    """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
             location = _artifact_location(client.tracking_uri, name)
             return client.create_experiment(name, artifact_location=location)
-        except MlflowException:  # another process was faster
+        except MlflowException:  # another process has created it since
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
-        raise StoreError(f"the MLflow experiment {name!r} is deleted; mlflow experiments restore or gc it first")
+        raise StoreError(f"the MLflow experiment {name!r} is deleted; first: mlflow experiments restore, or mlflow gc")
     experiment_id: str = experiment.experiment_id
     return experiment_id
 
 
 def _artifact_location(uri: str, name: str) -> str | None:
-    """Beside a sqlite database, wherever the process runs; a server decides for itself."""
+    """A folder next to an SQLite database, independent of the current folder; None lets a server choose."""
     url = _database(uri)
     if url is None or url.get_backend_name() != "sqlite":
         return None
@@ -65,7 +69,7 @@ def _artifact_location(uri: str, name: str) -> str | None:
 
 
 def _database(uri: str) -> URL | None:
-    """The address as MLflow reads it, if it is a database's."""
+    """Parse the URI of a database as MLflow does; None for another kind of store."""
     try:
         url = make_url(uri)
     except (ArgumentError, ValueError):
@@ -74,7 +78,7 @@ def _database(uri: str) -> URL | None:
 
 
 def _try_to_open(url: URL) -> None:
-    """Fail at once where MLflow would try for minutes; a new sqlite database lets readers and writers work at once."""
+    """Connect once, because MLflow retries for minutes; turn on the write-ahead log of a new SQLite database."""
     if url.get_backend_name() != "sqlite":
         create_engine(url).connect().close()
         return
@@ -83,5 +87,5 @@ def _try_to_open(url: URL) -> None:
     with closing(sqlite3.connect(database)) as connection:
         if is_new:
             connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("BEGIN IMMEDIATE")  # as a writer would, within seconds
+        connection.execute("BEGIN IMMEDIATE")  # fails within seconds if another process is writing
         connection.rollback()

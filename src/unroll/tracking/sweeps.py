@@ -15,11 +15,11 @@ from unroll.tracking.store import open_experiment, open_store
 
 
 def open_parent(experiment: str, name: str, space: dict[str, str]) -> str:
-    """Begin the run of a sweep; return its id.
+    """Create the run of a sweep; return its id.
 
     Args:
-        experiment: the dataset's, in which the children are.
-        space: key to what is swept over.
+        experiment: name of the experiment, which is that of the trainings too.
+        space: the values of each key that is varied.
 
     Raises:
         ValueError: the store cannot be used.
@@ -34,12 +34,12 @@ def open_parent(experiment: str, name: str, space: dict[str, str]) -> str:
 
 
 def name_of(key: str) -> str:
-    """A key of Hydra's grammar as MLflow takes it in a name: without its `+`, and `_` for its `@`."""
+    """A key of Hydra's override grammar as part of an MLflow name: without ``+``, and ``_`` for ``@``."""
     return re.sub(r"[^\w./: -]", "_", key.lstrip("+"))
 
 
 def sweep_tags(hydra_config: DictConfig) -> dict[str, str]:
-    """The tags of a job's run: its parent, and its trial where it is one; none for a single run."""
+    """Tags of the run of a job: its parent and, in a study, its trial; empty for a single run."""
     parent, trial = hydra_config.callbacks.parent.run_id, hydra_config.sweeper.get("trial")
     tags = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
     if trial is not None:
@@ -48,7 +48,7 @@ def sweep_tags(hydra_config: DictConfig) -> dict[str, str]:
 
 
 def reopen_parent(run_id: str) -> bool:
-    """Go on with the run of a sweep; False if this store does not have it."""
+    """Set the run of a sweep to RUNNING; return False if it is not in this store."""
     client = open_store()
     with requiring():
         run = look_up(client, run_id)
@@ -59,20 +59,24 @@ def reopen_parent(run_id: str) -> bool:
 
 
 def delete_parent(run_id: str) -> None:
-    """Forget the run of a sweep that has come to nothing."""
+    """Delete the run of a sweep that started no training."""
     open_store().delete_run(run_id)
 
 
 def close_parent(run: TrackedRun, status: str, metrics: dict[str, float], note: str) -> None:
-    """Say what the sweep found, and end the run unless it is `RUNNING`; `note` is its description, in Markdown."""
+    """Log the results of a sweep and end its run, unless `status` is ``RUNNING``.
+
+    Args:
+        note: description of the run, in Markdown.
+    """
     run.log_metrics(metrics)
     run.client.set_tag(run.run_id, MLFLOW_RUN_NOTE, note)
-    if status != "RUNNING":  # else it would get an end
+    if status != "RUNNING":  # which must have no end time
         run.client.set_terminated(run.run_id, status)
 
 
 def illustrate_parent(run: TrackedRun, metrics: dict[str, float], files: Iterable[Path]) -> None:
-    """Give the run what takes longer to make."""
+    """Add the results of a sweep that take longer to compute: `metrics`, and `files` as artifacts."""
     run.log_metrics(metrics)
     for file in files:
         run.client.log_artifact(run.run_id, str(file), "sweep")

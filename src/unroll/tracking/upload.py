@@ -1,82 +1,124 @@
-"""Brings to MLflow what it lacks of a run folder: all that it lacks, and nothing twice."""
+"""Uploads whatever of a run folder is missing from MLflow: results are logged once, however often this is called."""
 
 import csv
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
+from unroll.evaluation.figures import confusion_figure
+from unroll.evaluation.runs import read_confusion
+from unroll.exceptions import StoreUnavailable, without_password
 from unroll.files import read_json
 from unroll.locks import is_run_locked
-from unroll.tracking.evaluations import log_evaluation
+from unroll.run_folder import RunFolder, RunRecord
 from unroll.tracking.models import find_model, log_model
-from unroll.tracking.provenance import FOLDER, Origin
-from unroll.tracking.runs import TrackedRun, create_run, describe_run, get_run, look_up
+from unroll.tracking.offline import UPLOAD, requiring
+from unroll.tracking.provenance import PROVENANCE, Provenance
+from unroll.tracking.runs import TrackedRun, create_run, describe_run, find_run, get_run, look_up
 from unroll.tracking.store import open_store
 
+EVALUATION = "evaluation"  # folder among the artifacts of a run
+PICTURE = "confusion.png"
+PREDICTIONS = f"{EVALUATION}/predictions.parquet"
 
-def upload(folder: Path) -> list[str]:
-    """Complete and finish the MLflow run of the training in `folder`; return what it lacked, in words.
 
-    A run that the store does not have is created there. It cannot have the same id, and the folder does not change:
-    a tag of the new run names the id that the folder has.
+def upload_all(roots: Sequence[Path]) -> None:
+    """Upload every finished training in `roots`; print what was missing, and the trainings that failed.
 
     Raises:
-        ValueError: the store cannot be used, the run was deleted there, or `folder` is not whole.
+        ValueError: there is no finished training, or one could not be uploaded.
+        StoreUnavailable: the store cannot be used.
     """
-    client = open_store()
-    record = read_json(folder / "run.json")
-    lacked = _ensure_run(client, folder, record["run_id"])
-    tracked = get_run(client, record["run_id"])
-    run = TrackedRun(client, tracked.info.run_id)
-    lacked += _log_epochs(run, folder, tracked.info.start_time)
-    lacked += _log_figures(run, record, tracked)
-    if find_model(client, run.run_id) is None:
-        log_model(run, folder / "model")
-        lacked.append("model")
-    if (folder / "metrics.json").exists():
-        lacked += log_evaluation(folder)
-    if tracked.info.status != "FINISHED":
-        end = int((folder / "run.json").stat().st_mtime * 1000)
-        client.set_terminated(run.run_id, "FINISHED", max(end, tracked.info.start_time))
-        lacked.append("end")
-    return lacked
+    folders = run_folders(*roots)
+    if not folders:
+        raise ValueError(
+            f"folder={' and '.join(map(str, roots))}: no finished training; accepted: a folder that contains one"
+        )
+    open_store()  # fails here, not once per run, if the address is wrong
+    uploaded = failed = 0
+    for folder in folders:
+        try:
+            with requiring():
+                missing = upload(folder)
+        except StoreUnavailable:
+            raise
+        except ValueError as error:
+            failed += 1
+            print(f"{folder}: not uploaded: {error}", flush=True)
+            continue
+        if missing:
+            uploaded += 1
+            print(f"{folder}: uploaded {', '.join(missing)}", flush=True)
+    if not uploaded and not failed:
+        print(f"nothing is missing: MLflow has all of {len(folders)} runs")
+    if failed:
+        raise ValueError(f"{failed} of {len(folders)} runs were not uploaded, for the reasons above")
 
 
 def run_folders(*roots: Path) -> list[Path]:
-    """Those of finished trainings, at any depth."""
-    records = [record for root in roots for record in sorted(root.glob("**/run.json"))]
-    return [record.parent for record in records if record.parent.name != "checkpoints" and not _is_overtaken(record)]
+    """The folders of finished trainings in `roots`, at any depth."""
+    folders = [RunFolder(record.parent) for root in roots for record in sorted(root.glob("**/run.json"))]
+    return [folder.path for folder in folders if folder.path.name != "checkpoints" and not _is_retrained(folder)]
 
 
-def _is_overtaken(record: Path) -> bool:
-    """Whether a training is under way in the record's folder, or another broke off there: its files are of two runs."""
-    other = record.parent / "checkpoints" / "run.json"
-    if is_run_locked(record.parent):
+def _is_retrained(folder: RunFolder) -> bool:
+    """Whether a training is running in the folder, or a later one was interrupted: the files are of two runs then."""
+    later = folder.checkpoints / "run.json"
+    if is_run_locked(folder.path):
         return True
-    return other.exists() and read_json(other)["run_id"] != read_json(record)["run_id"]
+    return later.exists() and read_json(later)["run_id"] != read_json(folder.record)["run_id"]
 
 
-def _ensure_run(client: MlflowClient, folder: Path, run_id: str) -> list[str]:
-    saved = folder / FOLDER
-    if not saved.is_dir():
-        raise ValueError(f"{saved}, which says what {folder} was trained with, is missing: train it again")
+def upload(path: Path) -> list[str]:
+    """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, in words.
+
+    A run that is not in the store is created. Its id is a new one, and a tag contains the id that is in the folder; the
+    folder does not change.
+
+    Raises:
+        ValueError: the store cannot be used, the run is deleted, or the run folder is incomplete.
+    """
+    client, folder = open_store(), RunFolder(path)
+    record = folder.read_record()
+    missing = _ensure_run(client, folder, record.run_id)
+    logged = get_run(client, record.run_id)
+    run = TrackedRun(client, logged.info.run_id)
+    missing += _log_epochs(run, folder.history, logged.info.start_time)
+    missing += _log_figures(run, record, logged)
+    if find_model(client, run.run_id) is None:
+        log_model(run, folder.model)
+        missing.append("model")
+    if folder.metrics.exists():
+        missing += log_evaluation(path)
+    if logged.info.status != "FINISHED":
+        end = int(folder.record.stat().st_mtime * 1000)
+        client.set_terminated(run.run_id, "FINISHED", max(end, logged.info.start_time))
+        missing.append("end")
+    return missing
+
+
+def _ensure_run(client: MlflowClient, folder: RunFolder, run_id: str) -> list[str]:
+    if not folder.provenance.is_dir():
+        raise ValueError(f"{folder.provenance}, the provenance of the training in {folder.path}, is missing: retrain")
     run = look_up(client, run_id)
     if run is None:
-        create_run(client, Origin.load(saved), original_id=run_id)
+        create_run(client, Provenance.load(folder.provenance), original_id=run_id)
         return ["run"]
-    if run.info.lifecycle_stage != "deleted" and not client.list_artifacts(run.info.run_id, FOLDER):
-        describe_run(client, run.info.run_id, Origin.load(saved))  # creating it broke off
-        return ["what it was trained with"]
+    if run.info.lifecycle_stage != "deleted" and not client.list_artifacts(run.info.run_id, PROVENANCE):
+        describe_run(client, run.info.run_id, Provenance.load(folder.provenance))  # its creation was interrupted
+        return ["provenance"]
     return []
 
 
-def _log_epochs(run: TrackedRun, folder: Path, start: int) -> list[str]:
-    """The rows of history.csv that the run does not have."""
-    if not (folder / "history.csv").exists():
-        return []  # a model that has no epochs
-    with (folder / "history.csv").open(newline="") as stream:
+def _log_epochs(run: TrackedRun, history: Path, start: int) -> list[str]:
+    """Log the missing epochs."""
+    if not history.exists():
+        return []  # a model without epochs
+    with history.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     names = [name for name in rows[0] if "/" in name]
     logged = {name: {it.step for it in run.client.get_metric_history(run.run_id, name)} for name in names}
@@ -91,9 +133,56 @@ def _log_epochs(run: TrackedRun, folder: Path, start: int) -> list[str]:
     return [f"{len(epochs)} of {len(rows)} epochs"] if epochs else []
 
 
-def _log_figures(run: TrackedRun, record: dict[str, Any], tracked: Run) -> list[str]:
-    """The numbers of run.json: best score, training time and so on."""
-    figures = {key: value for key, value in record.items() if type(value) in (int, float) and key != "seed"}
-    new = {key: value for key, value in figures.items() if key not in tracked.data.metrics}
+def _log_figures(run: TrackedRun, record: RunRecord, logged: Run) -> list[str]:
+    new = {key: value for key, value in record.figures.items() if key not in logged.data.metrics}
     run.log_metrics(new)
     return ["figures"] if new else []
+
+
+def log_evaluation(path: Path) -> list[str]:
+    """Add the test metrics, the speed, the tables and the confusion picture in the run folder `path` to its run.
+
+    There is no confusion picture for a multilabel task, where labels are predicted independently. Returns what was
+    missing, in words; empty if nothing was.
+
+    Raises:
+        ValueError: the run is not in this tracking store.
+    """
+    folder = RunFolder(path)
+    record = folder.read_record()
+    run = find_run(record.run_id)
+    speed = {"tokens_per_second": read_json(folder.throughput)["tokens_per_second"]}
+    metrics = {**read_json(folder.metrics), **speed}
+    tables = [folder.classes, folder.confusion, folder.history, folder.predictions]
+    files = {table.name for table in tables} | ({PICTURE} if record.task != "multilabel" else set())
+    logged = run.client.get_run(run.run_id).data.metrics
+    present = {Path(file.path).name for file in run.client.list_artifacts(run.run_id, EVALUATION)}
+    if metrics.items() <= logged.items() and files <= present:
+        return []
+    run.log_metrics({name: value for name, value in metrics.items() if logged.get(name) != value})
+    for table in tables:
+        run.client.log_artifact(run.run_id, str(table), EVALUATION)
+    if PICTURE in files:
+        with tempfile.TemporaryDirectory() as work:
+            confusion_figure(read_confusion(folder.confusion)).savefig(f"{work}/{PICTURE}", dpi=120)
+            run.client.log_artifact(run.run_id, f"{work}/{PICTURE}", EVALUATION)
+    return ["evaluation"]
+
+
+def logged_predictions(client: MlflowClient, run_id: str) -> pd.DataFrame:
+    """The predictions that :func:`log_evaluation` added to a run.
+
+    Returns:
+        One row per test example, with the columns `row`, `label` and `predicted`.
+
+    Raises:
+        ValueError: the run has no predictions.
+    """
+    if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id, EVALUATION)}:
+        raise ValueError(
+            f"run {run_id} has no predictions in the MLflow store at {without_password(client.tracking_uri)}: "
+            f"evaluate it, or upload them with {UPLOAD}"
+        )
+    with tempfile.TemporaryDirectory() as work:
+        file = client.download_artifacts(run_id, PREDICTIONS, work)
+        return pd.read_parquet(file, columns=["row", "label", "predicted"]).sort_values("row", ignore_index=True)

@@ -1,0 +1,175 @@
+"""A registered model: its versions, its aliases `champion` and `challenger`, and roll-back to an earlier champion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+EARLIER = "champion.earlier"  # tag of the registered model: the versions that were champion before, the latest last
+NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # of a model or version, and of an alias
+SAMPLE = "not bad at all"
+
+Texts = list[str] | list[list[str]]
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A registered model in the MLflow store of `client`.
+
+    The alias `champion` marks the version in use, `challenger` the newest version that did not become champion. Earlier
+    champions are recorded in a tag.
+    """
+
+    client: MlflowClient
+    name: str
+
+    @property
+    def champion(self) -> int | None:
+        """Version number of the champion."""
+        return _number(self.aliased(CHAMPION))
+
+    @property
+    def challenger(self) -> int | None:
+        """Version number of the challenger."""
+        return _number(self.aliased(CHALLENGER))
+
+    def aliased(self, alias: str) -> ModelVersion | None:
+        """The version with this alias."""
+        try:
+            return self.client.get_model_version_by_alias(self.name, alias)
+        except MlflowException as error:
+            if error.error_code in NOT_FOUND:
+                return None
+            raise
+
+    def has_version(self, version: int) -> bool:
+        try:
+            self.client.get_model_version(self.name, str(version))
+        except MlflowException as error:
+            if error.error_code in NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def find_version(self, run_ids: Sequence[str]) -> ModelVersion | None:
+        """The version that was registered from exactly these runs; the first is the run of its network."""
+        versions = self.client.search_model_versions(f"name = '{self.name}' and run_id = '{run_ids[0]}'")
+        return next((version for version in versions if version.tags.get("runs") == " ".join(run_ids)), None)
+
+    def create_version(self, run_ids: Sequence[str], uri: str) -> ModelVersion:
+        """Register the logged model `uri` of the first run; creates the registered model if it does not exist."""
+        try:
+            self.client.create_registered_model(
+                self.name,
+                description=f"`models:/{self.name}@champion` is in use; `models:/{self.name}@challenger` is the newest "
+                "version that did not become champion. The description of each version contains the reason.",
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return self.client.create_model_version(
+            self.name,
+            source=uri,
+            run_id=run_ids[0],
+            tags={"runs": " ".join(run_ids)},
+            description="Not decided yet.",
+            model_id=uri.removeprefix("models:/"),  # a server requires it together with the source
+        )
+
+    def tag_version(self, version: int, tags: dict[str, str]) -> None:
+        for key, value in tags.items():
+            self.client.set_model_version_tag(self.name, str(version), key, value)
+
+    def make_champion(self, version: int) -> None:
+        """Make a version the champion, and record the present champion as an earlier one."""
+        present = self.champion
+        if present not in (None, version):
+            self._record_earlier([*self._earlier(), present])
+        self._move_champion(version)
+
+    def make_challenger(self, version: int) -> None:
+        self.client.set_registered_model_alias(self.name, CHALLENGER, str(version))
+
+    def previous_champion(self) -> int | None:
+        """The version that was champion before the present one and has not been deleted."""
+        present = self.champion
+        existing = (version for version in reversed(self._earlier()) if self.has_version(version))
+        return next((version for version in existing if version != present), None)
+
+    def restore_champion(self, version: int) -> None:
+        """Make an earlier champion the champion again, and remove it and later ones from the record."""
+        earlier = self._earlier()
+        while earlier.pop() != version:
+            pass
+        self._move_champion(version)
+        self._record_earlier(earlier)
+
+    def roll_back(self, version: int | None = None) -> tuple[int, int]:
+        """Make `version`, or else the previous champion, the champion; return the versions before and after.
+
+        The alias moves after the version has been loaded and has predicted the labels of a text.
+
+        Raises:
+            ValueError: there is no champion, no previous champion, no such version, or the version does not work.
+        """
+        present = self.champion
+        if present is None:
+            raise ValueError(f"dataset={self.name}: no champion is registered; first: python pipelines/register.py")
+        chosen = self._previous(present) if version is None else self._existing(version)
+        try:
+            self.predict(chosen)
+        except Exception as error:  # whatever the code of a model raises
+            raise ValueError(
+                f"models:/{self.name}/{chosen} does not load and predict ({error}): the champion is not changed"
+            ) from error
+        if version is None:
+            self.restore_champion(chosen)
+        else:
+            self.make_champion(chosen)
+        return present, chosen
+
+    def predict(self, version: int, texts: Texts | None = None) -> list[dict[str, Any]]:
+        """Load a version from the registry and predict `texts`, or one sample."""
+        loaded = mlflow.pyfunc.load_model(f"models:/{self.name}/{version}")
+        columns = loaded.metadata.get_input_schema().input_names()
+        frame = pd.DataFrame(texts or [[SAMPLE] * len(columns)], columns=columns)
+        predictions: list[dict[str, Any]] = loaded.predict(frame).to_dict("records")
+        return predictions
+
+    def _previous(self, present: int) -> int:
+        version = self.previous_champion()
+        if version is None:
+            raise ValueError(
+                f"dataset={self.name}: no version was champion before version {present}; choose one with version=N"
+            )
+        return version
+
+    def _existing(self, version: int) -> int:
+        if not self.has_version(version):
+            versions = self.client.search_model_versions(f"name = '{self.name}'")
+            accepted = ", ".join(map(str, sorted(int(it.version) for it in versions)))
+            raise ValueError(f"version={version}: no such version of {self.name}; accepted: {accepted}")
+        return version
+
+    def _earlier(self) -> list[int]:
+        tag: str = self.client.get_registered_model(self.name).tags.get(EARLIER, "")
+        return [int(version) for version in tag.split()]
+
+    def _record_earlier(self, versions: Sequence[int | None]) -> None:
+        self.client.set_registered_model_tag(self.name, EARLIER, " ".join(map(str, versions)))
+
+    def _move_champion(self, version: int) -> None:
+        self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
+        if self.challenger == version:
+            self.client.delete_registered_model_alias(self.name, CHALLENGER)
+
+
+def _number(version: ModelVersion | None) -> int | None:
+    return None if version is None else int(version.version)
