@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from optuna import Study
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
-from unroll.sweep.studies import best_trials
+from unroll.sweep.studies import best_trials, complete_trials
 
 MIN_TRIALS = 4  # complete trials, without which importances are meaningless
 
@@ -21,7 +21,7 @@ def study_figures(
     study: Study, objectives: Sequence[str], importances: dict[str, dict[str, float]]
 ) -> dict[str, Figure]:
     """Name to figure: `search_space`, `importance`, and for two objectives `trade_off`, if there is data for it."""
-    complete = _complete(study)
+    complete = complete_trials(study)
     figures = {}
     if any(trial.params for trial in complete):
         figures["search_space"] = search_space_figure(study, objectives)
@@ -39,7 +39,7 @@ def param_importances(study: Study, objectives: Sequence[str]) -> dict[str, dict
         Objective to parameter to share. An objective with equal values in all trials is left out; with fewer than
         `MIN_TRIALS` complete trials the result is empty.
     """
-    complete = _complete(study)
+    complete = complete_trials(study)
     if len(complete) < MIN_TRIALS:
         return {}
     shares = {}
@@ -71,7 +71,7 @@ def importance_figure(importances: dict[str, dict[str, float]]) -> Figure:
 @rc_context(STYLE)
 def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
     """One panel per parameter and objective: the objective against the parameter; the best trials are ringed."""
-    complete, best = _complete(study), {trial.number for trial in best_trials(study)}
+    complete, best = complete_trials(study), {trial.number for trial in best_trials(study)}
     names = sorted({name for trial in complete for name in trial.params})
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
@@ -88,7 +88,7 @@ def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
 @rc_context(STYLE)
 def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
     """The two objectives of each complete trial, with the Pareto front."""
-    complete = _complete(study)
+    complete = complete_trials(study)
     front = sorted(best_trials(study), key=lambda trial: trial.values[0])
     figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.add_subplot()
@@ -117,7 +117,3 @@ def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], index: int, b
     axes.scatter(
         values, [trial.values[index] for trial in trials], s=22, color=COLORS[0], edgecolors=edges, linewidths=2
     )
-
-
-def _complete(study: Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])

@@ -10,11 +10,11 @@ import yaml
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
 from unroll.files import write_text
-from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, load_study
+from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
 from unroll.sweep.summary import trial_line
 
 RUN_KEYS = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not the model's
@@ -146,7 +146,7 @@ def _name(recipe: Recipe, study: Study) -> str:
 
 
 def _trial(study: Study, number: int | None) -> FrozenTrial:
-    complete, best = study.get_trials(states=[TrialState.COMPLETE]), best_trials(study)
+    complete, best = complete_trials(study), best_trials(study)
     if number is None and len(best) == 1:
         return best[0]
     found = [trial for trial in complete if trial.number == number]

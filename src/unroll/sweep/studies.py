@@ -82,9 +82,13 @@ def load_study(name: str, storage: str) -> Study:
     raise ValueError(f"study={name}: no such study in {without_password(storage)}; accepted: {accepted}")
 
 
+def complete_trials(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+
+
 def best_trials(study: Study) -> list[FrozenTrial]:
     """The best complete trial, the first if several are equal; for several objectives, all Pareto-optimal trials."""
-    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+    if not complete_trials(study):
         return []
     return [study.best_trial] if len(study.directions) == 1 else study.best_trials
 

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from unroll.sweep.figures import param_importances, study_figures
 from unroll.sweep.ownership import SWEEPER, this_process
 from unroll.sweep.space import assignments
-from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES, best_trials
+from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES, best_trials, complete_trials
 from unroll.tracking.offline import tolerating
 from unroll.tracking.runs import TrackedRun
 from unroll.tracking.store import open_store
@@ -106,7 +106,7 @@ def _runs_elsewhere(trial: FrozenTrial) -> bool:
 
 def _log_figures(study: Study, run: TrackedRun, files: list[Path], lock_study: LockStudy) -> None:
     """Log importances and figures, unless another process has completed a trial meanwhile: it logs newer ones."""
-    objectives, complete = study.user_attrs[OBJECTIVES], _complete(study)
+    objectives, complete = study.user_attrs[OBJECTIVES], len(complete_trials(study))
     importances = param_importances(study, objectives)  # takes seconds for hundreds of trials
     metrics = {
         f"importance/{objective}/{name_of(key)}": share
@@ -119,12 +119,8 @@ def _log_figures(study: Study, run: TrackedRun, files: list[Path], lock_study: L
             pictures.append(Path(folder) / f"{name}.png")
             figure.savefig(pictures[-1], dpi=150)
         with lock_study():
-            if _complete(study) == complete:
+            if len(complete_trials(study)) == complete:
                 illustrate_parent(run, metrics, [*pictures, *files])
-
-
-def _complete(study: Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
 
 
 def _error(trial: FrozenTrial) -> str:
