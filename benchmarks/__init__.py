@@ -1,1 +1,1 @@
-"""Speed, measured as ratios side by side."""
+"""Benchmarks. `python -m benchmarks` compares speed; the other modules with a `main` are commands of their own."""

@@ -1,9 +1,9 @@
-"""Speed against other ways to compute the same, as a Markdown table; also written to benchmarks/results.json.
+"""Speed of the package next to other implementations: a Markdown table, also written to benchmarks/results.json.
 
     python -m benchmarks FOLDER [--only encoders cells crf threads lightning loading epochs]
 
-FOLDER holds copies of imdb and conll2003 in the Hub's layout. Two ways take turns, with one thread, at least five
-times each; the figures are medians. A ratio above 1 says that ours is better.
+FOLDER contains copies of imdb and conll2003 in the Hub's layout. The implementations run alternately, with one thread,
+at least five times each; the table has medians. A ratio above 1 means that the package is better.
 """
 
 import argparse
@@ -53,6 +53,7 @@ def main() -> None:
 
 
 def printed(rows: Iterator[Row]) -> list[Row]:
+    """Print each row as soon as it is measured; return all of them."""
     kept = []
     for row in rows:
         print(line(row), flush=True)

@@ -1,4 +1,4 @@
-"""Every cell's training step, from short to long sequences, in turn with our LSTM's."""
+"""Training step of each recurrent cell next to the package's LSTM, for short to long sequences."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,13 +11,13 @@ from benchmarks.shipped import configuration
 from benchmarks.timing import Row, alternate, rate_row, timed
 
 CELLS = ("elman", "gru", "peephole_lstm", "min_gru", "min_lstm", "sru", "qrnn", "indrnn", "lru", "slstm")
-BATCH = 8  # whatever the length
+BATCH = 8  # for all lengths
 STEPS = (30, 230, 1000, 4000)
-SIZE = 128  # of inputs and states
+SIZE = 128  # of inputs and hidden states
 
 
 class Reference(nn.LSTM):
-    """nn.LSTM with a cell's signature."""
+    """nn.LSTM with the signature of the package's cells: (B, T, I) → (B, T, H)."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         states: Tensor = super().forward(x)[0]
@@ -35,7 +35,7 @@ def rows() -> Iterator[Row]:
 
 
 def shipped_cell(name: str) -> nn.Module:
-    """As conf/model/`name`.yaml has it."""
+    """The cell that conf/model/`name`.yaml configures."""
     cell: nn.Module = instantiate(configuration("model", name)["encoder"]["cell"])(SIZE, SIZE)
     return cell
 
@@ -47,5 +47,5 @@ def compare(name: str, ours: nn.Module, theirs: nn.Module, other: str, steps: in
 
 
 def train(cell: nn.Module, x: Tensor, d_states: Tensor) -> None:
-    """Forward and backward."""
+    """Forward and backward pass."""
     torch.autograd.grad(cell(x), [x, *cell.parameters()], d_states)

@@ -1,4 +1,4 @@
-"""Data to measure on, taken through the package's own first two stages."""
+"""Datasets for the benchmarks, downloaded and prepared by the package's first two stages."""
 
 import random
 from pathlib import Path
@@ -14,15 +14,15 @@ from unroll.data.source import SPLITS, Source
 
 
 class MissingCorpus(ValueError):
-    """A public dataset that is not in the folder given."""
+    """The given folder does not contain a public dataset."""
 
 
 class Corpora:
     """Prepared datasets.
 
     Args:
-        folder: with a copy of each public dataset in the Hub's layout.
-        work: where the prepared ones go.
+        folder: contains a copy of each public dataset in the Hub's layout.
+        work: the folder for prepared datasets.
     """
 
     def __init__(self, folder: Path, work: Path) -> None:
@@ -30,14 +30,22 @@ class Corpora:
         self.work = work
 
     def public(self, name: str, vectors: Path | None = None) -> PreparedData:
-        """The words of `vectors` join the vocabulary, where given. Raises MissingCorpus where there is no copy."""
+        """A public dataset, prepared.
+
+        Args:
+            name: a choice of conf/dataset.
+            vectors: a file of word vectors, whose words are added to the vocabulary.
+
+        Raises:
+            MissingCorpus: there is no copy of the dataset.
+        """
         if not (self.folder / name).is_dir():
             raise MissingCorpus(f"no folder {self.folder / name}; accepted: a copy in the Hub's layout")
         source = Source(**configuration("dataset", name) | {"path": str(self.folder / name)})
         return self._prepare(source, name, vectors)
 
     def made_up(self, sentences: int, length: int, words: int) -> PreparedData:
-        """For labeling: sentences of `length` tokens drawn from `words` words."""
+        """A labeling dataset of random sentences, each `length` tokens drawn from `words` words."""
         draw = random.Random(1)
         vocabulary = [f"w{number}" for number in range(words)]
         rows = [

@@ -1,4 +1,4 @@
-"""Our encoders against PyTorch's loops, packed as its tutorials have it, and with the padding left in."""
+"""The package's encoders next to nn.LSTM and nn.GRU, on a PackedSequence and on padded input."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,14 +13,14 @@ from benchmarks.timing import Medians, Row, alternate, time_row, timed
 from unroll.nn import GRU, LSTM, RecurrentEncoder
 from unroll.nn.encoder import padding_mask
 
-SIZE = 128  # of inputs and of each direction's states
+SIZE = 128  # of inputs and of each direction's hidden states
 SHAPES = ((32, 30), (32, 230), (8, 1000))
-SHORTEST = (0.95, 0.5)  # of a batch, next to its longest sequence: in batches by length, and in others
+SHORTEST = (0.95, 0.5)  # shortest length of a batch as a share of the longest: batches by length, random batches
 TOLERANCE = 1e-5
 
 
 class Batch(NamedTuple):
-    """x: (B, T, I), lengths: (B,), and what the loss hands back: d_outputs (B, T, O), 0 at padding, d_final (B, O)."""
+    """x: (B, T, I), lengths: (B,), and the loss's gradients d_outputs: (B, T, O), 0 at padding, and d_final: (B, O)."""
 
     x: Tensor
     lengths: Tensor
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class Packed(nn.Module):
-    """A bidirectional nn.LSTM or nn.GRU that reads a PackedSequence."""
+    """A bidirectional nn.LSTM or nn.GRU on a PackedSequence."""
 
     def __init__(self, loop: nn.RNNBase) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Packed(nn.Module):
 
 
 class Padded(nn.Module):
-    """The same loop over the padding too, as if it were text: the least that both directions can cost."""
+    """The same module on padded input without lengths: a lower bound of the cost of both directions."""
 
     def __init__(self, loop: nn.RNNBase) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ def compare(name: str, cell: type[nn.Module], reference: type[nn.LSTM | nn.GRU])
 
 
 def draw_batch(size: int, steps: int, shortest: float) -> Batch:
-    """Lengths uniform between that share of the steps and all of them; the first sequence takes all."""
+    """A random batch with lengths uniform from `shortest * steps` to `steps`; the first sequence has the latter."""
     lengths = torch.randint(round(shortest * steps), steps + 1, (size,))
     lengths[0] = steps
     d_outputs = torch.randn(size, steps, 2 * SIZE) * padding_mask(lengths, steps)[:, :, None]
@@ -91,29 +91,29 @@ def draw_batch(size: int, steps: int, shortest: float) -> Batch:
 
 
 def step(network: nn.Module, batch: Batch) -> list[Tensor]:
-    """Forward and backward: outputs, final state, and the gradients of the inputs and of all weights."""
+    """Forward and backward pass; returns outputs, final state, and gradients of the inputs and all weights."""
     outputs, final = network(batch.x, batch.lengths)
     inputs = [batch.x, *network.parameters()]
     return [outputs, final, *torch.autograd.grad([outputs, final], inputs, [batch.d_outputs, batch.d_final])]
 
 
 def largest_difference(ours: nn.Module, theirs: nn.Module, batch: Batch) -> float:
-    """Of all that `step` returns, each relative to its largest value.
+    """The largest difference between the tensors that `step` returns, each relative to its largest value.
 
     Raises:
-        ValueError: the two do not compute the same.
+        ValueError: it exceeds `TOLERANCE`.
     """
     mask = padding_mask(batch.lengths, batch.x.shape[1])[:, :, None]
     (our_outputs, *our_rest), (their_outputs, *their_rest) = step(ours, batch), step(theirs, batch)
     pairs = [(our_outputs * mask, their_outputs), *zip(our_rest, their_rest, strict=True)]
     difference = max(((a - b).abs().max() / b.abs().max()).item() for a, b in pairs)
     if difference > TOLERANCE:
-        raise ValueError(f"the networks compared differ by {difference:.1e}; accepted: {TOLERANCE:.0e}")
+        raise ValueError(f"the encoders differ by {difference:.1e}; accepted: {TOLERANCE:.0e}")
     return difference
 
 
 def share_of_peak() -> Row:
-    """How much of what a core can multiply and add the multiplications of an LSTM's training step take."""
+    """Floating-point rate of the matrix products in an LSTM's training step, in % of that of a large matrix product."""
     size, steps = 32, 230
     ours, theirs = LSTM(SIZE, SIZE), nn.LSTM(SIZE, SIZE, batch_first=True)
     x, d_states = torch.randn(size, steps, SIZE, requires_grad=True), torch.randn(size, steps, SIZE)
@@ -126,7 +126,7 @@ def share_of_peak() -> Row:
         timed(lambda: square @ square, 2 * 1024**3),
         timed(lambda: train(ours(x), ours)),
         timed(lambda: train(theirs(x)[0], theirs)),
-    )  # seconds of one operation, of a step, of a step
+    )  # seconds per operation, per step, per step
     operations = 3 * 2 * size * steps * 4 * SIZE * (SIZE + SIZE)  # forward once, backward twice
     shares = [100 * operations * peak / seconds for seconds in (our_seconds, their_seconds)]
     title = f"LSTM, training step, {size} × {steps}: share of the speed of a 1024³ matrix product"

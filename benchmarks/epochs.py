@@ -1,4 +1,4 @@
-"""The shipped models on public data: training, as the train stage does it, and decoding."""
+"""Training, as in the train stage, and decoding of the shipped models on public datasets."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 
 BATCH = 32
-OUR_BATCHES, THEIR_BATCHES = 60, 12  # of imdb, a repeat; other ones each time
+OUR_BATCHES, THEIR_BATCHES = 60, 12  # of imdb per repeat, different ones each time
 DECODING_BATCH = 256
 
 

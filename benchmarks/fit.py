@@ -1,4 +1,4 @@
-"""Training as the train stage does it, and as a plain loop does it, timed by the unit of work."""
+"""Training under Lightning, as in the train stage, and in a plain loop, timed per unit of work."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from unroll.nn import SequenceModel
 from unroll.training.callbacks import ProcessState, ResumePoint
 from unroll.training.module import SequenceTask, quiet_lightning
 
-WARM_UP = 5  # batches before the clock starts
+WARM_UP = 5  # batches that are not timed
 SEED = 1
 OPTIMIZER = instantiate(configuration("optimizer", "adamw"))
 SCHEDULER = instantiate(configuration("scheduler", "linear"))
@@ -36,12 +36,12 @@ def sequences(batch: Batch) -> int:
 
 
 def tokens(batch: Batch) -> int:
-    """Without padding."""
+    """The number of tokens, without padding."""
     return int(batch.tokens.lengths.sum())
 
 
 class Stopwatch(Callback):
-    """Times what follows the first batches, by the unit; what Lightning does between two batches counts."""
+    """Times training per unit, after `WARM_UP` batches, including Lightning's work between two batches."""
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
@@ -54,7 +54,7 @@ class Stopwatch(Callback):
         self.lap(batch, batch_idx)
 
     def lap(self, batch: Batch, index: int) -> None:
-        """To be called at the end of every batch."""
+        """Call this at the end of every batch."""
         self.end = time.perf_counter()
         if index < WARM_UP:
             self.start = self.end
@@ -63,14 +63,14 @@ class Stopwatch(Callback):
 
     @property
     def seconds(self) -> float:
-        """Of one unit."""
+        """Per unit."""
         return (self.end - self.start) / self.units
 
 
 def fitting(
     model: SequenceModel, data: PreparedData, batches: ShuffledBatches, unit: Unit, work: Path, limit: int | None = None
 ) -> Run:
-    """An epoch, or its first `limit` batches, the way the train stage goes, but for validation."""
+    """An epoch, or its first `limit` batches, as in the train stage but without validation."""
     validation = SequentialBatches(data.split("validation"), batches.batch_size, characters=model.reads_characters)
     task = SequenceTask(model, data, batches, validation, OPTIMIZER, SCHEDULER)
 

@@ -1,4 +1,4 @@
-"""What Lightning costs next to a plain loop."""
+"""Overhead of Lightning over a plain training loop."""
 
 from collections.abc import Iterator
 from copy import deepcopy

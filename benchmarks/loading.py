@@ -1,4 +1,4 @@
-"""Batches of prepared data: how fast they come, and how much of them is padding."""
+"""Batches of prepared data: loading speed and share of padding."""
 
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
@@ -29,7 +29,7 @@ def rows(corpora: Corpora) -> Iterator[Row]:
 
 
 def against_datasets(split: EncodedSplit) -> Row:
-    """A whole epoch each."""
+    """A whole epoch of the package's batches next to one of `datasets`."""
     ours = ShuffledBatches(split, SEED, batch_size=64)
     theirs = DataLoader(as_dataset(split), batch_size=64, shuffle=True, collate_fn=pad)
     medians = alternate(timed(lambda: exhaust(ours), len(ours)), timed(lambda: exhaust(theirs), len(theirs)))
@@ -38,7 +38,7 @@ def against_datasets(split: EncodedSplit) -> Row:
 
 
 def as_dataset(split: EncodedSplit) -> Any:
-    """The same ids as a `datasets.Dataset`."""
+    """The split as a `datasets.Dataset`."""
     from datasets import Dataset
 
     sequences = np.split(split.tokens, split.offsets[1:-1])
@@ -51,6 +51,7 @@ def as_dataset(split: EncodedSplit) -> Any:
 
 
 def pad(examples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Collate examples into padded tensors."""
     return {
         "words": pad_sequence([example["words"] for example in examples], batch_first=True),
         "casing": pad_sequence([example["casing"] for example in examples], batch_first=True),
@@ -60,7 +61,7 @@ def pad(examples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def against_worker(data: PreparedData) -> Row:
-    """Training while another process makes the next batches; its start does not count."""
+    """Training with batches made in its own process, next to batches of a worker process, whose start is not timed."""
     torch.manual_seed(SEED)
     tagger = model("bilstm_char_crf", data)
     batches = ShuffledBatches(data.split("train"), SEED, batch_size=32, characters=True)
@@ -71,7 +72,7 @@ def against_worker(data: PreparedData) -> Row:
 
 
 class Stream(IterableDataset[Batch]):
-    """Our batches, as a DataLoader takes them."""
+    """The package's batches as a dataset for a DataLoader."""
 
     def __init__(self, batches: ShuffledBatches) -> None:
         self.batches = batches
@@ -89,7 +90,7 @@ def exhaust(batches: Iterable[object]) -> None:
 
 
 def padding(name: str, split: EncodedSplit) -> Row:
-    """The share of padding in an epoch of ours, and in random batches."""
+    """The share of padding in an epoch of the package's batches, next to random batches."""
     size = 32
     lengths = [batch.tokens.lengths.numpy() for batch in ShuffledBatches(split, SEED, size)]
     random = np.random.default_rng(SEED).permutation(split.lengths)
@@ -99,6 +100,6 @@ def padding(name: str, split: EncodedSplit) -> Row:
 
 
 def padded_share(batches: list[np.ndarray]) -> float:
-    """batches: the lengths of each one's sequences."""
-    places = sum(len(lengths) * lengths.max() for lengths in batches)
-    return float(1 - sum(lengths.sum() for lengths in batches) / places)
+    """The share of padding in padded batches, given the lengths of each batch's sequences."""
+    total = sum(len(lengths) * lengths.max() for lengths in batches)
+    return float(1 - sum(lengths.sum() for lengths in batches) / total)

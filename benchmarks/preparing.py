@@ -1,9 +1,9 @@
-"""The prepare stage on generated reviews: how many tokens a second, in how much memory, as the corpus grows.
+"""Tokens per second and peak memory of the prepare stage on generated reviews, for growing corpora.
 
     python -m benchmarks.preparing [--sizes 20000 200000 2000000] [--processes N] [--folder FOLDER]
 
-The reviews have 225 tokens in the mean, of made-up words that are as frequent as Zipf's law has it. Memory is the
-largest sum over the stage's processes of what each holds, shared pages counted once (PSS).
+The reviews have 225 tokens on average, of made-up words with frequencies by Zipf's law. Memory is the peak of the sum
+of the proportional set sizes (PSS) of the stage's processes, which counts shared pages once.
 """
 
 import argparse
@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from unroll.files import read_json, write_json
 
 PROJECT = Path(__file__).resolve().parent.parent
-GROUP = 4000  # reviews of a row group, which the download stage makes as large
+GROUP = 4000  # reviews per row group, as in the download stage
 WORDS = 300_000
-MEAN_LENGTH, SPREAD = 200, 0.6  # of the logarithm of the words of a review
+MEAN_LENGTH, SPREAD = 200, 0.6  # words of a review: mean, and standard deviation of the logarithm
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.int64())])
 SHARES = {"train": 0.9, "validation": 0.05, "test": 0.05}
 STYLES = np.array(["{}", "{}.", "{},", "{}!", "{}<br />"])
@@ -36,7 +36,7 @@ def main() -> None:
     )
     parser.add_argument("--sizes", nargs="+", type=int, default=[20_000, 200_000, 2_000_000])
     parser.add_argument("--processes", type=int, default=None)
-    parser.add_argument("--folder", type=Path, default=None, help="where there is room for 8 GB")
+    parser.add_argument("--folder", type=Path, default=None, help="for temporary files, up to 8 GB")
     arguments = parser.parse_args()
     print("| reviews | tokens | seconds | tokens/s | memory |\n|---:|---:|---:|---:|---:|")
     seconds = []
@@ -52,11 +52,11 @@ def main() -> None:
         )
     if len(seconds) > 1:
         slope = np.polyfit(np.log(arguments.sizes), np.log(seconds), 1)[0]
-        print(f"\nseconds grow as reviews to the power of {slope:.2f}")
+        print(f"\nseconds grow with the number of reviews to the power of {slope:.2f}")
 
 
 def generate(raw: Path, size: int, seed: int = 0) -> None:
-    """A folder as the download stage leaves it."""
+    """Write a dataset in the form that the download stage writes."""
     rng = np.random.default_rng(seed)
     words = made_up_words(rng)
     shares = 1 / np.arange(1, WORDS + 1)
@@ -65,9 +65,7 @@ def generate(raw: Path, size: int, seed: int = 0) -> None:
     splits = {}
     for split, share in SHARES.items():
         splits[split] = {"rows": round(size * share)}
-        with pq.ParquetWriter(
-            raw / f"{split}.parquet", pa.schema([("text", pa.string()), ("label", pa.int64())])
-        ) as file:
+        with pq.ParquetWriter(raw / f"{split}.parquet", SCHEMA) as file:
             for start in range(0, splits[split]["rows"], GROUP):
                 count = min(GROUP, splits[split]["rows"] - start)
                 file.write_table(
@@ -78,7 +76,7 @@ def generate(raw: Path, size: int, seed: int = 0) -> None:
 
 
 def made_up_words(rng: np.random.Generator) -> np.ndarray:
-    """(5, WORDS) every word in each style, the frequent ones short."""
+    """Every word in each style, the frequent words short: (len(STYLES), WORDS)."""
     syllables = np.array([a + b for a in "bcdfghjklmnprstvwz" for b in ("a", "e", "i", "o", "u", "an", "er", "it")])
     words: dict[str, None] = {}
     while len(words) < WORDS:
@@ -96,26 +94,27 @@ def reviews(rng: np.random.Generator, words: np.ndarray, ranks: np.ndarray, coun
 
 
 def prepare(work: Path, processes: int | None) -> tuple[float, int]:
-    """Seconds, and the most bytes that the stage's processes held at once."""
+    """Run the prepare stage; return its seconds and peak memory in bytes."""
     overrides = [f"raw={work}/raw", f"output={work}/prepared", f"processes={processes or 'null'}"]
     command = [sys.executable, str(PROJECT / "pipelines" / "prepare.py"), *overrides]
-    start, most = time.perf_counter(), 0
+    start, peak = time.perf_counter(), 0
     with subprocess.Popen(command, cwd=work, stdout=subprocess.DEVNULL) as running:
         stage = psutil.Process(running.pid)
         while running.poll() is None:
-            most = max(most, held(stage))
+            peak = max(peak, memory_of(stage))
             time.sleep(0.5)
     if running.returncode:
         sys.exit(f"{' '.join(command)} failed")
-    return time.perf_counter() - start, most
+    return time.perf_counter() - start, peak
 
 
-def held(stage: psutil.Process) -> int:
+def memory_of(stage: psutil.Process) -> int:
+    """PSS of the process and its children, in bytes."""
     total = 0
     try:
         for process in [stage, *stage.children(recursive=True)]:
             total += process.memory_full_info().pss
-    except psutil.Error:  # a process has just ended
+    except psutil.Error:  # a process has ended meanwhile
         pass
     return total
 

@@ -1,8 +1,8 @@
-"""Test scores on public datasets, through every stage: mean and spread over seeds, time and peak memory.
+"""Test scores of all stages on public datasets: mean and standard deviation over seeds, time and peak memory.
 
     python benchmarks/real_data.py FOLDER [rotten_tomatoes conll2003 imdb]
 
-FOLDER holds a copy of each dataset in the Hub's layout. Without it the stages take the same names from the Hub.
+FOLDER contains a copy of each dataset in the Hub's layout.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("datasets", nargs="*", default=list(CASES), choices=list(CASES), metavar="dataset")
     arguments = parser.parse_args()
-    print("| dataset | model | seeds | metric | mean ± sd | training, a seed | peak memory |")
+    print("| dataset | model | seeds | metric | mean ± sd | training per seed | peak memory |")
     print("|---|---|---|---|---|---|---|")
     for dataset in arguments.datasets:
         print(run(dataset, CASES[dataset], arguments.folder / dataset), flush=True)
@@ -65,12 +65,12 @@ def run(dataset: str, case: Case, folder: Path) -> str:
 
 
 def stage(name: str, *overrides: str) -> int:
-    """Run a stage script; return the most memory it held, in bytes."""
+    """Run a stage script; return its peak memory in bytes."""
     start = time.perf_counter()
     script = [sys.executable, str(PROJECT / "pipelines" / f"{name}.py"), *overrides]
     process = subprocess.Popen(script, cwd=PROJECT, stdout=sys.stderr)
     _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
+    process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for the process a second time
     if process.returncode:
         sys.exit(f"{name} {' '.join(overrides)} failed")
     print(f"{name} {' '.join(overrides)}: {time.perf_counter() - start:.0f} s", file=sys.stderr)

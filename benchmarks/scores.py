@@ -1,13 +1,11 @@
-"""Test scores of the shipped models on public datasets, mean and spread over seeds, as a Markdown table.
+"""Test scores of the shipped models on public datasets: mean and standard deviation over seeds, as a Markdown table.
 
     python -m benchmarks.scores FOLDER [--only models best baselines] [--match WORD] [--vectors FILE]
 
-FOLDER holds copies of rotten_tomatoes, imdb and conll2003 in the Hub's layout, FILE pretrained word vectors of 50
-numbers.
-Only lines that contain a WORD are made, where any is given.
-With FILE, its words join the vocabulary in the prepare stage.
-Each training is what `python pipelines/train.py dataset=NAME OVERRIDES seed=N` computes; as many run side by side as
-there are cores. In brackets, the seconds of a training, evaluation left out.
+FOLDER contains copies of rotten_tomatoes, imdb and conll2003 in the Hub's layout. FILE contains pretrained word vectors
+of 50 dimensions; the prepare stage adds its words to the vocabulary. With --match, only lines that contain a WORD are
+computed. Each training is that of `python pipelines/train.py dataset=NAME OVERRIDES seed=N`; one per core runs at a
+time. The numbers in brackets are the seconds of a training, without evaluation.
 """
 
 import argparse
@@ -45,7 +43,7 @@ BOTH_WAYS = "model.encoder.bidirectional=true model.pooling=max model.dropout=0.
 
 
 class Entry(NamedTuple):
-    """One line of the table: what is given to the train stage, and on which datasets."""
+    """A line of the table: overrides of the train stage, and the datasets to train on."""
 
     overrides: str
     datasets: tuple[str, ...] = ("rotten_tomatoes", "conll2003")
@@ -68,7 +66,7 @@ GROUPS = {
         Entry("model=bilstm_char_crf trainer.max_epochs=12", ("conll2003",), 5),
         Entry(f"model=bilstm_char_crf trainer.max_epochs=12 {WITH_VECTORS}", ("conll2003",), 5),
     ],
-    "baselines": [  # which no seed changes
+    "baselines": [  # deterministic, so that one seed is enough
         Entry("model=majority", tuple(METRICS), 1),
         Entry("model=tfidf", ("rotten_tomatoes", "imdb"), 1),
         Entry("model=tfidf model.ngram_range=[1,1]", ("rotten_tomatoes", "imdb"), 1),
@@ -89,14 +87,14 @@ def main() -> None:
     arguments = parser.parse_args()
     entries = chosen(arguments.only, arguments.match, arguments.vectors is not None)
     if not entries:
-        parser.error(f"--match {' '.join(arguments.match)}: no line has one of these words")
+        parser.error(f"--match {' '.join(arguments.match)}: no line contains one of these words")
     with (
         tempfile.TemporaryDirectory() as work,
         ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
     ):
         corpora = Corpora(arguments.folder, Path(work))
         try:
-            for entry in entries:  # a missing dataset is named before the first training
+            for entry in entries:  # finds a missing dataset before the first training
                 prepared(corpora, entry, arguments.vectors)
         except MissingCorpus as error:
             sys.exit(f"error: {error}")
@@ -107,28 +105,28 @@ def main() -> None:
 
 
 def chosen(groups: list[str], words: list[str], with_vectors: bool) -> list[Entry]:
-    """The lines of `groups` that contain one of `words`; those that need vectors are named where there are none."""
+    """The lines of `groups` that contain one of `words`; without vectors, those that need them are skipped."""
     entries = [e for group in groups for e in GROUPS[group] if any(word in e.overrides for word in words)]
     if not with_vectors:
         for entry in entries:
             if "FILE" in entry.overrides:
-                print(f"skipped: {entry.overrides}: no --vectors")
+                print(f"skipped: {entry.overrides}: needs --vectors")
         entries = [entry for entry in entries if "FILE" not in entry.overrides]
     return entries
 
 
 def datasets(entries: list[Entry]) -> list[str]:
-    """The columns of their table."""
+    """The columns of the entries' table."""
     return [name for name in METRICS if any(name in entry.datasets for entry in entries)]
 
 
 def prepared(corpora: Corpora, entry: Entry, vectors: Path | None) -> dict[str, PreparedData]:
-    """The entry's datasets, prepared with the words of the vectors that it starts from."""
+    """The entry's datasets, prepared with the words of `vectors` if the entry uses them."""
     return {name: corpora.public(name, vectors if "FILE" in entry.overrides else None) for name in entry.datasets}
 
 
 def lines(entries: list[Entry], corpora: Corpora, vectors: Path | None, pool: ProcessPoolExecutor) -> Iterator[str]:
-    """Start all trainings; each entry's line comes as soon as its own are done."""
+    """Start all trainings; yield each entry's line as soon as its trainings are done."""
     started: list[dict[str, list[Future[Result]]]] = []
     for entry in entries:
         overrides = entry.overrides.replace("FILE", str(vectors)).split()
@@ -147,7 +145,7 @@ def lines(entries: list[Entry], corpora: Corpora, vectors: Path | None, pool: Pr
 
 
 def trained(data: Path, dataset: str, overrides: list[str]) -> Result:
-    """Train and evaluate in a folder that is gone afterwards."""
+    """Train and evaluate in a temporary folder."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", [f"dataset={dataset}", *overrides])
     parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
@@ -160,6 +158,7 @@ def trained(data: Path, dataset: str, overrides: list[str]) -> Result:
 
 
 def cell(results: list[Result]) -> str:
+    """Mean, standard deviation and seconds, or an empty cell."""
     if not results:
         return ""
     scores = [100 * result.score for result in results]

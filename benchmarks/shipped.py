@@ -1,4 +1,4 @@
-"""The choices of conf/, as they are there."""
+"""The configurations and models that conf/ contains."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def configuration(group: str, name: str) -> dict[str, Any]:
-    """What conf/`group`/`name`.yaml says."""
+    """The content of conf/`group`/`name`.yaml."""
     content: dict[str, Any] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     return content
 
 
 def model(name: str, data: PreparedData) -> SequenceModel:
-    """The network of conf/model/`name`.yaml for a dataset."""
+    """A new network, configured by conf/model/`name`.yaml, for a dataset."""
     network = build_model(configuration("model", name), data.schema)
     assert isinstance(network, SequenceModel)
     return network

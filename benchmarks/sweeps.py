@@ -1,8 +1,8 @@
-"""What sweeps promise, at full size, on the demo corpora: killed and shared studies, and two jobs at once.
+"""Sweeps of real trainings on the demo corpora: a killed study, a shared one, and two jobs at once.
 
     python -m benchmarks.sweeps [at_once killed shared]
 
-Nothing of the project changes: runs, studies and data are in a temporary folder. Run nothing else beside it.
+Runs, studies and data are in a temporary folder. For meaningful times, run nothing else at the same time.
 """
 
 import os
@@ -31,18 +31,18 @@ REPEATS = 3
 
 
 class Bench:
-    """Commands whose traces are all in one folder."""
+    """Runs commands whose output files are all in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db", "OMP_NUM_THREADS": "1"}
         self.storage = f"sqlite:///{root}/optuna.db"
         for dataset in ("demo_entities", "demo_reviews"):
-            for stage, places in {
+            for stage, folders in {
                 "download": [f"output={root}/raw/{dataset}"],
                 "prepare": [f"raw={root}/raw/{dataset}", f"output={root}/prepared/{dataset}"],
             }.items():
-                self.wait(self.start(stage, f"dataset={dataset}", *places))
+                self.wait(self.start(stage, f"dataset={dataset}", *folders))
 
     def start(self, stage: str, *overrides: str) -> subprocess.Popen[str]:
         command = [sys.executable, f"pipelines/{stage}.py", *overrides]
@@ -50,25 +50,26 @@ class Bench:
 
     def sweep(self, name: str, *overrides: str) -> subprocess.Popen[str]:
         dataset = overrides[0].partition("=")[2]
-        places = (f"data={self.root}/prepared/{dataset}", f"hydra.sweep.dir={self.root}/multirun/{name}")
-        return self.start("train", "-m", *overrides, *places)
+        folders = (f"data={self.root}/prepared/{dataset}", f"hydra.sweep.dir={self.root}/multirun/{name}")
+        return self.start("train", "-m", *overrides, *folders)
 
     def study(self, name: str) -> subprocess.Popen[str]:
         return self.sweep(name, *STUDY, f"hydra.sweeper.study={name}", f"hydra.sweeper.storage={self.storage}")
 
     def wait(self, process: subprocess.Popen[str]) -> str:
+        """Wait for the end of the process, which must succeed; return its output."""
         printed, _ = process.communicate()
         if process.returncode:
             sys.exit(f"{process.args!r} ended with status {process.returncode}:\n{printed}")
         return printed
 
     def kill_at(self, process: subprocess.Popen[str], trial: int) -> None:
-        """Kill it in the middle of that trial: as soon as the trial has finished an epoch."""
+        """Kill the process during a trial, after the trial's first epoch."""
         assert process.stdout is not None
-        is_there = False
+        has_begun = False
         for line in process.stdout:
-            is_there = is_there or line.startswith(f"trial {trial - 1}:")
-            if is_there and line.startswith("epoch "):
+            has_begun = has_begun or line.startswith(f"trial {trial - 1}:")
+            if has_begun and line.startswith("epoch "):
                 process.send_signal(signal.SIGKILL)
                 break
         process.wait()
@@ -79,14 +80,14 @@ class Bench:
         return Counter(trial.state.name for trial in optuna.load_study(study_name=name, storage=self.storage).trials)
 
     def runs(self, name: str) -> Counter[str]:
-        """Runs in MLflow by what they are: the study's own ones, and those beneath."""
+        """The numbers of the study's parent and child runs in MLflow."""
         from mlflow import MlflowClient
 
         client = MlflowClient(f"sqlite:///{self.root}/mlflow.db")
         found = client.search_runs([one.experiment_id for one in client.search_experiments()])
         parents = {run.info.run_id for run in found if run.info.run_name == name}
-        beneath = [run for run in found if run.data.tags.get("mlflow.parentRunId") in parents]
-        return Counter({"parents": len(parents), "children": len(beneath)})
+        children = [run for run in found if run.data.tags.get("mlflow.parentRunId") in parents]
+        return Counter({"parents": len(parents), "children": len(children)})
 
 
 def killed(bench: Bench) -> None:
@@ -95,7 +96,7 @@ def killed(bench: Bench) -> None:
         bench.kill_at(process, trial)
         print(f"killed at trial {trial}: status {process.returncode}, {dict(bench.states('killed'))}", flush=True)
     print(bench.wait(bench.study("killed")).splitlines()[-4])
-    print(f"in the end: {dict(bench.states('killed'))}, in MLflow {dict(bench.runs('killed'))}", flush=True)
+    print(f"at the end: {dict(bench.states('killed'))}, MLflow runs {dict(bench.runs('killed'))}", flush=True)
 
 
 def shared(bench: Bench) -> None:
@@ -104,11 +105,11 @@ def shared(bench: Bench) -> None:
     shares = [bench.wait(process).count("\ntrial ") for process in processes]
     seconds = time.perf_counter() - start
     print(f"two processes on one study: {shares} trials each, {dict(bench.states('shared'))}, {seconds:.0f} s")
-    print(f"in MLflow {dict(bench.runs('shared'))}", flush=True)
+    print(f"MLflow runs {dict(bench.runs('shared'))}", flush=True)
 
 
 def at_once(bench: Bench) -> None:
-    """Sequential and joblib in turn, so that a busy moment of the machine meets both."""
+    """Alternate sequential and parallel sweeps, so that other load on the machine affects both."""
     ratios = []
     for repeat in range(REPEATS):
         seconds = {}
@@ -118,9 +119,10 @@ def at_once(bench: Bench) -> None:
             seconds[name] = time.perf_counter() - start
         ratios.append(seconds["two"] / seconds["one"])
         print(
-            f"2 x 3 grid: {seconds['one']:.1f} s, two jobs at once {seconds['two']:.1f} s, {ratios[-1]:.2f}", flush=True
+            f"2 x 3 grid: {seconds['one']:.1f} s, two jobs at once {seconds['two']:.1f} s, ratio {ratios[-1]:.2f}",
+            flush=True,
         )
-    print(f"two jobs at once take {statistics.median(ratios):.2f} of the time (median of {REPEATS})")
+    print(f"ratio of the times: {statistics.median(ratios):.2f} (median of {REPEATS})")
 
 
 PARTS = {"at_once": at_once, "killed": killed, "shared": shared}

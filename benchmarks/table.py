@@ -1,4 +1,4 @@
-"""The rows of a run, as a Markdown table on the screen and merged into a JSON file."""
+"""Output of measurements: lines of a Markdown table, and a JSON file."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ HEADER = """\
 
 
 def machine() -> dict[str, Any]:
-    """What the figures hang on."""
+    """Properties of the machine that the measurements depend on."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -28,13 +28,14 @@ def machine() -> dict[str, Any]:
 
 
 def line(row: Row) -> str:
+    """The row as a line of the Markdown table."""
     theirs = "" if row.theirs is None else _amount(row.theirs, row.unit)
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     return f"| {row.name} | {_amount(row.ours, row.unit)} | {theirs} | {row.other or ''} | {ratio} | {row.repeats} |"
 
 
 def merge(path: Path, groups: dict[str, list[Row]], facts: dict[str, Any]) -> None:
-    """Write the groups' rows into `path`; the other groups' rows stay, if they are of the same machine."""
+    """Write the groups' rows to `path`; the rows of other groups are kept if they are from the same machine."""
     before = read_json(path) if path.exists() else {"machine": facts, "groups": {}}
     kept = before["groups"] if before["machine"] == facts else {}
     measured = {group: [asdict(row) for row in rows] for group, rows in groups.items()}

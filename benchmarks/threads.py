@@ -1,4 +1,4 @@
-"""All cores of a machine: processes of one thread side by side, and one process with a thread a core."""
+"""Use of all cores: several single-threaded processes next to one process with a thread per core."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from benchmarks.encoders import SIZE, draw_batch, step
 from benchmarks.timing import Medians, Row, Run, alternate, rate_row, timed
 from unroll.nn import LSTM, RecurrentEncoder
 
-SHAPES = ((32, 30, 40), (32, 230, 6))  # sequences, time steps, training steps a repeat
+SHAPES = ((32, 30, 40), (32, 230, 6))  # sequences, time steps, training steps per repeat
 
 
 def rows() -> Iterator[Row]:
@@ -34,18 +34,19 @@ def compare(pool: ProcessPoolExecutor, cores: int, shape: tuple[int, int, int]) 
 
 
 def side_by_side(pool: ProcessPoolExecutor, processes: int, threads: int, shape: tuple[int, int, int]) -> Run:
-    """Each process trains a network of its own; the unit is a sequence of any of them."""
+    """Several processes, each training its own network; the unit of work is a sequence."""
     size, _, repeats = shape
-    work = partial(train, threads, shape)
+    task = partial(train, threads, shape)
 
     def run() -> None:
-        for task in [pool.submit(work) for _ in range(processes)]:
-            task.result()
+        for future in [pool.submit(task) for _ in range(processes)]:
+            future.result()
 
     return timed(run, processes * size * repeats)
 
 
 def train(threads: int, shape: tuple[int, int, int]) -> None:
+    """Train a network on one batch."""
     torch.set_num_threads(threads)
     size, steps, repeats = shape
     network = RecurrentEncoder(SIZE, SIZE, LSTM, bidirectional=True)

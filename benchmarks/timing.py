@@ -1,4 +1,4 @@
-"""Timing side by side: the runs take turns, so that whatever else the machine does falls on all of them alike."""
+"""Timing of alternating runs, so that other load on the machine affects all of them."""
 
 import time
 from collections.abc import Callable
@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-Run = Callable[[], float]  # works once; returns the seconds that one unit of its work took
+Run = Callable[[], float]  # does some work; returns the seconds per unit of work
 
-ROUNDS = 5
-SECONDS = 1.0
+ROUNDS = 5  # at least
+SECONDS = 1.0  # at least
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """A line of the table.
 
     Args:
-        other: what `theirs` is of; None where nothing is compared.
-        ratio: how many times as good as theirs ours is.
-        repeats: how many timings each figure is the median of; 1 where nothing is timed.
+        name: what is measured.
+        ours: the package's value.
+        unit: of the values.
+        other: the implementation compared with, if any.
+        theirs: its value.
+        ratio: how many times better the package is.
+        repeats: the number of timings that the values are medians of; 1 if nothing is timed.
     """
 
     name: str
@@ -32,14 +36,14 @@ class Row:
 
 
 class Medians(NamedTuple):
-    """Seconds by run, in the order of the runs, and the number of timings behind each."""
+    """The median seconds of each run, in order, and the number of timings of each."""
 
     seconds: list[float]
     repeats: int
 
 
 def alternate(*runs: Run, seconds: float = SECONDS) -> Medians:
-    """Call the runs in turn, `ROUNDS` times, and then until `seconds` are over; a first round is not counted."""
+    """Time the runs alternately, at least `ROUNDS` times and for `seconds`, after one round that is not timed."""
     for run in runs:
         run()
     samples: list[list[float]] = []
@@ -50,7 +54,7 @@ def alternate(*runs: Run, seconds: float = SECONDS) -> Medians:
 
 
 def timed(work: Callable[[], object], units: int = 1) -> Run:
-    """The run that does `work`, which is so many units."""
+    """A run that calls `work`, which does `units` units of work."""
 
     def run() -> float:
         start = time.perf_counter()
@@ -61,12 +65,12 @@ def timed(work: Callable[[], object], units: int = 1) -> Run:
 
 
 def time_row(name: str, other: str, medians: Medians) -> Row:
-    """From our seconds and theirs, in milliseconds."""
+    """A row in milliseconds, from the medians of our run and theirs."""
     ours, theirs = medians.seconds
     return Row(name, 1e3 * ours, "ms", other, 1e3 * theirs, theirs / ours, medians.repeats)
 
 
 def rate_row(name: str, unit: str, other: str, medians: Medians) -> Row:
-    """From our seconds for a unit and theirs, in units a second."""
+    """A row in units per second, from the medians of our run and theirs."""
     ours, theirs = medians.seconds
     return Row(name, 1 / ours, f"{unit}/s", other, 1 / theirs, theirs / ours, medians.repeats)

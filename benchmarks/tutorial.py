@@ -1,4 +1,4 @@
-"""A text classifier as tutorials have it: random batches, padded, packed, Adam."""
+"""A text classifier as in tutorials: random padded batches, PackedSequence, Adam."""
 
 import time
 from itertools import chain, islice, repeat
@@ -17,7 +17,7 @@ Example = tuple[list[int], int]
 
 
 class Classifier(nn.Module):
-    """Embedding, bidirectional LSTM on a PackedSequence, and the last state of each direction."""
+    """Embedding, bidirectional LSTM on a PackedSequence, and a linear layer on the last state of each direction."""
 
     def __init__(self, words: int, labels: int, embedding_size: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
@@ -27,15 +27,15 @@ class Classifier(nn.Module):
         self.output = nn.Linear(2 * hidden_size, labels)
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
-        """words: (B, T), lengths: (B,) → (B, L)."""
+        """words: (B, T), lengths: (B,) → logits: (B, L)."""
         x = self.dropout(self.embedding(words))
         _, (state, _) = self.loop(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
-        scores: Tensor = self.output(self.dropout(torch.cat([state[0], state[1]], dim=1)))
-        return scores
+        logits: Tensor = self.output(self.dropout(torch.cat([state[0], state[1]], dim=1)))
+        return logits
 
 
 def training(network: Classifier, split: EncodedSplit, batch_size: int, limit: int) -> Run:
-    """The next `limit` batches of endless random epochs; the seconds are those of a token."""
+    """A run of the next `limit` batches of endless random epochs; the unit is a token."""
     examples: list[Example] = [
         (split.table.words[split.tokens[start:end]].tolist(), int(label))
         for start, end, label in zip(split.offsets, split.offsets[1:], split.labels, strict=False)
@@ -57,6 +57,7 @@ def training(network: Classifier, split: EncodedSplit, batch_size: int, limit: i
 
 
 def collate(examples: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
+    """Padded words (B, T), lengths (B,) and labels (B,)."""
     words = [torch.tensor(words) for words, _ in examples]
     lengths = torch.tensor([len(sequence) for sequence in words])
     return pad_sequence(words, batch_first=True), lengths, torch.tensor([label for _, label in examples])

@@ -1,4 +1,4 @@
-"""A sweep's best trial becomes a model of the pipeline. No stage: run by hand, when a sweep is over."""
+"""Add a sweep's best trial to the pipeline as a model. Not a DVC stage: run it by hand after a sweep."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ def main(config: DictConfig) -> None:
     from unroll.sweep.promote import PromoteOptions, promote
 
     promoted = promote(build_options(PromoteOptions, config), Path("conf"))
-    print(f"{promoted.file}: {promoted.origin}")
+    print(f"{promoted.file}: {promoted.trial}")
     print(f"{config.plan}: {promoted.group}.{promoted.line}")
-    print("dvc repro trains it with every seed, next to the others")
+    print("to train it with every seed: dvc repro")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message
 from unroll.project import database_folder
-from unroll.sweep.jobs import Job, write_job
-from unroll.sweep.multirun import at_end
+from unroll.sweep.multirun import Job, at_end, write_job
 
 log = logging.getLogger("unroll")
 
@@ -73,9 +72,9 @@ def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
         sweeper = HydraConfig.get().sweeper
         if sweeper.get("trial") is None:
             return job(config)
-        from unroll.sweep.worker import work
+        from unroll.sweep.worker import run_trial
 
-        return work(sweeper, lambda: job(config))
+        return run_trial(sweeper, lambda: job(config))
 
     return trial
 

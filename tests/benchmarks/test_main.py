@@ -16,7 +16,7 @@ FAST = Row("epoch", 12345.6, "tokens/s", "packed", 1234.56, 10.0, 5)
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the figures go; the groups are made up, and one needs data that is not there."""
+    """The path of the results; the groups are made up, and one needs a missing dataset."""
     groups = {
         "encoders": lambda corpora: iter([PACKED, SHARE]),
         "epochs": lambda corpora: iter([FAST]),

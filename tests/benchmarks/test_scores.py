@@ -1,4 +1,4 @@
-"""Which lines `python -m benchmarks.scores` makes, and what it says to a wrong command."""
+"""The lines of `python -m benchmarks.scores`, and its errors."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_a_word_that_no_line_has_is_named(
 ) -> None:
     with pytest.raises(SystemExit):
         run(monkeypatch, str(tmp_path), "--match", "transformer")
-    assert "--match transformer: no line has one of these words" in capsys.readouterr().err
+    assert "--match transformer: no line contains one of these words" in capsys.readouterr().err
 
 
 def test_a_cell_is_mean_spread_and_seconds() -> None:

@@ -1,4 +1,4 @@
-"""The comparison of models errs as often as it says, on simulated models; the table has more of them."""
+"""The error rates of the comparison of models are as nominal, on a few simulated settings."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_simulated_models_have_the_scores_and_the_spread_that_they_are_to_have(m
 
 @pytest.mark.parametrize("setting", [Setting("accuracy", 3, 500, sd=1.5), Setting("F1", 5, 500, sd=1.5)])
 def test_equal_models_are_rarely_significant_where_the_examples_alone_would_say_so(setting: Setting) -> None:
-    """At 5 %: between 2 and 8 of 100, and more than 20 for a test that takes its seeds for all seeds."""
+    """At 5 %: between 2 and 8 of 100, and more than 20 for a test that ignores the variance over seeds."""
     found = rates(setting, simulations=400)
     assert 0.02 <= found.ours <= 0.08
     assert found.examples_alone > 0.2

@@ -7,19 +7,19 @@ from benchmarks.timing import Medians, Row, Run, alternate, rate_row, time_row, 
 
 
 def scripted(name: str, seconds: list[float], calls: list[str]) -> Run:
-    """A run that notes its name and answers with the next of `seconds`."""
-    answers = iter(seconds)
+    """A run that appends its name to `calls` and returns the next of `seconds`."""
+    remaining = iter(seconds)
 
     def run() -> float:
         calls.append(name)
-        return next(answers)
+        return next(remaining)
 
     return run
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A clock that stands still; the function moves it on."""
+    """A clock that stands still; the fixture's function advances it."""
     now = 0.0
 
     def advance(seconds: float) -> None:

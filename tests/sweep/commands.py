@@ -1,13 +1,17 @@
-"""Commands that sweep, on functions that take no time."""
+"""Commands that sweep over a function that takes no time, but can be held."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 PROJECT = Path(__file__).parents[2]
 SCRIPT = """
 import os, signal, time
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 from unroll.stage import stage
 from unroll.exceptions import StoreUnavailable
 
@@ -20,8 +24,8 @@ def main(config):
     if config.x == config.offline_at and not os.path.exists("back"):
         raise StoreUnavailable("MLFLOW_TRACKING_URI='http://here' cannot be used: refused")
     print(f"x is {config.x}", flush=True)
-    time.sleep(config.seconds)
-    while config.waits_for and not os.path.exists(config.waits_for):
+    trial, job = (OmegaConf.select(HydraConfig.get(), key) for key in ("sweeper.trial", "job.num"))
+    while os.path.exists(f"hold-{job if trial is None else trial}"):
         time.sleep(0.1)
     value = -((config.x - 3) ** 2)
     return value if len(config.objectives) == 1 else [value, config.x]
@@ -36,11 +40,9 @@ defaults:
   - sweep: null
 x: 0.0
 name: a
-seconds: 0.0
 fails_at: null
 dies_at: null
 offline_at: null
-waits_for: null
 objectives: [best_score]
 hydra:
   output_subdir: null
@@ -51,7 +53,10 @@ hydra:
 
 
 class Commands:
-    """A project whose one command is `python pipelines/hill.py`: its height is greatest, and 0, at x=3."""
+    """A project whose one command is `python pipelines/hill.py`: its height is greatest, and 0, at x=3.
+
+    A job whose number is held prints its x, and ends when the number is released.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -63,9 +68,18 @@ class Commands:
             (root / "conf" / part).symlink_to(PROJECT / "conf" / part)
         self.tracking = f"sqlite:///{root}/mlflow.db"
         self.storage = f"sqlite:///{root}/optuna.db"
+        self._started: list[subprocess.Popen[str]] = []
+
+    def hold(self, *jobs: int) -> None:
+        for job in jobs:
+            (self.root / f"hold-{job}").touch()
+
+    def release(self, *jobs: int) -> None:
+        for job in jobs:
+            (self.root / f"hold-{job}").unlink()
 
     def start(self, *overrides: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "pipelines/hill.py", *overrides],
             cwd=self.root,
             env=os.environ | {"PYTHONPATH": str(PROJECT / "src"), "MLFLOW_TRACKING_URI": self.tracking},
@@ -73,10 +87,36 @@ class Commands:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self._started.append(process)
+        return process
 
     def run(self, *overrides: str, status: int = 0) -> str:
         """What the command printed; it must end with the status."""
         process = self.start(*overrides)
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate()
         assert process.returncode == status, printed
         return printed
+
+    def close(self) -> None:
+        """Kill what a test that failed has left running."""
+        for process in self._started:
+            process.kill()
+            process.wait()
+
+
+def read_until(process: subprocess.Popen[str], beginning: str, count: int = 1) -> None:
+    """Read what the process prints, up to the line that is the `count`th with this beginning."""
+    assert process.stdout is not None
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        count -= line.startswith(beginning)
+        if not count:
+            return
+    raise AssertionError("".join(printed))
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    """Poll; the time limit of the test ends what never happens."""
+    while not happens():
+        sleep(0.1)

@@ -1,11 +1,22 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from optuna import Study, create_study
 
 from tests.sweep.commands import Commands
+from unroll.sweep.ownership import heartbeat_storage
 
 
 @pytest.fixture
-def commands(tmp_path: Path) -> Commands:
+def commands(tmp_path: Path) -> Iterator[Commands]:
     """A project of the test's own, with a command that sweeps in no time."""
-    return Commands(tmp_path)
+    made = Commands(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """An empty study in a database that records heartbeats."""
+    return create_study(storage=heartbeat_storage(f"sqlite:///{tmp_path}/studies.db", {}))

@@ -1,4 +1,4 @@
-"""Search spaces, from the words of a command."""
+"""Search spaces from command-line overrides."""
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 

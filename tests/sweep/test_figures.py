@@ -11,7 +11,7 @@ SPACE = {
 
 
 def study(count: int = 12, directions: tuple[str, ...] = ("maximize",)) -> optuna.Study:
-    """The model decides the first value, and the learning rate the second."""
+    """The first value depends on the model, the second on the learning rate."""
     found = optuna.create_study(directions=directions)  # type: ignore[arg-type]
     for number in range(count):
         model, lr = ("gru", "lstm")[number % 2], 1e-4 * 1.7**number

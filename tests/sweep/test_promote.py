@@ -110,7 +110,7 @@ def test_a_name_that_another_model_has_is_refused(storage: str, plan: Path, tmp_
     study(storage, (0.9, ["model=gru"]), (0.8, ["model=lstm"]))
     (tmp_path / "conf/model").mkdir(parents=True)
     promote(options(storage, plan, name="mine"), tmp_path / "conf")
-    with pytest.raises(ValueError, match=r"name=mine: .*mine\.yaml is another model"):
+    with pytest.raises(ValueError, match=r"name=mine: .*mine\.yaml exists and is another model"):
         promote(options(storage, plan, trial=1, name="mine"), tmp_path / "conf")
 
 
@@ -121,7 +121,7 @@ def test_a_trial_that_is_not_complete_is_refused_with_those_that_are(storage: st
 
 
 def test_an_optimizer_that_the_pipeline_does_not_use_is_refused() -> None:
-    with pytest.raises(ValueError, match="scheduler=constant, and the pipeline trains every model with linear"):
+    with pytest.raises(ValueError, match="scheduler=constant, but the pipeline trains every model with linear"):
         recipe_of(["model=gru", "scheduler=constant"])
 
 

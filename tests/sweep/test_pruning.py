@@ -15,7 +15,7 @@ from unroll.training.train import abandoned_without_checkpoint, train
 
 
 def study(threshold: float) -> optuna.Study:
-    """Gives up whatever scores less."""
+    """Its pruner prunes any score below the threshold."""
     return optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=threshold))
 
 
@@ -49,10 +49,10 @@ def test_every_epochs_score_is_reported(reviews: PreparedData, tmp_path: Path) -
     assert max(scores.values()) == pytest.approx(result["best_score"])
 
 
-def test_a_hopeless_training_is_given_up_and_leaves_no_checkpoint(reviews: PreparedData, tmp_path: Path) -> None:
+def test_a_hopeless_training_is_pruned_and_leaves_no_checkpoint(reviews: PreparedData, tmp_path: Path) -> None:
     hopeless = study(threshold=2)
     callback = TrialPruning(hopeless.ask())
-    with pytest.raises(Pruned, match=r"given up after epoch 1: val/accuracy"), abandoned_without_checkpoint(tmp_path):
+    with pytest.raises(Pruned, match=r"pruned after epoch 1: val/accuracy"), abandoned_without_checkpoint(tmp_path):
         train(reviews, tiny_parts("gru"), OPTIONS, tmp_path, callbacks=[callback])
     assert list(hopeless.trials[0].intermediate_values) == [1]
     assert not (tmp_path / "checkpoints").exists()

@@ -66,7 +66,7 @@ def test_a_grid_has_every_value() -> None:
 
 
 def test_a_grid_of_an_interval_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"a=interval\(1,2\): a grid has no interval"):
+    with pytest.raises(ValueError, match=r"a=interval\(1,2\): an interval has no grid"):
         space("a=interval(1,2)").grid()
 
 
@@ -96,7 +96,9 @@ def test_an_empty_space_is_named(empty: str) -> None:
     ],
 )
 def test_a_tag_that_says_nothing_is_refused(tagged: str) -> None:
-    with pytest.raises(ValueError, match=r"no tag (lgo|log) here; accepted: tag\(log, …\) for an interval") as error:
+    with pytest.raises(
+        ValueError, match=r"tag (lgo|log) does not apply; accepted: tag\(log, …\) for an interval"
+    ) as error:
         space(tagged)
     assert str(error.value).startswith(tagged)
 

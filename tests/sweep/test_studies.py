@@ -25,7 +25,7 @@ def test_each_objective_has_its_own_direction(storage: str) -> None:
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MAXIMIZE"]
 
 
-def test_a_study_is_gone_on_with(storage: str) -> None:
+def test_a_study_is_resumed(storage: str) -> None:
     first = open_study("s", storage, ["best_score"], space("x=1,2"), SEARCH)
     first.ask()
     again = open_study("s", storage, ["best_score"], space("x=1,2"), SEARCH)
@@ -33,18 +33,18 @@ def test_a_study_is_gone_on_with(storage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "seed", "said"),
+    ("overrides", "seed", "change"),
     [
-        (["x=1,2,3", "y=1"], 0, "space: {'x': '1,2'} then, {'x': '1,2,3'} now"),
-        (["x=1,2", "y=1"], 7, "sampler: {'seed': 0} then, {'seed': 7} now"),
-        (["x=1,2", "y=2"], 0, "overrides: ['y=1'] then, ['y=2'] now"),
+        (["x=1,2,3", "y=1"], 0, "space: {'x': '1,2'} before, {'x': '1,2,3'} now"),
+        (["x=1,2", "y=1"], 7, "sampler: {'seed': 0} before, {'seed': 7} now"),
+        (["x=1,2", "y=2"], 0, "overrides: ['y=1'] before, ['y=2'] now"),
     ],
 )
-def test_a_study_that_was_begun_otherwise_is_named(storage: str, overrides: list[str], seed: int, said: str) -> None:
+def test_a_study_with_other_settings_is_refused(storage: str, overrides: list[str], seed: int, change: str) -> None:
     open_study("s", storage, ["best_score"], space("x=1,2", "y=1"), SEARCH)
-    with pytest.raises(ValueError, match="study s was begun otherwise") as error:
+    with pytest.raises(ValueError, match=r"hydra\.sweeper\.study=s: the study exists with other settings") as error:
         open_study("s", storage, ["best_score"], space(*overrides), SEARCH | {"sampler": {"seed": seed}})
-    assert said in str(error.value)
+    assert change in str(error.value)
 
 
 def test_an_unknown_study_is_named_with_those_there_are(storage: str) -> None:

@@ -1,4 +1,4 @@
-"""The end of a sweep, and a second one, and two at once."""
+"""The end of a sweep: once, a second time, and of two processes at once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,9 @@ from mlflow.entities import Run
 from optuna import Study
 from optuna.trial import create_trial
 
-from unroll.sweep.claims import SWEEPER
-from unroll.sweep.owner import this_process
+from unroll.sweep.ownership import SWEEPER, this_process
 from unroll.sweep.studies import OBJECTIVES, OVERRIDES
-from unroll.sweep.summary import Lock, end_sweep
+from unroll.sweep.summary import LockStudy, end_sweep
 from unroll.tracking.sweeps import open_parent
 
 SPACE = {"x": optuna.distributions.FloatDistribution(0, 10)}
@@ -27,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def study() -> Study:
-    """What costs least is best."""
+    """Its objective is minimised."""
     found = optuna.create_study(direction="minimize")
     found.set_user_attr(OBJECTIVES, ["cost"])
     return found
@@ -48,7 +47,7 @@ def pictures(run_id: str) -> list[str]:
     return [artifact.path for artifact in MlflowClient().list_artifacts(run_id, "sweep")]
 
 
-def meanwhile(*events: Callable[[], None]) -> Lock:
+def meanwhile(*events: Callable[[], None]) -> LockStudy:
     """A lock before which, each time that it is taken, something else has happened."""
     left = iter(events)
 
@@ -62,6 +61,11 @@ def meanwhile(*events: Callable[[], None]) -> Lock:
 
 def nothing() -> None:
     pass
+
+
+def test_a_sweep_without_a_trial_has_a_summary_too(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not end_sweep(study, open_parent("demo", "s", {}), [], "later", is_interrupted=True)
+    assert capsys.readouterr().out == f"{study.study_name}: 0 trials\n"
 
 
 def test_the_run_has_what_its_last_end_found(study: Study) -> None:
@@ -120,7 +124,7 @@ def test_a_trial_that_ends_while_we_wait_for_the_lock_counts(study: Study) -> No
     complete(study, 5)
     trial = study.ask()
     trial.set_user_attr(OVERRIDES, ["x=3"])
-    end_sweep(study, run_id, [], "later", lock=meanwhile(lambda: study.tell(trial, 3) and None, nothing))
+    end_sweep(study, run_id, [], "later", lock_study=meanwhile(lambda: study.tell(trial, 3) and None, nothing))
     run = run_of(run_id)
     assert (run.info.status, run.data.metrics["best/cost"]) == ("FINISHED", 3)
     assert "best: trial 1, cost 3: x=3" in run.data.tags["mlflow.note.content"]
@@ -130,5 +134,5 @@ def test_a_trial_that_ends_while_we_wait_for_the_lock_counts(study: Study) -> No
 def test_pictures_that_lack_a_trial_by_now_are_left_to_the_process_that_had_it(study: Study) -> None:
     run_id = open_parent("demo", "s", {})
     complete(study, 5)
-    end_sweep(study, run_id, [], "later", lock=meanwhile(nothing, lambda: complete(study, 3)))
+    end_sweep(study, run_id, [], "later", lock_study=meanwhile(nothing, lambda: complete(study, 3)))
     assert pictures(run_id) == []

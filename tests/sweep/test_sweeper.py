@@ -1,9 +1,6 @@
-"""The sweeper as commands meet it: real processes, killed, failing, at once."""
+"""The sweeper in real processes, which are killed, fail, and share a study."""
 
-import itertools
 import signal
-import time
-from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -11,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
-from tests.sweep.commands import Commands
+from tests.sweep.commands import Commands, read_until, wait_until
 
 OPTUNA = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", "x=interval(-10,10)")
 
@@ -30,29 +27,21 @@ def workers(commands: Commands) -> list[dict[str, Any]]:
     return [trial.user_attrs["worker"] for trial in trials(commands) if trial.user_attrs.get("worker")]
 
 
-def wait_until(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def kill_at(commands: Commands, trial: int, *overrides: str) -> None:
-    """Start the command, and kill it as soon as the trial before this one is over."""
+def kill_in(commands: Commands, trial: int, *overrides: str) -> None:
+    """Start the command, and kill it in the job of this trial."""
+    commands.hold(trial)
     process = commands.start(*overrides)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(f"trial {trial - 1}:"):
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait(60)
-    assert process.returncode == -signal.SIGKILL
+    read_until(process, f"trial {trial - 1}:")
+    read_until(process, "x is")
+    process.kill()
+    process.wait()
+    commands.release(trial)
 
 
 def test_a_study_that_was_killed_twice_ends_as_an_unbroken_one(commands: Commands) -> None:
-    command = (*OPTUNA, "hydra.sweeper.n_trials=9", "name=a,b", "seconds=0.05")
-    kill_at(commands, 3, *command)
-    kill_at(commands, 6, *command)
+    command = (*OPTUNA, "hydra.sweeper.n_trials=9", "name=a,b")
+    kill_in(commands, 3, *command)
+    kill_in(commands, 6, *command)
     assert [trial.state for trial in trials(commands)].count(TrialState.COMPLETE) < 9
     printed = commands.run(*command)
     broken = trials(commands)
@@ -67,9 +56,12 @@ def test_a_study_that_was_killed_twice_ends_as_an_unbroken_one(commands: Command
 
 
 def test_two_processes_share_a_study(commands: Commands) -> None:
-    command = (*OPTUNA, "hydra.sweeper.n_trials=10", "seconds=0.3")
-    processes = [commands.start(*command) for _ in range(2)]
-    printed = [process.communicate(timeout=120)[0] for process in processes]
+    commands.hold(0, 1)
+    processes = [commands.start(*OPTUNA, "hydra.sweeper.n_trials=10") for _ in range(2)]
+    for process in processes:
+        read_until(process, "x is")
+    commands.release(0, 1)
+    printed = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
     done = trials(commands)
     assert [trial.state for trial in done] == [TrialState.COMPLETE] * 10
@@ -81,35 +73,33 @@ def test_two_processes_share_a_study(commands: Commands) -> None:
 
 def test_a_trial_that_is_over_is_not_run_again_though_its_batch_was_killed(commands: Commands) -> None:
     command = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", "hydra.sweeper.n_jobs=2", "x=interval(-10,10)")
-    process = commands.start(*command, "hydra.sweeper.n_trials=2", "seconds=1")
-    assert process.stdout is not None
-    jobs = itertools.count(1)
-    for line in process.stdout:
-        if line.startswith("x is") and next(jobs) == 2:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait(60)
+    commands.hold(1)
+    process = commands.start(*command, "hydra.sweeper.n_trials=2")
+    read_until(process, "x is", count=2)
+    process.kill()
+    process.wait()
+    commands.release(1)
     assert [trial.state.name for trial in trials(commands)] == ["COMPLETE", "RUNNING"]
-    printed = commands.run(*command, "hydra.sweeper.n_trials=2", "seconds=1")
+    printed = commands.run(*command, "hydra.sweeper.n_trials=2")
     assert printed.count("x is") == 1
     assert "2 complete" in printed
 
 
 def test_a_job_whose_sweeper_was_killed_is_waited_for_and_its_value_kept(commands: Commands) -> None:
-    command = (*OPTUNA, "hydra.sweeper.n_trials=2", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2", "waits_for=word")
+    command = (*OPTUNA, "hydra.sweeper.n_trials=2", "hydra/launcher=joblib", "hydra.sweeper.n_jobs=2")
+    commands.hold(0, 1)
     process = commands.start(*command)
-    assert process.stdout is not None
-    next(line for line in process.stdout if line.startswith("study s:"))
+    read_until(process, "study s:")
     wait_until(lambda: len(workers(commands)) == 2)
-    process.send_signal(signal.SIGKILL)
-    process.wait(60)
+    process.kill()
+    process.wait()
     again = commands.start(*command)
     assert again.stdout is not None
     for worker in workers(commands):
         waiting = f"waiting for its job, process {worker['pid']} on {worker['host']}\n"
         assert any(line.endswith(waiting) for line in again.stdout)
-    (commands.root / "word").touch()
-    printed, _ = again.communicate(timeout=120)
+    commands.release(0, 1)
+    printed, _ = again.communicate()
     assert "waiting" not in printed  # it says so once
     assert "x is" not in printed
     assert "2 trials, 2 complete" in printed
@@ -139,7 +129,7 @@ def test_an_outage_of_mlflow_ends_the_sweep_and_not_its_trials(commands: Command
     grid = ("hydra/sweeper/sampler=grid", "x=1,2,3", "offline_at=2")
     command = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", *grid)
     printed = commands.run(*command, status=1)
-    assert "cannot be used: refused; once that answers: the same command" in printed
+    assert "cannot be used: refused; to resume it, run the same command when the store can be reached" in printed
     assert trials(commands)[-1].state == TrialState.RUNNING
     (commands.root / "back").touch()
     assert "3 trials, 3 complete" in commands.run(*command)
@@ -150,17 +140,14 @@ def test_an_outage_of_mlflow_ends_the_sweep_and_not_its_trials(commands: Command
     [(OPTUNA[1:], signal.SIGINT), (("x=1,2,3,4,5",), signal.SIGINT), (("x=1,2,3,4,5",), signal.SIGTERM)],
     ids=["optuna", "basic", "basic, SIGTERM"],
 )
-def test_a_sweep_that_is_interrupted_says_what_came_of_it_and_is_killed(
+def test_a_sweep_that_is_interrupted_prints_its_summary_and_is_killed(
     commands: Commands, sweeper: tuple[str, ...], number: signal.Signals
 ) -> None:
-    process = commands.start("-m", *sweeper, "seconds=1")
-    assert process.stdout is not None
-    jobs = itertools.count(1)
-    for line in process.stdout:
-        if line.startswith("x is") and next(jobs) == 3:
-            process.send_signal(number)
-            break
-    printed = process.communicate(timeout=60)[0]
+    commands.hold(2)
+    process = commands.start("-m", *sweeper)
+    read_until(process, "x is", count=3)
+    process.send_signal(number)
+    printed = process.communicate()[0]
     assert process.returncode == 128 + number
     assert "2 complete" in printed
     assert "best: trial" in printed
@@ -297,17 +284,19 @@ def test_a_sweep_in_the_folder_of_another_is_about_its_own_jobs(commands: Comman
 
 
 def test_a_sweep_of_one_job_is_one_too(commands: Commands) -> None:
-    assert "sweep: 1 trials, 1 complete" in commands.run("-m", "x=2")
+    assert "sweep: 1 trial, 1 complete" in commands.run("-m", "x=2")
     (parent,) = runs(commands)
     assert parent.info.status == "FINISHED"
 
 
 def test_a_sweep_that_is_interrupted_in_its_first_job_is_killed(commands: Commands) -> None:
-    process = commands.start("-m", "x=1,2", "seconds=30")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "x is 1\n"
+    commands.hold(0)
+    process = commands.start("-m", "x=1,2")
+    read_until(process, "x is 1")
     process.send_signal(signal.SIGINT)
-    assert "interrupted" in process.communicate(timeout=60)[0]
+    printed = process.communicate()[0]
+    assert "x=1,2: 0 trials\n" in printed
+    assert "interrupted" in printed
     (parent,) = runs(commands)
     assert parent.info.status == "KILLED"
 
@@ -318,7 +307,9 @@ def test_a_search_space_without_its_first_line_is_refused(commands: Commands) ->
     folder.mkdir()
     (folder / "mine.yaml").write_text("hydra: {sweeper: {params: {x: '1,2'}}}")
     printed = commands.run("-m", "sweep=mine", status=1)
-    assert "conf/sweep/mine.yaml gives ['hydra'] to the key sweep: let it begin with # @package _global_" in printed
+    assert (
+        "conf/sweep/mine.yaml sets sweep=['hydra']; accepted: a file whose first line is # @package _global_" in printed
+    )
 
 
 def test_a_mistake_before_the_first_job_leaves_no_run(commands: Commands) -> None:
@@ -331,14 +322,14 @@ MISTAKES = {
     "hydra.sweeper.n_trials=0": "hydra.sweeper.n_trials=0; accepted: 1 or more",
     "hydra.sweeper.n_jobs=0": "hydra.sweeper.n_jobs=0; accepted: 1 or more",
     "hydra.sweeper.direction=minimize": "hydra.sweeper.direction: unknown key",
-    "objectives=[parameters]": "objectives=['parameters']: a trial is given up by its best_score, and by nothing else; "
-    "accepted: hydra/sweeper/pruner=none",
-    "objectives=[best_score,parameters]": "accepted: hydra/sweeper/pruner=none",
+    "objectives=[parameters]": "objectives=['parameters']: trials can be pruned only by best_score; accepted: "
+    "objectives=[best_score], or hydra/sweeper/pruner=none",
+    "objectives=[best_score,parameters]": "accepted: objectives=[best_score], or hydra/sweeper/pruner=none",
     "hydra.sweeper.storage=mysql://here/x": "accepted: sqlite:///FILE or postgresql+psycopg2://",
     "hydra.sweeper.study=a/b": "hydra.sweeper.study='a/b'; accepted: letters, digits",
     "hydra.sweeper.trials=3": "hydra.sweeper.trials: unknown key",
-    "hydra.sweeper.n_trials=null": "x=interval(-10,10): a grid has no interval",
-    "hydra/sweeper/sampler=grid": "x=interval(-10,10): a grid has no interval",
+    "hydra.sweeper.n_trials=null": "x=interval(-10,10): an interval has no grid",
+    "hydra/sweeper/sampler=grid": "x=interval(-10,10): an interval has no grid",
     "hydra/sweeper/sampler=tpee": "hydra/sweeper/sampler=tpee: no such choice; accepted: grid, nsgaii, random, tpe",
     "y=1": "y: unknown key",
     "x=interval(2,1)": "x=interval(2,1): an empty space",

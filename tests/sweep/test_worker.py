@@ -9,23 +9,22 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tests.sweep.spaces import space
 from unroll.exceptions import JobFailed, Pruned, StoreLost, StoreUnavailable
-from unroll.sweep.claims import CLAIM, WORKER, take
-from unroll.sweep.owner import this_process
+from unroll.sweep.ownership import CLAIM, WORKER, take, this_process
 from unroll.sweep.studies import ERROR, open_study
-from unroll.sweep.worker import work
+from unroll.sweep.worker import run_trial
 
 
 class Job:
-    """A trial that was taken, and what is given to its job."""
+    """A trial that was taken, and the job's `hydra.sweeper`."""
 
     def __init__(self, storage: str) -> None:
         self.study: Study = open_study("s", storage, ["best_score"], space("x=1,2"), {})
         trial = self.study.ask()
-        take(trial, ["x=1"])
-        self.given = {"study": "s", "storage": storage, "trial": 0, "claim": trial.user_attrs[CLAIM]}
+        take(trial)
+        self.sweeper = {"study": "s", "storage": storage, "trial": 0, "claim": trial.user_attrs[CLAIM]}
 
-    def work(self, task: Callable[[], Any], **other: str) -> Any:
-        return work(OmegaConf.create(self.given | other), task)
+    def run(self, task: Callable[[], Any], **other: str) -> Any:
+        return run_trial(OmegaConf.create(self.sweeper | other), task)
 
     @property
     def trial(self) -> FrozenTrial:
@@ -45,7 +44,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
 
 
 def unavailable() -> None:
-    """As `unroll.stage` makes it of an error of the store."""
+    """Raise what `unroll.stage` raises for an error of the store."""
     raise JobFailed("no answer") from StoreUnavailable("no answer")
 
 
@@ -56,52 +55,52 @@ def test_the_study_is_told_what_the_job_returned(job: Job) -> None:
         seen.append(job.trial.user_attrs[WORKER])
         return 0.5
 
-    assert job.work(task) == 0.5
+    assert job.run(task) == 0.5
     assert seen == [this_process()]
     assert (job.trial.state, job.trial.value) == (TrialState.COMPLETE, 0.5)
     assert job.trial.user_attrs[WORKER] is None
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "said"),
+    ("error", "state", "recorded"),
     [
-        (Pruned("given up"), TrialState.PRUNED, None),
+        (Pruned("pruned"), TrialState.PRUNED, None),
         (JobFailed("x=1; accepted: 2"), TrialState.FAIL, "x=1; accepted: 2"),
         (KeyboardInterrupt(), TrialState.RUNNING, None),
     ],
     ids=["pruned", "failed", "interrupted"],
 )
 def test_how_a_job_ends_is_how_its_trial_does(
-    job: Job, error: BaseException, state: TrialState, said: str | None
+    job: Job, error: BaseException, state: TrialState, recorded: str | None
 ) -> None:
     with pytest.raises(type(error)):
-        job.work(raising(error))
+        job.run(raising(error))
     assert job.trial.state == state
-    assert job.trial.user_attrs.get(ERROR) == said
+    assert job.trial.user_attrs.get(ERROR) == recorded
     assert job.trial.user_attrs[WORKER] is None
 
 
 @pytest.mark.parametrize("returned", [None, float("nan"), "0.5", [0.5, 1.0]])
 def test_what_is_no_number_fails(job: Job, returned: Any) -> None:
     with pytest.raises(ValueError, match=r"the job returned .*; accepted: 1 number"):
-        job.work(lambda: returned)
+        job.run(lambda: returned)
     assert job.trial.state == TrialState.FAIL
 
 
 def test_a_trial_is_not_over_where_mlflow_does_not_answer(job: Job) -> None:
     with pytest.raises(StoreLost, match="no answer"):
-        job.work(unavailable)
+        job.run(unavailable)
     assert job.trial.state == TrialState.RUNNING
 
 
 def test_a_study_that_is_not_there_says_nothing_of_the_trial(job: Job) -> None:
     with pytest.raises(StoreLost, match="no such study"):
-        job.work(lambda: 0.5, study="another")
+        job.run(lambda: 0.5, study="another")
 
 
 def test_a_trial_that_was_taken_over_is_not_worked_on(job: Job) -> None:
     with pytest.raises(JobFailed, match="trial 0 of s: another process has taken it over"):
-        job.work(raising(AssertionError()), claim="another")
+        job.run(raising(AssertionError()), claim="another")
     assert job.trial.user_attrs[WORKER] is None
 
 
@@ -111,5 +110,5 @@ def test_a_trial_that_was_taken_over_meanwhile_is_not_told(job: Job) -> None:
         return 0.5
 
     with pytest.raises(JobFailed, match="another process has taken it over"):
-        job.work(task)
+        job.run(task)
     assert job.trial.state == TrialState.RUNNING

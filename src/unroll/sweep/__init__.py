@@ -1,1 +1,1 @@
-"""Many runs to one decision: studies of Optuna as a Hydra sweeper, what a sweep leaves behind, and its promotion."""
+"""Hyperparameter search: Optuna studies as a Hydra sweeper, the summary of a sweep, and promotion of its best trial."""

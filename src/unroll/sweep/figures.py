@@ -1,4 +1,4 @@
-"""Pictures of a study: what was tried and how it scored, and which parameters mattered."""
+"""Figures of a study: its trials in the search space, parameter importances, and the trade-off of two objectives."""
 
 import math
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from matplotlib.figure import Figure
 from optuna import Study
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
-from unroll.sweep.studies import best_trials
+from unroll.sweep.studies import best_trials, complete_trials
 
-LEAST_TRIALS = 4  # below, a share of the variance says nothing
+MIN_TRIALS = 4  # complete trials, without which importances are meaningless
 
 
 def study_figures(
     study: Study, objectives: Sequence[str], importances: dict[str, dict[str, float]]
 ) -> dict[str, Figure]:
-    """Name to picture: `search_space` and `importance`, and for two objectives their `trade_off`; what there is."""
-    complete = _complete(study)
+    """Name to figure: `search_space`, `importance`, and for two objectives `trade_off`, if there is data for it."""
+    complete = complete_trials(study)
     figures = {}
     if any(trial.params for trial in complete):
         figures["search_space"] = search_space_figure(study, objectives)
@@ -33,31 +33,33 @@ def study_figures(
 
 
 def param_importances(study: Study, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Objective to each parameter's share of the variance of its values, by fANOVA (Hutter et al. 2014).
+    """Importance of each parameter for each objective: its share of the variance, by fANOVA (Hutter et al. 2014).
 
-    Without an objective whose values do not vary; empty for fewer than four complete trials.
+    Returns:
+        Objective to parameter to share. An objective with equal values in all trials is left out; with fewer than
+        `MIN_TRIALS` complete trials the result is empty.
     """
-    complete = _complete(study)
-    if len(complete) < LEAST_TRIALS:
+    complete = complete_trials(study)
+    if len(complete) < MIN_TRIALS:
         return {}
     shares = {}
-    for place, objective in enumerate(objectives):
-        if len({trial.values[place] for trial in complete}) > 1:
+    for index, objective in enumerate(objectives):
+        if len({trial.values[index] for trial in complete}) > 1:
             shares[objective] = get_param_importances(
                 study,
                 evaluator=FanovaImportanceEvaluator(seed=0),
-                target=lambda trial, place=place: trial.values[place],  # type: ignore[misc]
+                target=lambda trial, index=index: trial.values[index],  # type: ignore[misc]
             )
     return shares
 
 
 @rc_context(STYLE)
 def importance_figure(importances: dict[str, dict[str, float]]) -> Figure:
-    """A bar a parameter, a panel an objective."""
+    """One panel per objective with a bar per parameter."""
     names = list(next(iter(importances.values())))
     figure = Figure(figsize=(WIDTH, len(importances) * (1.0 + 0.3 * len(names))))
-    for place, (objective, shares) in enumerate(importances.items(), start=1):
-        axes = figure.add_subplot(len(importances), 1, place)
+    for panel, (objective, shares) in enumerate(importances.items(), start=1):
+        axes = figure.add_subplot(len(importances), 1, panel)
         ranked = sorted(shares, key=shares.__getitem__)
         bars = axes.barh([shorten(name) for name in ranked], [shares[name] for name in ranked], color=COLORS[0])
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
@@ -68,25 +70,25 @@ def importance_figure(importances: dict[str, dict[str, float]]) -> Figure:
 
 @rc_context(STYLE)
 def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
-    """A panel a parameter and objective: each complete trial by its value; the best are marked."""
-    complete, best = _complete(study), {trial.number for trial in best_trials(study)}
+    """One panel per parameter and objective: the objective against the parameter; the best trials are ringed."""
+    complete, best = complete_trials(study), {trial.number for trial in best_trials(study)}
     names = sorted({name for trial in complete for name in trial.params})
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(1.2 + 2.6 * columns, 2.4 * rows * len(objectives)))
-    for place, objective in enumerate(objectives):
-        for index, name in enumerate(names):
-            axes = figure.add_subplot(rows * len(objectives), columns, place * rows * columns + index + 1)
-            _scatter(axes, name, [trial for trial in complete if name in trial.params], place, best)
-            axes.set(xlabel=shorten(name), ylabel=objective if index % columns == 0 else "")
+    for index, objective in enumerate(objectives):
+        for column, name in enumerate(names):
+            axes = figure.add_subplot(rows * len(objectives), columns, index * rows * columns + column + 1)
+            _scatter(axes, name, [trial for trial in complete if name in trial.params], index, best)
+            axes.set(xlabel=shorten(name), ylabel=objective if column % columns == 0 else "")
     figure.suptitle(f"{len(complete)} complete trials; {'the best is' if len(best) == 1 else 'the best are'} ringed")
     return figure
 
 
 @rc_context(STYLE)
 def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
-    """Each complete trial by its two values; those that none beats in both are joined."""
-    complete = _complete(study)
+    """The two objectives of each complete trial, with the Pareto front."""
+    complete = complete_trials(study)
     front = sorted(best_trials(study), key=lambda trial: trial.values[0])
     figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.add_subplot()
@@ -101,7 +103,7 @@ def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
     return figure
 
 
-def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], place: int, best: set[int]) -> None:
+def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], index: int, best: set[int]) -> None:
     distribution = trials[0].distributions[name]
     values = [trial.params[name] for trial in trials]
     if isinstance(distribution, CategoricalDistribution):
@@ -113,9 +115,5 @@ def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], place: int, b
         axes.set_xscale("log")
     edges = [COLORS[3] if trial.number in best else "none" for trial in trials]
     axes.scatter(
-        values, [trial.values[place] for trial in trials], s=22, color=COLORS[0], edgecolors=edges, linewidths=2
+        values, [trial.values[index] for trial in trials], s=22, color=COLORS[0], edgecolors=edges, linewidths=2
     )
-
-
-def _complete(study: Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])

@@ -1,10 +1,10 @@
-"""What a training can be compared by: names of its record, `run.json`, and which way each is better."""
+"""The objectives that a sweep can optimise: entries of a training's record, `run.json`, and their directions."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 MEASURED = "microseconds_per_token"
-SCORE = "best_score"  # of validation: also what each epoch has
+SCORE = "best_score"  # on the validation split; the one objective whose value is known after every epoch
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[str, Direction] = {
     SCORE: "maximize",
@@ -16,17 +16,21 @@ DIRECTIONS: dict[str, Direction] = {
 
 
 def check_objectives(names: Sequence[str]) -> None:
-    """Raises ValueError for none, and for one that there is not."""
+    """Check the names of a sweep's objectives.
+
+    Raises:
+        ValueError: there is none, or one is unknown.
+    """
     if not names or set(names) - set(DIRECTIONS):
         raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join(DIRECTIONS)}")
 
 
 def directions_of(names: Sequence[str]) -> list[Direction]:
-    """Which way each is better; of what is not a training's, the more the better."""
+    """The direction of each objective; an unknown one is maximised."""
     return [DIRECTIONS.get(name, "maximize") for name in names]
 
 
 def values_of(record: dict[str, Any], names: Sequence[str]) -> float | list[float]:
-    """A number for one name, a list for several."""
+    """The values of a training's objectives: a number for one name, a list for several."""
     values = [float(record[name]) for name in names]
     return values[0] if len(values) == 1 else values

@@ -1,4 +1,4 @@
-"""A trial becomes a model of the pipeline: a file in conf/model, named in params.yaml."""
+"""Promotion of a trial to a model of the pipeline: a file in conf/model, listed in params.yaml."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,25 +10,26 @@ import yaml
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
 from unroll.files import write_text
-from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, load_study
-from unroll.sweep.summary import describe
+from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
+from unroll.sweep.summary import trial_line
 
-OF_A_RUN = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not of a model
+RUN_KEYS = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not the model's
 
 
 @dataclass(frozen=True)
 class PromoteOptions:
-    """Which trial, and what becomes of it.
+    """Options of a promotion.
 
     Args:
-        study, storage: where the trial is.
-        trial: its number; None for the study's best.
-        name: of the model; None for the trial's model and the study's name.
-        plan: the params.yaml that lists it.
+        study: its name.
+        storage: the URL of its database.
+        trial: the trial's number; None for the best one.
+        name: of the new model; None for ``MODEL_STUDY``, after the trial's model and the study.
+        plan: the params.yaml to list the model in.
     """
 
     study: str
@@ -40,29 +41,29 @@ class PromoteOptions:
 
 @dataclass(frozen=True)
 class Promoted:
-    """A model that was a trial.
+    """The result of a promotion.
 
     Args:
-        file: its configuration.
-        origin: where the values are from.
-        group: the part of the plan that lists it.
-        line: of that part.
+        file: the new model's configuration.
+        trial: a line that describes the trial and its study.
+        group: the part of the plan that lists the model.
+        line: the plan's new line.
     """
 
     file: Path
-    origin: str
+    trial: str
     group: str
     line: str
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A trial as the configuration of a model.
+    """A trial's configuration, as a model's.
 
     Args:
-        model: the file of conf/model that it began from.
+        model: the choice of conf/model that the trial started from.
         task: the dataset's.
-        config: the model's values, and all else that is not as the pipeline has it.
+        config: all values of the model, and the other values that differ from the pipeline's.
     """
 
     model: str
@@ -76,60 +77,64 @@ class Recipe:
 
 
 def promote(options: PromoteOptions, conf: Path) -> Promoted:
-    """Write the model's file, and its name into the plan. To be called where Hydra is initialised.
+    """Write the model's configuration into the folder `conf`, and add its name to the plan.
+
+    Hydra must be initialised.
 
     Raises:
-        ValueError: there is no such trial, or no best one; the pipeline cannot train it; another model has the name.
+        ValueError: the trial does not exist or is not complete, or there is no single best one; the pipeline cannot
+            train it; or the name is in use.
     """
     study = load_study(options.study, options.storage)
     trial = _trial(study, options.trial)
     recipe = recipe_of(trial.user_attrs[OVERRIDES])
     name = options.name or _name(recipe, study)
-    origin = f"{study.study_name}, {describe(trial, study.user_attrs[OBJECTIVES])}"
+    description = f"{study.study_name}, {trial_line(trial, study.user_attrs[OBJECTIVES])}"
     file = conf / "model" / f"{name}.yaml"
     if file.exists() and yaml.safe_load(file.read_text(encoding="utf-8")) != recipe.config:
-        raise ValueError(f"name={name}: {file} is another model; accepted: a name that is free")
+        raise ValueError(f"name={name}: {file} exists and is another model; accepted: an unused name")
     plan = Path(options.plan)
-    content = _read_plan(plan)
-    line = _add_model(content, recipe.group, name)
+    content, line = edit_plan(plan, recipe.group, name)
     values = yaml.safe_dump(recipe.config, sort_keys=False)
-    write_text(file, f"# @package _global_\n# {origin}\n{values}")
-    write_text(plan, _dump(content))
-    return Promoted(file, origin, recipe.group, line)
+    write_text(file, f"# @package _global_\n# {description}\n{values}")
+    write_text(plan, content)
+    return Promoted(file, description, recipe.group, line)
 
 
 def promotion_hint(study: Study, plan: Path) -> str:
-    """How the best of a study gets into the pipeline: the plan's line, and the command that writes it."""
+    """How to promote the best trial of a study: the new line of the plan, and the command that writes it."""
     command = f"python pipelines/promote.py study={study.study_name}"
     best, *others = best_trials(study)
     if others:
-        return f"to promote one of them into {plan}: {command} trial=NUMBER"
+        return f"to add one of them to {plan}: {command} trial=NUMBER"
     try:
         recipe = recipe_of(best.user_attrs[OVERRIDES])
-        line = _add_model(_read_plan(plan), recipe.group, _name(recipe, study))
+        _, line = edit_plan(plan, recipe.group, _name(recipe, study))
     except ValueError as error:
-        return f"not to be promoted: {error}"
-    return f"{plan}, {recipe.group}: {line}\nwritten there by: {command}"
+        return f"it cannot be promoted: {error}"
+    return f"{plan}, {recipe.group}: {line}\nto write this line: {command}"
 
 
 def recipe_of(overrides: Sequence[str]) -> Recipe:
-    """What a training with these overrides differs in from the pipeline's, with all of its model's values.
+    """The configuration of `pipelines/train.py` with these overrides, as a model's.
 
     Raises:
-        ValueError: it has another optimizer, scheduler or vectors than the pipeline gives to every model.
+        ValueError: the optimizer, scheduler or vectors differ from those that the pipeline uses for every model.
     """
     trained = compose("train", list(overrides), return_hydra_config=True)
     chosen, usual = trained.hydra.runtime.choices, compose("train", return_hydra_config=True).hydra.runtime.choices
     for group in ("optimizer", "scheduler"):
         if chosen[group] != usual[group]:
             raise ValueError(
-                f"the trial has {group}={chosen[group]}, and the pipeline trains every model with {usual[group]}; "
-                f"accepted: a trial with that, or {group}: {chosen[group]} in conf/train.yaml and dvc.yaml"
+                f"the trial has {group}={chosen[group]}, but the pipeline trains every model with {usual[group]}; "
+                f"accepted: a trial with {usual[group]}, or {group}: {chosen[group]} in conf/train.yaml and dvc.yaml"
             )
     kept = [group for group in usual if group not in ("model", "sweep") and not group.startswith("hydra")]
     plain = compose("train", ["~model", *(f"{group}={chosen[group]}" for group in kept)])
     if trained.vectors != plain.vectors:
-        raise ValueError(f"the trial has vectors={trained.vectors}; accepted: none, or the same in conf/train.yaml")
+        raise ValueError(
+            f"the trial has vectors={trained.vectors}; accepted: the vectors in conf/train.yaml ({plain.vectors})"
+        )
     changes = _differences(_values(trained), _values(plain))
     model = OmegaConf.to_container(trained.model, resolve=True)
     config = {"model": model} | {key: value for key, value in changes.items() if key != "model"}
@@ -141,7 +146,7 @@ def _name(recipe: Recipe, study: Study) -> str:
 
 
 def _trial(study: Study, number: int | None) -> FrozenTrial:
-    complete, best = study.get_trials(states=[TrialState.COMPLETE]), best_trials(study)
+    complete, best = complete_trials(study), best_trials(study)
     if number is None and len(best) == 1:
         return best[0]
     found = [trial for trial in complete if trial.number == number]
@@ -154,12 +159,12 @@ def _trial(study: Study, number: int | None) -> FrozenTrial:
 
 
 def _values(config: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key not in OF_A_RUN])
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key not in RUN_KEYS])
     return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
 
 
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of `new` whose values `old` does not have, at whatever depth."""
+    """The entries of `new`, at any depth, that are missing from `old` or have another value there."""
     found: dict[str, Any] = {}
     for key, value in new.items():
         before = old.get(key)
@@ -171,32 +176,25 @@ def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def _yaml() -> YAML:
-    """Keeps comments, and the style of lists."""
-    keeping = YAML()
-    keeping.width = 120
-    keeping.preserve_quotes = True
-    return keeping
+def edit_plan(plan: Path, group: str, name: str) -> tuple[str, str]:
+    """The content of a params.yaml with the model `name` added to its `group`, and the changed line.
 
+    Comments and the style of lists are kept. The file is not written.
 
-def _read_plan(plan: Path) -> Any:
+    Raises:
+        ValueError: there is no such file, or it does not list the group's models.
+    """
     if not plan.is_file():
         raise ValueError(f"plan={plan}: no such file; accepted: a params.yaml")
-    return _yaml().load(plan.read_text(encoding="utf-8"))
-
-
-def _add_model(plan: Any, group: str, name: str) -> str:
-    """Name the model in the plan; return the line."""
+    editor, text = YAML(), StringIO()
+    editor.width = 120
+    editor.preserve_quotes = True
+    content: Any = editor.load(plan.read_text(encoding="utf-8"))
     try:
-        models = plan[group]["models"]
+        models = content[group]["models"]
         if name not in models:
             models.append(name)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the plan does not list {group}.models: {error!r}") from error
-    return f"models: [{', '.join(map(str, models))}]"
-
-
-def _dump(plan: Any) -> str:
-    text = StringIO()
-    _yaml().dump(plan, text)
-    return text.getvalue()
+        raise ValueError(f"plan={plan} does not list {group}.models: {error!r}") from error
+    editor.dump(content, text)
+    return text.getvalue(), f"models: [{', '.join(map(str, models))}]"

@@ -1,4 +1,4 @@
-"""A training gives up where its scores leave its study no hope."""
+"""Pruning: a training ends early when its validation scores are unpromising next to those of its study."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,13 @@ from unroll.sweep.worker import load_trial
 
 
 def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:
-    """For a job that is a trial of a study, what reports its scores; nothing for any other.
+    """The Lightning callback that prunes this job, if it is a trial of a study with a pruner.
+
+    Args:
+        trainer: the job's `trainer` configuration.
 
     Raises:
-        ValueError: the training is shared by several processes, which cannot give up together.
+        ValueError: the training may use several processes, which cannot be pruned together.
     """
     sweeper = HydraConfig.get().sweeper
     if sweeper.get("trial") is None:
@@ -37,15 +40,18 @@ def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:
 
 
 class TrialPruning(Callback):
-    """Reports the validation score of each epoch to the study, and ends the training where its pruner says so.
+    """Reports the validation score of each epoch to the study, and ends the training if the study's pruner asks for it.
+
+    Args:
+        trial: an epoch that it has a score for, from before an interruption, is not reported a second time.
 
     Raises:
-        Pruned: from within the training.
+        Pruned: from `Trainer.fit`.
     """
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
-        self._reported = set(trial.study.trials[trial.number].intermediate_values)  # before it was killed
+        self._reported = set(trial.study.trials[trial.number].intermediate_values)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         epoch, monitor = trainer.current_epoch + 1, str(module.monitor)
@@ -53,4 +59,4 @@ class TrialPruning(Callback):
         if epoch not in self._reported:
             self._trial.report(score, epoch)
         if self._trial.should_prune():
-            raise Pruned(f"given up after epoch {epoch}: {monitor} {score:.4f}")
+            raise Pruned(f"pruned after epoch {epoch}: {monitor} {score:.4f}")

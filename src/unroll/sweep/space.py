@@ -1,29 +1,29 @@
-"""A search space in Hydra's override grammar, as Optuna's distributions, and a trial's values as overrides again."""
+"""Conversion of search spaces in Hydra's override grammar to Optuna's distributions, and of values to overrides."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-if TYPE_CHECKING:  # Hydra imports its plugins in every command; Optuna is for those that sweep
+if TYPE_CHECKING:  # every command imports this module, and Optuna is slow to import
     from optuna import Trial
     from optuna.distributions import BaseDistribution
 
 
 class Space:
-    """What a sweep varies, and what it gives to every job.
+    """The search space of a sweep.
 
     Args:
-        overrides: parsed; of two for the same key the later one counts.
+        overrides: parsed overrides, swept and fixed; the last one of each key applies.
 
     Attributes:
-        swept: key to the override that says what may stand there: `choice(…)` or `a,b`, `range(…)`, `interval(…)`,
-            with `tag(log, …)` for a logarithmic scale, of intervals and of ranges in steps of 1, and `int(…)` for whole
-            numbers.
+        swept: key to its sweep override: `choice(…)` or `a,b`, `range(…)`, `interval(…)`; `int(interval(…))` for whole
+            numbers; `tag(log, …)` for a logarithmic scale, with intervals and with integer ranges in steps of 1.
         fixed: the other overrides, as text.
+        distributions: key to its Optuna distribution.
 
     Raises:
-        ValueError: nothing varies, a range or an interval is empty, or it has a tag that says nothing there.
+        ValueError: nothing is swept, a range or interval is empty, or a tag is unknown or does not apply.
     """
 
     def __init__(self, overrides: Sequence[Override]) -> None:
@@ -38,19 +38,19 @@ class Space:
         self.distributions = {key: _distribution(override) for key, override in self.swept.items()}
 
     def texts(self) -> dict[str, str]:
-        """Key to what may stand there, as it was given."""
+        """Key to its sweep, as the user wrote it."""
         return {key: str(override.input_line).partition("=")[2] for key, override in self.swept.items()}
 
     def suggest(self, trial: "Trial") -> list[str]:
-        """The job's overrides: what is fixed, then the values that the trial has or is given now."""
+        """The job's overrides: the fixed ones, then the trial's values, which are drawn if it has none yet."""
         values = {key: _suggest(trial, key, distribution) for key, distribution in self.distributions.items()}
         return [*self.fixed, *assignments(values)]
 
     def grid(self) -> dict[str, list[Any]]:
-        """Key to all its values.
+        """Key to the list of all its values.
 
         Raises:
-            ValueError: a key is drawn from an interval, which has no end of values.
+            ValueError: a key is drawn from an interval.
         """
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
@@ -61,11 +61,11 @@ class Space:
             elif isinstance(one, IntDistribution) and isinstance(self.swept[key].value(), RangeSweep):
                 values[key] = list(range(one.low, one.high + 1, one.step))
             else:
-                raise ValueError(f"{self}: a grid has no interval; accepted: choice(…), range(…) of whole numbers")
+                raise ValueError(f"{self}: an interval has no grid; accepted: choice(…), range(…) of whole numbers")
         return values
 
     def corners(self) -> list[list[str]]:
-        """Overrides in which every choice occurs, and every number once: what a mistake would show in."""
+        """Overrides of a few jobs that together contain every choice and one value of every number, to check them."""
         from optuna.distributions import CategoricalDistribution
 
         first, others = {}, []
@@ -80,7 +80,7 @@ class Space:
 
 
 def assignments(values: dict[str, Any]) -> list[str]:
-    """Overrides that set these keys; choices are texts of the grammar already."""
+    """Overrides that set keys to values; a choice is already text in the override grammar."""
     return [f"{key}={value!r}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()]
 
 
@@ -95,7 +95,7 @@ def _suggest(trial: "Trial", key: str, distribution: "BaseDistribution") -> Any:
             return trial.suggest_int(key, low, high, step=step, log=log)
         case FloatDistribution():
             return trial.suggest_float(key, distribution.low, distribution.high, log=distribution.log)
-    raise TypeError(f"{key}: no way to draw from {distribution}")
+    raise TypeError(f"{key}: unsupported distribution {distribution}")
 
 
 def _text(override: Override) -> str:
@@ -122,7 +122,9 @@ def _distribution(override: Override) -> "BaseDistribution":
                 return IntDistribution(numbers[0], numbers[-1], step=int(value.step), log=log)
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     except (ValueError, IndexError) as error:
-        raise ValueError(f"{override.input_line}: an empty space ({error}); accepted: a low below a high") from error
+        raise ValueError(
+            f"{override.input_line}: an empty space ({error}); accepted: a lower bound below the upper bound"
+        ) from error
 
 
 def _check_tags(text: str | None, value: Any) -> None:
@@ -130,6 +132,6 @@ def _check_tags(text: str | None, value: Any) -> None:
     accepted = {"log"} if isinstance(value, IntervalSweep) or is_whole else set()
     if unknown := sorted(value.tags - accepted):
         raise ValueError(
-            f"{text}: no tag {', '.join(unknown)} here; accepted: tag(log, …) for an interval, "
-            "and for a range of whole numbers in steps of 1"
+            f"{text}: tag {', '.join(unknown)} does not apply; accepted: tag(log, …) for an interval "
+            "or for a range of whole numbers in steps of 1"
         )

@@ -1,4 +1,4 @@
-"""Studies in their storage: opened by several processes at once, and each trial worked on by one of them."""
+"""Optuna studies in a database that several processes share."""
 
 import json
 from collections.abc import Sequence
@@ -13,34 +13,36 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from unroll.exceptions import without_password
-from unroll.locks import study_lock
-from unroll.sweep.heartbeat import heartbeat_storage
+from unroll.locks import PATIENCE, study_lock
 from unroll.sweep.objectives import directions_of
+from unroll.sweep.ownership import heartbeat_storage
 
 if TYPE_CHECKING:
     from unroll.sweep.space import Space
 
-OVERRIDES = "overrides"  # attributes of a trial: what its job was given,
-ERROR = "error"  # and what it said if it failed
-OBJECTIVES = "objectives"  # of a study: the names of its values,
-PARENT = "mlflow.run"  # and its run in MLflow
+OVERRIDES = "overrides"  # user attributes of a trial: its job's overrides,
+ERROR = "error"  # and the message if it failed
+OBJECTIVES = "objectives"  # user attributes of a study: the names of its objectives,
+SETTINGS = "asked"  # its settings, which may not change,
+PARENT = "mlflow.run"  # and the id of its MLflow run
 
 
 def study_name(job: str, overrides: Sequence[str], search: dict[str, Any]) -> str:
-    """The name of a study that was given none: the same command, in whatever order, has the same."""
+    """A default name, derived from the command: the order of its overrides does not matter."""
     text = " ".join([*sorted(overrides), json.dumps(search, sort_keys=True)])
     return f"{job}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def open_study(name: str, storage: str, objectives: Sequence[str], space: "Space", search: dict[str, Any]) -> Study:
-    """Create the study, or go on with it. To be called under its lock.
+    """Create the study, or load it to resume it. The caller holds the study's lock.
 
     Args:
-        objectives: what a job returns.
-        search: the configuration of how values are drawn and trials given up.
+        objectives: the names of the values that a job returns.
+        space: the search space.
+        search: the configuration of the sampler and the pruner.
 
     Raises:
-        ValueError: the storage cannot be used, or the study was begun with another space, objectives or search.
+        ValueError: the storage cannot be used, or the study exists with other objectives, space or search.
     """
     try:
         study = create_study(
@@ -48,26 +50,25 @@ def open_study(name: str, storage: str, objectives: Sequence[str], space: "Space
         )
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {error}") from error
-    asked = {"objectives": list(objectives), "space": space.texts(), "overrides": sorted(space.fixed), **search}
-    begun = study.user_attrs.get("asked")
-    if begun is None:
+    new = {"objectives": list(objectives), "space": space.texts(), "overrides": sorted(space.fixed), **search}
+    old = study.user_attrs.get(SETTINGS)
+    if old is None:
         study.set_user_attr(OBJECTIVES, list(objectives))
-        study.set_user_attr("asked", asked)
-    elif begun != asked:
-        changes = ", ".join(
-            f"{key}: {begun.get(key)} then, {asked[key]} now" for key in asked if begun.get(key) != asked[key]
-        )
+        study.set_user_attr(SETTINGS, new)
+    elif old != new:
+        changes = ", ".join(f"{key}: {old.get(key)} before, {new[key]} now" for key in new if old.get(key) != new[key])
         raise ValueError(
-            f"study {name} was begun otherwise ({changes}); accepted: the same, or another hydra.sweeper.study"
+            f"hydra.sweeper.study={name}: the study exists with other settings ({changes}); "
+            "accepted: the same settings, or another name"
         )
     return study
 
 
 def load_study(name: str, storage: str) -> Study:
-    """A study that exists.
+    """Load an existing study.
 
     Raises:
-        ValueError: the storage cannot be used, or has no such study.
+        ValueError: the storage cannot be used, or does not contain the study.
     """
     try:
         with study_lock(storage):
@@ -77,18 +78,22 @@ def load_study(name: str, storage: str) -> Study:
                 return load_optuna_study(study_name=name, storage=opened)
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         raise ValueError(f"storage={without_password(storage)!r} cannot be used: {error}") from error
-    accepted = ", ".join(sorted(names)) or "there is none"
+    accepted = ", ".join(sorted(names)) or "none, the storage is empty"
     raise ValueError(f"study={name}: no such study in {without_password(storage)}; accepted: {accepted}")
 
 
+def complete_trials(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+
+
 def best_trials(study: Study) -> list[FrozenTrial]:
-    """The best complete trial, the first of equals; for several objectives, all those that no other beats."""
-    if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+    """The best complete trial, the first if several are equal; for several objectives, all Pareto-optimal trials."""
+    if not complete_trials(study):
         return []
     return [study.best_trial] if len(study.directions) == 1 else study.best_trials
 
 
 def _storage(url: str) -> BaseStorage:
     logging.set_verbosity(logging.WARNING)
-    wait = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    return heartbeat_storage(url, wait)
+    is_sqlite = url.startswith("sqlite")
+    return heartbeat_storage(url, {"connect_args": {"timeout": PATIENCE}} if is_sqlite else {"pool_pre_ping": True})

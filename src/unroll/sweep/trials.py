@@ -1,4 +1,4 @@
-"""A sweeper's side of its trials: it claims them in batches, and says what came of each."""
+"""The sweeper's side of trials: it takes them in batches and prints the result of each."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,20 +10,21 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from unroll.exceptions import StoreLost
 from unroll.locks import study_lock
-from unroll.sweep.claims import CLAIM, DEATHS, WORKER, forsaken_trials, is_claimed, take
+from unroll.sweep.ownership import CLAIM, DEATHS, WORKER, abandoned_trials, is_claimed, take
 from unroll.sweep.space import Space, assignments
 from unroll.sweep.studies import ERROR, OVERRIDES
 
-MOST_DEATHS = 3
+MAX_DEATHS = 3  # processes that may die while they run a trial; then it has failed
 
 
 class Trials:
-    """The trials of a study, as one of its sweepers meets them.
+    """The trials of a study, for one of the processes that share it.
 
     Args:
-        storage: of the study, for its lock.
+        storage: the URL of the study's database.
+        space: the search space.
         size: the number of trials of the whole study.
-        sampler: makes the one for the trial with that number.
+        sampler: makes the sampler of the trial with the given number.
     """
 
     def __init__(
@@ -36,16 +37,15 @@ class Trials:
         self._sampler = sampler
         self._announced: set[int] = set()
 
-    def claim(self, count: int) -> list[Trial]:
-        """The next trials for this process, at most so many; none when none is left that it could take, ever.
+    def next_batch(self, count: int) -> list[Trial]:
+        """Take up to `count` trials, abandoned ones first; an empty list if none is left for this process.
 
-        Those that were left in the middle come first. One whose job still runs, though its sweeper is gone, is waited
-        for.
+        While the only trials left are those whose sweeper is dead but whose job still runs, wait for these jobs.
         """
         while True:
             with study_lock(self._storage):
-                abandoned, orphans = forsaken_trials(self._study)
-                trials = [self._take(trial.number, trial) for trial in self._without_deadly(abandoned)[:count]]
+                abandoned, orphans = abandoned_trials(self._study)
+                trials = [self._take(trial.number, trial) for trial in self._resumable(abandoned)[:count]]
                 known = len(self._study.get_trials(deepcopy=False))
                 for number in range(known, min(self._size, known + count - len(trials))):
                     trials.append(self._take(number))
@@ -54,20 +54,21 @@ class Trials:
             self._announce(orphans)
             time.sleep(1)
 
-    def _take(self, number: int, left: FrozenTrial | None = None) -> Trial:
+    def _take(self, number: int, abandoned: FrozenTrial | None = None) -> Trial:
         self._study.sampler = self._sampler(number)
-        trial = self._study.ask() if left is None else Trial(self._study, left._trial_id)
-        take(trial, self._space.suggest(trial))
-        self._study.sampler = RandomSampler()  # told of its last point, that of a grid would end Optuna's own loop
+        trial = self._study.ask() if abandoned is None else Trial(self._study, abandoned._trial_id)
+        take(trial)
+        trial.set_user_attr(OVERRIDES, self._space.suggest(trial))
+        self._study.sampler = RandomSampler()  # GridSampler would call Study.stop after its last point, which raises
         return trial
 
-    def _without_deadly(self, abandoned: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Fail those that took their process with them too often, so that the study gets past them."""
+    def _resumable(self, abandoned: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """The abandoned trials except those whose process died too often, which fail, so that the study can end."""
         kept = []
         for trial in abandoned:
             deaths = trial.user_attrs.get(DEATHS, 0) + (trial.user_attrs.get(WORKER) is not None)
             self._study._storage.set_trial_user_attr(trial._trial_id, DEATHS, deaths)
-            if deaths < MOST_DEATHS:
+            if deaths < MAX_DEATHS:
                 kept.append(trial)
                 continue
             error = f"its process died {deaths} times"
@@ -83,33 +84,36 @@ class Trials:
                 job = trial.user_attrs[WORKER]
                 print(f"trial {trial.number}: waiting for its job, process {job['pid']} on {job['host']}", flush=True)
 
-    def report(self, trial: Trial, returned: JobReturn) -> None:
-        """Print what came of a trial; one whose job ended before it began, and so told nothing, has failed.
+    def finish(self, trial: Trial, returned: JobReturn) -> None:
+        """Print the result of a trial; if its job ended without recording one, the trial has failed.
 
         Raises:
-            ValueError: MLflow or the study cannot be used, and the next trials would fare alike.
+            ValueError: MLflow or the study cannot be used, so that the next trials could not run either.
         """
         with study_lock(self._storage):
             if not is_claimed(trial, trial.user_attrs[CLAIM]):
                 print(f"trial {trial.number}: another process has taken it over", flush=True)
                 return
-            outcome = returned._return_value  # `return_value` prints that the job failed, of one that was pruned too
-            if isinstance(outcome, StoreLost):
-                raise ValueError(f"trial {trial.number} is not over: {outcome}; once that answers: the same command")
-            if not self._now(trial).state.is_finished():
-                trial.set_user_attr(ERROR, str(outcome))
+            value = returned._return_value  # the property `return_value` would print a pruned job as failed
+            if isinstance(value, StoreLost):
+                raise ValueError(
+                    f"trial {trial.number} is unfinished: {value}; to resume it, run the same command "
+                    "when the store can be reached"
+                )
+            if not self._reload(trial).state.is_finished():
+                trial.set_user_attr(ERROR, str(value))
                 self._study.tell(trial.number, state=TrialState.FAIL)
-        ended = self._now(trial)
-        said = {TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}.get(ended.state)
-        said = said or "  ".join(f"{value:.6g}" for value in ended.values)
-        print(f"trial {trial.number}: {said}  {' '.join(assignments(trial.params))}", flush=True)
+        ended = self._reload(trial)
+        result = {TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}.get(ended.state)
+        result = result or "  ".join(f"{value:.6g}" for value in ended.values)
+        print(f"trial {trial.number}: {result}  {' '.join(assignments(trial.params))}", flush=True)
 
-    def _now(self, trial: Trial) -> FrozenTrial:
+    def _reload(self, trial: Trial) -> FrozenTrial:
         return self._study._storage.get_trial(trial._trial_id)
 
 
 def overrides_of_job(trial: Trial) -> list[str]:
-    """What the job is given: the trial's values, its folder, and by what it knows that the trial still is its own."""
+    """The overrides of the trial's job: the trial's values, its folder, its number and its claim."""
     return [
         *trial.user_attrs[OVERRIDES],
         f"hydra.sweep.subdir='{trial.number}'",

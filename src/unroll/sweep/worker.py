@@ -1,6 +1,6 @@
-"""The job of a trial: it works only on what still is its sweeper's, and tells the study itself what came of it.
+"""The job of a trial: it runs only while its sweeper owns the trial, and records its own result in the study.
 
-So nothing that is done is lost with the sweeper, and what one job found others know while the rest of its batch runs.
+A result is therefore kept even if the sweeper dies, and other processes see it before the rest of its batch ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,24 +15,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from unroll.exceptions import JobFailed, Pruned, StoreLost, StoreUnavailable
 from unroll.locks import study_lock
-from unroll.sweep.claims import WORKER, is_claimed
-from unroll.sweep.heartbeat import heartbeat
-from unroll.sweep.owner import this_process
+from unroll.sweep.ownership import WORKER, heartbeat, is_claimed, this_process
 from unroll.sweep.studies import ERROR, load_study
 from unroll.tracking.offline import log
 
 
-def work(sweeper: DictConfig, job: Callable[[], Any]) -> Any:
-    """Run the job; return what it returns, of which the study is told.
+def run_trial(sweeper: DictConfig, job: Callable[[], Any]) -> Any:
+    """Run the job of a trial, record the result in the study, and return what the job returned.
 
     Args:
-        sweeper: `hydra.sweeper` of the job.
+        sweeper: `hydra.sweeper` of the job's configuration.
 
     Raises:
-        JobFailed: another process has taken the trial over.
-        StoreLost: MLflow or the study cannot be used; the trial is not over.
+        JobFailed: another process has taken the trial.
+        StoreLost: MLflow or the study cannot be used; the trial stays unfinished.
     """
-    with _reaching_study():
+    with _requiring_study():
         trial = load_trial(sweeper)
     with _owning(trial, sweeper):
         trial.set_user_attr(WORKER, this_process())
@@ -58,7 +56,7 @@ def work(sweeper: DictConfig, job: Callable[[], Any]) -> Any:
 
 
 def load_trial(sweeper: DictConfig) -> Trial:
-    """The trial that the job is."""
+    """The trial of this job, from `hydra.sweeper` of its configuration."""
     study = load_study(sweeper.study, sweeper.storage)
     return Trial(study, study.get_trials(deepcopy=False)[sweeper.trial]._trial_id)
 
@@ -70,7 +68,7 @@ def _end(
     values: list[float] | None = None,
     error: str | None = None,
 ) -> None:
-    """Work on the trial no longer; without a state and values it is to be gone on with."""
+    """Record that the job has ended; with neither a state nor values, the trial stays unfinished, to be resumed."""
     with _owning(trial, sweeper):
         trial.set_user_attr(WORKER, None)
         if error is not None:
@@ -81,8 +79,8 @@ def _end(
 
 @contextmanager
 def _owning(trial: Trial, sweeper: DictConfig) -> Iterator[None]:
-    """Hold the study's lock while the trial is the sweeper's that launched this job."""
-    with _reaching_study(), study_lock(sweeper.storage):
+    """Hold the study's lock; raise JobFailed if the sweeper that launched this job no longer owns the trial."""
+    with _requiring_study(), study_lock(sweeper.storage):
         if not is_claimed(trial, sweeper.claim):
             message = f"trial {trial.number} of {sweeper.study}: another process has taken it over; this job ends"
             log.error("error: %s", message)
@@ -91,7 +89,8 @@ def _owning(trial: Trial, sweeper: DictConfig) -> Iterator[None]:
 
 
 @contextmanager
-def _reaching_study() -> Iterator[None]:
+def _requiring_study() -> Iterator[None]:
+    """Turn errors of the study's storage into StoreLost."""
     try:
         yield
     except (ValueError, SQLAlchemyError, StorageInternalError) as error:
@@ -99,7 +98,7 @@ def _reaching_study() -> Iterator[None]:
 
 
 def _numbers(value: Any, count: int) -> list[float]:
-    """What a job returned, as one float for each objective."""
+    """The value that a job returned, as one float per objective."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     if len(values) != count or not all(isinstance(one, int | float) and one == one for one in values):
         raise ValueError(f"the job returned {value!r}; accepted: {count} number{'s' if count > 1 else ''}")
