@@ -9,7 +9,7 @@ from sklearn.dummy import DummyClassifier
 
 from unroll.baselines import Majority
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 
 def fitted(data: PreparedData, train: EncodedSplit | None = None) -> Majority:

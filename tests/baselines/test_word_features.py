@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from unroll.baselines.word_features import WordFeatures, shape
-from unroll.data.encoding import SPECIAL_WORDS, DistinctTokens, TokenEncoder
+from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.tokens import SPECIAL_WORDS
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "u.n.", "ada"]
 ALPHABET = [*SPECIAL_WORDS, *"AUNdain."]

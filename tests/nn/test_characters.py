@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from unroll.data.encoding import PADDING
+from unroll.data.tokens import PADDING
 from unroll.nn.characters import CharacterCNN, CharacterLSTM
 
 ALPHABET = 8

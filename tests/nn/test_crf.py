@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from unroll.data.batches import IGNORE
+from unroll.data.tokens import IGNORE
 from unroll.nn.constraints import Constraints, iob2_constraints
 from unroll.nn.crf import LinearChainCRF
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from unroll.data.batches import Spelling, Tokens
-from unroll.data.encoding import PADDING, SPECIAL_WORDS, UNKNOWN, TokenEncoder
-from unroll.data.text import Casing
+from unroll.data.encoding import TokenEncoder
+from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing, Spelling, Tokens
 from unroll.nn import CharacterCNN, CharacterLSTM
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding

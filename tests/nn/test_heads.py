@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from unroll.data.batches import IGNORE
-from unroll.data.schema import Task
+from unroll.data.tokens import IGNORE, Task
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, ClassificationHead, CRFHead, MultilabelHead, SoftmaxHead
 
 TAGS = ["I-LOC", "O", "B-PER", "I-PER", "B-LOC"]  # in no helpful order

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from unroll.data.batches import Batch, collate
-from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
+from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import SPECIAL_WORDS, Task
 from unroll.nn import GRU, LSTM, CharacterCNN, CharacterLSTM, Elman, FeedForwardEncoder, RecurrentEncoder, SequenceModel
 from unroll.nn.encoder import Encoder
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS

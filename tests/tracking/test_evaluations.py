@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from tests.tracking.trained import evaluate_tiny, run_of, train_pretending
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
 from unroll.tracking import evaluations

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 
 class Baseline(ABC):

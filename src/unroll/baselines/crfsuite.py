@@ -9,7 +9,7 @@ from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 FILE = "model.crfsuite"
 

@@ -8,8 +8,8 @@ from safetensors.numpy import load_file, save_file
 from unroll.baselines.base import Baseline
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
 from unroll.data.tags import TagReader
+from unroll.data.tokens import Task
 
 FILE = "counts.safetensors"
 

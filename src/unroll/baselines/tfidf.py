@@ -12,7 +12,7 @@ from unroll.baselines.base import Baseline
 from unroll.baselines.ngrams import NgramCounter
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 FILE = "weights.safetensors"
 

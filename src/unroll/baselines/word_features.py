@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unroll.data.encoding import SPECIAL_WORDS, TokenTable
+from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
-from unroll.data.text import Casing
+from unroll.data.tokens import SPECIAL_WORDS, Casing
 
 NEIGHBOURS = (-2, -1, 1, 2)
 SUFFIXES = (1, 2, 3, 4)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unroll.data.encoding import PADDING
+from unroll.data.tokens import PADDING
 from unroll.nn.encoder import RecurrentEncoder
 from unroll.nn.lstm import LSTM
 

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from unroll.data.batches import Tokens
-from unroll.data.encoding import PADDING, UNKNOWN
-from unroll.data.text import Casing
+from unroll.data.tokens import PADDING, UNKNOWN, Casing, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.dropout import VariationalDropout
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.nn.constraints import iob2_constraints
 from unroll.nn.crf import LinearChainCRF
 from unroll.nn.dropout import VariationalDropout

@@ -7,8 +7,7 @@ from typing import Literal
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unroll.data.batches import Tokens
-from unroll.data.schema import Task
+from unroll.data.tokens import Task, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
