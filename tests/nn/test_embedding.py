@@ -93,7 +93,7 @@ def test_every_occurrence_of_a_word_trains_its_characters(speller: str) -> None:
 
 def test_tokens_that_are_not_spelt_are_refused_where_spelling_is_read() -> None:
     embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS["cnn"])
-    with pytest.raises(ValueError, match="spelling=None; accepted: batches made with characters=True"):
+    with pytest.raises(ValueError, match="spelling=None; accepted: a batch made with characters=True"):
         embedding(make_tokens())
 
 

@@ -313,7 +313,7 @@ def test_a_number_that_is_not_finite_is_refused_unless_it_stands_at_padding(name
     x[1, 3] = number
     torch.testing.assert_close(encoder(x, lengths)[1], expected)
     x[1, 2, 1] = number
-    with pytest.raises(ValueError, match=r"x\[1, 2\] holds NaN or infinity"):
+    with pytest.raises(ValueError, match=r"x\[1, 2\] is NaN or infinite"):
         encoder(x, lengths)
 
 
