@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from unroll.nn.linear_recurrence import initialise_memory, linear_recurrence
+from unroll.nn.gates import initialise_memory
+from unroll.nn.linear_recurrence import linear_recurrence
 
 DTYPES = [torch.float64, torch.complex128]
 sizes = st.integers(1, 4)
