@@ -65,12 +65,9 @@ def test_tags_are_iob2(entities: PreparedData) -> None:
     test = entities.split("test")
     alone = replace(test, offsets=np.arange(len(test.tokens) + 1), rows=test.tokens)
     model, names = fitted(entities), entities.label_names
-    inside = [
-        prediction for prediction in model.predict(test, 8) if any(names[i].startswith("I-") for i in prediction.labels)
-    ]
-    assert inside
-    for prediction in model.predict(test, 8):
-        tags = [names[i] for i in prediction.labels]
+    predicted = [[names[i] for i in prediction.labels] for prediction in model.predict(test, 8)]
+    assert any(tag.startswith("I-") for tags in predicted for tag in tags)
+    for tags in predicted:
         assert all(not tag.startswith("I-") or before[2:] == tag[2:] for before, tag in pairwise(["O", *tags]))
     assert not any(names[int(prediction.labels[0])].startswith("I-") for prediction in model.predict(alone, 8))
 

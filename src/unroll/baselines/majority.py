@@ -45,7 +45,7 @@ class Majority(Baseline):
         return self._counts.size
 
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        self._counts = _TASKS[self.task].count(train, len(self.label_names), self._vocabulary_size)
+        self._counts = _TASKS[self.task].fit(train, len(self.label_names), self._vocabulary_size)
 
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         return _TASKS[self.task].predict(split, self._counts, self.label_names)
@@ -97,9 +97,9 @@ def _predict_tags(split: EncodedSplit, counts: np.ndarray, label_names: list[str
 
 
 class _Method(NamedTuple):
-    """How to count labels, (train, L, V) → counts, and to predict, (split, counts, label names) → predictions."""
+    """Functions of a task: (train, L, V) → counts, and (split, counts, label names) → predictions."""
 
-    count: Callable[[EncodedSplit, int, int], np.ndarray]
+    fit: Callable[[EncodedSplit, int, int], np.ndarray]
     predict: Callable[[EncodedSplit, np.ndarray, list[str]], list[Prediction]]
 
 

@@ -147,7 +147,7 @@ def _predict_labels(scores: np.ndarray) -> list[Prediction]:
 
 
 class _Method(NamedTuple):
-    """How to fit weights and bias, and to predict from scores (N, L)."""
+    """Functions of a task: fit weights and bias, and predict from scores (N, L)."""
 
     fit: Callable[["LogisticRegression", sparse.csr_array, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
     predict: Callable[[np.ndarray], list[Prediction]]

@@ -40,7 +40,7 @@ class LSTM(nn.Module):
             dtype = torch.get_autocast_dtype("cpu")
             if not supports_lstm(dtype):
                 with torch.autocast("cpu", enabled=False):
-                    return self._states(x.to(self.loop.weight_ih_l0.dtype)).to(dtype)
+                    return self._states(x.to(self.loop.all_weights[0][0].dtype)).to(dtype)
         return self._states(x)
 
     def _states(self, x: Tensor) -> Tensor:
