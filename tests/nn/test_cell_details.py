@@ -1,4 +1,4 @@
-"""What is particular to one cell: initial weights, limits and arguments."""
+"""Properties of single cells: initial weights, extreme values and arguments."""
 
 import math
 from typing import Any, get_args
@@ -103,7 +103,7 @@ def test_extreme_inputs_give_finite_states_and_gradients(forget_gate: ForgetGate
     assert all(t.grad is not None and t.grad.isfinite().all() for t in (x, *cell.parameters()))
 
 
-def test_an_overwhelming_input_gate_erases_what_was_before() -> None:
+def test_an_overwhelming_input_gate_erases_the_past() -> None:
     cell = SLSTM(3, 1).double()  # the inputs are z̃, ĩ and õ themselves
     with torch.no_grad():
         cell.input_weight.copy_(torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]))
@@ -140,7 +140,7 @@ def test_a_weight_beyond_the_bound_acts_as_the_bound(sign: int) -> None:
 
 
 @each_sign
-def test_beyond_the_bound_the_gradient_leads_back_or_nowhere(sign: int) -> None:
+def test_beyond_the_bound_the_gradient_leads_back_or_is_zero(sign: int) -> None:
     x = torch.randn(3, 6, 2, dtype=torch.float64)
     upwards = torch.ones(3, 6, 4, dtype=torch.float64)
 
@@ -171,7 +171,7 @@ def test_the_recurrent_weights_start_anywhere_between_no_memory_and_endless_memo
 
 
 def test_memories_of_the_min_gru_start_one_to_sixty_four_steps_long() -> None:
-    """The share 1 / (m + 1) of a first input is taken, and m / (m + 1) of it is left after each step."""
+    """A memory of m steps has z = 1 / (m + 1)."""
     torch.manual_seed(0)
     cell = MinGRU(3, 1000)
     with torch.no_grad():
@@ -184,7 +184,7 @@ def test_memories_of_the_min_gru_start_one_to_sixty_four_steps_long() -> None:
 
 
 def test_memories_of_the_min_lstm_start_one_to_sixty_four_steps_long() -> None:
-    """The share 1 / (m + 1) of a first input is taken."""
+    """A memory of m steps has i / (f + i) = 1 / (m + 1)."""
     torch.manual_seed(0)
     cell = MinLSTM(3, 1000)
     with torch.no_grad():
@@ -194,8 +194,8 @@ def test_memories_of_the_min_lstm_start_one_to_sixty_four_steps_long() -> None:
     assert 63 < steps.max() < 64.01
 
 
-def test_two_gates_of_the_min_lstm_that_are_both_shut_still_share() -> None:
-    """f / (f + i) would be 0 / 0 in single precision."""
+def test_two_closed_gates_of_the_min_lstm_are_normalised() -> None:
+    """f / (f + i) would be 0 / 0 in float32."""
     cell = MinLSTM(1, 1)
     with torch.no_grad():
         cell.input.weight.zero_()
@@ -249,7 +249,7 @@ def test_at_the_start_the_hidden_state_is_as_large_as_its_input() -> None:
 
 @pytest.mark.parametrize("end", [0, 1])
 def test_the_outermost_draws_have_finite_gradients(end: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """|λ| = 0 and |λ| = 1 themselves would not."""
+    """At |λ| = 0 and |λ| = 1 the gradient is not finite."""
     monkeypatch.setattr(Tensor, "uniform_", lambda self, *bounds, **_: self.fill_(bounds[end]))
     cell = LRU(3, 4)
     cell(torch.ones(1, 2, 3)).sum().backward()

@@ -1,4 +1,4 @@
-"""Laws that hold for every cell, and the equations of each as a plain loop over the steps."""
+"""Properties that every cell has, and the equations of each cell as a plain loop over the steps."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unroll.nn import GRU, LRU, LSTM, QRNN, SLSTM, SRU, Elman, IndRNN, MinGRU, MinLSTM, PeepholeLSTM
 
-# The equations. Each yields the state (B, H) of every step of x (B, T, I).
+# The equations. Each function yields the state (B, H) of every step of x (B, T, I).
 
 
 def elman(cell: Elman, x: Tensor) -> Iterator[Tensor]:
@@ -56,7 +56,7 @@ def peephole_lstm(cell: PeepholeLSTM, x: Tensor) -> Iterator[Tensor]:
 
 
 def slstm(cell: SLSTM, x: Tensor) -> Iterator[Tensor]:
-    """Without a stabiliser, head by head."""
+    """The equations without stabilisation, for each head."""
     forget = torch.sigmoid if cell.forget_gate == "sigmoid" else torch.exp
     heads = list(zip(cell.input_weight.chunk(len(cell.bias)), cell.recurrent_weight, cell.bias, strict=True))
     s = [x.new_zeros(len(x), cell.bias.shape[2]) for _ in heads]
@@ -164,13 +164,13 @@ sizes = st.integers(1, 5)
 def make(
     name: str, batch: int, steps: int, input_size: int = 3, hidden_size: int = 4, seed: int = 0
 ) -> tuple[nn.Module, Tensor]:
-    """A cell in float64, no weight of which is at its initial value, and x (B, T, I)."""
+    """A cell in float64, with no weight at its initial value, and x (B, T, I)."""
     torch.manual_seed(seed)
     cell = CELLS[name].build(input_size, hidden_size).double()
     for weight in cell.parameters():
         nn.init.normal_(weight, std=0.5)
     if isinstance(cell, IndRNN):
-        nn.init.uniform_(cell.recurrent_weight, -0.99, 0.99)  # beyond ±1 there is no recurrence
+        nn.init.uniform_(cell.recurrent_weight, -0.99, 0.99)  # it is clipped to ±1
     if name == "sru, equal sizes":
         input_size = hidden_size
     return cell, torch.randn(batch, steps, input_size, dtype=torch.float64)
@@ -243,8 +243,8 @@ def test_autocast_to_bfloat16_stays_near_float32(name: str) -> None:
 
 
 @each_cell
-def test_no_value_is_needed_on_the_host(name: str) -> None:
-    """The meta device has none, as a GPU has none without waiting."""
+def test_no_value_is_read_on_the_host(name: str) -> None:
+    """The meta device has no values; on a GPU reading one would wait for the device."""
     cell, x = make(name, batch=2, steps=20)
     shape = cell(x).shape
     states = cell.to("meta")(x.to("meta").requires_grad_())

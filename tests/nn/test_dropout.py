@@ -26,21 +26,21 @@ def test_a_sequence_has_one_mask_for_all_its_steps() -> None:
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
-def test_a_share_p_is_dropped_and_the_mean_stays(p: float) -> None:
+def test_the_share_of_dropped_features_is_p_and_the_mean_is_kept(p: float) -> None:
     torch.manual_seed(0)
     kept = VariationalDropout(p)(torch.ones(1000, 2, 100))[:, 0]
     torch.testing.assert_close(kept.unique(), torch.tensor([0, 1 / (1 - p)]))
-    deviation = (p / (1 - p) / kept.numel()) ** 0.5  # of the mean
+    deviation = (p / (1 - p) / kept.numel()) ** 0.5  # standard deviation of the mean
     assert kept.mean().item() == pytest.approx(1, abs=4 * deviation)
 
 
-def test_each_call_drops_other_features() -> None:
+def test_each_call_draws_a_new_mask() -> None:
     torch.manual_seed(0)
     x, dropout = torch.ones(4, 2, 64), VariationalDropout(0.5)
     assert not torch.equal(dropout(x), dropout(x))
 
 
-def test_the_gradient_passes_where_the_value_did() -> None:
+def test_the_gradient_has_the_same_mask() -> None:
     torch.manual_seed(0)
     x = torch.ones(3, 4, 5, requires_grad=True)
     y = VariationalDropout(0.5)(x)
@@ -48,22 +48,22 @@ def test_the_gradient_passes_where_the_value_did() -> None:
     assert torch.equal(x.grad, y.detach())
 
 
-def test_evaluation_drops_nothing() -> None:
+def test_dropout_does_nothing_in_evaluation() -> None:
     x = torch.randn(2, 3, 4)
     assert torch.equal(VariationalDropout(0.5).eval()(x), x)
 
 
-def test_precision_stays() -> None:
+def test_the_type_of_the_input_is_kept() -> None:
     assert VariationalDropout(0.5)(torch.ones(2, 3, 4, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, float("nan")])
-def test_a_share_outside_its_range_is_refused(p: float) -> None:
+def test_a_probability_out_of_range_is_refused(p: float) -> None:
     with pytest.raises(ValueError, match=rf"dropout={p}; accepted: 0 to below 1"):
         VariationalDropout(p)
 
 
-# Of recurrent weights
+# WeightDropout
 
 
 def recurrent_weight(cell: nn.Module) -> Tensor:
@@ -71,7 +71,7 @@ def recurrent_weight(cell: nn.Module) -> Tensor:
 
 
 def pair(cell_type: Callable[..., nn.Module], p: float) -> tuple[nn.Module, nn.Module]:
-    """The same weights with and without dropout."""
+    """Two cells with the same weights, one of them with dropout."""
     torch.manual_seed(0)
     dropping, plain = cell_type(3, 8, weight_dropout=p), cell_type(3, 8)
     plain.load_state_dict(dropping.state_dict())
@@ -86,7 +86,7 @@ def test_dropout_has_no_effect_in_evaluation(cell_type: Callable[..., nn.Module]
 
 
 @each_cell
-def test_training_reads_one_masked_weight_at_every_step(cell_type: Callable[..., nn.Module]) -> None:
+def test_all_steps_use_the_same_mask(cell_type: Callable[..., nn.Module]) -> None:
     dropping, plain = pair(cell_type, 0.5)
     x = torch.randn(4, 6, 3)
     with torch.no_grad():
@@ -129,6 +129,6 @@ def test_the_share_of_dropped_weights_is_p_and_the_mean_is_kept() -> None:
 
 @each_cell
 @pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
-def test_a_dropout_that_is_no_probability_below_one_is_refused(cell_type: Callable[..., nn.Module], p: float) -> None:
+def test_a_weight_dropout_out_of_range_is_refused(cell_type: Callable[..., nn.Module], p: float) -> None:
     with pytest.raises(ValueError, match=rf"weight_dropout={p}; accepted: 0 to below 1"):
         cell_type(3, 8, weight_dropout=p)

@@ -17,7 +17,7 @@ from unroll.inference.model_folder import build_model
 from unroll.nn import LSTM, SequenceModel
 from unroll.nn.lstm import supports_lstm
 
-BFLOAT16 = 2**-8  # the relative spacing of its numbers
+BFLOAT16 = 2**-8  # relative spacing of bfloat16 numbers
 
 
 def loss_and_gradient(model: SequenceModel, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -75,7 +75,7 @@ def test_an_lstm_without_16_bit_instructions_rounds_the_states_of_float32(
         assert torch.cosine_similarity(found.flatten(), theirs.flatten(), dim=0) > 0.999
 
 
-def test_the_search_for_16_bit_instructions_draws_no_random_number_and_works_without_gradients() -> None:
+def test_supports_lstm_draws_no_random_number_and_works_in_inference_mode() -> None:
     found = supports_lstm.__wrapped__(torch.bfloat16)
     state = torch.get_rng_state()
     with torch.inference_mode():
@@ -84,7 +84,7 @@ def test_the_search_for_16_bit_instructions_draws_no_random_number_and_works_wit
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_instructions_are_found_by_running_a_plain_lstm(dtype: torch.dtype) -> None:
+def test_supports_lstm_is_whether_a_plain_lstm_runs(dtype: torch.dtype) -> None:
     x = torch.zeros(1, 2, 3, requires_grad=True)
     try:
         with torch.autocast("cpu", dtype):
