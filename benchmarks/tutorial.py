@@ -10,8 +10,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
 from benchmarks.timing import Run
-from unroll.data.encoding import PADDING
 from unroll.data.prepared import EncodedSplit
+from unroll.data.tokens import PADDING
 
 Example = tuple[list[int], int]
 

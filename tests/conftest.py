@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.tiny import prepare_tiny
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 PROJECT = Path(__file__).resolve().parents[1]
 

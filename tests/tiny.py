@@ -13,8 +13,8 @@ from unroll.baselines import Baseline
 from unroll.data.download.download import download
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
 from unroll.data.source import COLUMNS, Source
+from unroll.data.tokens import Task
 from unroll.inference.model_folder import ModelFolder, build_model
 from unroll.nn import SequenceModel
 from unroll.training.options import TrainOptions

@@ -15,7 +15,7 @@ from unroll.data.source import Source
 
 @pytest.fixture(scope="session")
 def three_classes(write_dataset: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    """Texts with a word of the topic that is their label."""
+    """Texts that contain a word of one topic, which is the label."""
     folder, draw = tmp_path_factory.mktemp("three_classes"), random.Random(5)
     splits = {}
     for split, size in SIZES.items():

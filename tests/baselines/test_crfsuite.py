@@ -26,12 +26,12 @@ def fitted(data: PreparedData, **options: Any) -> CRFSuite:
 
 @pytest.fixture(scope="module")
 def tagger(entities: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> pycrfsuite.Tagger:
-    """What plain calls of python-crfsuite make of the same features."""
+    """python-crfsuite, trained directly on the same features."""
     train, file = entities.split("train"), str(tmp_path_factory.mktemp("plain") / "model")
     trainer = pycrfsuite.Trainer(verbose=False)
     trainer.select("lbfgs")
     trainer.set_params({"c1": 0.1, "c2": 0.5, "max_iterations": 40, "feature.minfreq": 2})
-    sentences = list(WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).read(train))
+    sentences = list(WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).extract(train))
     for features, (start, end) in zip(sentences, pairwise(train.offsets), strict=True):
         trainer.append(features, [entities.label_names[i] for i in train.labels[start:end]])
     trainer.train(file)
@@ -40,19 +40,19 @@ def tagger(entities: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
     return tagger
 
 
-def test_it_answers_as_plain_calls_of_the_library(entities: PreparedData, tagger: pycrfsuite.Tagger) -> None:
+def test_predictions_equal_those_of_the_library(entities: PreparedData, tagger: pycrfsuite.Tagger) -> None:
     test, names = entities.split("test"), entities.label_names
-    sentences = WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).read(test)
-    for answer, features in zip(fitted(entities).predict(test, batch_size=8), sentences, strict=True):
-        assert [names[i] for i in answer.labels] == tagger.tag(features)
-        for step, row in enumerate(answer.probabilities):
+    sentences = WordFeatures(entities.schema.vocabulary, entities.schema.alphabet).extract(test)
+    for prediction, features in zip(fitted(entities).predict(test, batch_size=8), sentences, strict=True):
+        assert [names[i] for i in prediction.labels] == tagger.tag(features)
+        for step, row in enumerate(prediction.probabilities):
             assert row.tolist() == [tagger.marginal(name, step) for name in names]
             assert row.sum() == pytest.approx(1)
 
 
 def test_it_learns(entities: PreparedData) -> None:
     test = entities.split("test")
-    found = np.concatenate([answer.labels for answer in fitted(entities).predict(test, batch_size=8)])
+    found = np.concatenate([prediction.labels for prediction in fitted(entities).predict(test, batch_size=8)])
     assert (found == test.labels).mean() > 0.9
 
 
@@ -69,7 +69,7 @@ def test_the_same_data_give_the_same_bytes(entities: PreparedData, tmp_path: Pat
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_loaded_model_answers_as_the_saved_one(entities: PreparedData, tmp_path: Path) -> None:
+def test_a_loaded_model_predicts_like_the_saved_one(entities: PreparedData, tmp_path: Path) -> None:
     model, loaded, test = fitted(entities), build(entities), entities.split("test")
     model.save(tmp_path)
     loaded.load(tmp_path)
@@ -78,20 +78,20 @@ def test_a_loaded_model_answers_as_the_saved_one(entities: PreparedData, tmp_pat
         assert np.array_equal(before.probabilities, after.probabilities)
 
 
-def test_a_label_that_train_lacks_is_never_given(entities: PreparedData) -> None:
+def test_a_label_that_is_missing_from_train_is_never_predicted(entities: PreparedData) -> None:
     train = entities.split("train")
     labels = np.where(train.labels == len(entities.label_names) - 1, 0, train.labels)
     model = build(entities)
     model.fit(replace(train, labels=labels), entities.split("validation"))
-    for answer in model.predict(entities.split("test"), batch_size=8):
-        assert (answer.probabilities[:, -1] == 0).all()
-        assert answer.probabilities.sum(axis=1) == pytest.approx(1)
+    for prediction in model.predict(entities.split("test"), batch_size=8):
+        assert (prediction.probabilities[:, -1] == 0).all()
+        assert prediction.probabilities.sum(axis=1) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
     ("option", "value", "accepted"),
     [("c1", -1.0, "0"), ("c2", -0.1, "0"), ("max_iterations", 0, "1"), ("min_count", 0, "1")],
 )
-def test_values_that_it_cannot_use_are_named(option: str, value: float, accepted: str, entities: PreparedData) -> None:
+def test_arguments_out_of_range_are_refused(option: str, value: float, accepted: str, entities: PreparedData) -> None:
     with pytest.raises(ValueError, match=f"{option}={value}; accepted: {accepted} or more"):
         build(entities, **{option: value})

@@ -13,7 +13,7 @@ TEXTS = st.lists(st.lists(st.integers(1, VOCABULARY_SIZE - 1), min_size=1, max_s
 
 
 def split_of(texts: list[list[int]]) -> EncodedSplit:
-    """Texts of words, each word's row of the table being its id."""
+    """A split of texts of word ids, which are also the rows of its table."""
     ids = np.arange(VOCABULARY_SIZE)
     table = TokenTable(words=ids, casing=ids, characters=ids, character_offsets=np.arange(VOCABULARY_SIZE + 1))
     offsets = np.cumsum([0, *map(len, texts)])
@@ -35,7 +35,7 @@ def test_n_grams_and_their_counts_are_scikit_learns(
     written = [" ".join(map(str, text)) for text in train]
     try:
         expected.fit(written)
-    except ValueError:  # its way to say that there is none
+    except ValueError:  # scikit-learn found no n-gram
         assert not len(ngrams)
         return
     order = [expected.vocabulary_[" ".join(map(str, _words(ngram)))] for ngram in ngrams]
@@ -45,11 +45,11 @@ def test_n_grams_and_their_counts_are_scikit_learns(
 
 
 def _words(ngram: int) -> list[int]:
-    """The digits of an n-gram's number."""
+    """The words of an n-gram, from its code."""
     return [] if ngram == 0 else [*_words(ngram // VOCABULARY_SIZE), ngram % VOCABULARY_SIZE]
 
 
 @pytest.mark.parametrize("ngram_range", [[0, 1], [2, 1], [1], [1, 4]])
-def test_ranges_that_are_none_or_too_long_are_refused(ngram_range: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"ngram_range=.*from 1 to 3 where the vocabulary has 100,000"):
+def test_invalid_and_too_long_ranges_are_refused(ngram_range: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"ngram_range=.*from 1 to 3 for a vocabulary of 100,000 words"):
         NgramCounter(100_000, ngram_range)

@@ -24,14 +24,14 @@ def fitted(data: PreparedData, train: EncodedSplit | None = None, **options: Any
 
 
 def texts(data: PreparedData, name: str) -> list[list[str]]:
-    """The words of each text, as the vocabulary has them."""
+    """The words of each text, as in the vocabulary."""
     split = data.split(name)
     words = [data.schema.vocabulary[i] for i in split.table.words[split.tokens]]
     return [words[start:end] for start, end in zip(split.offsets, split.offsets[1:], strict=False)]
 
 
-def scikit_learns(data: PreparedData, strength: float = 3.0) -> Pipeline:
-    """The same, put together of scikit-learn's parts."""
+def reference(data: PreparedData, strength: float = 3.0) -> Pipeline:
+    """The same model as a scikit-learn pipeline."""
     regression = LogisticRegression(C=strength, max_iter=1000)
     return make_pipeline(
         TfidfVectorizer(tokenizer=list, token_pattern=None, lowercase=False, ngram_range=(1, 2), min_df=2),
@@ -39,21 +39,21 @@ def scikit_learns(data: PreparedData, strength: float = 3.0) -> Pipeline:
     ).fit(texts(data, "train"), data.split("train").labels)
 
 
-def answers(model: TfIdf, data: PreparedData, split: str = "test") -> list[Prediction]:
+def predictions(model: TfIdf, data: PreparedData, split: str = "test") -> list[Prediction]:
     return model.predict(data.split(split), batch_size=8)
 
 
 def probabilities(model: TfIdf, data: PreparedData, split: str = "test") -> np.ndarray:
-    return np.array([answer.probabilities for answer in answers(model, data, split)])
+    return np.array([prediction.probabilities for prediction in predictions(model, data, split)])
 
 
 @pytest.mark.parametrize("dataset", ["reviews", "topics", "three_classes"])
-def test_it_answers_as_scikit_learns_pipeline_does(dataset: str, request: pytest.FixtureRequest) -> None:
+def test_predictions_equal_those_of_a_scikit_learn_pipeline(dataset: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(dataset)
-    model, expected = fitted(data), scikit_learns(data)
+    model, expected = fitted(data), reference(data)
     test = texts(data, "test")
     assert probabilities(model, data) == pytest.approx(expected.predict_proba(test), abs=1e-9)
-    assert np.array_equal([answer.labels for answer in answers(model, data)], expected.predict(test))
+    assert np.array_equal([prediction.labels for prediction in predictions(model, data)], expected.predict(test))
 
 
 def test_the_strength_is_that_with_the_least_loss_on_validation(reviews: PreparedData) -> None:
@@ -61,7 +61,7 @@ def test_the_strength_is_that_with_the_least_loss_on_validation(reviews: Prepare
     losses = [
         log_loss(
             reviews.split("validation").labels,
-            scikit_learns(reviews, strength).predict_proba(texts(reviews, "validation")),
+            reference(reviews, strength).predict_proba(texts(reviews, "validation")),
         )
         for strength in strengths
     ]
@@ -79,7 +79,7 @@ def test_the_same_data_give_the_same_bytes(topics: PreparedData, tmp_path: Path)
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_loaded_model_answers_as_the_saved_one(reviews: PreparedData, tmp_path: Path) -> None:
+def test_a_loaded_model_predicts_like_the_saved_one(reviews: PreparedData, tmp_path: Path) -> None:
     model = fitted(reviews)
     model.save(tmp_path)
     loaded = TfIdf(reviews.task, reviews.label_names, len(reviews.schema.vocabulary), **OPTIONS)
@@ -88,18 +88,18 @@ def test_a_loaded_model_answers_as_the_saved_one(reviews: PreparedData, tmp_path
     assert loaded.num_parameters == model.num_parameters > 0
 
 
-def test_a_text_of_unknown_words_is_as_likely_as_the_bias_says(reviews: PreparedData) -> None:
+def test_all_texts_of_unknown_words_have_the_same_probabilities(reviews: PreparedData) -> None:
     test = reviews.split("test")
     unknown = replace(test, tokens=np.zeros_like(test.tokens))
     found = fitted(reviews).predict(unknown, batch_size=8)
-    assert len({answer.probabilities.tobytes() for answer in found}) == 1
+    assert len({prediction.probabilities.tobytes() for prediction in found}) == 1
 
 
 def with_labels(data: PreparedData, labels: np.ndarray) -> EncodedSplit:
     return replace(data.split("train"), labels=labels)
 
 
-def test_a_label_that_train_lacks_is_never_given(three_classes: PreparedData) -> None:
+def test_a_label_without_training_texts_is_never_predicted(three_classes: PreparedData) -> None:
     labels = np.array(three_classes.split("train").labels) % 2
     found = probabilities(fitted(three_classes, with_labels(three_classes, labels)), three_classes)
     assert (found[:, 2] == 0).all()
@@ -119,12 +119,12 @@ def test_one_of_several_labels_that_never_changes_keeps_its_frequency(given: boo
     [
         ({"min_count": 0}, "min_count=0; accepted: 1 or more"),
         ({"max_iterations": 0}, "max_iterations=0; accepted: 1 or more"),
-        ({"C": 0.0}, "C=0.0; accepted: a number above 0, or a list of such"),
-        ({"C": []}, r"C=\[\]; accepted: a number above 0, or a list of such"),
+        ({"C": 0.0}, "C=0.0; accepted: a number above 0, or a list of such numbers"),
+        ({"C": []}, r"C=\[\]; accepted: a number above 0, or a list of such numbers"),
         ({"C": [1.0, -1.0]}, r"C=\[1.0, -1.0\]; accepted: a number above 0"),
-        ({"min_count": 45}, "model.min_count=45: no n-gram stands in as many texts of train"),
+        ({"min_count": 45}, "model.min_count=45; accepted: a smaller number, since no n-gram is in that many texts"),
     ],
 )
-def test_values_that_it_cannot_use_are_named(options: dict[str, Any], message: str, reviews: PreparedData) -> None:
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str, reviews: PreparedData) -> None:
     with pytest.raises(ValueError, match=message):
         fitted(reviews, **options)

@@ -2,21 +2,22 @@ import numpy as np
 import pytest
 
 from unroll.baselines.word_features import WordFeatures, shape
-from unroll.data.encoding import SPECIAL_WORDS, DistinctTokens, TokenEncoder
+from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.tokens import SPECIAL_WORDS
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "u.n.", "ada"]
 ALPHABET = [*SPECIAL_WORDS, *"AUNdain."]
 
 
 def features(*sentences: list[str]) -> list[list[list[str]]]:
-    """Of each token, as a prepared split or a new text has it."""
+    """The features of each token of each sentence."""
     distinct = DistinctTokens()
     rows = [row for sentence in sentences for row in distinct.ids(sentence).tolist()]
     table = TokenEncoder(VOCABULARY, ALPHABET).encode(distinct)
     offsets = np.cumsum([0, *map(len, sentences)])
     split = EncodedSplit("labeling", table, np.array(rows), np.array(rows), offsets, np.arange(len(sentences)))
-    return list(WordFeatures(VOCABULARY, ALPHABET).read(split))
+    return list(WordFeatures(VOCABULARY, ALPHABET).extract(split))
 
 
 def test_a_token_has_features_of_its_own_and_of_two_neighbours_on_either_side() -> None:
@@ -46,7 +47,7 @@ def test_a_sentence_does_not_see_the_next_one() -> None:
     assert features(["in"], ["Ada"]) == [*features(["in"]), *features(["Ada"])]
 
 
-def test_what_the_vocabularies_lack_is_unknown() -> None:
+def test_words_and_characters_missing_from_the_vocabularies_are_unknown() -> None:
     ((found,),) = features(["Adx"])
     assert {"word=<unk>", "written=Ad\N{REPLACEMENT CHARACTER}"} <= set(found)
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from unroll.config.build import plain, source_of
 from unroll.config.check import check_targets
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
 from unroll.data.source import COLUMNS
+from unroll.data.tokens import Task
 
 CONF = Path(__file__).parents[2] / "conf"
 PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml"))

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unroll.data import batches as batching
-from unroll.data.batches import IGNORE, WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
-from unroll.data.encoding import PADDING, SPECIAL_WORDS, TokenEncoder
+from unroll.data.batches import WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
+from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
-from unroll.data.text import Casing
+from unroll.data.tokens import IGNORE, PADDING, SPECIAL_WORDS, Casing, Task
 
 ALPHABET = [*SPECIAL_WORDS, *"abcdefghijABCDEFGHIJ"]
 
@@ -97,7 +96,7 @@ def test_the_spelling_of_every_token_is_its_characters(lengths: list[int], data:
 
     assert spelling is not None
     spelt = ["".join(ALPHABET[i] for i in row if i != PADDING) for row in spelling.characters.tolist()]
-    for places, i in zip(spelling.places.tolist(), index, strict=True):
+    for places, i in zip(spelling.rows.tolist(), index, strict=True):
         assert [spelt[place] for place in places[: lengths[i]]] == words_at(split, i)
 
 

@@ -6,17 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.encoding import (
-    MAX_SPELLING,
-    PADDING,
-    SPECIAL_WORDS,
-    UNKNOWN,
-    DistinctTokens,
-    TokenEncoder,
-    TokenTable,
-    build_vocabulary,
-)
-from unroll.data.text import Casing
+from unroll.data.encoding import MAX_SPELLING, DistinctTokens, TokenEncoder, TokenTable, build_vocabulary
+from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 
 ALPHABET = [*SPECIAL_WORDS, *"abcde"]
 words_of_a_corpus = st.lists(st.sampled_from(["ash", "bay", "cove", "dune", "elm", *SPECIAL_WORDS]))

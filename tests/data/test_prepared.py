@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
+from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.tokens import SPECIAL_WORDS
 from unroll.files import write_json
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "oslo"]

@@ -1,7 +1,7 @@
 import pytest
 
-from unroll.data.schema import Task
 from unroll.data.source import COLUMNS, SPLITS, Source
+from unroll.data.tokens import Task
 
 TEXT = {"text": "sentence", "label": "label"}
 

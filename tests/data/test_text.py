@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.text import Casing, casing
+from unroll.data.text import casing
+from unroll.data.tokens import Casing
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.encoding import SPECIAL_WORDS
+from unroll.data.tokens import SPECIAL_WORDS
 from unroll.data.vectors import PretrainedVectors, read_vectors, read_words
 
 GLOVE = """the 0.5 -1 2e-1

@@ -12,8 +12,8 @@ import pytest
 from tests.drift.files import write
 from unroll.data.download.download import download
 from unroll.data.prepare.prepare import PrepareOptions, prepare
-from unroll.data.schema import Task
 from unroll.data.source import COLUMNS, Source
+from unroll.data.tokens import Task
 from unroll.drift.drift import Comparison, Drift, DriftOptions, find_drift
 
 Row = dict[str, Any]

@@ -8,9 +8,9 @@ import pytest
 from tests.drift.files import write
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import Tokenizer
+from unroll.data.tokens import Task
 from unroll.drift.drift import DriftOptions, find_drift
 from unroll.drift.encode import encode
 from unroll.drift.new_text import read_new_text

@@ -16,7 +16,7 @@ from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batches import collate
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
 from unroll.inference.model_folder import ModelFolder

@@ -7,8 +7,9 @@ import torch
 from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batches import SequentialBatches
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import DataSchema, Task
+from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer
+from unroll.data.tokens import Task
 from unroll.inference.model_folder import ModelFolder, build_model
 
 MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm", "awd_lstm", "bilstm_char_crf"]

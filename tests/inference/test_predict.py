@@ -3,9 +3,8 @@ import pytest
 import torch
 
 from tests.tiny import random_model
-from unroll.data.batches import Spelling, Tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Spelling, Task, Tokens
 from unroll.inference.predict import predict
 from unroll.nn import SequenceModel
 from unroll.nn.heads import CRFHead, MultilabelHead

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from unroll.data.encoding import PADDING
+from unroll.data.tokens import PADDING
 from unroll.nn.characters import CharacterCNN, CharacterLSTM
 
 ALPHABET = 8
@@ -19,7 +19,7 @@ widths = st.integers(1, 6)
 
 
 def pad(words: list[list[int]], more: int = 0) -> Tensor:
-    """(U, C), with `more` columns of padding than the longest word asks for."""
+    """Character ids (U, C), with `more` columns of padding than the longest word needs."""
     columns = max(map(len, words)) + more
     return torch.tensor([word + [PADDING] * (columns - len(word)) for word in words])
 
@@ -34,7 +34,7 @@ def make(network: type[nn.Module], **options: float) -> nn.Module:
 
 
 def convolve(network: CharacterCNN, words: list[list[int]]) -> Tensor:
-    """PyTorch's convolution over each word alone, and the maximum."""
+    """The maximum of PyTorch's convolution over each word alone."""
     filters = network.filters.permute(2, 1, 0)  # (F, E, K)
     width = filters.shape[2]
     embedded = [network.characters.embedding.weight[word].T for word in words]  # (E, C) each
@@ -99,7 +99,7 @@ def test_a_word_without_characters_is_finite_and_does_not_depend_on_padding(netw
 
 
 @each_network
-def test_spelling_tells_words_apart(network: type[nn.Module]) -> None:
+def test_different_words_have_different_vectors(network: type[nn.Module]) -> None:
     words = [[1, 2, 3], [3, 2, 1], [1, 2], [1, 2, 4], [2, 3]]
     differences = torch.cdist(*2 * [make(network)(pad(words))])
     assert (differences > 1e-3).sum() == len(words) * (len(words) - 1)
@@ -124,7 +124,7 @@ def test_padding_is_zero_and_does_not_learn(network: type[nn.Module]) -> None:
 
 
 @each_network
-def test_dropout_spares_padding_and_treats_a_character_alike_in_all_words(network: type[nn.Module]) -> None:
+def test_dropout_ignores_padding_and_is_the_same_for_a_character_in_all_words(network: type[nn.Module]) -> None:
     module = make(network, dropout=0.5).train()
     vectors = module(pad([[1, 2, 3], [4], [1, 2, 3]], more=2))
     torch.testing.assert_close(vectors[0], vectors[2])
@@ -133,10 +133,10 @@ def test_dropout_spares_padding_and_treats_a_character_alike_in_all_words(networ
 
 
 @each_network
-def test_dropout_drops_its_share_of_the_numbers_in_training_alone(network: type[nn.Module]) -> None:
+def test_dropout_drops_its_share_of_the_elements_in_training_only(network: type[nn.Module]) -> None:
     table = network(500, embedding_size=20, dropout=0.3).characters
     dropped = (table()[1:] == 0).float().mean()
-    assert abs(dropped - 0.3) < 0.025  # 9 980 numbers: five standard deviations
+    assert abs(dropped - 0.3) < 0.025  # 9 980 elements: five standard deviations
     torch.testing.assert_close(table.eval()(), table.embedding.weight)
 
 

@@ -8,9 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from unroll.data.batches import IGNORE
-from unroll.nn.constraints import Constraints, iob2_constraints
-from unroll.nn.crf import LinearChainCRF
+from unroll.data.tokens import IGNORE
+from unroll.nn.crf import Constraints, LinearChainCRF, iob2_constraints
 
 NAMES = ["O", "B-A", "I-A", "B-B", "I-B"]
 
@@ -24,7 +23,7 @@ class Case(NamedTuple):
 
 @st.composite
 def cases(draw: st.DrawFn, constrained: bool = False, max_scale: float = 50.0) -> Case:
-    """Any small shape, any size of scores; float32. With `constrained`, some starts and transitions are forbidden."""
+    """Small shapes, scores of any scale in float32; with `constrained`, some starts and transitions are forbidden."""
     batch, steps, num_labels = draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 4))
     torch.manual_seed(draw(st.integers(0, 2**32)))
     constraints = None
@@ -41,7 +40,7 @@ def cases(draw: st.DrawFn, constrained: bool = False, max_scale: float = 50.0) -
 
 
 def all_paths(crf: LinearChainCRF, logits: Tensor) -> dict[tuple[int, ...], float]:
-    """The score of every path through logits (T, L) that the constraints allow, in double precision."""
+    """The score of every path through logits (T, L) that the constraints allow, in float64."""
     start, transitions, end, logits = (x.detach().double() for x in (crf.start, crf.transitions, crf.end, logits))
     scores = {}
     for path in itertools.product(range(crf.num_labels), repeat=len(logits)):
@@ -54,7 +53,7 @@ def all_paths(crf: LinearChainCRF, logits: Tensor) -> dict[tuple[int, ...], floa
 
 
 def paths_of_each(case: Case) -> list[dict[tuple[int, ...], float]]:
-    """`all_paths` of each sequence; the example is dropped where constraints leave one without any."""
+    """`all_paths` of each sequence; rejects the example if the constraints exclude every path of a sequence."""
     found = [all_paths(case.crf, row[:length]) for row, length in zip(case.logits, case.lengths.tolist(), strict=True)]
     assume(all(found))
     return found
@@ -65,7 +64,7 @@ def log_sum(scores: dict[tuple[int, ...], float]) -> float:
 
 
 def close(expected: float, scores: dict[tuple[int, ...], float]) -> object:
-    """As near as float32 can come to a sum of terms as large as these paths' scores."""
+    """Equality up to the float32 rounding error of sums of these paths' scores."""
     return pytest.approx(expected, rel=1e-5, abs=1e-5 * (1 + max(map(abs, scores.values()))))
 
 
@@ -78,13 +77,13 @@ def random_batch(num_labels: int, lengths: list[int], seed: int = 0) -> tuple[Te
 
 
 def loss_and_gradients(crf: LinearChainCRF, logits: Tensor, labels: Tensor, lengths: Tensor) -> list[Tensor]:
-    """The loss, and its gradient for logits, start, transitions and end."""
+    """The loss and its gradients by logits, start, transitions and end."""
     inputs = [logits.detach().requires_grad_(), crf.start, crf.transitions, crf.end]
     loss = crf.loss(inputs[0], labels, lengths)
     return [loss.detach(), *torch.autograd.grad(loss, inputs)]
 
 
-# Against every path, one by one
+# Against the enumeration of all paths
 
 
 @settings(max_examples=60)
@@ -206,7 +205,7 @@ def test_gradients_pass_gradcheck(constrained: bool) -> None:
 
 
 @pytest.mark.parametrize("transitions_up_to", [1.0, 80.0], ids=["mild transitions", "harsh transitions"])
-def test_float32_holds_over_2000_steps(transitions_up_to: float) -> None:
+def test_float32_is_accurate_over_2000_steps(transitions_up_to: float) -> None:
     logits, labels, lengths = random_batch(5, [2000, 1234])
     single = LinearChainCRF(5)
     torch.nn.init.uniform_(single.transitions, -transitions_up_to, transitions_up_to)
@@ -223,12 +222,15 @@ def test_float32_holds_over_2000_steps(transitions_up_to: float) -> None:
 
 
 @pytest.mark.parametrize("cost", [50.0, 80.0, 100.0, 500.0])
-def test_a_label_that_all_but_died_out_can_come_back(cost: float) -> None:
+def test_a_label_of_tiny_probability_can_become_probable_again(cost: float) -> None:
     crf = LinearChainCRF(2)
     crf.load_state_dict(
         {"start": torch.zeros(2), "end": torch.zeros(2), "transitions": torch.tensor([[0.0, -cost], [-cost, 0.0]])}
     )
-    logits, lengths = torch.tensor([[[0.0, -cost], [0.0, cost]]]), torch.tensor([2])  # 0 0, 0 1 and 1 1 are as good
+    logits, lengths = (
+        torch.tensor([[[0.0, -cost], [0.0, cost]]]),
+        torch.tensor([2]),
+    )  # 0 0, 0 1, 1 1 have equal scores
     log_z = crf.log_partition(logits, lengths)
     assert log_z.item() == pytest.approx(math.log(3), rel=1e-5)
     (counts,) = torch.autograd.grad(log_z, crf.transitions)
@@ -237,7 +239,7 @@ def test_a_label_that_all_but_died_out_can_come_back(cost: float) -> None:
     torch.testing.assert_close(crf.marginals(logits, lengths), expected, atol=1e-5, rtol=0)
 
 
-def test_a_constant_on_all_transitions_counts_once_a_transition() -> None:
+def test_a_constant_added_to_all_transitions_counts_once_per_transition() -> None:
     crf = LinearChainCRF(3)
     logits, labels, lengths = random_batch(3, [4, 1, 2])
     log_z, gradients = crf.log_partition(logits, lengths), loss_and_gradients(crf, logits, labels, lengths)
@@ -256,7 +258,7 @@ def test_autocast_changes_nothing_for_float32_logits() -> None:
     assert all(a.equal(b) for a, b in zip(found, expected, strict=True))
 
 
-def test_16_bit_logits_are_computed_with_in_float32() -> None:
+def test_16_bit_logits_are_converted_to_float32() -> None:
     crf = LinearChainCRF(5)
     logits, labels, lengths = random_batch(5, [6, 2])
     rounded = logits.bfloat16()
@@ -266,7 +268,33 @@ def test_16_bit_logits_are_computed_with_in_float32() -> None:
 # Constraints
 
 
-def test_constraints_hold_in_decoding_even_against_every_logit() -> None:
+def is_iob2(path: tuple[str, ...]) -> bool:
+    return all(
+        not name.startswith("I-") or before in (f"B-{name[2:]}", name)
+        for before, name in zip(("", *path), path, strict=False)
+    )
+
+
+def test_a_type_is_continued_only_where_it_is_open() -> None:
+    starts, transitions = iob2_constraints(["O", "B-A", "I-A", "B-B"])
+    assert starts.tolist() == [True, True, False, True]
+    assert transitions.tolist() == [
+        [True, True, False, True],  # from O
+        [True, True, True, True],  # from B-A
+        [True, True, True, True],  # from I-A
+        [True, True, False, True],  # from B-B
+    ]
+
+
+@given(names=st.permutations(["O", "B-A", "I-A", "B-AB", "I-AB", "B-B-A"]))
+def test_exactly_the_iob2_paths_are_allowed_whatever_the_order_of_names(names: list[str]) -> None:
+    starts, transitions = iob2_constraints(names)
+    for path in itertools.product(range(len(names)), repeat=3):
+        allowed = bool(starts[path[0]]) and all(bool(transitions[pair]) for pair in itertools.pairwise(path))
+        assert allowed == is_iob2(tuple(names[label] for label in path))
+
+
+def test_decoding_obeys_the_constraints_even_against_all_logits() -> None:
     crf = LinearChainCRF(5, iob2_constraints(NAMES))
     logits = torch.zeros(1, 4, 5)
     logits[:, :, 4] = 100.0  # I-B throughout
@@ -276,14 +304,14 @@ def test_constraints_hold_in_decoding_even_against_every_logit() -> None:
     assert scores.isfinite().sum() == len(all_paths(crf, logits[0]))
 
 
-def test_constraints_are_left_out_of_the_loss_unless_asked_for() -> None:
+def test_constraints_do_not_apply_to_the_loss_by_default() -> None:
     logits, _, lengths = random_batch(5, [4, 2])
     torch.manual_seed(0)
     free = LinearChainCRF(5)
     by_option = {}
     for constrained_loss in (False, True):
         crf = LinearChainCRF(5, iob2_constraints(NAMES), constrained_loss)
-        crf.load_state_dict(free.state_dict())  # the constraints are no part of it
+        crf.load_state_dict(free.state_dict())  # which does not contain the constraints
         by_option[constrained_loss] = crf
     assert by_option[False].log_partition(logits, lengths).equal(free.log_partition(logits, lengths))
     assert (by_option[True].log_partition(logits, lengths) < free.log_partition(logits, lengths)).all()
@@ -295,24 +323,24 @@ def test_a_forbidden_gold_path_is_refused_by_the_constrained_loss_only() -> None
     logits, labels, lengths = torch.zeros(1, 2, 5), torch.tensor([[0, 2]]), torch.tensor([2])  # O I-A
     constraints = iob2_constraints(NAMES)
     assert LinearChainCRF(5, constraints).loss(logits, labels, lengths).isfinite()
-    with pytest.raises(ValueError, match=r"the loss: inf; accepted: .* constraints that leave a path"):
+    with pytest.raises(ValueError, match=r"the loss: inf; accepted: .* constraints that allow a path"):
         LinearChainCRF(5, constraints, constrained_loss=True).loss(logits, labels, lengths)
 
 
 # Padding and batches
 
 
-def test_padding_after_a_label_that_nothing_may_follow_is_ignored() -> None:
+def test_padding_after_a_label_without_allowed_successor_is_ignored() -> None:
     constraints = Constraints(torch.tensor([True, False]), torch.tensor([[False, False], [False, True]]))
     crf = LinearChainCRF(2, constraints, constrained_loss=True)
     logits, labels, lengths = torch.randn(2, 3, 2), torch.tensor([[0, IGNORE, IGNORE]] * 2), torch.tensor([1, 1])
-    assert all(not x.any() for x in loss_and_gradients(crf, logits, labels, lengths))  # the one path is certain
+    assert all(not x.any() for x in loss_and_gradients(crf, logits, labels, lengths))  # the only path has probability 1
     assert crf.marginals(logits, lengths).tolist() == [[[1, 0], [0, 0], [0, 0]]] * 2
     assert crf.decode(logits, lengths).tolist() == [[0, 0, 0]] * 2
 
 
 @pytest.mark.parametrize("garbage", [1e30, float("nan"), float("inf"), float("-inf")])
-def test_what_stands_in_padding_is_ignored(garbage: float) -> None:
+def test_values_at_padding_are_ignored(garbage: float) -> None:
     crf = LinearChainCRF(5, iob2_constraints(NAMES), constrained_loss=True)
     logits, _, lengths = random_batch(5, [6, 2, 1])
     labels = torch.tensor([[0, 1, 2, 2, 3, 4], [3, 4, *[IGNORE] * 4], [1, *[IGNORE] * 5]])
@@ -352,12 +380,12 @@ def test_the_same_input_gives_the_same_bits() -> None:
     assert all(a.equal(b) for a, b in zip(first, second, strict=True))
 
 
-# Learning, and leaving Python
+# Training and export
 
 
-def test_training_finds_what_transitions_alone_can_tell() -> None:
+def test_transitions_learn_what_logits_do_not_contain() -> None:
     crf = LinearChainCRF(3)
-    labels = torch.tensor([[0, 1, 2, 0, 1, 2, 0]])  # always the next label, which no logit says
+    labels = torch.tensor([[0, 1, 2, 0, 1, 2, 0]])  # in cyclic order; all logits are equal
     logits, lengths = torch.zeros(1, 7, 3), torch.tensor([7])
     optimizer = torch.optim.Adam(crf.parameters(), lr=0.1)
     for _ in range(100):
@@ -384,10 +412,10 @@ def test_decode_can_be_exported() -> None:
     assert exported(*other).equal(crf.decode(*other))
 
 
-# What is refused
+# Errors
 
 
-def test_values_that_make_no_sense_are_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     crf = LinearChainCRF(5)
     logits, labels, lengths = random_batch(5, [6, 2])
     with pytest.raises(ValueError, match="num_labels=0; accepted: 1 or more"):
@@ -415,8 +443,8 @@ def test_wrong_lengths_shapes_and_scores_are_refused(method: str) -> None:
         call(logits[:, :, :4], lengths)
     with pytest.raises(ValueError, match=r"lengths of shape \(1,\); accepted: \(B, T, 5\), \(B,\)"):
         call(logits, lengths[:1])
-    with pytest.raises(ValueError, match=": nan; accepted: what finite logits"):
+    with pytest.raises(ValueError, match=": nan; accepted: a finite value, from finite logits"):
         call(logits.index_fill(1, torch.tensor([1]), torch.nan), lengths)
     blocked = LinearChainCRF(5, Constraints(torch.ones(5).bool(), torch.zeros(5, 5).bool()), constrained_loss=True)
-    with pytest.raises(ValueError, match="constraints that leave a path"):
+    with pytest.raises(ValueError, match="constraints that allow a path"):
         getattr(blocked, method)(logits, lengths)

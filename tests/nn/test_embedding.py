@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from unroll.data.batches import Spelling, Tokens
-from unroll.data.encoding import PADDING, SPECIAL_WORDS, UNKNOWN, TokenEncoder
-from unroll.data.text import Casing
+from unroll.data.encoding import TokenEncoder
+from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing, Spelling, Tokens
 from unroll.nn import CharacterCNN, CharacterLSTM
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
@@ -16,14 +15,14 @@ from unroll.nn.embedding import TokenEmbedding
 VOCABULARY = 50
 ALPHABET = [*SPECIAL_WORDS, *"abcdef"]
 WORDS = ["a", "cab", "Cab", "facade", "fed", "a", "deaf"]
-SPELLERS: dict[str, Callable[[int], CharacterEncoder]] = {
+CHARACTERS: dict[str, Callable[[int], CharacterEncoder]] = {
     "cnn": partial(CharacterCNN, embedding_size=3, filters=4),
     "lstm": partial(CharacterLSTM, embedding_size=3, hidden_size=2),
 }
 
 
 def make(word_dropout: float = 0.0, dropout: float = 0.0) -> TokenEmbedding:
-    """The one number of a word's vector is the word's id, that of a casing's is its id too."""
+    """Vectors of size 1, equal to the id of the word and of the casing."""
     embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 1, 1, word_dropout=word_dropout, dropout=dropout)
     with torch.no_grad():
         embedding.words.weight[:, 0] = torch.arange(VOCABULARY)
@@ -40,31 +39,31 @@ def make_tokens() -> Tokens:
     return Tokens(words, casing, torch.full((100,), 150), spelling=None)
 
 
-def spell(places: list[list[int]]) -> Tokens:
-    """Tokens of which WORDS[place] is each, all spelt."""
+def spell(indices: list[list[int]]) -> Tokens:
+    """Tokens with their spelling, from indices into WORDS."""
     table = TokenEncoder([*SPECIAL_WORDS, *WORDS], ALPHABET).encode(WORDS)
-    rows = np.array(places) + 1
+    rows = np.array(indices) + 1
     return Tokens(
         words=torch.from_numpy(table.words[rows]),
         casing=torch.from_numpy(table.casing[rows]),
-        lengths=torch.tensor([len(row) for row in places]),
+        lengths=torch.tensor([len(row) for row in indices]),
         spelling=Spelling(torch.from_numpy(table.spell(np.arange(len(WORDS) + 1))), torch.from_numpy(rows)),
     )
 
 
-def test_a_token_is_its_word_next_to_its_casing() -> None:
+def test_a_token_is_the_vector_of_its_word_and_that_of_its_casing() -> None:
     tokens = make_tokens()
     vectors = make()(tokens)
     assert torch.equal(vectors, torch.stack([tokens.words, tokens.casing], dim=2).float())
 
 
-@pytest.mark.parametrize("speller", SPELLERS)
-def test_a_token_s_spelling_stands_next_to_that_as_if_it_had_been_read_alone(speller: str) -> None:
+@pytest.mark.parametrize("characters", CHARACTERS)
+def test_the_character_vector_of_a_token_is_that_of_the_token_alone(characters: str) -> None:
     torch.manual_seed(0)
-    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS[speller]).eval()
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, CHARACTERS[characters]).eval()
     assert embedding.characters is not None
-    places = [[3, 1, 0], [6, 3, 2]]
-    tokens = spell(places)
+    indices = [[3, 1, 0], [6, 3, 2]]
+    tokens = spell(indices)
 
     vectors = embedding(tokens)
 
@@ -72,29 +71,29 @@ def test_a_token_s_spelling_stands_next_to_that_as_if_it_had_been_read_alone(spe
     torch.testing.assert_close(vectors[:, :, :5], embedding.words(tokens.words))
     torch.testing.assert_close(vectors[:, :, 5:7], embedding.casing(tokens.casing))
     for row, step in np.ndindex(2, 3):
-        alone = torch.tensor([[ALPHABET.index(c) if c in ALPHABET else UNKNOWN for c in WORDS[places[row][step]]]])
+        alone = torch.tensor([[ALPHABET.index(c) if c in ALPHABET else UNKNOWN for c in WORDS[indices[row][step]]]])
         torch.testing.assert_close(vectors[row, step, 7:], embedding.characters(alone)[0])
 
 
-@pytest.mark.parametrize("speller", SPELLERS)
-def test_every_occurrence_of_a_word_trains_its_characters(speller: str) -> None:
-    """The gradient of a word that stands twice is twice that of one."""
+@pytest.mark.parametrize("characters", CHARACTERS)
+def test_every_occurrence_of_a_word_trains_its_characters(characters: str) -> None:
+    """The gradient of a word that occurs twice is twice that of a word that occurs once."""
 
-    def gradient(places: list[list[int]]) -> Tensor:
+    def gradient(indices: list[list[int]]) -> Tensor:
         embedding.zero_grad()
-        embedding(spell(places)).sum().backward()
+        embedding(spell(indices)).sum().backward()
         return torch.cat([weight.grad.flatten() for weight in embedding.characters.parameters()])
 
     torch.manual_seed(0)
-    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS[speller]).eval()
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, CHARACTERS[characters]).eval()
     once = gradient([[3]])
     assert once.any()
     torch.testing.assert_close(gradient([[3, 3]]), 2 * once)
 
 
-def test_tokens_that_are_not_spelt_are_refused_where_spelling_is_read() -> None:
-    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS["cnn"])
-    with pytest.raises(ValueError, match="spelling=None; accepted: batches made with characters=True"):
+def test_a_network_that_reads_characters_refuses_tokens_without_spelling() -> None:
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, CHARACTERS["cnn"])
+    with pytest.raises(ValueError, match="spelling=None; accepted: a batch made with characters=True"):
         embedding(make_tokens())
 
 
@@ -131,7 +130,7 @@ def test_word_dropout_leaves_casing_and_padding_alone() -> None:
 
 def test_word_dropout_leaves_the_spelling_alone() -> None:
     torch.manual_seed(0)
-    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, SPELLERS["lstm"], word_dropout=0.99)
+    embedding = TokenEmbedding(VOCABULARY, len(ALPHABET), 5, 2, CHARACTERS["lstm"], word_dropout=0.99)
     tokens = spell([[3, 1, 0, 6]])
     seen, dropped = embedding.eval()(tokens), embedding.train()(tokens)
     assert not torch.equal(seen[:, :, :5], dropped[:, :, :5])

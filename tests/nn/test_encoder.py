@@ -1,4 +1,4 @@
-"""Encoders against PyTorch's own modules over packed sequences, and against themselves in other batches."""
+"""Encoders, compared with PyTorch's modules on packed sequences and with themselves in other batches."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,19 +36,19 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "residual": partial(RecurrentEncoder, INPUT, HIDDEN, GRU, 3, True, residual=True, layer_norm=True),
 }
 ONE_WAY = partial(RecurrentEncoder, INPUT, HIDDEN, GRU)
-batches = st.lists(st.integers(1, 9), min_size=1, max_size=5)  # of these lengths
+batches = st.lists(st.integers(1, 9), min_size=1, max_size=5)  # lengths of the sequences
 seeds = st.integers(0, 1000)
 
 
 def weights(cell: nn.Module) -> list[Tensor]:
-    """As PyTorch's modules order them: U, W, bias of U, bias of W; Elman has no second bias."""
+    """In the order of PyTorch's modules: U, W, bias of U, bias of W; Elman has no second bias."""
     if isinstance(cell, Elman):
         return [cell.input_weight, cell.recurrent_weight, cell.bias]
     return cell.loop.all_weights[0]
 
 
 def paired_weights(encoder: RecurrentEncoder, reference: nn.RNNBase) -> list[tuple[Tensor, Tensor]]:
-    """Every weight of the encoder next to the reference's."""
+    """Pairs of corresponding weights of the encoder and the reference."""
     directions = 2 if encoder.backward_cells else 1
     pairs = []
     for i, theirs in enumerate(reference.all_weights):
@@ -59,7 +59,7 @@ def paired_weights(encoder: RecurrentEncoder, reference: nn.RNNBase) -> list[tup
 
 
 def make_reference(name: str, encoder: RecurrentEncoder) -> nn.RNNBase:
-    """PyTorch's own module with the encoder's weights."""
+    """PyTorch's module with the encoder's weights."""
     bidirectional = bool(encoder.backward_cells)
     reference = TORCH[name](INPUT, HIDDEN, len(encoder.forward_cells), batch_first=True, bidirectional=bidirectional)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def run_packed(reference: nn.RNNBase, x: Tensor, lengths: Tensor) -> tuple[Tenso
 
 
 def make_batch(lengths: list[int], seed: int) -> tuple[Tensor, Tensor]:
-    """Random vectors at padding too: they must not matter."""
+    """Random vectors, also at padding."""
     torch.manual_seed(seed)
     return torch.randn(len(lengths), max(lengths), INPUT), torch.tensor(lengths)
 
@@ -103,9 +103,9 @@ def test_recurrent_encoder_equals_torch_over_packed_sequences(
     mask = padding_mask(lengths_, max(lengths))
     torch.testing.assert_close(outputs[mask], expected_outputs[mask], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(final, expected_final, atol=1e-5, rtol=1e-5)
-    pull = torch.randn_like(outputs[mask])  # each output weighs differently in the loss
-    ((outputs[mask] * pull).mean() + final.square().mean()).backward()
-    ((expected_outputs[mask] * pull).mean() + expected_final.square().mean()).backward()
+    d_outputs = torch.randn_like(outputs[mask])  # a different weight for each output
+    ((outputs[mask] * d_outputs).mean() + final.square().mean()).backward()
+    ((expected_outputs[mask] * d_outputs).mean() + expected_final.square().mean()).backward()
     torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-5)
     for weight, reference_weight in paired_weights(encoder, reference):
         torch.testing.assert_close(weight.grad, reference_weight.grad, atol=1e-5, rtol=1e-5)
@@ -114,7 +114,7 @@ def test_recurrent_encoder_equals_torch_over_packed_sequences(
 @pytest.mark.parametrize("name", ENCODERS)
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), lengths=batches, padding=st.integers(0, 4), seed=seeds)
-def test_results_do_not_depend_on_how_a_sequence_was_batched(
+def test_results_do_not_depend_on_the_batch(
     name: str, data: st.DataObject, lengths: list[int], padding: int, seed: int
 ) -> None:
     x, lengths_ = make_batch(lengths, seed)
@@ -124,21 +124,21 @@ def test_results_do_not_depend_on_how_a_sequence_was_batched(
 
     outputs, final = encoder(padded[order], lengths_[order])
 
-    for place, i in enumerate(order.tolist()):
+    for row, i in enumerate(order.tolist()):
         alone, alone_final = encoder(x[i : i + 1, : lengths[i]], lengths_[i : i + 1])
-        torch.testing.assert_close(outputs[place, : lengths[i]], alone[0], atol=1e-5, rtol=0)
-        torch.testing.assert_close(final[place], alone_final[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(outputs[row, : lengths[i]], alone[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(final[row], alone_final[0], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_output_size_is_that_of_outputs_and_of_the_final_state(name: str) -> None:
+def test_output_size_is_the_size_of_outputs_and_final_state(name: str) -> None:
     encoder = ENCODERS[name]()
     outputs, final = encoder(*make_batch([5, 1], seed=0))
     assert outputs.shape == (2, 5, encoder.output_size)
     assert final.shape == (2, encoder.output_size)
 
 
-def test_sigmoid_layers_read_both_ways_equal_a_plain_loop() -> None:
+def test_bidirectional_sigmoid_layers_equal_a_plain_loop() -> None:
     (x, lengths) = make_batch([6], seed=0)
     encoder = RecurrentEncoder(INPUT, HIDDEN, partial(Elman, activation="sigmoid"), 2, True)
 
@@ -160,7 +160,7 @@ def test_sigmoid_layers_read_both_ways_equal_a_plain_loop() -> None:
     np.testing.assert_allclose(final[0].detach(), np.r_[expected[-1, :HIDDEN], expected[0, HIDDEN:]], atol=1e-5)
 
 
-def test_feed_forward_encoder_sees_each_step_alone_and_the_mean_of_all() -> None:
+def test_feed_forward_encoder_maps_each_step_alone_and_the_mean() -> None:
     x, lengths = make_batch([4, 2], seed=0)
     encoder = FeedForwardEncoder(INPUT, HIDDEN)
     W, b = encoder.hidden.weight.detach().numpy(), encoder.hidden.bias.detach().numpy()
@@ -173,7 +173,7 @@ def test_feed_forward_encoder_sees_each_step_alone_and_the_mean_of_all() -> None
         np.testing.assert_allclose(final[i].detach(), 1 / (1 + np.exp(-(W @ tokens.mean(axis=0) + b))), atol=1e-6)
 
 
-def test_only_a_recurrence_sees_the_order_of_the_inputs() -> None:
+def test_only_a_recurrence_depends_on_the_order_of_the_inputs() -> None:
     x, lengths = make_batch([5], seed=0)
     backwards = x.flip(1)
     bag = FeedForwardEncoder(INPUT, HIDDEN)
@@ -185,7 +185,7 @@ def test_only_a_recurrence_sees_the_order_of_the_inputs() -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_the_final_vector_is_each_readers_half_of_the_outputs_where_it_ends(bidirectional: bool) -> None:
+def test_the_final_vector_is_each_directions_last_output(bidirectional: bool) -> None:
     x, lengths = make_batch([5, 2, 1], seed=0)
     encoder = ONE_WAY(2, bidirectional, residual=True, layer_norm=True)
     outputs, final = encoder(x, lengths)
@@ -205,21 +205,21 @@ def test_residual_layers_add_their_input_and_are_normalised() -> None:
     for i, norm in enumerate(encoder.norms):
         backward = encoder.backward_cells[i](expected.flip(1)).flip(1)
         layer = torch.cat([encoder.forward_cells[i](expected), backward], dim=2)
-        layer = layer + expected if i else layer  # the first one's input is of another size
+        layer = layer + expected if i else layer  # the input of the first layer has another size
         mean, variance = layer.mean(dim=2, keepdim=True), layer.var(dim=2, keepdim=True, correction=0)
         expected = (layer - mean) / (variance + 1e-5).sqrt() * norm.weight + norm.bias
 
     torch.testing.assert_close(encoder(x, lengths)[0], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_first_layer_is_residual_where_its_input_is_of_the_same_size() -> None:
+def test_the_first_layer_is_residual_if_its_input_has_the_same_size() -> None:
     x, lengths = make_batch([6, 3], seed=0)
     encoder = RecurrentEncoder(INPUT, INPUT, GRU, residual=True)
     torch.testing.assert_close(encoder(x, lengths)[0], encoder.forward_cells[0](x) + x)
 
 
 def identity(input_size: int, hidden_size: int) -> nn.Module:
-    """A cell whose states are its inputs: what comes out of the encoder is what dropout let through."""
+    """A cell whose states are its inputs, which makes dropout visible in the outputs."""
     return nn.Identity()
 
 
@@ -231,17 +231,17 @@ def test_dropout_between_layers_drops_a_feature_for_a_whole_sequence() -> None:
 
 
 @pytest.mark.parametrize(("num_layers", "training"), [(1, True), (2, False)])
-def test_dropout_stands_between_layers_and_only_in_training(num_layers: int, training: bool) -> None:
+def test_dropout_applies_between_layers_and_only_in_training(num_layers: int, training: bool) -> None:
     x, lengths = make_batch([5, 3], seed=0)
     encoder = RecurrentEncoder(INPUT, INPUT, identity, num_layers, dropout=0.5).train(training)
     assert torch.equal(encoder(x, lengths)[0], x)
 
 
-def test_what_a_residual_layer_adds_is_not_dropped() -> None:
+def test_the_residual_connection_has_no_dropout() -> None:
     x, lengths = make_batch([5, 3], seed=0)
     encoder = RecurrentEncoder(INPUT, INPUT, identity, num_layers=2, dropout=0.5, residual=True)
     outputs, _ = encoder(x, lengths)
-    shares = outputs / (2 * x) - 1  # the first layer makes 2 x, the second adds what dropout let through of it
+    shares = outputs / (2 * x) - 1  # the first layer gives 2 x, the second adds its dropped-out copy, scaled by 0 or 2
     assert ((shares - 2).abs().minimum(shares.abs()) < 1e-5).all()
 
 
@@ -260,19 +260,19 @@ def test_autocast_to_bfloat16_stays_near_single_precision(name: str) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(lengths=batches, padding=st.integers(0, 3))
-def test_reversal_turns_each_sequence_round_and_leaves_padding(lengths: list[int], padding: int) -> None:
+def test_reversal_reverses_each_sequence_and_leaves_padding(lengths: list[int], padding: int) -> None:
     steps = max(lengths) + padding
-    places = reversal(torch.tensor(lengths), steps)
-    for row, length in zip(places.tolist(), lengths, strict=True):
+    order = reversal(torch.tensor(lengths), steps)
+    for row, length in zip(order.tolist(), lengths, strict=True):
         assert row == [*reversed(range(length)), *range(length, steps)]
 
 
 def test_the_gradient_of_a_reversal_is_that_of_a_gather() -> None:
     x = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
-    ends = reversal(torch.tensor([5, 3, 1]), 5)
-    torch.testing.assert_close(Reverse.apply(x, ends), x.gather(1, ends[:, :, None].expand_as(x)))
-    assert torch.autograd.gradcheck(Reverse.apply, (x, ends))
-    assert torch.autograd.gradgradcheck(Reverse.apply, (x, ends))
+    order = reversal(torch.tensor([5, 3, 1]), 5)
+    torch.testing.assert_close(Reverse.apply(x, order), x.gather(1, order[:, :, None].expand_as(x)))
+    assert torch.autograd.gradcheck(Reverse.apply, (x, order))
+    assert torch.autograd.gradgradcheck(Reverse.apply, (x, order))
 
 
 @pytest.mark.parametrize(
@@ -306,17 +306,17 @@ def test_lengths_that_do_not_fit_the_batch_are_refused(name: str, lengths: list[
 
 @pytest.mark.parametrize("name", ["feed forward", "lstm"])
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_a_number_that_is_not_finite_is_refused_unless_it_stands_at_padding(name: str, number: float) -> None:
+def test_a_number_that_is_not_finite_is_refused_except_at_padding(name: str, number: float) -> None:
     x, lengths = make_batch([4, 3], seed=0)
     encoder = ENCODERS[name]()
     _, expected = encoder(x, lengths)
     x[1, 3] = number
     torch.testing.assert_close(encoder(x, lengths)[1], expected)
     x[1, 2, 1] = number
-    with pytest.raises(ValueError, match=r"x\[1, 2\] holds NaN or infinity"):
+    with pytest.raises(ValueError, match=r"x\[1, 2\] is NaN or infinite"):
         encoder(x, lengths)
 
 
-def test_numbers_whose_sum_overflows_are_finite() -> None:
+def test_finite_numbers_whose_sum_overflows_are_accepted() -> None:
     x = torch.full((2, 3, INPUT), 3e38)
     FeedForwardEncoder(INPUT, HIDDEN)(x, torch.tensor([3, 1]))

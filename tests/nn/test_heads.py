@@ -8,17 +8,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from unroll.data.batches import IGNORE
-from unroll.data.schema import Task
+from unroll.data.tokens import IGNORE, Task
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, ClassificationHead, CRFHead, MultilabelHead, SoftmaxHead
 
-TAGS = ["I-LOC", "O", "B-PER", "I-PER", "B-LOC"]  # in no helpful order
+TAGS = ["I-LOC", "O", "B-PER", "I-PER", "B-LOC"]  # in no particular order
 CRFS = ("crf", "constrained_crf")
 both_crfs = pytest.mark.parametrize("name", CRFS)
 
 
 def make_crf(name: str, tags: list[str] = TAGS) -> CRFHead:
-    """A head whose transitions matter."""
+    """A CRF head with transition scores of the same size as the logits."""
     torch.manual_seed(0)
     head = LABELING_HEADS[name](4, tags, 0.0)
     assert isinstance(head, CRFHead)
@@ -39,7 +38,7 @@ def is_iob2(tags: list[str]) -> bool:
 
 
 def path_odds(head: CRFHead, scores: Tensor, tags: list[str], constrained: bool) -> dict[tuple[int, ...], float]:
-    """scores: (T, L) → exp of every path's score."""
+    """scores: (T, L) → exp of the score of every path."""
     found = {}
     start, end, moves = (p.detach().numpy() for p in (head.crf.start, head.crf.end, head.crf.transitions))
     for path in product(range(len(tags)), repeat=len(scores)):
@@ -74,7 +73,7 @@ def test_classification_loss_is_the_mean_over_sequences() -> None:
     assert loss.item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_classification_decides_by_the_largest_score() -> None:
+def test_classification_predicts_the_label_with_the_largest_score() -> None:
     torch.manual_seed(0)
     head, scores, lengths = ClassificationHead(4, 3), torch.randn(5, 3), torch.ones(5)
     assert head.decode(scores, lengths).tolist() == scores.numpy().argmax(axis=1).tolist()
@@ -91,7 +90,7 @@ def test_multilabel_loss_is_the_mean_over_sequences_and_labels() -> None:
     assert loss.item() == pytest.approx(np.mean(losses), abs=1e-6)
 
 
-def test_multilabel_loss_is_finite_and_has_a_gradient_where_a_network_is_sure_and_wrong() -> None:
+def test_multilabel_loss_of_a_confident_error_is_finite_and_has_a_gradient() -> None:
     scores = torch.tensor([[200.0, -200.0]], requires_grad=True)
     loss = MultilabelHead(4, 2).loss(scores, torch.tensor([[False, True]]), torch.ones(1))
     loss.backward()
@@ -100,7 +99,7 @@ def test_multilabel_loss_is_finite_and_has_a_gradient_where_a_network_is_sure_an
     assert scores.grad.tolist() == [[0.5, -0.5]]
 
 
-def test_multilabel_gives_every_label_that_is_more_likely_than_not() -> None:
+def test_multilabel_predicts_the_labels_with_a_probability_above_one_half() -> None:
     head, scores, lengths = MultilabelHead(4, 3), torch.tensor([[-1.0, 0.0, 1e-4], [-2, -3, -0.1]]), torch.ones(2)
     probabilities = head.probabilities(scores, lengths)
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-scores.numpy())), rtol=1e-5)
@@ -127,7 +126,7 @@ def test_softmax_loss_is_the_mean_over_real_tokens() -> None:
     assert loss.item() == pytest.approx(expected.mean(), abs=1e-6)
 
 
-def test_softmax_decides_each_token_by_its_largest_score() -> None:
+def test_softmax_predicts_the_label_with_the_largest_score_of_each_token() -> None:
     torch.manual_seed(0)
     head, scores, lengths = SoftmaxHead(4, TAGS), torch.randn(2, 3, 5), torch.tensor([3, 1])
     assert head.decode(scores, lengths).tolist() == scores.numpy().argmax(axis=2).tolist()
@@ -135,7 +134,7 @@ def test_softmax_decides_each_token_by_its_largest_score() -> None:
 
 
 @both_crfs
-def test_crf_loss_is_of_the_whole_path_and_the_mean_over_real_tokens(name: str) -> None:
+def test_crf_loss_is_that_of_the_path_divided_by_the_number_of_tokens(name: str) -> None:
     head = make_crf(name)
     scores, lengths = torch.randn(2, 3, 5), torch.tensor([3, 2])
     paths = [(2, 3, 1), (4, 0)]  # B-PER I-PER O, B-LOC I-LOC
@@ -146,7 +145,7 @@ def test_crf_loss_is_of_the_whole_path_and_the_mean_over_real_tokens(name: str) 
 
 
 @both_crfs
-def test_crf_probabilities_are_the_shares_of_the_paths_that_hold_the_label(name: str) -> None:
+def test_crf_probabilities_are_sums_over_the_paths_with_the_label(name: str) -> None:
     head, scores = make_crf(name), torch.randn(1, 3, 5)
     odds = path_odds(head, scores[0], TAGS, name == "constrained_crf")
     expected = np.zeros((3, 5))
@@ -156,7 +155,7 @@ def test_crf_probabilities_are_the_shares_of_the_paths_that_hold_the_label(name:
 
 
 @both_crfs
-def test_crf_decides_by_the_best_path_of_those_that_are_iob2(name: str) -> None:
+def test_crf_predicts_the_best_iob2_path(name: str) -> None:
     head, scores = make_crf(name), torch.randn(8, 3, 5)
     for row in scores:
         odds = path_odds(head, row, TAGS, constrained=True)
@@ -167,7 +166,7 @@ def test_crf_decides_by_the_best_path_of_those_that_are_iob2(name: str) -> None:
 @given(
     data=st.data(), tags=st.permutations([*TAGS, "B-X"]), lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4)
 )
-def test_a_crf_says_nothing_that_is_not_iob2_and_its_probabilities_sum_to_one(
+def test_crf_predictions_are_iob2_and_probabilities_sum_to_one(
     name: str, data: st.DataObject, tags: list[str], lengths: list[int]
 ) -> None:
     numbers = st.floats(-30, 30, width=32)
@@ -176,14 +175,14 @@ def test_a_crf_says_nothing_that_is_not_iob2_and_its_probabilities_sum_to_one(
     scores = torch.tensor(flat).view(len(lengths), max(lengths), len(tags))
     head = make_crf(name, tags)
     decoded, probabilities = (
-        answer(scores, torch.tensor(lengths)) for answer in (head.decode, head.probabilities)
+        method(scores, torch.tensor(lengths)) for method in (head.decode, head.probabilities)
     )  # (B, T), (B, T, L)
     for row, length in enumerate(lengths):
         assert is_iob2([tags[i] for i in decoded[row, :length]])
         np.testing.assert_allclose(probabilities[row, :length].sum(dim=1), 1, atol=1e-4)
 
 
-def test_only_the_constrained_crf_gives_no_probability_to_what_is_not_iob2() -> None:
+def test_only_the_constrained_crf_gives_zero_probability_to_invalid_iob2() -> None:
     scores, lengths = torch.zeros(1, 2, 5), torch.tensor([2])
     first = {name: make_crf(name).probabilities(scores, lengths)[0, 0] for name in CRFS}
     inside = [i for i, tag in enumerate(TAGS) if tag.startswith("I-")]
@@ -191,7 +190,7 @@ def test_only_the_constrained_crf_gives_no_probability_to_what_is_not_iob2() -> 
     assert (first["constrained_crf"][inside] == 0).all()
 
 
-def test_heads_drop_only_in_training() -> None:
+def test_dropout_of_heads_applies_only_in_training() -> None:
     torch.manual_seed(0)
     inputs = (torch.randn(3, 5, 4), torch.randn(3, 4), torch.tensor([5, 2, 1]))
     sequence_heads = (ClassificationHead(4, 2, dropout=0.5), MultilabelHead(4, 2, dropout=0.5))

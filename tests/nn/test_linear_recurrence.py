@@ -4,21 +4,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from unroll.nn.linear_recurrence import initialise_memory, linear_recurrence
+from unroll.nn.gates import initialise_memory
+from unroll.nn.linear_recurrence import linear_recurrence
 
 DTYPES = [torch.float64, torch.complex128]
 sizes = st.integers(1, 4)
 
 
 def uniform(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """In (-1, 1), so that no state grows; its parts so, where complex."""
+    """Uniform in (-1, 1), so that states do not grow; both parts of complex numbers in (-1/2, 1/2)."""
     real_shape = (*shape, 2) if dtype.is_complex else shape
     values = 2 * torch.rand(real_shape, dtype=torch.float64) - 1
     return torch.view_as_complex(values) / 2 if dtype.is_complex else values
 
 
 def step_by_step(decay: Tensor, drive: Tensor) -> Tensor:
-    """In Python's numbers, state by state."""
+    """The recurrence in Python numbers, one state at a time."""
     states = torch.zeros_like(drive)
     decay = decay.expand_as(drive)
     for batch in range(drive.shape[0]):
@@ -64,12 +65,12 @@ def test_many_steps_lose_no_precision(steps: int) -> None:
     torch.testing.assert_close(states, drive.cumsum(dim=1), rtol=1e-13, atol=0)
 
 
-def test_strided_inputs_are_read_as_they_are() -> None:
+def test_inputs_need_not_be_contiguous() -> None:
     decay, drive = uniform(30, 2, 8).transpose(0, 1).chunk(2, dim=2)
     torch.testing.assert_close(linear_recurrence(decay, drive), step_by_step(decay, drive), rtol=0, atol=1e-12)
 
 
-def test_short_numbers_are_summed_in_single_precision() -> None:
+def test_16_bit_numbers_are_summed_in_float32() -> None:
     """In bfloat16 a sum of ones would stop at 256."""
     ones = torch.ones(1, 400, 1, dtype=torch.bfloat16)
     states = linear_recurrence(ones, ones)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from unroll.data.batches import Batch, collate
-from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
+from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import SPECIAL_WORDS, Task
 from unroll.nn import GRU, LSTM, CharacterCNN, CharacterLSTM, Elman, FeedForwardEncoder, RecurrentEncoder, SequenceModel
 from unroll.nn.encoder import Encoder
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS
@@ -27,13 +27,13 @@ ENCODERS: dict[str, Callable[[int, int], Encoder]] = {
     "gru": partial(RecurrentEncoder, cell=GRU, num_layers=2),
     "bilstm": partial(RecurrentEncoder, cell=LSTM, bidirectional=True),
 }
-SPELLERS = {
+CHARACTERS = {
     "no characters": None,
     "character cnn": partial(CharacterCNN, embedding_size=4, filters=3),
     "character lstm": partial(CharacterLSTM, embedding_size=4, hidden_size=3),
 }
 each_encoder = pytest.mark.parametrize("encoder", ENCODERS)
-each_speller = pytest.mark.parametrize("characters", SPELLERS)
+each_character_encoder = pytest.mark.parametrize("characters", CHARACTERS)
 
 
 def make(task: Task, encoder: str = "bilstm", characters: str = "character cnn", **options: Any) -> SequenceModel:
@@ -46,14 +46,14 @@ def make(task: Task, encoder: str = "bilstm", characters: str = "character cnn",
         ENCODERS[encoder],
         embedding_size=6,
         casing_size=2,
-        characters=SPELLERS[characters],
+        characters=CHARACTERS[characters],
         hidden_size=5,
         **options,
     )
 
 
 def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) -> Batch:
-    """Of the sequences `rows`, or of all."""
+    """A batch of the sequences `rows`, or of all."""
     draw = np.random.default_rng(0)
     tokens = draw.integers(1, len(WORDS) + 1, sum(lengths))
     labels = {
@@ -74,22 +74,22 @@ def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) ->
 
 @pytest.mark.parametrize("task", SEQUENCE_HEADS)
 @each_encoder
-@each_speller
-def test_labels_of_sequences_have_one_row_of_scores_a_sequence(task: Task, encoder: str, characters: str) -> None:
+@each_character_encoder
+def test_sequence_tasks_have_one_row_of_scores_per_sequence(task: Task, encoder: str, characters: str) -> None:
     batch = make_batch(task, LENGTHS)
     assert make(task, encoder, characters)(batch.tokens).shape == (3, 3)
 
 
 @each_encoder
-@each_speller
-def test_labeling_gives_one_row_of_scores_a_token(encoder: str, characters: str) -> None:
+@each_character_encoder
+def test_labeling_has_one_row_of_scores_per_token(encoder: str, characters: str) -> None:
     batch = make_batch("labeling", LENGTHS)
     assert make("labeling", encoder, characters)(batch.tokens).shape == (3, 7, 3)
 
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 @each_encoder
-@each_speller
+@each_character_encoder
 def test_classification_scores_do_not_depend_on_the_batch(encoder: str, characters: str, pooling: Pooling) -> None:
     model = make("classification", encoder, characters, pooling=pooling).eval()
     together = model(make_batch("classification", LENGTHS).tokens)
@@ -99,7 +99,7 @@ def test_classification_scores_do_not_depend_on_the_batch(encoder: str, characte
 
 
 @each_encoder
-@each_speller
+@each_character_encoder
 def test_labeling_scores_do_not_depend_on_the_batch(encoder: str, characters: str) -> None:
     model = make("labeling", encoder, characters).eval()
     together = model(make_batch("labeling", LENGTHS).tokens)
@@ -111,7 +111,7 @@ def test_labeling_scores_do_not_depend_on_the_batch(encoder: str, characters: st
 @pytest.mark.parametrize(
     ("task", "head"), [*((task, "crf") for task in SEQUENCE_HEADS), *(("labeling", head) for head in LABELING_HEADS)]
 )
-@each_speller
+@each_character_encoder
 def test_every_parameter_learns(task: Task, head: str, characters: str) -> None:
     model = make(task, characters=characters, head=head)
     batch = make_batch(task, LENGTHS)
@@ -119,16 +119,16 @@ def test_every_parameter_learns(task: Task, head: str, characters: str) -> None:
     assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
 
 
-@each_speller
-def test_a_model_says_whether_it_reads_characters(characters: str) -> None:
+@each_character_encoder
+def test_reads_characters_is_whether_the_model_has_a_character_encoder(characters: str) -> None:
     assert make("labeling", characters=characters).reads_characters == (characters != "no characters")
 
 
-def test_scores_depend_on_the_spelling_where_it_is_read() -> None:
+def test_scores_depend_on_the_spelling_only_if_the_model_reads_characters() -> None:
     words = make_batch("labeling", LENGTHS).tokens
     assert words.spelling is not None
     other = words._replace(spelling=words.spelling._replace(characters=words.spelling.characters.flip(0)))
-    for characters, model in {name: make("labeling", characters=name).eval() for name in SPELLERS}.items():
+    for characters, model in {name: make("labeling", characters=name).eval() for name in CHARACTERS}.items():
         assert torch.equal(model(words), model(other)) == (characters == "no characters")
 
 

@@ -1,4 +1,4 @@
-"""Each pooling against NumPy over the real tokens alone."""
+"""Poolings, compared with NumPy on the tokens without padding."""
 
 from typing import get_args
 
@@ -13,7 +13,7 @@ from unroll.nn.pooling import POOLINGS, AttentionPooling, Pooling, SequencePooli
 
 SIZE = 4
 GARBAGE = [0.0, 1e30, float("nan"), float("inf"), float("-inf")]
-batches = st.lists(st.integers(1, 8), min_size=1, max_size=5)  # of these lengths
+batches = st.lists(st.integers(1, 8), min_size=1, max_size=5)  # lengths of the sequences
 
 
 def make_batch(lengths: list[int], padding: int = 0, garbage: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -31,7 +31,7 @@ def attend(pooling: AttentionPooling, tokens: np.ndarray) -> np.ndarray:
 
 
 def expect(pooling: SequencePooling, name: Pooling, tokens: np.ndarray, final: np.ndarray) -> np.ndarray:
-    """tokens: (length, O), final: (O,) → what the pooling makes of one sequence."""
+    """tokens: (length, O), final: (O,) → expected vector of one sequence."""
     if isinstance(pooling, AttentionPooling):
         return attend(pooling, tokens)
     mean, largest = tokens.mean(axis=0), tokens.max(axis=0)
@@ -41,9 +41,7 @@ def expect(pooling: SequencePooling, name: Pooling, tokens: np.ndarray, final: n
 @pytest.mark.parametrize("name", POOLINGS)
 @settings(max_examples=30, deadline=None)
 @given(lengths=batches, padding=st.integers(0, 3), garbage=st.sampled_from(GARBAGE), seed=st.integers(0, 99))
-def test_pooling_goes_over_the_real_tokens(
-    name: Pooling, lengths: list[int], padding: int, garbage: float, seed: int
-) -> None:
+def test_pooling_ignores_padding(name: Pooling, lengths: list[int], padding: int, garbage: float, seed: int) -> None:
     torch.manual_seed(seed)
     outputs, final, lengths_ = make_batch(lengths, padding, garbage)
     pooling = build_pooling(name, SIZE)
@@ -58,21 +56,21 @@ def test_pooling_goes_over_the_real_tokens(
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("name", POOLINGS)
-def test_no_gradient_reaches_padding_and_none_comes_from_it(name: Pooling, garbage: float) -> None:
+def test_padding_gets_no_gradient_and_has_no_effect_on_others(name: Pooling, garbage: float) -> None:
     torch.manual_seed(0)
     pooling = build_pooling(name, SIZE)
     outputs, final, lengths = make_batch([5, 2, 1], padding=1, garbage=garbage)
     pooling(outputs.requires_grad_(), final.requires_grad_(), lengths).square().sum().backward()
     for tensor in (final, *pooling.parameters(), outputs):
         assert tensor.grad is None or tensor.grad.isfinite().all()
-    if outputs.grad is not None:  # the final state has no need of them
+    if outputs.grad is not None:  # the pooling `last` does not use them
         for grad, length in zip(outputs.grad, [5, 2, 1], strict=True):
             assert grad[:length].any()
             assert not grad[length:].any()
 
 
 @pytest.mark.parametrize("name", POOLINGS)
-def test_gradients_are_those_of_the_values(name: Pooling) -> None:
+def test_gradients_equal_finite_differences(name: Pooling) -> None:
     torch.manual_seed(0)
     pooling = build_pooling(name, SIZE).double()
     outputs, final, lengths = make_batch([5, 2, 1])

@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation.conftest import write_classification_run, write_labeling_run, write_multilabel_run
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.runs import Run, read_runs
 from unroll.evaluation.significance import compare_predictions, interval_over_seeds
 from unroll.registry.candidate import Candidate

@@ -14,7 +14,7 @@ import unroll
 from tests.tiny import NETWORKS, save_baseline, save_random_model
 from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.inference.predictor import Predictor
 from unroll.tracking.models import PACKAGES, find_model, log_model, model_uri
 from unroll.tracking.runs import training_run

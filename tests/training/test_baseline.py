@@ -11,7 +11,7 @@ from seqeval.metrics import f1_score
 
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.inference.model_folder import ModelFolder
 from unroll.inference.predict import predict

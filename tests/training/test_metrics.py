@@ -10,7 +10,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
-from unroll.data.batches import IGNORE
+from unroll.data.tokens import IGNORE
 from unroll.training.metrics import Accuracy, EntityF1, LabelF1, SubsetAccuracy, validation_metrics
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]

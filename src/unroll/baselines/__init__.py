@@ -1,4 +1,4 @@
-"""Models that are no networks, in the same table: what a network has to beat."""
+"""Models without a network, the baselines that a network is compared with."""
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.crfsuite import CRFSuite

@@ -1,4 +1,4 @@
-"""What every baseline does."""
+"""The interface of the baselines."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -6,17 +6,21 @@ from typing import ClassVar
 
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 
 class Baseline(ABC):
-    """A model that is no network: it is fitted once, without epochs, and the same data give the same bytes.
+    """A model that is fitted once, without epochs. Fitting is deterministic: equal data give equal files.
 
     Attributes:
-        tasks: what it is made for.
+        tasks: tasks that the model supports.
+
+    Args:
+        task: task of the dataset.
+        label_names: label names of the dataset.
 
     Raises:
-        ValueError: the dataset's task is another.
+        ValueError: the model does not support `task`.
     """
 
     tasks: ClassVar[tuple[Task, ...]]
@@ -34,20 +38,24 @@ class Baseline(ABC):
     @property
     @abstractmethod
     def num_parameters(self) -> int:
-        """The numbers that fitting found."""
+        """Number of fitted parameters."""
 
     @abstractmethod
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        """Learn from `train`; `validation` is for choosing what cannot be learned there."""
+        """Fit the parameters on `train`, and choose hyperparameters, if there are several candidates, on `validation`.
+
+        Raises:
+            ValueError: the model cannot be fitted on this data.
+        """
 
     @abstractmethod
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
-        """One answer a sequence, in the split's order; `batch_size` is for models that need batches."""
+        """Return one prediction per sequence, in the order of the split; at most `batch_size` are computed at once."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what was learned into `folder`."""
+        """Write the fitted parameters to `folder`."""
 
     @abstractmethod
     def load(self, folder: Path) -> None:
-        """Take what `save` wrote."""
+        """Read the parameters that `save` wrote."""

@@ -1,4 +1,4 @@
-"""A linear-chain CRF on features of words, by CRFsuite."""
+"""A linear-chain CRF on word features, by CRFsuite."""
 
 import tempfile
 from pathlib import Path
@@ -9,24 +9,29 @@ from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 
 FILE = "model.crfsuite"
 
 
 class CRFSuite(Baseline):
-    """A conditional random field (Lafferty et al. 2001) on `WordFeatures`, trained by CRFsuite's L-BFGS.
+    """A conditional random field (Lafferty et al. 2001) on `WordFeatures`, fitted by CRFsuite's L-BFGS.
 
-    Labels are the best path, and probabilities the marginals. c1 and c2 are taken as they are, since to choose them on
-    validation would take a training for each.
+    The predicted labels are the best path, the probabilities are the marginals. c1 and c2 are not chosen on validation,
+    since each candidate would take a training.
 
     Args:
-        c1, c2: the strengths of the L1 and the L2 regularisation.
-        max_iterations: of L-BFGS, which stops before where the loss hardly falls.
-        min_count: times that a feature stands in train, at least.
+        task: task of the dataset.
+        label_names: label names of the dataset.
+        vocabulary: words of the dataset.
+        alphabet: characters of the dataset.
+        c1: strength of the L1 regularisation.
+        c2: strength of the L2 regularisation.
+        max_iterations: maximum number of L-BFGS iterations.
+        min_count: minimum number of occurrences of a feature in the training split.
 
     Raises:
-        ValueError: a value is out of range.
+        ValueError: a value is out of range, or the task is not labeling.
     """
 
     tasks = ("labeling",)
@@ -60,7 +65,7 @@ class CRFSuite(Baseline):
 
     @property
     def num_parameters(self) -> int:
-        """Those that are not zero, which are all that CRFsuite keeps."""
+        """Number of non-zero weights, the only ones that CRFsuite stores."""
         weights = self._tagger.info()
         return len(weights.state_features) + len(weights.transitions)
 
@@ -69,7 +74,7 @@ class CRFSuite(Baseline):
 
         trainer = pycrfsuite.Trainer("lbfgs", self._options, verbose=False)
         sentences = np.split(train.labels, train.offsets[1:-1])
-        for features, labels in zip(self._features.read(train), sentences, strict=True):
+        for features, labels in zip(self._features.extract(train), sentences, strict=True):
             trainer.append(features, [self.label_names[label] for label in labels])
         with tempfile.TemporaryDirectory() as folder:
             trainer.train(f"{folder}/{FILE}")
@@ -77,15 +82,15 @@ class CRFSuite(Baseline):
 
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         columns = {name: i for i, name in enumerate(self.label_names)}
-        met = self._tagger.labels()
-        answers = []
-        for features in self._features.read(split):
+        trained = self._tagger.labels()  # labels of the training split
+        predictions = []
+        for features in self._features.extract(split):
             labels = np.array([columns[name] for name in self._tagger.tag(features)])  # (T,)
-            probabilities = np.zeros((len(labels), len(columns)))  # (T, L); a label that train lacks is never given
-            for name in met:
+            probabilities = np.zeros((len(labels), len(columns)))  # (T, L)
+            for name in trained:
                 probabilities[:, columns[name]] = [self._tagger.marginal(name, step) for step in range(len(labels))]
-            answers.append(Prediction(labels, probabilities))
-        return answers
+            predictions.append(Prediction(labels, probabilities))
+        return predictions
 
     def save(self, folder: Path) -> None:
         (folder / FILE).write_bytes(self._model)

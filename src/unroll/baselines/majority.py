@@ -1,6 +1,8 @@
-"""The most frequent label, whatever the text; for labeling, of each word by itself."""
+"""The most frequent label, independent of the text or, for labeling, of the context."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -8,22 +10,27 @@ from safetensors.numpy import load_file, save_file
 from unroll.baselines.base import Baseline
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
 from unroll.data.tags import TagReader
+from unroll.data.tokens import Task
 
 FILE = "counts.safetensors"
 
 
 class Majority(Baseline):
-    """Labels by their frequency in train.
+    """Predicts labels by their frequency in the training split.
 
     - classification: the most frequent label.
-    - multilabel: the labels of more than half of the texts, which may be none.
-    - labeling: each word's most frequent tag, and of a word that train lacks, the most frequent tag of all. An inside
-      tag that goes on with nothing opens an entity.
+    - multilabel: the labels of more than half of the texts, possibly none.
+    - labeling: the most frequent tag of each word, and for a word that is missing from the training split the most
+      frequent tag of all words. An I- tag that does not continue an entity is replaced by B-.
 
-    Probabilities are the frequencies, as if one more example had been seen: of all labels alike, and of a word, as
-    frequent as the tags of all words are. So nothing is impossible, and no majority changes.
+    The probabilities are smoothed frequencies: one example is added, spread evenly over the labels or, for a word, like
+    the tags of all words. Hence no probability is zero, and the most frequent label stays the same.
+
+    Args:
+        task: task of the dataset.
+        label_names: label names of the dataset.
+        vocabulary_size: number of words of the dataset.
     """
 
     tasks = ("classification", "multilabel", "labeling")
@@ -31,7 +38,6 @@ class Majority(Baseline):
     def __init__(self, task: Task, label_names: list[str], vocabulary_size: int) -> None:
         super().__init__(task, label_names)
         self._vocabulary_size = vocabulary_size
-        # (1, L) of texts; (2, L) of texts without and with each label; or (V, L) of words.
         self._counts = np.zeros((0, len(label_names)), np.int64)
 
     @property
@@ -39,24 +45,10 @@ class Majority(Baseline):
         return self._counts.size
 
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        size = len(self.label_names)
-        if self.task == "classification":
-            self._counts = np.bincount(train.labels, minlength=size)[None]
-        elif self.task == "multilabel":
-            given = train.labels.sum(axis=0)
-            self._counts = np.stack([len(train) - given, given])
-        else:
-            pairs = train.table.words[train.tokens] * size + train.labels  # (M,)
-            self._counts = np.bincount(pairs, minlength=self._vocabulary_size * size).reshape(-1, size)
+        self._counts = _TASKS[self.task].fit(train, len(self.label_names), self._vocabulary_size)
 
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
-        if self.task == "labeling":
-            return self._answer_words(split)
-        if self.task == "multilabel":
-            likely = _frequencies(self._counts.T, np.full(2, 0.5))[:, 1]  # (L,)
-            return [Prediction(likely > 0.5, likely)] * len(split)
-        (likely,) = _frequencies(self._counts, self._uniform())
-        return [Prediction(likely.argmax(), likely)] * len(split)
+        return _TASKS[self.task].predict(split, self._counts, self.label_names)
 
     def save(self, folder: Path) -> None:
         save_file({"counts": np.ascontiguousarray(self._counts)}, folder / FILE)
@@ -64,21 +56,64 @@ class Majority(Baseline):
     def load(self, folder: Path) -> None:
         self._counts = load_file(folder / FILE)["counts"]
 
-    def _answer_words(self, split: EncodedSplit) -> list[Prediction]:
-        of_all = _frequencies(self._counts.sum(axis=0), self._uniform())  # (L,)
-        likely = _frequencies(self._counts[split.table.words[split.tokens]], of_all)  # (M, L)
-        reader = TagReader(self.label_names, "iob1")
-        ids = {name: i for i, name in enumerate(self.label_names)}
-        answers = []
-        for probabilities in np.split(likely, split.offsets[1:-1]):
-            tags = reader.read([self.label_names[i] for i in probabilities.argmax(axis=1)])
-            answers.append(Prediction(np.array([ids[tag] for tag in tags]), probabilities))
-        return answers
 
-    def _uniform(self) -> np.ndarray:
-        return np.full(len(self.label_names), 1 / len(self.label_names))
+def _count_labels(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> np.ndarray:
+    """Number of texts with each label, (1, L)."""
+    return np.bincount(train.labels, minlength=num_labels)[None]
 
 
-def _frequencies(counts: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """counts: (..., L) → shares (..., L), with one more example that is as `expected` (L,) says."""
-    return (counts + expected) / (counts.sum(axis=-1, keepdims=True) + 1)
+def _predict_label(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
+    (probabilities,) = _frequencies(counts, _uniform(len(label_names)))
+    return [Prediction(probabilities.argmax(), probabilities)] * len(split)
+
+
+def _count_presence(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> np.ndarray:
+    """Number of texts without and with each label, (2, L)."""
+    present = train.labels.sum(axis=0)
+    return np.stack([len(train) - present, present])
+
+
+def _predict_presence(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
+    probabilities = _frequencies(counts.T, _uniform(2))[:, 1]  # (L,)
+    return [Prediction(probabilities > 0.5, probabilities)] * len(split)
+
+
+def _count_tags(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> np.ndarray:
+    """Number of occurrences of each word with each tag, (V, L)."""
+    pairs = train.table.words[train.tokens] * num_labels + train.labels  # (M,)
+    return np.bincount(pairs, minlength=vocabulary_size * num_labels).reshape(-1, num_labels)
+
+
+def _predict_tags(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
+    of_all_words = _frequencies(counts.sum(axis=0), _uniform(len(label_names)))  # (L,)
+    of_tokens = _frequencies(counts[split.table.words[split.tokens]], of_all_words)  # (M, L)
+    reader = TagReader(label_names, "iob1")
+    ids = {name: i for i, name in enumerate(label_names)}
+    predictions = []
+    for probabilities in np.split(of_tokens, split.offsets[1:-1]):
+        tags = reader.read([label_names[i] for i in probabilities.argmax(axis=1)])
+        predictions.append(Prediction(np.array([ids[tag] for tag in tags]), probabilities))
+    return predictions
+
+
+class _Method(NamedTuple):
+    """Functions of a task: (train, L, V) → counts, and (split, counts, label names) → predictions."""
+
+    fit: Callable[[EncodedSplit, int, int], np.ndarray]
+    predict: Callable[[EncodedSplit, np.ndarray, list[str]], list[Prediction]]
+
+
+_TASKS: dict[Task, _Method] = {
+    "classification": _Method(_count_labels, _predict_label),
+    "multilabel": _Method(_count_presence, _predict_presence),
+    "labeling": _Method(_count_tags, _predict_tags),
+}
+
+
+def _uniform(size: int) -> np.ndarray:
+    return np.full(size, 1 / size)
+
+
+def _frequencies(counts: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """counts: (..., L), prior: (L,) → relative frequencies (..., L), after adding one example spread like `prior`."""
+    return (counts + prior) / (counts.sum(axis=-1, keepdims=True) + 1)

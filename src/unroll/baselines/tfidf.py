@@ -1,7 +1,8 @@
 """A bag of n-grams: TF-IDF and logistic regression."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -12,27 +13,33 @@ from unroll.baselines.base import Baseline
 from unroll.baselines.ngrams import NgramCounter
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 FILE = "weights.safetensors"
 
 
 class TfIdf(Baseline):
-    """Logistic regression on n-grams of words, weighted by TF-IDF, as scikit-learn computes both.
+    """Logistic regression on TF-IDF weights of word n-grams, both as in scikit-learn.
 
-    A text's weight of an n-gram is its count times log((1 + N) / (1 + n)) + 1, where n of the N training texts have
-    it, and the weights of a text have the Euclidean norm 1. Classification is one regression over all labels;
-    multilabel has one for each label (one-vs-rest), and a label that is the same in all training texts keeps its
-    frequency.
+    The weight of an n-gram in a text is its count times log((1 + N) / (1 + n)) + 1, where n of the N training texts
+    contain it; the weights of a text are scaled to Euclidean norm 1. Classification uses one multinomial regression.
+    Multilabel uses one regression per label (one-vs-rest); a label that is constant in the training split gets its
+    frequency there as its probability.
 
     Args:
-        ngram_range: the fewest and the most words of an n-gram.
-        min_count: training texts that an n-gram stands in, at least.
-        C: the inverse of the strength of the L2 regularisation; of a list, that with the least loss on validation.
-        max_iterations: of L-BFGS.
+        task: task of the dataset.
+        label_names: label names of the dataset.
+        vocabulary_size: number of words of the dataset.
+        ngram_range: minimum and maximum number of words in an n-gram.
+        min_count: minimum number of training texts that contain an n-gram.
+        C: inverse strength of the L2 regularisation; from a list, the value with the lowest validation loss is used.
+        max_iterations: maximum number of L-BFGS iterations.
 
     Raises:
-        ValueError: a value is out of range, or train has no such n-gram or a single label.
+        ValueError: a value is out of range, or the task is labeling.
     """
 
     tasks = ("classification", "multilabel")
@@ -56,77 +63,49 @@ class TfIdf(Baseline):
             if value < 1:
                 raise ValueError(f"{name}={value}; accepted: 1 or more")
         if not self._strengths or min(self._strengths) <= 0:
-            raise ValueError(f"C={C}; accepted: a number above 0, or a list of such")
-        self._fitted: _Fitted
+            raise ValueError(f"C={C}; accepted: a number above 0, or a list of such numbers")
+        self._weights: _Weights
 
     @property
     def num_parameters(self) -> int:
-        return self._fitted.idf.size + self._fitted.weights.size + self._fitted.bias.size
+        return self._weights.idf.size + self._weights.weights.size + self._weights.bias.size
 
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
+        from sklearn.linear_model import LogisticRegression
+
         ngrams = self._counter.distinct(train, self._min_count)
         if not len(ngrams):
-            raise ValueError(f"model.min_count={self._min_count}: no n-gram stands in as many texts of train")
+            raise ValueError(
+                f"model.min_count={self._min_count}; accepted: a smaller number, since no n-gram is in that many texts"
+            )
         counts = self._counter.count(train, ngrams)
-        texts = np.bincount(counts.indices, minlength=len(ngrams))  # (K,) that have each n-gram
+        texts = np.bincount(counts.indices, minlength=len(ngrams))  # (K,), number of texts with each n-gram
         idf = np.log((1 + len(train)) / (1 + texts)) + 1
         features, held_out = _weigh(counts, idf), _weigh(self._counter.count(validation, ngrams), idf)
-        regress = self._regress_each if self.task == "multilabel" else self._regress
-        losses = []
+        candidates = []
         for strength in self._strengths:
-            fitted = _Fitted(ngrams, idf, *regress(features, np.asarray(train.labels), strength))
-            losses.append((mean_loss(validation, self._judge(held_out, fitted)), fitted))
-        _, self._fitted = min(losses, key=lambda tried: tried[0])
+            regression = LogisticRegression(C=strength, max_iter=self._max_iterations)
+            fitted = _TASKS[self.task].fit(regression, features, np.asarray(train.labels), len(self.label_names))
+            weights = _Weights(ngrams, idf, *fitted)
+            candidates.append((mean_loss(validation, self._predict(held_out, weights)), weights))
+        _, self._weights = min(candidates, key=lambda candidate: candidate[0])
 
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
-        counts = self._counter.count(split, self._fitted.ngrams)
-        return self._judge(_weigh(counts, self._fitted.idf), self._fitted)
+        counts = self._counter.count(split, self._weights.ngrams)
+        return self._predict(_weigh(counts, self._weights.idf), self._weights)
 
     def save(self, folder: Path) -> None:
-        save_file(self._fitted._asdict(), folder / FILE)
+        save_file(self._weights._asdict(), folder / FILE)
 
     def load(self, folder: Path) -> None:
-        self._fitted = _Fitted(**load_file(folder / FILE))
+        self._weights = _Weights(**load_file(folder / FILE))
 
-    def _regress(
-        self, features: sparse.csr_array, labels: np.ndarray, strength: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """features: (N, K), labels: (N,) → weights (L, K), bias (L,)."""
-        from sklearn.linear_model import LogisticRegression
-
-        found = LogisticRegression(C=strength, max_iter=self._max_iterations).fit(features, labels)
-        size = len(self.label_names)
-        weights, bias = np.zeros((size, features.shape[1])), np.full(size, -np.inf)  # a label not met is never given
-        if len(found.classes_) == 2:  # scikit-learn has one regression of two labels: half of it is each one's
-            weights[found.classes_] = np.vstack([-found.coef_, found.coef_]) / 2
-            bias[found.classes_] = np.append(-found.intercept_, found.intercept_) / 2
-        else:
-            weights[found.classes_], bias[found.classes_] = found.coef_, found.intercept_
-        return weights, bias
-
-    def _regress_each(
-        self, features: sparse.csr_array, labels: np.ndarray, strength: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """features: (N, K), labels: bool (N, L) → weights (L, K), bias (L,)."""
-        from sklearn.linear_model import LogisticRegression
-
-        regression = LogisticRegression(C=strength, max_iter=self._max_iterations)
-        weights = np.zeros((labels.shape[1], features.shape[1]))
-        bias = logit((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
-        for label in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
-            found = regression.fit(features, labels[:, label])
-            weights[label], bias[label] = found.coef_[0], found.intercept_[0]
-        return weights, bias
-
-    def _judge(self, features: sparse.csr_array, fitted: "_Fitted") -> list[Prediction]:
-        scores = features @ fitted.weights.T + fitted.bias  # (N, L)
-        if self.task == "multilabel":
-            return [Prediction(likely > 0.5, likely) for likely in expit(scores)]
-        return [Prediction(likely.argmax(), likely) for likely in softmax(scores, axis=1)]
+    def _predict(self, features: sparse.csr_array, weights: "_Weights") -> list[Prediction]:
+        return _TASKS[self.task].predict(features @ weights.weights.T + weights.bias)
 
 
-class _Fitted(NamedTuple):
-    """`ngrams`, `idf` (K,), of L labels the regressions' `weights` (L, K) and `bias` (L,)."""
+class _Weights(NamedTuple):
+    """Fitted parameters: codes and IDF of K n-grams (K,), and for L labels `weights` (L, K) and `bias` (L,)."""
 
     ngrams: np.ndarray
     idf: np.ndarray
@@ -134,8 +113,54 @@ class _Fitted(NamedTuple):
     bias: np.ndarray
 
 
+def _fit_multinomial(
+    regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """features: (N, K), labels: (N,) → weights (L, K), bias (L,); -inf for a label without training texts."""
+    regression.fit(features, labels)
+    classes, coefficients, intercept = regression.classes_, regression.coef_, regression.intercept_
+    if len(classes) == 2:  # scikit-learn then fits the difference of the two scores only
+        coefficients, intercept = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercept, intercept) / 2
+    weights, bias = np.zeros((num_labels, features.shape[1])), np.full(num_labels, -np.inf)
+    weights[classes], bias[classes] = coefficients, intercept
+    return weights, bias
+
+
+def _predict_label(scores: np.ndarray) -> list[Prediction]:
+    return [Prediction(probabilities.argmax(), probabilities) for probabilities in softmax(scores, axis=1)]
+
+
+def _fit_one_vs_rest(
+    regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """features: (N, K), labels: bool (N, L) → weights (L, K), bias (L,)."""
+    weights = np.zeros((num_labels, features.shape[1]))
+    bias = logit((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
+    for label in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
+        regression.fit(features, labels[:, label])
+        weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
+    return weights, bias
+
+
+def _predict_labels(scores: np.ndarray) -> list[Prediction]:
+    return [Prediction(probabilities > 0.5, probabilities) for probabilities in expit(scores)]
+
+
+class _Method(NamedTuple):
+    """Functions of a task: fit weights and bias, and predict from scores (N, L)."""
+
+    fit: Callable[["LogisticRegression", sparse.csr_array, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+    predict: Callable[[np.ndarray], list[Prediction]]
+
+
+_TASKS: dict[Task, _Method] = {
+    "classification": _Method(_fit_multinomial, _predict_label),
+    "multilabel": _Method(_fit_one_vs_rest, _predict_labels),
+}
+
+
 def _weigh(counts: sparse.csr_array, idf: np.ndarray) -> sparse.csr_array:
-    """TF-IDF, (N, K); a text without a known n-gram has no weights."""
+    """counts: (N, K), idf: (K,) → normalised TF-IDF weights (N, K); zero for a text without a known n-gram."""
     weights = counts * idf
     norms = sparse.linalg.norm(weights, axis=1)  # (N,)
     return (weights / np.where(norms > 0, norms, 1)[:, None]).tocsr()

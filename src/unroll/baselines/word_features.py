@@ -1,4 +1,4 @@
-"""What a feature-based tagger sees of a word and of its neighbours."""
+"""Features of words and of their neighbours, for a feature-based tagger."""
 
 from collections.abc import Iterator
 from itertools import groupby, pairwise
@@ -6,52 +6,55 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unroll.data.encoding import SPECIAL_WORDS, TokenTable
+from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
-from unroll.data.text import Casing
+from unroll.data.tokens import SPECIAL_WORDS, Casing
 
 NEIGHBOURS = (-2, -1, 1, 2)
 SUFFIXES = (1, 2, 3, 4)
-UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # one that the alphabet lacks
+UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # any character that is missing from the alphabet
 
 
 class _Features(NamedTuple):
-    """Of a token: those that it has itself, and those that its neighbours see too."""
+    """Features of a token: `own` for itself only, `shared` for its neighbours too."""
 
     own: list[str]
     shared: list[str]
 
 
 class WordFeatures:
-    """The features that are standard for names (as in Ratinov and Roth 2009), each a string.
+    """Standard features for named entities (as in Ratinov and Roth 2009), as strings.
 
-    - Of a token: a constant, how it is written, its suffixes of one to four characters.
-    - Of it and of the two on either side: its entry of the vocabulary, its casing, and its shape, in which an upper
-      letter is X, a lower one x, a digit d, and runs are one: `U.N.` is `X.X.`, `Ab-2024` is `Xx-d`.
-      Beyond the sentence there is nothing.
+    - Of a token: a constant, its characters, and its suffixes of one to four characters.
+    - Of the token and of the two tokens on either side: its word in the vocabulary, its casing, and its shape (see
+      `shape`); `nothing` outside the sentence.
+
+    Args:
+        vocabulary: words of the dataset.
+        alphabet: characters of the dataset.
     """
 
     def __init__(self, vocabulary: list[str], alphabet: list[str]) -> None:
         self._vocabulary = vocabulary
         self._characters = [UNKNOWN_CHARACTER] * len(SPECIAL_WORDS) + alphabet[len(SPECIAL_WORDS) :]
 
-    def read(self, split: EncodedSplit) -> Iterator[list[list[str]]]:
-        """The features of each token of each sequence, in the split's order."""
-        known = self._of_tokens(split.table)
+    def extract(self, split: EncodedSplit) -> Iterator[list[list[str]]]:
+        """Yield the features of each token, sequence by sequence, in the order of the split."""
+        distinct = self._of_distinct_tokens(split.table)
         for rows in np.split(split.tokens, split.offsets[1:-1]):
-            tokens = [known[row] for row in rows]
-            yield [self._in_place(tokens, place) for place in range(len(tokens))]
+            tokens = [distinct[row] for row in rows]
+            yield [self._in_context(tokens, step) for step in range(len(tokens))]
 
-    def _in_place(self, tokens: list[_Features], place: int) -> list[str]:
-        features = [*tokens[place].own, *tokens[place].shared]
+    def _in_context(self, tokens: list[_Features], step: int) -> list[str]:
+        features = [*tokens[step].own, *tokens[step].shared]
         for offset in NEIGHBOURS:
-            is_inside = 0 <= place + offset < len(tokens)
-            seen = tokens[place + offset].shared if is_inside else ["nothing"]
-            features += [f"{offset:+}:{feature}" for feature in seen]
+            is_inside = 0 <= step + offset < len(tokens)
+            shared = tokens[step + offset].shared if is_inside else ["nothing"]
+            features += [f"{offset:+}:{feature}" for feature in shared]
         return features
 
-    def _of_tokens(self, table: TokenTable) -> list[_Features]:
-        """By the row of the table."""
+    def _of_distinct_tokens(self, table: TokenTable) -> list[_Features]:
+        """Features of each row of the table."""
         letters = "".join(self._characters[i] for i in table.characters)
         spellings = [letters[start:end] for start, end in pairwise(table.character_offsets)]
         return [
@@ -68,7 +71,7 @@ def _suffixes(spelling: str) -> list[str]:
 
 
 def shape(spelling: str) -> str:
-    """Xx of Ada, X of NATO, d-d of 1-0."""
+    """Map upper-case letters to X, other letters to x, digits to d, and runs to one character: `Ab-2024` → `Xx-d`."""
     kinds = (
         "X" if letter.isupper() else "x" if letter.isalpha() else "d" if letter.isdigit() else letter
         for letter in spelling

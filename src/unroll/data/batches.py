@@ -10,30 +10,11 @@ import torch
 from torch import Tensor
 from torch.distributed import get_rank, get_world_size, is_initialized
 
-from unroll.data.encoding import PADDING, TokenTable
+from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
+from unroll.data.tokens import IGNORE, PADDING, Spelling, Tokens
 
-IGNORE = -100  # the label of padding, as PyTorch's losses have it
 WINDOW = 100  # batches that are sorted by length together: more is less padding and less randomness
-
-
-class Spelling(NamedTuple):
-    """The distinct tokens of a batch: `characters` (U, C), padded on the right; `places` (B, T) each token's row."""
-
-    characters: Tensor
-    places: Tensor
-
-
-class Tokens(NamedTuple):
-    """What a network sees of B sequences, padded on the right to T tokens.
-
-    `words`, `casing` (B, T); `lengths` (B,); `spelling` where the network reads characters.
-    """
-
-    words: Tensor
-    casing: Tensor
-    lengths: Tensor
-    spelling: Spelling | None
 
 
 class Batch(NamedTuple):
@@ -178,5 +159,5 @@ def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) ->
 
 
 def _spell(table: TokenTable, tokens: np.ndarray) -> Spelling:
-    distinct, places = np.unique(tokens, return_inverse=True)  # (U,), (B, T)
-    return Spelling(torch.from_numpy(table.spell(distinct)), torch.from_numpy(places))
+    distinct, rows = np.unique(tokens, return_inverse=True)  # (U,), (B, T)
+    return Spelling(torch.from_numpy(table.spell(distinct)), torch.from_numpy(rows))

@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from unroll.data.schema import DataSchema
-from unroll.data.text import Casing, casing
+from unroll.data.text import casing
+from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 
-PADDING = 0  # of words, of characters, and the row of a TokenTable that is no token
-UNKNOWN = 1
-SPECIAL_WORDS = ["<pad>", "<unk>"]
 MAX_SPELLING = 40  # characters of a token that are kept: longer ones are no words
 
 

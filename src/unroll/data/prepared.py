@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from unroll.data.encoding import TokenTable
-from unroll.data.schema import DataSchema, Task
+from unroll.data.schema import DataSchema
+from unroll.data.tokens import Task
 from unroll.files import read_json
 
 

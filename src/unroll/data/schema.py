@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unroll.data.tokenizer import Tokenizer
+from unroll.data.tokens import Task
 from unroll.files import read_json, write_json
-
-Task = Literal["classification", "labeling", "multilabel"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unroll.data.schema import Task
 from unroll.data.tags import TagScheme
+from unroll.data.tokens import Task
 
 SPLITS = ("train", "validation", "test")
 COLUMNS: dict[Task, list[tuple[str, ...]]] = {  # our names, in the ways that a dataset of the task may have them

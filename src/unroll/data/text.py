@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from enum import IntEnum
 from itertools import chain
+
+from unroll.data.tokens import Casing
 
 # Accents, vowel signs, variation selectors: what belongs to the character before it.
 _MARKS = {
@@ -39,18 +40,6 @@ def words(text: str) -> Iterator[re.Match[str]]:
 def between_spaces(text: str) -> Iterator[re.Match[str]]:
     """What stands between white space."""
     return _BLACK_SPACE.finditer(text)
-
-
-class Casing(IntEnum):
-    """How a token is written, next to the lower-cased word that it is (Collobert et al. 2011, section 6.1)."""
-
-    PADDING = 0
-    LOWER = 1
-    CAPITALISED = 2
-    UPPER = 3
-    MIXED = 4
-    DIGITS = 5
-    OTHER = 6
 
 
 def casing(token: str) -> Casing:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from unroll.data.encoding import SPECIAL_WORDS
+from unroll.data.tokens import SPECIAL_WORDS
 
 _HEADER = re.compile(rb"\d+ ([1-9]\d*)")  # the number of words, and that of the numbers of each
 _GZIP = b"\x1f\x8b"

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unroll.data.encoding import UNKNOWN
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Source
 from unroll.data.tokenizer import Tokenizer
+from unroll.data.tokens import UNKNOWN
 from unroll.drift.encode import encode, shorten_labels
 from unroll.drift.features import Feature, label_features, text_features
 from unroll.drift.labels import LabelSet

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unroll.data.encoding import UNKNOWN
 from unroll.data.prepared import EncodedSplit
+from unroll.data.tokens import UNKNOWN
 from unroll.drift.labels import LabelSet, blocks
 from unroll.statistics.stability import count_bins, decile_edges
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
 from unroll.data.tags import OUTSIDE
+from unroll.data.tokens import Task
 
 NONE = "(none)"  # what a text without entities, or without labels, counts for
 BLOCK = 1 << 20  # tokens that are looked at together

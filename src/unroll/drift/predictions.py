@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.drift.features import Feature, Numbers, label_features
 from unroll.drift.labels import LabelSet
 from unroll.inference.model_folder import ModelFolder

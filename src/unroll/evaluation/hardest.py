@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unroll.data.encoding import PADDING, SPECIAL_WORDS, UNKNOWN
 from unroll.data.prepared import PreparedData
 from unroll.data.subwords import INSIDE
 from unroll.data.tags import Span, spans
+from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN
 from unroll.evaluation.runs import Run
 
 SHOWN = 15

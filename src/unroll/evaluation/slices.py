@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from unroll.data.encoding import UNKNOWN
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tags import spans
+from unroll.data.tokens import UNKNOWN
 from unroll.evaluation.example_counts import micro_f1
 from unroll.evaluation.runs import Run
 

@@ -9,8 +9,8 @@ import numpy as np
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.schema import Task
 from unroll.data.tags import spans
+from unroll.data.tokens import Task
 from unroll.inference.model_folder import ModelFolder
 from unroll.inference.predict import predict
 

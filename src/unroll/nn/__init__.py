@@ -1,4 +1,4 @@
-"""Recurrent networks as plain `torch.nn.Module`s.
+"""Recurrent networks as `torch.nn.Module`s. Imports torch and the names in `data/tokens.py` only.
 
 encoder = RecurrentEncoder(input_size=100, hidden_size=128, cell=LSTM, bidirectional=True)
 outputs, final = encoder(x, lengths)  # x: (B, T, 100), lengths: (B,)
@@ -12,8 +12,7 @@ from unroll.nn.gru import GRU
 from unroll.nn.indrnn import IndRNN
 from unroll.nn.lru import LRU
 from unroll.nn.lstm import LSTM
-from unroll.nn.min_gru import MinGRU
-from unroll.nn.min_lstm import MinLSTM
+from unroll.nn.min_rnn import MinGRU, MinLSTM
 from unroll.nn.model import SequenceModel
 from unroll.nn.peephole_lstm import PeepholeLSTM
 from unroll.nn.qrnn import QRNN

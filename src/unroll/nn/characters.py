@@ -1,4 +1,4 @@
-"""A word's vector from its characters: endings, digits and capitals speak where the word itself is unknown."""
+"""Word vectors from characters, which cover words that are missing from the vocabulary."""
 
 from typing import Protocol
 
@@ -6,15 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unroll.data.encoding import PADDING
+from unroll.data.tokens import PADDING
 from unroll.nn.encoder import RecurrentEncoder
 from unroll.nn.lstm import LSTM
 
 
 class CharacterEncoder(Protocol):
-    """What both networks here do: U words in, (U, C) character ids right-padded with 0; vectors out, (U, O).
+    """Interface of the character encoders: character ids (U, C) of U words, right-padded with 0 → vectors (U, O).
 
-    No word's vector depends on how much padding there is, or on the other words. O is `output_size`.
+    A word's vector is independent of the padding and of the other words.
+
+    Attributes:
+        output_size: O.
     """
 
     output_size: int
@@ -23,17 +26,17 @@ class CharacterEncoder(Protocol):
 
 
 class CharacterTable(nn.Module):
-    """The vectors of all characters, that of padding zero; uniform within ±√(3/E) at the start (He et al. 2015).
+    """Vectors of all characters, initialised uniform within ±√(3/E) (He et al. 2015); that of padding is zero.
 
-    Dropout falls on the table: a number of a character's vector is dropped in all words of the batch or in none.
+    Dropout applies to the table: an element of a character's vector is dropped in all words of a batch or in none.
 
     Args:
-        alphabet_size: how many character ids there are, padding's among them.
-        embedding_size: E, of a character's vector.
-        dropout: the share of the numbers that training drops.
+        alphabet_size: A, number of character ids, including padding.
+        embedding_size: E, size of a character's vector.
+        dropout: probability of dropping an element in training.
 
     Raises:
-        ValueError: a size is below 1, or `dropout` is not a share.
+        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(self, alphabet_size: int, embedding_size: int, dropout: float) -> None:
@@ -49,27 +52,28 @@ class CharacterTable(nn.Module):
     def forward(self) -> Tensor:
         """→ (A, E)."""
         alphabet = torch.arange(self.embedding.num_embeddings, device=self.embedding.weight.device)
-        return self.dropout(self.embedding(alphabet))  # looked up, as no gradient then reaches padding
+        return self.dropout(self.embedding(alphabet))  # by lookup, so that padding gets no gradient
 
 
 class CharacterCNN(nn.Module):
-    """A convolution over the characters, and for each filter its largest value in the word (Ma and Hovy 2016).
+    """A convolution over the characters of a word and the maximum of each filter over the word (Ma and Hovy 2016).
 
-    s = maxᵢ Σₖ Uₖ xᵢ₊ₖ + b, over the windows of `width` characters around every character i of the word; beyond the
-    word's ends x is zero. Uₖ starts Glorot-uniform, b at zero.
+    s = maxᵢ Σₖ Uₖ xᵢ₊ₖ + b, over the windows of `width` characters around each character i of the word; x is zero
+    outside the word. Uₖ is initialised Glorot-uniform, b to zero.
 
-    Fast in two ways. A convolution of embeddings is a sum of lookups in K tables, Uₖ x for every character x, which
-    are made once a batch. And gradients reach only the windows that win, so the search for them needs none. The
-    price: dropout is the same for all occurrences of a character in a batch, where the paper draws it for each.
+    The convolution of embeddings is computed as a sum of lookups in K tables, which contain Uₖ x for each character x
+    and are computed once per batch. The maximum is searched without gradients, since only its window has one. Hence
+    dropout is the same for all occurrences of a character in a batch; the paper draws it for each occurrence.
 
     Args:
-        alphabet_size: how many character ids there are, padding's 0 among them.
-        embedding_size, dropout: of the characters' vectors.
-        filters: F, how many; the size of the output.
-        width: K, the characters that a filter sees.
+        alphabet_size: number of character ids, including padding.
+        embedding_size: size of a character's vector.
+        filters: F, number of filters and size of the output.
+        width: K, number of characters in a window.
+        dropout: see `CharacterTable`.
 
     Raises:
-        ValueError: a size is below 1, or `dropout` is not a share.
+        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(
@@ -88,20 +92,20 @@ class CharacterCNN(nn.Module):
         width = len(self.filters)
         tables = self.characters() @ self.filters  # (K, A, F)
         padded = F.pad(characters, ((width - 1) // 2, width // 2), value=PADDING)  # (U, C + K - 1)
-        winners = _largest_windows(tables, padded)  # (U, F)
+        best = _largest_windows(tables, padded)  # (U, F)
         result = self.bias
         for k, table in enumerate(tables):
-            result = result + table.gather(0, padded.gather(1, winners + k))  # (U, F)
+            result = result + table.gather(0, padded.gather(1, best + k))  # (U, F)
         return result
 
 
 @torch.no_grad()
 def _largest_windows(tables: Tensor, padded: Tensor) -> Tensor:
-    """tables: (K, A, F), padded: (U, C + K - 1) → where each word's window of the largest sum begins, (U, F)."""
+    """tables: (K, A, F), padded: (U, C + K - 1) → start of each word's window with the largest sum, (U, F)."""
     width = len(tables)
     windows = padded.unfold(1, width, 1)  # (U, C, K)
     tables = tables.clone()
-    tables[(width - 1) // 2, PADDING] = -torch.inf  # a window around padding never wins
+    tables[(width - 1) // 2, PADDING] = -torch.inf  # excludes the windows around padding
     sums = F.embedding(windows[:, :, 0], tables[0])  # (U, C, F)
     for k in range(1, width):
         sums += F.embedding(windows[:, :, k], tables[k])
@@ -109,15 +113,16 @@ def _largest_windows(tables: Tensor, padded: Tensor) -> Tensor:
 
 
 class CharacterLSTM(nn.Module):
-    """The last states of an LSTM that reads the characters forwards and of one backwards (Lample et al. 2016).
+    """The final states of a bidirectional LSTM over the characters of a word (Lample et al. 2016).
 
     Args:
-        alphabet_size: how many character ids there are, padding's 0 among them.
-        embedding_size, dropout: of the characters' vectors.
+        alphabet_size: number of character ids, including padding.
+        embedding_size: size of a character's vector.
         hidden_size: H, of each direction.
+        dropout: see `CharacterTable`.
 
     Raises:
-        ValueError: a size is below 1, or `dropout` is not a share.
+        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(
@@ -131,7 +136,7 @@ class CharacterLSTM(nn.Module):
     def forward(self, characters: Tensor) -> Tensor:
         """characters: (U, C) ids, right-padded with 0 → (U, 2H)."""
         table = self.characters()  # (A, E)
-        lengths = (characters != PADDING).sum(dim=1).clamp(min=1)  # (U,); no character is one of padding
+        lengths = (characters != PADDING).sum(dim=1).clamp(min=1)  # (U,); at least the padding is read
         _, final = self.encoder(F.embedding(characters, table), lengths)
         return final
 

@@ -4,35 +4,58 @@ A path y₁ … y_T through the labels scores s(y) = start(y₁) + Σ logitsᵢ(
 and p(y) = exp s(y) / Z with Z = Σ exp s(y) over all paths.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.constraints import Constraints
 from unroll.nn.encoder import padding_mask, reversal
 
-SMALLEST_LOG_SUM = -60.0  # terms too small for float32, below e⁻⁸⁷, do not count in a sum above this
+SMALLEST_LOG_SUM = -60.0  # in a sum above e⁻⁶⁰ the terms that float32 rounds to zero, below e⁻⁸⁷, are negligible
+
+
+class Constraints(NamedTuple):
+    """Allowed label sequences.
+
+    Attributes:
+        starts: (L,), True for a label that may be the first.
+        transitions: (L, L), True at [from, to] if label `to` may follow label `from`.
+    """
+
+    starts: Tensor
+    transitions: Tensor
+
+
+def iob2_constraints(label_names: Sequence[str]) -> Constraints:
+    """The constraints of IOB2: I-X follows B-X or I-X only and is never the first label.
+
+    Args:
+        label_names: IOB2 tags in any order; a type need not have an I- tag.
+    """
+    inside = torch.tensor([name.startswith("I-") for name in label_names])  # (L,)
+    opened = [[name[:2] in ("B-", "I-") and name[2:] == to[2:] for to in label_names] for name in label_names]
+    return Constraints(starts=~inside, transitions=~inside | torch.tensor(opened))
 
 
 class LinearChainCRF(nn.Module):
-    """Scores whole label sequences: what a token's label is depends on its neighbours' labels.
+    """Scores label sequences by their logits and by the transitions between neighbouring labels.
 
-    Padding is never read: a sequence's results do not depend on what stands there, nor on how much of it there is.
-    16-bit logits are computed with in float32, under autocast too.
+    The results do not depend on the values at padding or on the amount of padding. 16-bit logits are converted to
+    float32, and autocast has no effect.
+
+    Every method raises ValueError for logits of the wrong shape and, on a CPU, for lengths outside 1 to T and for
+    scores that have no finite result (NaN, infinity, constraints that exclude every path). On other devices values
+    are not checked, since that would wait for the device.
 
     Args:
         num_labels: L.
-        constraints: what `decode` and `decode_n_best` may return. They are no part of the state dict.
-        constrained_loss: leave the forbidden paths out of Z as well: out of `loss`, `log_partition` and `marginals`.
+        constraints: label sequences that `decode` and `decode_n_best` may return; not in the state dict.
+        constrained_loss: exclude forbidden paths from Z, that is from `loss`, `log_partition` and `marginals`, too.
 
     Raises:
         ValueError: `num_labels` is below 1, or the constraints are for another number of labels.
-
-    Every method raises ValueError for logits of the wrong shape and, on a CPU, for lengths outside 1 … T and for
-    scores from which no result follows (NaN, infinity, constraints that leave no path). On other devices looking at
-    values would wait for the device, so it is not done.
     """
 
     forbidden_starts: Tensor
@@ -56,13 +79,13 @@ class LinearChainCRF(nn.Module):
         self.register_buffer("forbidden_transitions", ~allowed.transitions, persistent=False)
 
     def loss(self, logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        """logits: (B, T, L), labels: (B, T), -100 at padding, lengths: (B,) → -Σ log p(y) / the number of tokens.
+        """logits: (B, T, L), labels: (B, T), -100 at padding, lengths: (B,) → -Σ log p(y) / number of tokens.
 
-        A mean over tokens, not over sequences, so that a learning rate means what it does for a softmax at each step.
+        The mean is over tokens, not over sequences, so that its scale is that of a softmax loss at each step.
 
         Raises:
-            ValueError: on a CPU, a token has no label, or, with `constrained_loss`, a path of labels is forbidden;
-                its loss is infinite. On other devices the loss then is infinite, and the gradient finite.
+            ValueError: on a CPU, a token has no label, or, with `constrained_loss`, the labels are a forbidden path.
+                On other devices the loss of a forbidden path is infinite and its gradient finite.
         """
         potentials, transitions = self._chain(logits, lengths, self.constrained_loss)
         mask = padding_mask(lengths, len(potentials))  # (B, T)
@@ -77,7 +100,7 @@ class LinearChainCRF(nn.Module):
         return loss
 
     def log_partition(self, logits: Tensor, lengths: Tensor) -> Tensor:
-        """logits: (B, T, L), lengths: (B,) → log Z (B,): a path's log-probability is its score minus this."""
+        """logits: (B, T, L), lengths: (B,) → log Z (B,); log p(y) = s(y) - log Z."""
         log_z = LogPartition.apply(*self._chain(logits, lengths, self.constrained_loss), lengths)
         _check_finite(log_z, "log Z")
         return log_z
@@ -92,29 +115,29 @@ class LinearChainCRF(nn.Module):
 
     @torch.no_grad()
     def decode(self, logits: Tensor, lengths: Tensor) -> Tensor:
-        """logits: (B, T, L), lengths: (B,) → the best path (B, T), by Viterbi; 0 at padding."""
+        """logits: (B, T, L), lengths: (B,) → best path (B, T), by the Viterbi algorithm; 0 at padding."""
         potentials, transitions = self._chain(logits, lengths, constrained=True)
         first, *others = potentials.unbind()
-        best = [first]  # best[i][y]: the score of the best path up to step i that ends in y
+        best = [first]  # best[i][y]: score of the best path to label y at step i
         for step in others:
             best.append((best[-1][:, None] + transitions[:, :, None]).amax(dim=0).add_(step))
-        # Now from each sequence's last step to its first; what follows the first is padding.
-        places = reversal(lengths, len(best)).T  # (T, B)
-        last, *others = _take_steps(torch.stack(best), places).transpose(1, 2).contiguous().unbind()  # T of (B, L)
+        # Backwards from the last step of each sequence; the padding comes after the first step.
+        order = reversal(lengths, len(best)).T  # (T, B)
+        last, *others = _take_steps(torch.stack(best), order).transpose(1, 2).contiguous().unbind()  # T of (B, L)
         _check_finite(last.amax(dim=1), "the best path's score")
         path = [last.argmax(dim=1)]
         into = transitions.T.contiguous()  # [to, from]
         for scores in others:
             path.append((scores + into.index_select(0, path[-1])).argmax(dim=1))
-        paths = torch.stack(path).gather(0, places).T  # (B, T)
+        paths = torch.stack(path).gather(0, order).T  # (B, T)
         return paths.masked_fill(~padding_mask(lengths, len(best)), 0)
 
     @torch.no_grad()
     def decode_n_best(self, logits: Tensor, lengths: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        """logits: (B, T, L), lengths: (B,) → the n best paths (n, B, T) and their scores s(y) (n, B), best first.
+        """logits: (B, T, L), lengths: (B,) → n best paths (n, B, T) and their scores s(y) (n, B), best first.
 
-        List Viterbi: every label of every step keeps its n best paths. All of a sequence's paths differ; where it
-        has fewer than n, the rest are zeros of score -inf. Padding is 0.
+        Uses the list Viterbi algorithm, which keeps the n best paths to each label at each step. The paths of a
+        sequence are distinct; if it has fewer than n, the rest are zeros with score -inf. Padding is 0.
 
         Raises:
             ValueError: n is below 1.
@@ -124,27 +147,27 @@ class LinearChainCRF(nn.Module):
         potentials, transitions = self._chain(logits, lengths, constrained=True)
         first, *others = potentials.unbind()
         best = [torch.cat([first[None], first.new_full((n - 1, *first.shape), -torch.inf)])]  # (n, L, B)
-        origins = [torch.zeros_like(best[0], dtype=torch.long)]  # (n, L, B): rank · L + label, one step before
+        origins = [torch.zeros_like(best[0], dtype=torch.long)]  # (n, L, B): rank · L + label of the previous step
         for step in others:
             candidates = (best[-1][:, :, None] + transitions[:, :, None]).flatten(0, 1)  # (nL, L, B)
             scores, origin = candidates.topk(n, dim=0)  # (n, L, B)
             best.append(scores + step)
             origins.append(origin)
-        # As in `decode`, back from each sequence's last step.
-        places = reversal(lengths, len(best)).T  # (T, B)
-        last = _take_steps(torch.stack(best).flatten(1, 2), places[:1])[0]  # (nL, B)
+        # Backwards from the last step of each sequence, as in `decode`.
+        order = reversal(lengths, len(best)).T  # (T, B)
+        last = _take_steps(torch.stack(best).flatten(1, 2), order[:1])[0]  # (nL, B)
         scores, state = last.topk(n, dim=0)  # (n, B)
         _check_finite(scores[0], "the best path's score")
         path = [state]
-        for origin in _take_steps(torch.stack(origins).flatten(1, 2), places)[:-1]:
+        for origin in _take_steps(torch.stack(origins).flatten(1, 2), order)[:-1]:
             path.append(origin.gather(0, path[-1]))
-        paths = _take_steps(torch.stack(path) % self.num_labels, places).permute(1, 2, 0)  # (n, B, T)
+        paths = _take_steps(torch.stack(path) % self.num_labels, order).permute(1, 2, 0)  # (n, B, T)
         return paths.masked_fill(scores[:, :, None].isneginf() | ~padding_mask(lengths, len(best)), 0), scores
 
     def _chain(self, logits: Tensor, lengths: Tensor, constrained: bool) -> tuple[Tensor, Tensor]:
-        """Potentials (T, L, B), which are the logits with start and end added in, 0 at padding; transitions (L, L).
+        """Potentials (T, L, B), the logits plus start and end scores, 0 at padding; and transitions (L, L).
 
-        The batch stands last from here on: a step is one block of memory, and sums over labels are vectorised.
+        The batch is the last dimension from here on, so that a step is contiguous and sums over labels are vectorised.
         """
         if logits.ndim != 3 or logits.shape[2] != self.num_labels or lengths.shape != logits.shape[:1]:
             given = f"logits of shape {tuple(logits.shape)}, lengths of shape {tuple(lengths.shape)}"
@@ -166,8 +189,8 @@ class LinearChainCRF(nn.Module):
 class LogPartition(torch.autograd.Function):
     """(potentials (T, L, B), transitions (L, L), lengths (B,)) → log Z (B,).
 
-    Its gradient is the expected counts: ∂ log Z / ∂ potentialsᵢ(y) = p(yᵢ = y), and ∂ log Z / ∂ transitions(x, y) =
-    Σ p(yᵢ₋₁ = x, yᵢ = y). So no graph of the loop over time is kept.
+    The gradient is computed from the marginals, without a graph of the loop over time:
+    ∂ log Z / ∂ potentialsᵢ(y) = p(yᵢ = y) and ∂ log Z / ∂ transitions(x, y) = Σ p(yᵢ₋₁ = x, yᵢ = y).
     """
 
     @staticmethod
@@ -181,34 +204,34 @@ class LogPartition(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         forward, message, backward, transitions, lengths = ctx.saved_tensors
         counts = (forward + message).softmax(dim=1) * gradient  # (T, L, B)
-        weights = padding_mask(lengths - 1, len(forward) - 1).T * gradient  # (T - 1, B): no step follows the last
+        weights = padding_mask(lengths - 1, len(forward) - 1).T * gradient  # (T - 1, B)
         return counts, _transition_counts(forward[:-1], transitions, backward[1:], weights), None
 
 
 def _forward_backward(potentials: Tensor, transitions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For every step i and label y, each (T, L, B) and up to a constant of its step:
+    """Forward-backward algorithm. Returns three tensors (T, L, B), each up to a constant per step.
 
     forward: αᵢ(y) = potentialsᵢ(y) + log Σₓ exp(αᵢ₋₁(x) + transitions(x, y)),
     message: βᵢ(y) = log Σₓ exp(transitions(y, x) + potentialsᵢ₊₁(x) + βᵢ₊₁(x)), and
     backward: potentialsᵢ(y) + βᵢ(y).
 
-    Both are one recursion, on the sequence and on its reversal, and run in one loop.
+    The second recursion is the first one on the reversed sequence, so that one loop runs both.
     """
-    places = reversal(lengths, len(potentials)).T  # (T, B)
-    steps = torch.stack([potentials, _take_steps(potentials, places)], dim=1)  # (T, 2, L, B)
+    order = reversal(lengths, len(potentials)).T  # (T, B)
+    steps = torch.stack([potentials, _take_steps(potentials, order)], dim=1)  # (T, 2, L, B)
     weights = torch.stack([transitions.T, transitions])  # (2, to, from)
     messages = _messages_by_products(steps, weights)
     if messages is None:
         messages = _messages(steps, weights)
-    from_left, from_right = messages[:, 0], _take_steps(messages[:, 1], places)  # (T, L, B)
+    from_left, from_right = messages[:, 0], _take_steps(messages[:, 1], order)  # (T, L, B)
     return from_left + potentials, from_right, from_right + potentials
 
 
 def _messages(steps: Tensor, weights: Tensor) -> Tensor:
     """steps: (T, D, L, B), weights: (D, L to, L from) → log Σₓ exp(scoresᵢ₋₁(x) + weights(y, x)), (T, D, L, B).
 
-    scoresᵢ = messageᵢ + stepᵢ, normalised before each use, lest they grow with T: what a step's normalising takes
-    out is missing from all messages after it. The first message is 0.
+    scoresᵢ = messageᵢ + stepᵢ, normalised over the labels at each step so that they do not grow with T. The first
+    message is 0.
     """
     messages = [torch.zeros_like(steps[0])]
     for step in steps[:-1]:
@@ -218,9 +241,9 @@ def _messages(steps: Tensor, weights: Tensor) -> Tensor:
 
 
 def _messages_by_products(steps: Tensor, weights: Tensor) -> Tensor | None:
-    """What `_messages` gives, each step a matrix product, many times faster; None where that may not be exact.
+    """`_messages` by a matrix product per step, which is many times faster; None if that may be inexact.
 
-    A product shifts its terms by one constant, and in float32 those below e⁻⁸⁷ then vanish.
+    A product has one common scale for its terms, and float32 rounds those below e⁻⁸⁷ to zero.
     """
     if not _readable(steps):
         return None
@@ -238,26 +261,29 @@ def _messages_by_products(steps: Tensor, weights: Tensor) -> Tensor | None:
 
 
 def _log_z(forward: Tensor, lengths: Tensor) -> Tensor:
-    """log Z (B,): what normalising took out of each step, and the last step's sum."""
+    """log Z (B,): the sum over steps of the logarithms of their normalisers."""
     padding = ~padding_mask(lengths, len(forward)).T
     return forward.logsumexp(dim=1).masked_fill(padding, 0).sum(dim=0)
 
 
 def _transition_counts(before: Tensor, transitions: Tensor, after: Tensor, weights: Tensor) -> Tensor:
-    """Σ over sequences and steps of weight · p(yᵢ₋₁ = x, yᵢ = y), (L, L).
+    """Sum over sequences and steps of weight · p(yᵢ₋₁ = x, yᵢ = y), (L, L).
 
-    before, after: (T - 1, L, B), forward scores of step i - 1 and backward scores of step i; weights: (T - 1, B).
+    Args:
+        before: forward scores of step i - 1, (T - 1, L, B).
+        after: backward scores of step i, (T - 1, L, B).
+        weights: (T - 1, B).
     """
     counts = _counts_by_products(before, transitions, after, weights)
     if counts is not None:
         return counts
     pairs = (before[:, :, None] + transitions[:, :, None] + after[:, None]).flatten(1, 2).softmax(dim=1)  # (., L², B)
-    pairs = (pairs * weights[:, None]).masked_fill(weights[:, None] == 0, 0)  # padding may hold no path: NaN
+    pairs = (pairs * weights[:, None]).masked_fill(weights[:, None] == 0, 0)  # padding may be NaN
     return pairs.sum(dim=(0, 2)).view_as(transitions)
 
 
 def _counts_by_products(before: Tensor, transitions: Tensor, after: Tensor, weights: Tensor) -> Tensor | None:
-    """What `_transition_counts` gives; None where that may not be exact, as in `_messages_by_products`."""
+    """`_transition_counts` by matrix products; None if that may be inexact, see `_messages_by_products`."""
     if not _readable(before):
         return None
     factors = (transitions - transitions.amax()).exp()
@@ -270,28 +296,28 @@ def _counts_by_products(before: Tensor, transitions: Tensor, after: Tensor, weig
 
 
 def _path_scores(potentials: Tensor, transitions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """s(y) (B,) of the paths that labels (B, T) spell."""
+    """s(y) (B,) of the label sequences `labels` (B, T)."""
     labels, mask = labels.masked_fill(~mask, 0).T, mask.T
     steps = potentials.gather(1, labels[:, None])[:, 0]  # (T, B)
     moves = transitions[labels[:-1], labels[1:]].masked_fill(~mask[1:], 0)  # (T - 1, B)
     return steps.sum(dim=0) + moves.sum(dim=0)
 
 
-def _take_steps(x: Tensor, places: Tensor) -> Tensor:
-    """x: (T, L, B), places: (T', B) → each sequence's x at its places, (T', L, B)."""
-    return x.gather(0, places[:, None].expand(-1, x.shape[1], -1))
+def _take_steps(x: Tensor, steps: Tensor) -> Tensor:
+    """x: (T, L, B), steps: (T', B) → x at the steps given for each sequence, (T', L, B)."""
+    return x.gather(0, steps[:, None].expand(-1, x.shape[1], -1))
 
 
 def _readable(x: Tensor) -> bool:
-    """Whether to look at a value costs nothing: no wait for another device, no break in a traced graph."""
+    """Whether values can be checked without waiting for a device or breaking a traced graph."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _refuse(x: Tensor, wrong: Tensor, name: str, accepted: str) -> None:
-    """Raise ValueError if any of x is `wrong`, a mask of x's shape, where looking costs nothing."""
+    """Raise ValueError if the mask `wrong`, of the shape of x, is True anywhere; only where x is readable."""
     if _readable(x) and wrong.any():
         raise ValueError(f"{name}: {x[wrong][0].item()}; accepted: {accepted}")
 
 
 def _check_finite(scores: Tensor, name: str) -> None:
-    _refuse(scores, ~scores.isfinite(), name, "what finite logits, and constraints that leave a path, lead to")
+    _refuse(scores, ~scores.isfinite(), name, "a finite value, from finite logits and constraints that allow a path")

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from unroll.nn.weight_drop import WeightDropout
+from unroll.nn.dropout import WeightDropout
 
 Activation = Literal["sigmoid", "tanh", "relu"]
 
@@ -13,16 +13,17 @@ Activation = Literal["sigmoid", "tanh", "relu"]
 class Elman(nn.Module):
     """sᵢ = σ(U xᵢ + W sᵢ₋₁ + b) from s₀ = 0, left to right.
 
-    PyTorch has fused loops for tanh and relu. The sigmoid is the same loop in other variables: with
-    σ(z) = (1 + tanh(z / 2)) / 2 and s = (1 + t) / 2 it becomes tᵢ = tanh(U/2 xᵢ + W/4 tᵢ₋₁ + b/2 + W/4 · 1)
-    from t₀ = -1.
+    PyTorch has fused loops for tanh and relu. The sigmoid uses that of tanh with other variables: since
+    σ(z) = (1 + tanh(z / 2)) / 2, t = 2 s - 1 satisfies tᵢ = tanh(U/2 xᵢ + W/4 tᵢ₋₁ + b/2 + W/4 · 1) from t₀ = -1.
+
+    U is initialised Xavier-uniform, W orthogonal and b to zero.
 
     Args:
-        activation: σ.
-        weight_dropout: the share of W that a training step does without.
+        activation: σ; `sigmoid`, `tanh` or `relu`.
+        weight_dropout: probability of dropping an entry of W in training.
 
     Raises:
-        ValueError: an unknown activation, or `weight_dropout` is not a probability below 1.
+        ValueError: `activation` is unknown, or `weight_dropout` is not in [0, 1).
     """
 
     def __init__(

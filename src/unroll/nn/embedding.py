@@ -1,4 +1,4 @@
-"""What a network sees of a token: its word, how it is written, and how it is spelt."""
+"""Token vectors from words, capitalisation and characters."""
 
 from collections.abc import Callable
 
@@ -6,23 +6,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from unroll.data.batches import Tokens
-from unroll.data.encoding import PADDING, UNKNOWN
-from unroll.data.text import Casing
+from unroll.data.tokens import PADDING, UNKNOWN, Casing, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.dropout import VariationalDropout
 
 
 class TokenEmbedding(nn.Module):
-    """The word's vector next to its casing's (Collobert et al. 2011) and, with `characters`, its spelling's.
+    """Concatenates the vectors of a token's word, its casing (Collobert et al. 2011) and, optionally, its characters.
 
     Args:
-        characters: called with the alphabet's size, gives a module (U, C) → (U, F) with its `output_size` F.
-        word_dropout: the share of words that training replaces by `<unk>`, so that `<unk>` means something.
-        dropout: one mask a sequence.
+        vocabulary_size: number of words, including padding and `<unk>`.
+        alphabet_size: number of characters, including padding and `<unk>`.
+        embedding_size: size of a word's vector.
+        casing_size: size of a casing's vector; 0 leaves it out.
+        characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
+        word_dropout: probability of replacing a word by `<unk>` in training, which trains the vector of `<unk>`.
+        dropout: probability of dropping a feature of a sequence in training.
 
     Raises:
-        ValueError: a dropout is not a share, or a size is out of range.
+        ValueError: a dropout is not in [0, 1), or a size is out of range.
     """
 
     def __init__(
@@ -51,7 +53,11 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.words.weight[PADDING + 1 :], std=embedding_size**-0.5)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """tokens of (B, T) → (B, T, output_size)."""
+        """tokens: words of shape (B, T) → (B, T, output_size).
+
+        Raises:
+            ValueError: the network reads characters and the tokens have no spelling.
+        """
         words = tokens.words
         if self.training and self.word_dropout:
             dropped = torch.rand(words.shape, device=words.device) < self.word_dropout
@@ -59,7 +65,7 @@ class TokenEmbedding(nn.Module):
         parts = [self.words(words), self.casing(tokens.casing)]
         if self.characters:
             if tokens.spelling is None:
-                raise ValueError("tokens.spelling=None; accepted: batches made with characters=True, for this network")
-            spelt = self.characters(tokens.spelling.characters)  # (U, F)
-            parts.append(embedding(tokens.spelling.places, spelt))  # (B, T, F)
+                raise ValueError("tokens.spelling=None; accepted: a batch made with characters=True")
+            vectors = self.characters(tokens.spelling.characters)  # (U, F)
+            parts.append(embedding(tokens.spelling.rows, vectors))  # (B, T, F)
         return self.dropout(torch.cat(parts, dim=2))

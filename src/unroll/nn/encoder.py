@@ -1,4 +1,4 @@
-"""Encoders: a sequence of vectors in, a vector for every step and one for the whole out."""
+"""Encoders: from a sequence of vectors to one vector per step and one per sequence."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,13 @@ from unroll.nn.dropout import VariationalDropout
 
 
 class Encoder(Protocol):
-    """What every encoder does: (x: (B, T, I), lengths: (B,)) → (outputs: (B, T, O), final: (B, O)).
+    """Interface of the encoders: (x: (B, T, I), lengths: (B,)) → (outputs: (B, T, O), final: (B, O)).
 
-    `outputs` at padding is unspecified; nothing else depends on how much padding there is. O is `output_size`.
-    Input that `check_sequences` refuses is a ValueError.
+    Sequences are padded on the right. The values of `outputs` at padding are unspecified; all other results are
+    independent of the amount and the values of the padding. Encoders raise the errors of `check_sequences`.
+
+    Attributes:
+        output_size: O.
     """
 
     output_size: int
@@ -24,7 +27,7 @@ class Encoder(Protocol):
 
 
 class FeedForwardEncoder(nn.Module):
-    """No recurrence: σ(W xᵢ + b) at every step, and σ(W x̄ + b) of the mean input for the whole."""
+    """No recurrence: outputs σ(W xᵢ + b) of each step, and σ(W x̄ + b) of the mean input x̄."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -39,24 +42,28 @@ class FeedForwardEncoder(nn.Module):
 
 
 class RecurrentEncoder(nn.Module):
-    """Layers of one recurrence, read left to right or both ways.
+    """Stacked, optionally bidirectional layers of one recurrent cell.
 
-    A layer is LayerNorm(cell(dropout(x)) + x): of a bidirectional one, the states of both readers stand next to
-    each other. The final vector is the forward half of the outputs at the last real token, next to the backward
-    half at the first.
+    A layer is LayerNorm(cell(dropout(x)) + x). A bidirectional layer has two cells and concatenates their states. The
+    final vector is the forward half of the outputs at the last token, concatenated with the backward half at the first.
 
-    No sequence is packed. Padding stands on the right, where it cannot reach a forward state; the backward
-    reader gets each sequence reversed within its own length, which again leaves the padding on the right.
+    Sequences are not packed. Padding on the right cannot reach a forward state; the backward cell reads each sequence
+    reversed within its own length, which keeps the padding on the right.
+
+    The contract of a cell: `cell(input_size, hidden_size)` returns a module that maps x (B, T, I) to the states
+    (B, T, H), and only to these. It reads left to right from a zero state, so that a state depends on the inputs up to
+    its own step, and it treats the sequences of a batch independently. It does not get the lengths.
 
     Args:
-        cell: called with (input_size, hidden_size), gives a module (B, T, I) → states (B, T, H) that reads left
-            to right.
-        dropout: on what a layer hands to the next, one mask a sequence (Gal and Ghahramani 2016).
-        residual: adds a layer's input to its output where both are of one size.
-        layer_norm: normalises a layer's output over its features (Ba et al. 2016).
+        cell: constructor of a cell.
+        num_layers: number of layers; the inputs of all but the first have the size of the outputs.
+        bidirectional: whether to read right to left too, which doubles `output_size`.
+        dropout: probability of dropping a feature of a sequence between two layers, in training.
+        residual: add a layer's input to its output if they have the same size.
+        layer_norm: normalise a layer's output over its features (Ba et al. 2016).
 
     Raises:
-        ValueError: a size is below 1, or `dropout` is not a share.
+        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(
@@ -84,31 +91,32 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         check_sequences(x, lengths)
-        ends = reversal(lengths, x.shape[1])  # (B, T)
+        order = reversal(lengths, x.shape[1])  # (B, T)
         for i, norm in enumerate(self.norms):
-            outputs = self.read(i, self.dropout(x) if i else x, ends)  # (B, T, O)
+            outputs = self._read(i, self.dropout(x) if i else x, order)  # (B, T, O)
             if self.residual and outputs.shape == x.shape:
                 outputs = outputs + x
             x = norm(outputs)
         return x, final_vectors(x, lengths, directions=2 if self.backward_cells else 1)
 
-    def read(self, layer: int, x: Tensor, ends: Tensor) -> Tensor:
-        """x: (B, T, I), ends: (B, T) → the states of the layer's readers, (B, T, O)."""
+    def _read(self, layer: int, x: Tensor, order: Tensor) -> Tensor:
+        """x: (B, T, I), order: (B, T) from `reversal` → states of the layer's cells (B, T, O)."""
         states: Tensor = self.forward_cells[layer](x)  # (B, T, H)
         if not self.backward_cells:
             return states
-        backward = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, ends)), ends)  # (B, T, H)
+        backward = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, order)), order)  # (B, T, H)
         return torch.cat([states, backward], dim=2)
 
 
 def check_sequences(x: Tensor, lengths: Tensor) -> None:
-    """Refuses what would otherwise come out as an error far away, or as numbers that mean nothing.
+    """Check the input of an encoder. Values are checked on a CPU only, since elsewhere that would wait for the device.
 
-    Values are read on the CPU alone: elsewhere that would make the program wait for the device.
+    Args:
+        x: (B, T, I).
+        lengths: (B,).
 
     Raises:
-        ValueError: lengths are not of as many sequences as x, one is not of 1 to T steps, or a real token of x
-            is not finite.
+        ValueError: the number of lengths is not B, a length is not in 1 to T, or x is not finite before the padding.
     """
     if lengths.shape != x.shape[:1]:
         raise ValueError(f"lengths of shape {tuple(lengths.shape)}; accepted: ({len(x)},), one for each sequence of x")
@@ -118,46 +126,46 @@ def check_sequences(x: Tensor, lengths: Tensor) -> None:
     if wrong.any():
         i = int(wrong.nonzero()[0])
         raise ValueError(f"lengths[{i}]={lengths[i]}; accepted: 1 to {x.shape[1]}, the steps of x")
-    if math.isfinite(x.detach().sum()):  # the usual case, at the price of one addition a number
+    if math.isfinite(x.detach().sum()):  # the usual case, found by one addition per element
         return
     broken = ~x.isfinite().all(dim=2) & padding_mask(lengths, x.shape[1])  # (B, T)
     if broken.any():
         i, step = broken.nonzero()[0].tolist()
-        raise ValueError(f"x[{i}, {step}] holds NaN or infinity; accepted: finite numbers")
+        raise ValueError(f"x[{i}, {step}] is NaN or infinite; accepted: finite numbers")
 
 
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
-    """lengths: (B,) → (B, T), True for a real token."""
+    """lengths: (B,) → mask (B, T), True for a token, False for padding."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:
-    """lengths: (B,) → (B, T): the step that comes to each place when every sequence is reversed in itself."""
-    places = torch.arange(steps, device=lengths.device)
-    return torch.where(padding_mask(lengths, steps), lengths[:, None] - 1 - places, places)
+    """lengths: (B,) → indices (B, T) of the steps in reverse order within each sequence; padding stays where it is."""
+    forwards = torch.arange(steps, device=lengths.device)
+    return torch.where(padding_mask(lengths, steps), lengths[:, None] - 1 - forwards, forwards)
 
 
 class Reverse(Function):
-    """x: (B, T, F), ends: (B, T) from `reversal` → each sequence of x reversed in itself.
+    """x: (B, T, F), order: (B, T) from `reversal` → each sequence of x reversed within its length.
 
-    A reversal is its own inverse, so gradients come back by the same copy of rows; autograd would add them into zeros.
+    A reversal is its own inverse, so that the gradient is a reversal too; autograd would add it into a tensor of zeros.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ends: Tensor) -> Tensor:
-        ctx.save_for_backward(ends)
-        batch, steps = ends.shape
-        rows = ends + steps * torch.arange(batch, device=ends.device)[:, None]
-        return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)  # whole rows: gather takes number by number
+    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        batch, steps = order.shape
+        rows = order + steps * torch.arange(batch, device=order.device)[:, None]
+        return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)  # copies rows; gather copies elements
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (ends,) = ctx.saved_tensors
-        return Reverse.apply(grad, ends), None
+        (order,) = ctx.saved_tensors
+        return Reverse.apply(grad, order), None
 
 
 def final_vectors(outputs: Tensor, lengths: Tensor, directions: int) -> Tensor:
-    """outputs: (B, T, D·H), lengths: (B,) → (B, D·H): each reader's half at the step it reads last."""
+    """outputs: (B, T, D·H), lengths: (B,) → (B, D·H): each direction's state at the step it reads last."""
     halves = outputs.unflatten(2, (directions, -1))  # (B, T, D, H)
     last = torch.stack([lengths - 1, torch.zeros_like(lengths)][:directions], dim=1)  # (B, D)
     return halves.gather(1, last[:, None, :, None].expand(-1, 1, -1, halves.shape[3])).flatten(1)

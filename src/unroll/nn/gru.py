@@ -7,21 +7,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.initialise import initialise_gates
-from unroll.nn.slopes import sigmoid_slope, tanh_slope
-from unroll.nn.weight_drop import WeightDropout
+from unroll.nn.dropout import WeightDropout
+from unroll.nn.gates import initialise_gates, sigmoid_slope, tanh_slope
 
 
 class GRU(nn.Module):
     """r, z = σ(U xᵢ + W sᵢ₋₁ + b), n = tanh(U xᵢ + b + r (W sᵢ₋₁ + b')), sᵢ = (1 - z) n + z sᵢ₋₁.
 
-    W starts orthogonal, gate by gate.
+    The W of each gate is initialised orthogonal, the biases to zero.
 
     Args:
-        weight_dropout: the share of W that a training step does without.
+        weight_dropout: probability of dropping an entry of W in training.
 
     Raises:
-        ValueError: `weight_dropout` is not a probability below 1.
+        ValueError: `weight_dropout` is not in [0, 1).
     """
 
     def __init__(self, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> None:
@@ -38,19 +37,19 @@ class GRU(nn.Module):
         U, W, b, b2 = self.loop.all_weights[0]
         if self.training and self.weight_dropout.p:
             W = self.weight_dropout(W)
-        if x.device.type == "cpu" and torch.is_grad_enabled():  # what nn.GRU has no kernel for
-            inputs = F.linear(x.transpose(0, 1), U, b).to(b.dtype)  # (T, B, 3H); autocast shortens the product only
+        if x.device.type == "cpu" and torch.is_grad_enabled():  # PyTorch has no fused kernel for this case
+            inputs = F.linear(x.transpose(0, 1), U, b).to(b.dtype)  # (T, B, 3H), in float32 under autocast too
             return GRULoop.apply(inputs, W, b2).transpose(0, 1)
         start = x.new_zeros(1, len(x), self.loop.hidden_size)  # (layers, B, H)
         return torch.gru(x, start, [U, W, b, b2], True, 1, 0.0, self.training, False, True)[0]  # what nn.GRU calls
 
 
 class GRULoop(torch.autograd.Function):
-    """The steps, and back through time by hand: autograd's record of every step costs more than the steps."""
+    """The loop over time, in place, and its gradient: autograd would spend more time on records than on the steps."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, W: Tensor, b2: Tensor) -> Tensor:
-        """inputs: (T, B, 3H), U xᵢ + b, overwritten by r, z, n; W: (3H, H); b2: (3H,) → states (T, B, H)."""
+        """inputs: (T, B, 3H), U xᵢ + b, overwritten with r, z, n; W: (3H, H); b2: (3H,) → states (T, B, H)."""
         T, B, H = len(inputs), inputs.shape[1], W.shape[1]
         r, z, n = inputs.chunk(3, dim=2)
         r_and_z = inputs[:, :, : 2 * H]
@@ -67,18 +66,18 @@ class GRULoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The loop holds only what later steps change; the factors it multiplies are computed for all steps at once."""
+        """Computes for all steps at once whatever does not depend on later steps; the loop does the rest."""
         gates, W, memories, states = ctx.saved_tensors
         T, B, H = memories.shape
         r, z, n = gates.chunk(3, dim=2)
-        factors = gates.new_empty(T, B, 4, H)  # ∂s by what is inside r, z, by W sᵢ₋₁ + b' of n, and by what is inside n
+        factors = gates.new_empty(T, B, 4, H)  # ∂s / ∂ the arguments of r and z, W sᵢ₋₁ + b' of n, the argument of n
         by_r, by_z, by_memory, by_n = factors.unbind(2)
         tanh_slope(1 - z, n, grad_input=by_n)
         torch.mul(by_n, r, out=by_memory)
         sigmoid_slope(by_n * memories, r, grad_input=by_r)
         sigmoid_slope(states[:-1] - n, z, grad_input=by_z)
 
-        d_all = factors.flatten(2)  # (T, B, 4H); a step's factors become its gradients
+        d_all = factors.flatten(2)  # (T, B, 4H); the loop turns factors into gradients
         d_state = gates.new_zeros(B, H)
         for t in reversed(range(T)):
             d_state += d_states[t]

@@ -1,4 +1,4 @@
-"""Heads: from the encoder's vectors to scores of labels, V s + c, and what follows from scores."""
+"""Heads: label scores V s + c from the encoder's outputs, and the loss, labels and probabilities from scores."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,18 +7,17 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from unroll.data.schema import Task
-from unroll.nn.constraints import iob2_constraints
-from unroll.nn.crf import LinearChainCRF
+from unroll.data.tokens import Task
+from unroll.nn.crf import LinearChainCRF, iob2_constraints
 from unroll.nn.dropout import VariationalDropout
 from unroll.nn.pooling import Pooling, build_pooling
 
 
 class Head(Protocol):
-    """What every head does.
+    """Interface of the heads.
 
-    Scores are (B, L) of sequences or (B, T, L) of tokens. Labels are (B,), or bool (B, L) where a sequence has any
-    number of them, or (B, T).
+    Scores are (B, L) or, for labeling, (B, T, L). Labels are (B,) for classification, bool (B, L) for multilabel and
+    (B, T) for labeling.
     """
 
     def __call__(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
@@ -26,20 +25,26 @@ class Head(Protocol):
         ...
 
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        """The mean negative log-likelihood of a label, -100 at padding; a scalar."""
+        """Mean negative log-likelihood per label, a scalar; labels are -100 at padding."""
         ...
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """The best labels."""
+        """Most probable labels."""
         ...
 
     def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """Of each label, as scores are shaped."""
+        """Probability of each label, in the shape of the scores."""
         ...
 
 
 class SequenceHead(nn.Module):
-    """Scores of the whole sequence's labels; what they mean is a subclass's own."""
+    """Scores of the labels of a whole sequence; base class.
+
+    Args:
+        input_size: O, of the encoder.
+        pooling: summary of the encoder's outputs.
+        dropout: probability of dropping a feature of the summary in training.
+    """
 
     def __init__(self, input_size: int, num_labels: int, pooling: Pooling = "last", dropout: float = 0.0) -> None:
         super().__init__()
@@ -53,7 +58,7 @@ class SequenceHead(nn.Module):
 
 
 class ClassificationHead(SequenceHead):
-    """One distribution over labels, ŷ = softmax(V s + c)."""
+    """One label per sequence, ŷ = softmax(V s + c)."""
 
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         return cross_entropy(scores, labels)
@@ -66,9 +71,9 @@ class ClassificationHead(SequenceHead):
 
 
 class MultilabelHead(SequenceHead):
-    """A probability of each label by itself, ŷ = sigmoid(V s + c): a sequence may have none, one or several.
+    """Any number of labels per sequence, each independent of the others, ŷ = sigmoid(V s + c).
 
-    The loss is the mean over sequences and labels; a label is given where its probability is above 0.5.
+    The loss is the mean over sequences and labels. The labels with a probability above 0.5 are predicted.
     """
 
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
@@ -82,7 +87,13 @@ class MultilabelHead(SequenceHead):
 
 
 class SoftmaxHead(nn.Module):
-    """A distribution over labels at every step, ŷᵢ = softmax(V sᵢ + c), each step by itself."""
+    """One label per token, each independent of the others, ŷᵢ = softmax(V sᵢ + c).
+
+    Args:
+        input_size: O, of the encoder.
+        label_names: L label names.
+        dropout: probability of dropping a feature of a sequence in training.
+    """
 
     def __init__(self, input_size: int, label_names: list[str], dropout: float = 0.0) -> None:
         super().__init__()
@@ -104,12 +115,12 @@ class SoftmaxHead(nn.Module):
 
 
 class CRFHead(SoftmaxHead):
-    """A distribution over whole sequences of labels: scores of steps and of transitions (Lample et al. 2016).
+    """A label sequence per sequence, scored by a conditional random field (Lample et al. 2016).
 
-    Decoding keeps to IOB2: an inside tag only goes on with what stands before it. Probabilities are the marginals.
+    Decoded sequences are valid IOB2. Probabilities are the marginals.
 
     Args:
-        constrained_loss: whether training too gives no probability to sequences that are not IOB2.
+        constrained_loss: give sequences that are not valid IOB2 zero probability in the loss and the marginals too.
     """
 
     def __init__(

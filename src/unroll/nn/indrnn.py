@@ -8,15 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-relu_slope = torch.ops.aten.threshold_backward  # (d, y, 0) → d where y > 0, in one pass
+from unroll.nn.gates import relu_slope
 
 
 class IndRNN(nn.Module):
-    """sᵢ = relu(U xᵢ + w ⊙ sᵢ₋₁ + b): w is a vector, so that each unit remembers only itself. Stack layers to mix them.
+    """sᵢ = relu(U xᵢ + w ⊙ sᵢ₋₁ + b) from s₀ = 0, left to right.
 
-    w starts uniform in [0, 1], memories from none to endless. The paper clips |w| to 2^(1/T) after every update;
-    here the loop reads w clipped to |w| ≤ 1, stable at any length, and a weight beyond the bound
-    gets no gradient that leads further away.
+    w is a vector: a unit depends on its own past only, and stacked layers mix the units. w is initialised uniform in
+    [0, 1], from no memory to unlimited memory. The paper clips |w| to 2^(1/T) after each update; here the recurrence
+    uses w clipped to |w| ≤ 1, which is stable at any length, and a weight beyond the bound gets no gradient that
+    would move it further away.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -29,16 +30,16 @@ class IndRNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
         inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (T, B, H)
-        inputs = inputs.to(self.bias.dtype)  # autocast shortens the products; the loop keeps the precision
+        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
         return IndRNNLoop.apply(inputs, self.recurrent_weight).transpose(0, 1)
 
 
 class IndRNNLoop(torch.autograd.Function):
-    """The steps in place, and back through time by hand: autograd's record of every step costs more than the steps."""
+    """The loop over time, in place, and its gradient: autograd would spend more time on records than on the steps."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor) -> Tensor:
-        """states: (T, B, H), U xᵢ + b, overwritten; weight: (H,) → states (T, B, H)."""
+        """states: (T, B, H), U xᵢ + b, overwritten with the states; weight: (H,) → states (T, B, H)."""
         w = weight.clamp(-1, 1)
         states[0].relu_()
         for previous, state in pairwise(states):
@@ -56,5 +57,5 @@ class IndRNNLoop(torch.autograd.Function):
         for t in reversed(range(len(states) - 1)):
             d_inputs[t].addcmul_(d_inputs[t + 1], passed_on[t])  # dᵢ = relu' (∂L/∂sᵢ + w dᵢ₊₁)
         d_weight = (d_inputs[1:] * states[:-1]).sum(dim=(0, 1))
-        outwards = (weight.abs() > 1) & (weight * d_weight < 0)  # a step against the gradient
+        outwards = (weight.abs() > 1) & (weight * d_weight < 0)  # a descent step would increase |w|
         return d_inputs, d_weight.masked_fill(outwards, 0)

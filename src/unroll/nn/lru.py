@@ -6,22 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import glu, linear
 
-from unroll.nn.linear_recurrence import at_least_float32, linear_recurrence
+from unroll.nn.gates import at_least_float32
+from unroll.nn.linear_recurrence import linear_recurrence
 
 
 class LRU(nn.Module):
     """hᵢ = λ ⊙ hᵢ₋₁ + γ ⊙ U xᵢ from h₀ = 0, yᵢ = Re(C hᵢ) + D xᵢ + b, sᵢ = GLU(yᵢ), left to right.
 
-    h is complex, of hidden_size channels; λ = exp(-exp ν + 𝑖 exp θ), so |λ| < 1. U and C are complex, D and b real.
-    The paper puts a non-linear layer behind every recurrence, without which a stack would be linear: here the gated
-    linear unit, GLU(y) = y₁ ⊙ σ(y₂), whose projection to 2H is C, D and b themselves.
+    h is complex, of size hidden_size; λ = exp(-exp ν + 𝑖 exp θ), so that |λ| < 1. U and C are complex, D and b real.
+    The paper follows each recurrence with a non-linear layer. Here it is the gated linear unit,
+    GLU(y) = y₁ ⊙ σ(y₂), and C, D and b project to its input of size 2H.
 
-    λ starts uniform on the ring r_min ≤ |λ| ≤ r_max, 0 ≤ arg λ ≤ max_phase; γ = √(1 - |λ|²), learnt as log γ, keeps
-    |h|² at |U x|²; U, C and D start normal with variance 1 / inputs.
+    λ is initialised uniform on the ring r_min ≤ |λ| ≤ r_max, 0 ≤ arg λ ≤ max_phase; γ = √(1 - |λ|²), learned as log γ,
+    keeps |h|² at |U x|²; U, C and D are initialised normal with variance 1 / number of inputs.
 
     Args:
-        r_min, r_max: memories start 1 / (1 - |λ|) steps long.
-        max_phase: in radians.
+        r_min, r_max: bounds of the initial |λ|; a memory has 1 / (1 - |λ|) steps.
+        max_phase: upper bound of the initial arg λ, in radians.
 
     Raises:
         ValueError: not 0 ≤ r_min < r_max ≤ 1, or `max_phase` is not in (0, 2π].
@@ -40,7 +41,7 @@ class LRU(nn.Module):
             raise ValueError(f"r_min={r_min}, r_max={r_max}; accepted: 0 <= r_min < r_max <= 1")
         if not 0 < max_phase <= 2 * math.pi:
             raise ValueError(f"max_phase={max_phase}; accepted: above 0 and at most 2π")
-        inside = torch.empty(2, hidden_size).uniform_(1e-6, 1 - 1e-6)  # at λ = 0 and |λ| = 1 there is no gradient
+        inside = torch.empty(2, hidden_size).uniform_(1e-6, 1 - 1e-6)  # the gradient is not finite at λ = 0 and |λ| = 1
         squared_radius = r_min**2 + inside[0] * (r_max**2 - r_min**2)
         self.log_decay = nn.Parameter((-squared_radius.log() / 2).log())  # ν
         self.log_phase = nn.Parameter((max_phase * inside[1]).log())  # θ

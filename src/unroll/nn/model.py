@@ -1,4 +1,4 @@
-"""The whole network: tokens in, label scores out."""
+"""The network: from tokens to label scores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Literal
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from unroll.data.batches import Tokens
-from unroll.data.schema import Task
+from unroll.data.tokens import Task, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
@@ -17,19 +16,25 @@ from unroll.nn.pooling import Pooling
 
 
 class SequenceModel(nn.Module):
-    """Embedding, encoder, and the head that the task asks for.
+    """Embedding, encoder, and the head of the dataset's task.
 
     Args:
-        vocabulary_size, alphabet_size, label_names, task: of the dataset.
-        encoder: called with (input_size, hidden_size), gives an `Encoder`.
-        characters: called with the alphabet's size, gives an encoder of spellings; None leaves spelling out.
-        pooling: how a sequence is summed up where its labels are the whole sequence's; labeling has no use for it.
-        head: how labeling scores the labels of a sequence; the other tasks have no use for it.
-        dropout: on the embeddings and before the head, one mask a sequence.
-        word_dropout: the share of words that training replaces by `<unk>`.
+        vocabulary_size: number of words of the dataset.
+        alphabet_size: number of characters of the dataset.
+        label_names: label names of the dataset.
+        task: task of the dataset.
+        encoder: constructor of an `Encoder`, called with (input_size, hidden_size).
+        embedding_size: size of a word's vector.
+        casing_size: size of a casing's vector.
+        characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
+        hidden_size: size of the encoder's states.
+        pooling: summary of a sequence; ignored for labeling.
+        head: head for labeling; ignored for the other tasks.
+        dropout: probability of dropping a feature of the embeddings and of the encoder's outputs in training.
+        word_dropout: probability of replacing a word by `<unk>` in training.
 
     Raises:
-        ValueError: a part refuses its values.
+        ValueError: a value is out of range or unknown.
     """
 
     head: Head
@@ -65,22 +70,24 @@ class SequenceModel(nn.Module):
 
     @property
     def reads_characters(self) -> bool:
+        """Whether the tokens need a spelling."""
         return self.embedding.characters is not None
 
     @property
     def num_parameters(self) -> int:
+        """Number of trainable weights."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """tokens of (B, T) → scores: (B, L), or (B, T, L) for labeling."""
+        """tokens: words of shape (B, T) → scores (B, L), or (B, T, L) for labeling."""
         outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
         return self.head(outputs, final, tokens.lengths)
 
     def save(self, folder: Path) -> None:
-        """Write the weights into `folder`."""
+        """Write the weights to `folder`."""
         save_file(self.state_dict(), folder / "weights.safetensors")
 
     def load(self, folder: Path) -> None:
-        """Take the weights from `folder`, and be ready to answer."""
+        """Read the weights from `folder` and switch to evaluation mode."""
         self.load_state_dict(load_file(folder / "weights.safetensors"))
         self.eval()

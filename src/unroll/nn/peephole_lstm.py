@@ -1,4 +1,4 @@
-"""The long short-term memory whose gates see its cells (Gers and Schmidhuber 2000)."""
+"""The LSTM with peephole connections (Gers and Schmidhuber 2000)."""
 
 from typing import Any
 
@@ -7,19 +7,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.initialise import initialise_gates
-from unroll.nn.slopes import sigmoid_slope, tanh_slope
+from unroll.nn.gates import initialise_gates, sigmoid_slope, tanh_slope
 
 
 class PeepholeLSTM(nn.Module):
-    """The LSTM whose gates look at its cells, in the form of Graves (2013):
+    """The LSTM whose gates depend on the cell state, in the form of Graves (2013).
 
     i, f = σ(U xᵢ + W sᵢ₋₁ + p cᵢ₋₁ + b), g = tanh(U xᵢ + W sᵢ₋₁ + b), cᵢ = f cᵢ₋₁ + i g,
     o = σ(U xᵢ + W sᵢ₋₁ + p cᵢ + b), sᵢ = o tanh(cᵢ).
 
-    Each gate has its own U, W, b and p, and p is a vector: a gate sees the cell of its own unit only.
-    It starts as the plain LSTM: p is zero, the forget gate's bias 1, W orthogonal gate by gate.
-    The gradient is the full one; the paper of 2000 cut it at the gates.
+    Each gate has its own U, W, b and p; p is a vector, so that a gate depends on the cell of its own unit only.
+    At initialisation the cell is a plain LSTM: p is zero, the bias of the forget gate 1, each gate's W orthogonal.
+    The gradient is exact; the paper of 2000 truncates it at the gates.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -34,16 +33,16 @@ class PeepholeLSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
         inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (T, B, 4H)
-        inputs = inputs.to(self.bias.dtype)  # autocast shortens the products; the loop keeps the precision
+        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
         return PeepholeLoop.apply(inputs, self.recurrent_weight, self.peepholes).transpose(0, 1)
 
 
 class PeepholeLoop(torch.autograd.Function):
-    """The steps in place, and back through time by hand: autograd's record of every step costs more than the steps."""
+    """The loop over time, in place, and its gradient: autograd would spend more time on records than on the steps."""
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, W: Tensor, peepholes: Tensor) -> Tensor:
-        """gates: (T, B, 4H), U xᵢ + b, overwritten; W: (4H, H); peepholes: (3, H) → states (T, B, H)."""
+        """gates: (T, B, 4H), U xᵢ + b, set to i, f, g, o; W: (4H, H); peepholes: (3, H) → states (T, B, H)."""
         T, B, H = len(gates), gates.shape[1], W.shape[1]
         i, f, g, o = gates.chunk(4, dim=2)
         i_and_f = gates[:, :, : 2 * H].unflatten(2, (2, H))
@@ -63,11 +62,11 @@ class PeepholeLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The loop holds only what later steps change; the factors it multiplies are computed for all steps at once."""
+        """Computes for all steps at once whatever does not depend on later steps; the loop does the rest."""
         gates, W, peepholes, cells, squashed, states = ctx.saved_tensors
         H = W.shape[1]
         i, f, g, o = gates.chunk(4, dim=2)
-        d_gates = torch.empty_like(gates)  # first ∂c/∂i, ∂c/∂f, ∂c/∂g, ∂s/∂o, by what is inside σ and tanh
+        d_gates = torch.empty_like(gates)  # at first ∂c/∂i, ∂c/∂f, ∂c/∂g, ∂s/∂o, by the arguments of σ and tanh
         d_i, d_f, d_g, d_o = d_gates.chunk(4, dim=2)
         sigmoid_slope(g, i, grad_input=d_i)
         sigmoid_slope(cells[:-1], f, grad_input=d_f)

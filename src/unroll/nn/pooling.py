@@ -1,4 +1,4 @@
-"""Pooling: from the encoder's vectors to one vector a sequence. What stands at padding never matters."""
+"""Pooling: from the encoder's outputs to one vector per sequence, independent of the values at padding."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -12,7 +12,7 @@ Pooling = Literal["last", "mean", "max", "attention", "concat"]
 
 
 class SequencePooling(nn.Module):
-    """What every pooling does: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`).
+    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`).
 
     Args:
         size: O, of the encoder.
@@ -38,17 +38,17 @@ class MeanPooling(SequencePooling):
 
 
 class MaxPooling(SequencePooling):
-    """The largest value of each feature, maxᵢ sᵢ."""
+    """The maximum of each feature, maxᵢ sᵢ."""
 
     def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
-        # Gradients go to the winning steps alone: finding them needs none.
+        # The maximum is searched without gradients, since only its step has one.
         candidates = replace_padding(outputs.detach(), lengths, -torch.inf)  # (B, T, O)
-        winners = candidates.max(dim=1, keepdim=True).indices  # (B, 1, O); argmax is slower
-        return outputs.gather(1, winners).squeeze(1)
+        best = candidates.max(dim=1, keepdim=True).indices  # (B, 1, O); argmax is slower
+        return outputs.gather(1, best).squeeze(1)
 
 
 class AttentionPooling(SequencePooling):
-    """Σᵢ αᵢ sᵢ, where α = softmax over i of vᵀ tanh(W sᵢ + b) (Yang et al. 2016); v is learnt."""
+    """Σᵢ αᵢ sᵢ, where α = softmax over i of vᵀ tanh(W sᵢ + b) (Yang et al. 2016), with learned v."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -63,7 +63,7 @@ class AttentionPooling(SequencePooling):
 
 
 class ConcatPooling(SequencePooling):
-    """The final state, the mean and the maximum next to each other (Howard and Ruder 2018)."""
+    """The final state, the mean and the maximum, concatenated (Howard and Ruder 2018)."""
 
     def __init__(self, size: int) -> None:
         super().__init__(3 * size)
@@ -83,10 +83,10 @@ POOLINGS: dict[Pooling, Callable[[int], SequencePooling]] = {
 
 
 def build_pooling(pooling: Pooling, size: int) -> SequencePooling:
-    """The pooling of that name for an encoder whose outputs are of `size`.
+    """Build the pooling named `pooling` for an encoder with outputs of size `size`.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: `pooling` is unknown.
     """
     if pooling not in POOLINGS:
         raise ValueError(f"pooling={pooling!r}; accepted: {', '.join(POOLINGS)}")

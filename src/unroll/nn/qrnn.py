@@ -4,18 +4,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from unroll.nn.linear_recurrence import at_least_float32, initialise_memory, linear_recurrence
+from unroll.nn.gates import at_least_float32, initialise_memory, input_projection
+from unroll.nn.linear_recurrence import linear_recurrence
 
 
 class QRNN(nn.Module):
     """z = tanh(U X + b), f, o = σ(U X + b), cᵢ = f ⊙ cᵢ₋₁ + (1 - f) ⊙ z from c₀ = 0, sᵢ = o ⊙ cᵢ, left to right.
 
-    X is the window xᵢ₋ₖ₊₁ … xᵢ, zero before the first step: a causal convolution, with its own U and b for each of
-    z, f, o, and fo-pooling. U starts Xavier-uniform, the biases of z and o zero, that of f so that memories are 1
-    to 64 steps long, where the paper leaves it open.
+    X is the window xᵢ₋ₖ₊₁ … xᵢ, zero before the first step: a causal convolution with separate U and b for each of
+    z, f and o, followed by fo-pooling. U is Xavier-uniform, the biases of z and o are zero, and the bias of f, which
+    the paper does not specify, gives memories of 1 to 64 steps.
 
     Args:
-        window: k, in steps.
+        window: k, number of steps in a window.
 
     Raises:
         ValueError: `window` is below 1.
@@ -26,10 +27,7 @@ class QRNN(nn.Module):
         if window < 1:
             raise ValueError(f"window={window}; accepted: 1 or more")
         self.window = window
-        self.input = nn.Linear(window * input_size, 3 * hidden_size)  # f, z, o
-        for weight in self.input.weight.chunk(3):
-            nn.init.xavier_uniform_(weight)
-        nn.init.zeros_(self.input.bias)
+        self.input = input_projection(window * input_size, hidden_size, parts=3)  # f, z, o
         initialise_memory(self.input.bias[:hidden_size])
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,31 +7,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.slopes import sigmoid_slope, tanh_slope
+from unroll.nn.gates import sigmoid_slope, tanh_slope
 
 ForgetGate = Literal["sigmoid", "exponential"]
 
 
 class SLSTM(nn.Module):
-    """A gated mean of the past. With z̃, ĩ, f̃, õ each its own U xᵢ + W sᵢ₋₁ + b:
+    """A gated weighted mean of the past inputs.
 
-    cᵢ = f cᵢ₋₁ + i z, nᵢ = f nᵢ₋₁ + i, sᵢ = o cᵢ / nᵢ, where z = tanh(z̃), i = exp(ĩ), o = σ(õ), f = σ(f̃) or exp(f̃).
+    cᵢ = f cᵢ₋₁ + i z, nᵢ = f nᵢ₋₁ + i, sᵢ = o cᵢ / nᵢ, where z = tanh(z̃), i = exp(ĩ), o = σ(õ), f = σ(f̃) or exp(f̃),
+    and each of z̃, ĩ, f̃, õ is U xᵢ + W sᵢ₋₁ + b with its own U, W and b.
 
-    c and n overflow. The paper scales both by a running maximum m; we compute the same sᵢ from two quantities
-    that stay small, the mean hᵢ = cᵢ / nᵢ and log nᵢ: the new input's share in the mean is i / nᵢ, hence
+    c and n overflow. The paper divides both by a running maximum; here the same sᵢ is computed from the mean
+    hᵢ = cᵢ / nᵢ and from log nᵢ, which do not overflow. The weight of the new input in the mean is α = i / nᵢ, hence
 
     rᵢ = log f + log nᵢ₋₁, α = σ(ĩ - rᵢ), hᵢ = (1 - α) hᵢ₋₁ + α z, log nᵢ = log(exp(ĩ) + exp(rᵢ)), sᵢ = o hᵢ.
 
-    W is block-diagonal: a unit sees the states of its own head. As in the authors' code W starts at zero, and the
-    forget gates' biases are spread out in every head: half-lives from one step to a hundred. The cell alone:
-    the paper's block adds a convolution before it, and a norm and a projection after it.
+    W is block-diagonal: a unit depends on the states of its own head. As in the authors' code W is initialised to
+    zero, and the biases of the forget gates of each head give half-lives from one step to a hundred. This is the cell
+    alone; the paper's block adds a convolution before it, and a normalisation and a projection after it.
 
     Args:
-        num_heads: the blocks of W; divides `hidden_size`.
-        forget_gate: how f comes from f̃.
+        num_heads: number of blocks of W; divides `hidden_size`.
+        forget_gate: activation of f, `sigmoid` or `exponential`.
 
     Raises:
-        ValueError: `num_heads` is below 1 or does not divide `hidden_size`, or an unknown forget gate.
+        ValueError: `num_heads` is below 1 or does not divide `hidden_size`, or `forget_gate` is unknown.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class SLSTM(nn.Module):
             raise ValueError(f"forget_gate={forget_gate!r}; accepted: {', '.join(get_args(ForgetGate))}")
         self.forget_gate = forget_gate
         head_size = hidden_size // num_heads
-        # Rows of U: head by head z, i, f, o. W is used as s W, a batch of one product a head.
+        # Rows of U: z, i, f, o of the first head, then of the next. W is used as s W, one product per head.
         self.input_weight = nn.Parameter(torch.empty(4 * hidden_size, input_size))  # U
         self.recurrent_weight = nn.Parameter(torch.zeros(num_heads, head_size, 4 * head_size))  # W
         self.bias = nn.Parameter(torch.zeros(num_heads, 4, head_size))  # b
@@ -57,18 +58,18 @@ class SLSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
         inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias.flatten())  # (T, B, 4H)
-        inputs = inputs.to(self.bias.dtype)  # autocast shortens the products; the loop keeps the precision
+        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
         inputs = inputs.unflatten(2, self.bias.shape)  # (T, B, heads, 4, H / heads)
         states = SLSTMLoop.apply(inputs, self.recurrent_weight, self.forget_gate == "sigmoid")
         return states.flatten(2).transpose(0, 1)
 
 
 class SLSTMLoop(torch.autograd.Function):
-    """The steps in place, and back through time by hand: autograd's record of every step costs more than the steps."""
+    """The loop over time, in place, and its gradient: autograd would spend more time on records than on the steps."""
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, W: Tensor, sigmoid_forget: bool) -> Tensor:
-        """gates: (T, B, heads, 4, H / heads), U xᵢ + b, overwritten → states (T, B, heads, H / heads)."""
+        """gates: (T, B, heads, 4, H / heads), U xᵢ + b, set to z, α, f̃, o → states (T, B, heads, H / heads)."""
         z, i, f, o = gates.unbind(dim=3)
         products = gates.flatten(3).transpose(1, 2)  # (T, heads, B, 4H / heads)
         means = z.new_zeros(len(z) + 1, *z.shape[1:])  # from h₀
@@ -88,10 +89,10 @@ class SLSTMLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, None]:
-        """The loop holds only what later steps change; the factors it multiplies are computed for all steps at once."""
+        """Computes for all steps at once whatever does not depend on later steps; the loop does the rest."""
         gates, W, means, states = ctx.saved_tensors
         z, share, f, o = gates.unbind(dim=3)
-        d_gates = torch.empty_like(gates)  # first ∂h/∂z̃, ∂h/∂(ĩ - r), ∂r/∂f̃, ∂s/∂õ
+        d_gates = torch.empty_like(gates)  # at first ∂h/∂z̃, ∂h/∂(ĩ - r), ∂r/∂f̃, ∂s/∂õ
         d_z, d_i, d_f, d_o = d_gates.unbind(dim=3)
         tanh_slope(share, z, grad_input=d_z)
         sigmoid_slope(z - means[:-1], share, grad_input=d_i)
@@ -109,7 +110,7 @@ class SLSTMLoop(torch.autograd.Function):
             d_mean.addcmul_(d_state, o[t])
             d_z[t].mul_(d_mean)
             d_i[t].mul_(d_mean).addcmul_(d_log_n, share[t])
-            d_log_n -= d_i[t]  # ĩ and r move α by opposite amounts and share log n: this is now ∂r, and ∂ log nᵢ₋₁
+            d_log_n -= d_i[t]  # α depends on ĩ - r, and ∂ log n is split between ĩ and r: now ∂r = ∂ log nᵢ₋₁
             d_f[t].mul_(d_log_n)
             d_mean *= kept[t]
             torch.bmm(products[t], W.transpose(1, 2), out=d_state.transpose(0, 1))

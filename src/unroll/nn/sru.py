@@ -8,21 +8,23 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import linear, pad
 
-from unroll.nn.linear_recurrence import at_least_float32, initialise_memory, scan
+from unroll.nn.gates import at_least_float32, initialise_memory
+from unroll.nn.linear_recurrence import scan
 
-SCALE = math.sqrt(3)  # α = √(1 + 2 exp b) for the reset bias b = 0 at the start
+SCALE = math.sqrt(3)  # α = √(1 + 2 exp b) for the initial reset bias b = 0
 
 
 class SRU(nn.Module):
-    """Light recurrence with a highway, from c₀ = 0, left to right, α = √3:
+    """Light recurrence with a highway connection, from c₀ = 0, left to right, with α = √3.
 
         f = σ(U xᵢ + v ⊙ cᵢ₋₁ + b), cᵢ = f ⊙ cᵢ₋₁ + (1 - f) ⊙ U xᵢ,
         r = σ(U xᵢ + v ⊙ cᵢ₋₁ + b), sᵢ = r ⊙ cᵢ + (1 - r) ⊙ α xᵢ.
 
-    U is another in each place; v and b are vectors of f and of r. With input_size other than hidden_size the highway
-    carries a further U xᵢ instead of xᵢ, as in the authors' code. As in the paper U starts uniform with variance
-    1 / input_size, v with variance 1, both halved in f and r, and b of r zero. In the paper b of f is zero, too; here
-    f starts with memories of 1 to 64 steps, without which the end of a text learns nothing of its beginning.
+    Each occurrence of U is a separate matrix; f and r have separate vectors v and b. If input_size differs from
+    hidden_size, another U xᵢ replaces xᵢ in the highway, as in the authors' code. As in the paper U is initialised
+    uniform with variance 1 / input_size, v with variance 1, both with half of it in f and r, and b of r is zero. In the
+    paper b of f is zero as well; here it gives memories of 1 to 64 steps, so that the beginning of a text can reach its
+    end.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -52,8 +54,8 @@ class SRU(nn.Module):
 class _Memories(Function):
     """c₀ … c_T (B, 1 + T, H): cᵢ = fᵢ ⊙ cᵢ₋₁ + (1 - fᵢ) ⊙ uᵢ with fᵢ = σ(kᵢ + v ⊙ cᵢ₋₁), from c₀ = 0.
 
-    Takes the candidates u and the gate's inputs k, (B, T, H) each, and the peephole v (H,). Only the loop forward
-    has to go step by step: its gradient is a linear recurrence.
+    The arguments are the candidates u and the inputs k of the gate, (B, T, H) each, and the peephole v (H,). The
+    gradient is a linear recurrence.
     """
 
     @staticmethod

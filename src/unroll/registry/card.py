@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.leaderboard import leaderboard, main_metric
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.example_counts import counts_of_runs
 from unroll.evaluation.scores import MAIN_METRIC, metric_title
 from unroll.evaluation.significance import cautious_interval, compare_predictions

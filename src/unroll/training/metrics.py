@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from unroll.data.batches import IGNORE
-from unroll.data.schema import Task
 from unroll.data.tags import spans
+from unroll.data.tokens import IGNORE, Task
 
 
 class Accuracy(Metric):

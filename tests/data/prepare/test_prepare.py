@@ -24,11 +24,11 @@ from tests.data.raw import (
     words_of,
     write_raw,
 )
-from unroll.data.encoding import PADDING
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import SPLITS
 from unroll.data.text import casing
+from unroll.data.tokens import PADDING
 
 
 def test_texts_come_back_through_the_vocabulary(tmp_path: Path) -> None:

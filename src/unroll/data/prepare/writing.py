@@ -5,8 +5,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from unroll.data.encoding import UNKNOWN, TokenTable
+from unroll.data.encoding import TokenTable
 from unroll.data.prepare.split_rows import SplitRows
+from unroll.data.tokens import UNKNOWN
 
 
 def write_split(rows: SplitRows, table: TokenTable, folder: Path) -> int:

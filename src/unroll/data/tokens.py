@@ -1,0 +1,54 @@
+"""What batches and networks share: token ids, the task, and the tensors of a batch. Imports nothing at run time."""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Task = Literal["classification", "labeling", "multilabel"]
+
+PADDING = 0  # id of the padding word and character, and row 0 of a TokenTable
+UNKNOWN = 1  # id of words and characters that are missing from the vocabulary
+SPECIAL_WORDS = ["<pad>", "<unk>"]
+IGNORE = -100  # label of padding, the default `ignore_index` of PyTorch's losses
+
+
+class Casing(IntEnum):
+    """Capitalisation of a token, which its lower-cased word does not show (Collobert et al. 2011, section 6.1)."""
+
+    PADDING = 0
+    LOWER = 1
+    CAPITALISED = 2
+    UPPER = 3
+    MIXED = 4
+    DIGITS = 5
+    OTHER = 6
+
+
+class Spelling(NamedTuple):
+    """Characters of a batch's U distinct tokens.
+
+    Attributes:
+        characters: character ids, (U, C), padded on the right.
+        rows: row of `characters` for each token of the batch, (B, T).
+    """
+
+    characters: "Tensor"
+    rows: "Tensor"
+
+
+class Tokens(NamedTuple):
+    """Input of a network: B sequences, padded on the right to T tokens.
+
+    Attributes:
+        words: word ids, (B, T).
+        casing: `Casing` values, (B, T).
+        lengths: number of tokens of each sequence, (B,).
+        spelling: characters of the tokens, or None for a network that does not read them.
+    """
+
+    words: "Tensor"
+    casing: "Tensor"
+    lengths: "Tensor"
+    spelling: Spelling | None

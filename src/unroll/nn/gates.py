@@ -1,0 +1,45 @@
+"""Initial weights, activation gradients and precision, shared by several cells."""
+
+import torch
+from torch import Tensor, nn
+
+# Gradient through an activation, computed from its output y. `grad_input=` names the result's tensor.
+sigmoid_slope = torch.ops.aten.sigmoid_backward  # (d, y) → d y (1 - y)
+tanh_slope = torch.ops.aten.tanh_backward  # (d, y) → d (1 - y²)
+relu_slope = torch.ops.aten.threshold_backward  # (d, y, 0) → d where y > 0, else 0
+
+
+def initialise_gates(input_weight: Tensor, recurrent_weight: Tensor, gates: int) -> None:
+    """Initialise the weights of each gate separately, in place.
+
+    Args:
+        input_weight: U, (gates · H, I), Xavier-uniform.
+        recurrent_weight: W, (gates · H, H), orthogonal.
+    """
+    for block in input_weight.chunk(gates):
+        nn.init.xavier_uniform_(block)
+    for block in recurrent_weight.chunk(gates):
+        nn.init.orthogonal_(block)
+
+
+def input_projection(input_size: int, hidden_size: int, parts: int) -> nn.Linear:
+    """U x + b for `parts` gates and candidates side by side: each U Xavier-uniform, b zero."""
+    projection = nn.Linear(input_size, parts * hidden_size)
+    for weight in projection.weight.chunk(parts):
+        nn.init.xavier_uniform_(weight)
+    nn.init.zeros_(projection.bias)
+    return projection
+
+
+def initialise_memory(bias: Tensor) -> None:
+    """Set the bias of a forget gate σ(b) to log m, with memory m uniform over 1 to 64 steps (Tallec and Ollivier 2018).
+
+    With b = 0 a state would lose half of its value at each step, and the beginning of a text could not reach its end.
+    """
+    with torch.no_grad():
+        bias.uniform_(1, 64).log_()
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Convert the 16-bit result of an autocast product to float32, in which sums over many steps are accurate."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
