@@ -27,12 +27,7 @@ class Casing(IntEnum):
 
 
 class Spelling(NamedTuple):
-    """Characters of a batch's U distinct tokens.
-
-    Attributes:
-        characters: character ids, (U, C), padded on the right.
-        rows: row of `characters` for each token of the batch, (B, T).
-    """
+    """Characters of a batch: ids (U, C) of its distinct tokens, padded on the right, and each token's row of them (B, T)."""
 
     characters: "Tensor"
     rows: "Tensor"
@@ -41,11 +36,8 @@ class Spelling(NamedTuple):
 class Tokens(NamedTuple):
     """Input of a network: B sequences, padded on the right to T tokens.
 
-    Attributes:
-        words: word ids, (B, T).
-        casing: `Casing` values, (B, T).
-        lengths: number of tokens of each sequence, (B,).
-        spelling: characters of the tokens, or None for a network that does not read them.
+    `words` are ids and `casing` values of `Casing`, (B, T) each; `lengths` (B,) are numbers of tokens; `spelling` is None
+    for a network that does not read characters.
     """
 
     words: "Tensor"
