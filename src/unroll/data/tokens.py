@@ -27,7 +27,7 @@ class Casing(IntEnum):
 
 
 class Spelling(NamedTuple):
-    """Characters of a batch: ids (U, C) of its distinct tokens, padded on the right, and each token's row of them (B, T)."""
+    """Character ids (U, C) of a batch's distinct tokens, padded on the right, and the row of each token (B, T)."""
 
     characters: "Tensor"
     rows: "Tensor"
@@ -36,8 +36,8 @@ class Spelling(NamedTuple):
 class Tokens(NamedTuple):
     """Input of a network: B sequences, padded on the right to T tokens.
 
-    `words` are ids and `casing` values of `Casing`, (B, T) each; `lengths` (B,) are numbers of tokens; `spelling` is None
-    for a network that does not read characters.
+    `words` are ids and `casing` values of `Casing`, (B, T) each; `lengths` (B,) are numbers of tokens; `spelling` is
+    None for a network that does not read characters.
     """
 
     words: "Tensor"
