@@ -12,15 +12,11 @@ from unroll.data.tokens import Task
 class Baseline(ABC):
     """A model that is fitted once, without epochs. Fitting is deterministic: equal data give equal files.
 
-    Attributes:
-        tasks: tasks that the model supports.
-
     Args:
-        task: task of the dataset.
-        label_names: label names of the dataset.
+        task, label_names: of the dataset.
 
     Raises:
-        ValueError: the model does not support `task`.
+        ValueError: `task` is not one of the model's `tasks`.
     """
 
     tasks: ClassVar[tuple[Task, ...]]
@@ -42,11 +38,7 @@ class Baseline(ABC):
 
     @abstractmethod
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        """Fit the parameters on `train`, and choose hyperparameters, if there are several candidates, on `validation`.
-
-        Raises:
-            ValueError: the model cannot be fitted on this data.
-        """
+        """Fit the parameters on `train`; `validation` is for the choice of hyperparameters."""
 
     @abstractmethod
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:

@@ -21,12 +21,8 @@ class CRFSuite(Baseline):
     since each candidate would take a training.
 
     Args:
-        task: task of the dataset.
-        label_names: label names of the dataset.
-        vocabulary: words of the dataset.
-        alphabet: characters of the dataset.
-        c1: strength of the L1 regularisation.
-        c2: strength of the L2 regularisation.
+        task, label_names, vocabulary, alphabet: of the dataset.
+        c1, c2: strengths of the L1 and the L2 regularisation.
         max_iterations: maximum number of L-BFGS iterations.
         min_count: minimum number of occurrences of a feature in the training split.
 

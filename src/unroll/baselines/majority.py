@@ -26,11 +26,6 @@ class Majority(Baseline):
 
     The probabilities are smoothed frequencies: one example is added, spread evenly over the labels or, for a word, like
     the tags of all words. Hence no probability is zero, and the most frequent label stays the same.
-
-    Args:
-        task: task of the dataset.
-        label_names: label names of the dataset.
-        vocabulary_size: number of words of the dataset.
     """
 
     tasks = ("classification", "multilabel", "labeling")
@@ -63,7 +58,7 @@ def _count_labels(train: EncodedSplit, num_labels: int, vocabulary_size: int) ->
 
 
 def _predict_label(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
-    (probabilities,) = _frequencies(counts, _uniform(len(label_names)))
+    (probabilities,) = _frequencies(counts)
     return [Prediction(probabilities.argmax(), probabilities)] * len(split)
 
 
@@ -74,7 +69,7 @@ def _count_presence(train: EncodedSplit, num_labels: int, vocabulary_size: int) 
 
 
 def _predict_presence(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
-    probabilities = _frequencies(counts.T, _uniform(2))[:, 1]  # (L,)
+    probabilities = _frequencies(counts.T)[:, 1]  # (L,)
     return [Prediction(probabilities > 0.5, probabilities)] * len(split)
 
 
@@ -85,7 +80,7 @@ def _count_tags(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> n
 
 
 def _predict_tags(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
-    of_all_words = _frequencies(counts.sum(axis=0), _uniform(len(label_names)))  # (L,)
+    of_all_words = _frequencies(counts.sum(axis=0))  # (L,)
     of_tokens = _frequencies(counts[split.table.words[split.tokens]], of_all_words)  # (M, L)
     reader = TagReader(label_names, "iob1")
     ids = {name: i for i, name in enumerate(label_names)}
@@ -110,10 +105,7 @@ _TASKS: dict[Task, _Method] = {
 }
 
 
-def _uniform(size: int) -> np.ndarray:
-    return np.full(size, 1 / size)
-
-
-def _frequencies(counts: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """counts: (..., L), prior: (L,) → relative frequencies (..., L), after adding one example spread like `prior`."""
-    return (counts + prior) / (counts.sum(axis=-1, keepdims=True) + 1)
+def _frequencies(counts: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray:
+    """counts: (..., L) → frequencies (..., L) with one example more, spread evenly or like `prior` (L,)."""
+    added = 1 / counts.shape[-1] if prior is None else prior
+    return (counts + added) / (counts.sum(axis=-1, keepdims=True) + 1)

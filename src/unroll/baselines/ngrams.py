@@ -15,7 +15,6 @@ class NgramCounter:
     id 0, so that n-grams of different lengths have different codes.
 
     Args:
-        vocabulary_size: number of words, including padding.
         ngram_range: minimum and maximum number of words in an n-gram.
 
     Raises:

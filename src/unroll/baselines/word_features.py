@@ -28,10 +28,6 @@ class WordFeatures:
     - Of a token: a constant, its characters, and its suffixes of one to four characters.
     - Of the token and of the two tokens on either side: its word in the vocabulary, its casing, and its shape (see
       `shape`); `nothing` outside the sentence.
-
-    Args:
-        vocabulary: words of the dataset.
-        alphabet: characters of the dataset.
     """
 
     def __init__(self, vocabulary: list[str], alphabet: list[str]) -> None:

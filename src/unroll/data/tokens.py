@@ -27,12 +27,7 @@ class Casing(IntEnum):
 
 
 class Spelling(NamedTuple):
-    """Characters of a batch's U distinct tokens.
-
-    Attributes:
-        characters: character ids, (U, C), padded on the right.
-        rows: row of `characters` for each token of the batch, (B, T).
-    """
+    """Character ids (U, C) of a batch's distinct tokens, padded on the right, and the row of each token (B, T)."""
 
     characters: "Tensor"
     rows: "Tensor"
@@ -41,11 +36,8 @@ class Spelling(NamedTuple):
 class Tokens(NamedTuple):
     """Input of a network: B sequences, padded on the right to T tokens.
 
-    Attributes:
-        words: word ids, (B, T).
-        casing: `Casing` values, (B, T).
-        lengths: number of tokens of each sequence, (B,).
-        spelling: characters of the tokens, or None for a network that does not read them.
+    `words` are ids and `casing` values of `Casing`, (B, T) each; `lengths` (B,) are numbers of tokens; `spelling` is
+    None for a network that does not read characters.
     """
 
     words: "Tensor"

@@ -7,17 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unroll.data.tokens import PADDING
-from unroll.nn.encoder import RecurrentEncoder
+from unroll.nn.encoder import RecurrentEncoder, check_sizes
 from unroll.nn.lstm import LSTM
 
 
 class CharacterEncoder(Protocol):
     """Interface of the character encoders: character ids (U, C) of U words, right-padded with 0 → vectors (U, O).
 
-    A word's vector is independent of the padding and of the other words.
-
-    Attributes:
-        output_size: O.
+    A word's vector is independent of the padding and of the other words. O is `output_size`.
     """
 
     output_size: int
@@ -41,7 +38,7 @@ class CharacterTable(nn.Module):
 
     def __init__(self, alphabet_size: int, embedding_size: int, dropout: float) -> None:
         super().__init__()
-        _check_sizes(alphabet_size=alphabet_size, embedding_size=embedding_size)
+        check_sizes(alphabet_size=alphabet_size, embedding_size=embedding_size)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}; accepted: 0 to below 1")
         self.embedding = nn.Embedding(alphabet_size, embedding_size, padding_idx=PADDING)
@@ -66,11 +63,9 @@ class CharacterCNN(nn.Module):
     dropout is the same for all occurrences of a character in a batch; the paper draws it for each occurrence.
 
     Args:
-        alphabet_size: number of character ids, including padding.
-        embedding_size: size of a character's vector.
+        alphabet_size, embedding_size, dropout: see `CharacterTable`.
         filters: F, number of filters and size of the output.
         width: K, number of characters in a window.
-        dropout: see `CharacterTable`.
 
     Raises:
         ValueError: a size is below 1, or `dropout` is not in [0, 1).
@@ -80,7 +75,7 @@ class CharacterCNN(nn.Module):
         self, alphabet_size: int, embedding_size: int = 30, filters: int = 50, width: int = 3, dropout: float = 0.5
     ) -> None:
         super().__init__()
-        _check_sizes(filters=filters, width=width)
+        check_sizes(filters=filters, width=width)
         self.output_size = filters
         self.characters = CharacterTable(alphabet_size, embedding_size, dropout)
         bound = (6 / (width * embedding_size + filters)) ** 0.5
@@ -116,10 +111,8 @@ class CharacterLSTM(nn.Module):
     """The final states of a bidirectional LSTM over the characters of a word (Lample et al. 2016).
 
     Args:
-        alphabet_size: number of character ids, including padding.
-        embedding_size: size of a character's vector.
+        alphabet_size, embedding_size, dropout: see `CharacterTable`.
         hidden_size: H, of each direction.
-        dropout: see `CharacterTable`.
 
     Raises:
         ValueError: a size is below 1, or `dropout` is not in [0, 1).
@@ -139,9 +132,3 @@ class CharacterLSTM(nn.Module):
         lengths = (characters != PADDING).sum(dim=1).clamp(min=1)  # (U,); at least the padding is read
         _, final = self.encoder(F.embedding(characters, table), lengths)
         return final
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size}; accepted: 1 or more")

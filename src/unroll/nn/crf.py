@@ -11,29 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.encoder import padding_mask, reversal
+from unroll.nn.encoder import check_sizes, padding_mask, reversal
 
 SMALLEST_LOG_SUM = -60.0  # in a sum above e⁻⁶⁰ the terms that float32 rounds to zero, below e⁻⁸⁷, are negligible
 
 
 class Constraints(NamedTuple):
-    """Allowed label sequences.
-
-    Attributes:
-        starts: (L,), True for a label that may be the first.
-        transitions: (L, L), True at [from, to] if label `to` may follow label `from`.
-    """
+    """Allowed first labels `starts` (L,), and `transitions` (L, L), True at [from, to] if `to` may follow `from`."""
 
     starts: Tensor
     transitions: Tensor
 
 
 def iob2_constraints(label_names: Sequence[str]) -> Constraints:
-    """The constraints of IOB2: I-X follows B-X or I-X only and is never the first label.
-
-    Args:
-        label_names: IOB2 tags in any order; a type need not have an I- tag.
-    """
+    """The constraints of IOB2, for tags in any order: I-X follows B-X or I-X only and is never the first label."""
     inside = torch.tensor([name.startswith("I-") for name in label_names])  # (L,)
     opened = [[name[:2] in ("B-", "I-") and name[2:] == to[2:] for to in label_names] for name in label_names]
     return Constraints(starts=~inside, transitions=~inside | torch.tensor(opened))
@@ -63,8 +54,7 @@ class LinearChainCRF(nn.Module):
 
     def __init__(self, num_labels: int, constraints: Constraints | None = None, constrained_loss: bool = False) -> None:
         super().__init__()
-        if num_labels < 1:
-            raise ValueError(f"num_labels={num_labels}; accepted: 1 or more")
+        check_sizes(num_labels=num_labels)
         everything = Constraints(torch.ones(num_labels).bool(), torch.ones(num_labels, num_labels).bool())
         allowed = constraints or everything
         for name, given, expected in zip(Constraints._fields, allowed, everything, strict=True):
@@ -142,8 +132,7 @@ class LinearChainCRF(nn.Module):
         Raises:
             ValueError: n is below 1.
         """
-        if n < 1:
-            raise ValueError(f"n={n}; accepted: 1 or more")
+        check_sizes(n=n)
         potentials, transitions = self._chain(logits, lengths, constrained=True)
         first, *others = potentials.unbind()
         best = [torch.cat([first[None], first.new_full((n - 1, *first.shape), -torch.inf)])]  # (n, L, B)
@@ -269,10 +258,7 @@ def _log_z(forward: Tensor, lengths: Tensor) -> Tensor:
 def _transition_counts(before: Tensor, transitions: Tensor, after: Tensor, weights: Tensor) -> Tensor:
     """Sum over sequences and steps of weight · p(yᵢ₋₁ = x, yᵢ = y), (L, L).
 
-    Args:
-        before: forward scores of step i - 1, (T - 1, L, B).
-        after: backward scores of step i, (T - 1, L, B).
-        weights: (T - 1, B).
+    before: forward scores of step i - 1, after: backward scores of step i, (T - 1, L, B) each; weights: (T - 1, B).
     """
     counts = _counts_by_products(before, transitions, after, weights)
     if counts is not None:

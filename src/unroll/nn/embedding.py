@@ -15,10 +15,8 @@ class TokenEmbedding(nn.Module):
     """Concatenates the vectors of a token's word, its casing (Collobert et al. 2011) and, optionally, its characters.
 
     Args:
-        vocabulary_size: number of words, including padding and `<unk>`.
-        alphabet_size: number of characters, including padding and `<unk>`.
-        embedding_size: size of a word's vector.
-        casing_size: size of a casing's vector; 0 leaves it out.
+        vocabulary_size, alphabet_size: numbers of words and of characters, including padding and `<unk>`.
+        embedding_size, casing_size: sizes of the vectors of a word and of a casing; casing_size=0 leaves casings out.
         characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
         word_dropout: probability of replacing a word by `<unk>` in training, which trains the vector of `<unk>`.
         dropout: probability of dropping a feature of a sequence in training.
@@ -53,11 +51,7 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.words.weight[PADDING + 1 :], std=embedding_size**-0.5)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """tokens: words of shape (B, T) → (B, T, output_size).
-
-        Raises:
-            ValueError: the network reads characters and the tokens have no spelling.
-        """
+        """tokens: words of shape (B, T) → (B, T, output_size). With `characters` they need a spelling."""
         words = tokens.words
         if self.training and self.word_dropout:
             dropped = torch.rand(words.shape, device=words.device) < self.word_dropout

@@ -15,10 +15,7 @@ class Encoder(Protocol):
     """Interface of the encoders: (x: (B, T, I), lengths: (B,)) → (outputs: (B, T, O), final: (B, O)).
 
     Sequences are padded on the right. The values of `outputs` at padding are unspecified; all other results are
-    independent of the amount and the values of the padding. Encoders raise the errors of `check_sequences`.
-
-    Attributes:
-        output_size: O.
+    independent of the amount and the values of the padding. O is `output_size`. Raises as `check_sequences` does.
     """
 
     output_size: int
@@ -56,8 +53,6 @@ class RecurrentEncoder(nn.Module):
 
     Args:
         cell: constructor of a cell.
-        num_layers: number of layers; the inputs of all but the first have the size of the outputs.
-        bidirectional: whether to read right to left too, which doubles `output_size`.
         dropout: probability of dropping a feature of a sequence between two layers, in training.
         residual: add a layer's input to its output if they have the same size.
         layer_norm: normalise a layer's output over its features (Ba et al. 2016).
@@ -78,9 +73,7 @@ class RecurrentEncoder(nn.Module):
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value}; accepted: 1 or more")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         self.forward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes)
@@ -108,12 +101,15 @@ class RecurrentEncoder(nn.Module):
         return torch.cat([states, backward], dim=2)
 
 
-def check_sequences(x: Tensor, lengths: Tensor) -> None:
-    """Check the input of an encoder. Values are checked on a CPU only, since elsewhere that would wait for the device.
+def check_sizes(**sizes: int) -> None:
+    """Raise ValueError if a size is below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name}={size}; accepted: 1 or more")
 
-    Args:
-        x: (B, T, I).
-        lengths: (B,).
+
+def check_sequences(x: Tensor, lengths: Tensor) -> None:
+    """Check x (B, T, I) and lengths (B,); values on a CPU only, since elsewhere that would wait for the device.
 
     Raises:
         ValueError: the number of lengths is not B, a length is not in 1 to T, or x is not finite before the padding.

@@ -10,12 +10,7 @@ relu_slope = torch.ops.aten.threshold_backward  # (d, y, 0) → d where y > 0, e
 
 
 def initialise_gates(input_weight: Tensor, recurrent_weight: Tensor, gates: int) -> None:
-    """Initialise the weights of each gate separately, in place.
-
-    Args:
-        input_weight: U, (gates · H, I), Xavier-uniform.
-        recurrent_weight: W, (gates · H, H), orthogonal.
-    """
+    """Initialise U (gates · H, I) Xavier-uniform and W (gates · H, H) orthogonal, each gate separately, in place."""
     for block in input_weight.chunk(gates):
         nn.init.xavier_uniform_(block)
     for block in recurrent_weight.chunk(gates):

@@ -38,13 +38,7 @@ class Head(Protocol):
 
 
 class SequenceHead(nn.Module):
-    """Scores of the labels of a whole sequence; base class.
-
-    Args:
-        input_size: O, of the encoder.
-        pooling: summary of the encoder's outputs.
-        dropout: probability of dropping a feature of the summary in training.
-    """
+    """Base class: scores of the labels of a whole sequence, from the pooled outputs of size `input_size`."""
 
     def __init__(self, input_size: int, num_labels: int, pooling: Pooling = "last", dropout: float = 0.0) -> None:
         super().__init__()
@@ -87,13 +81,7 @@ class MultilabelHead(SequenceHead):
 
 
 class SoftmaxHead(nn.Module):
-    """One label per token, each independent of the others, ŷᵢ = softmax(V sᵢ + c).
-
-    Args:
-        input_size: O, of the encoder.
-        label_names: L label names.
-        dropout: probability of dropping a feature of a sequence in training.
-    """
+    """One label per token, each independent of the others, ŷᵢ = softmax(V sᵢ + c)."""
 
     def __init__(self, input_size: int, label_names: list[str], dropout: float = 0.0) -> None:
         super().__init__()

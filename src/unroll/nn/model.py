@@ -19,13 +19,9 @@ class SequenceModel(nn.Module):
     """Embedding, encoder, and the head of the dataset's task.
 
     Args:
-        vocabulary_size: number of words of the dataset.
-        alphabet_size: number of characters of the dataset.
-        label_names: label names of the dataset.
-        task: task of the dataset.
+        vocabulary_size, alphabet_size, label_names, task: numbers of words and characters, labels, task of the dataset.
         encoder: constructor of an `Encoder`, called with (input_size, hidden_size).
-        embedding_size: size of a word's vector.
-        casing_size: size of a casing's vector.
+        embedding_size, casing_size: sizes of the vectors of a word and of a casing.
         characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
         hidden_size: size of the encoder's states.
         pooling: summary of a sequence; ignored for labeling.
@@ -70,12 +66,10 @@ class SequenceModel(nn.Module):
 
     @property
     def reads_characters(self) -> bool:
-        """Whether the tokens need a spelling."""
         return self.embedding.characters is not None
 
     @property
     def num_parameters(self) -> int:
-        """Number of trainable weights."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def forward(self, tokens: Tokens) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from unroll.nn.encoder import check_sizes
 from unroll.nn.gates import at_least_float32, initialise_memory, input_projection
 from unroll.nn.linear_recurrence import linear_recurrence
 
@@ -24,8 +25,7 @@ class QRNN(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, window: int = 2) -> None:
         super().__init__()
-        if window < 1:
-            raise ValueError(f"window={window}; accepted: 1 or more")
+        check_sizes(window=window)
         self.window = window
         self.input = input_projection(window * input_size, hidden_size, parts=3)  # f, z, o
         initialise_memory(self.input.bias[:hidden_size])
