@@ -61,13 +61,13 @@ def test_a_recipe_is_the_whole_model_and_what_else_differs() -> None:
 
 
 def test_what_the_file_of_the_sweep_set_is_in_the_recipe(tmp_path: Path) -> None:
-    said = {"batch_size": 7, "patience": 9, "trainer": {"max_epochs": 30}}
+    given = {"batch_size": 7, "patience": 9, "trainer": {"max_epochs": 30}}
     chosen = {"defaults": [{"override /model": "gru"}]}
     (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep/zz.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(said | chosen)}")
+    (tmp_path / "sweep/zz.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(given | chosen)}")
     recipe = recipe_of(["sweep=zz", f"hydra.searchpath=[file://{tmp_path}]", "patience=8"])
     assert recipe.model == "gru"
-    assert {key: value for key, value in recipe.config.items() if key != "model"} == said | {"patience": 8}
+    assert {key: value for key, value in recipe.config.items() if key != "model"} == given | {"patience": 8}
 
 
 def test_what_a_promoted_model_set_stays_when_it_is_promoted_again(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def test_every_value_that_is_drawn_is_read_back_by_hydra(first: float, second: f
     found = space(f"x={f'tag(log,{sweep})' if is_log else sweep}")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     (override,) = OverridesParser.create().parse_overrides(found.suggest(study.ask()))
-    assert low <= float(override.value()) <= high
+    value: Any = override.value()
+    assert low <= float(value) <= high
 
 
 def test_a_grid_has_every_value() -> None:

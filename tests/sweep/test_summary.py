@@ -16,7 +16,7 @@ from unroll.sweep.studies import OBJECTIVES, OVERRIDES
 from unroll.sweep.summary import LockStudy, end_sweep
 from unroll.tracking.sweeps import open_parent
 
-SPACE = {"x": optuna.distributions.FloatDistribution(0, 10)}
+SPACE: dict[str, optuna.distributions.BaseDistribution] = {"x": optuna.distributions.FloatDistribution(0, 10)}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def pictures(run_id: str) -> list[str]:
     return [artifact.path for artifact in MlflowClient().list_artifacts(run_id, "sweep")]
 
 
-def meanwhile(*events: Callable[[], None]) -> LockStudy:
+def meanwhile(*events: Callable[[], object]) -> LockStudy:
     """A lock before which, each time that it is taken, something else has happened."""
     left = iter(events)
 
@@ -124,7 +124,7 @@ def test_a_trial_that_ends_while_we_wait_for_the_lock_counts(study: Study) -> No
     complete(study, 5)
     trial = study.ask()
     trial.set_user_attr(OVERRIDES, ["x=3"])
-    end_sweep(study, run_id, [], "later", lock_study=meanwhile(lambda: study.tell(trial, 3) and None, nothing))
+    end_sweep(study, run_id, [], "later", lock_study=meanwhile(lambda: study.tell(trial, 3), nothing))
     run = run_of(run_id)
     assert (run.info.status, run.data.metrics["best/cost"]) == ("FINISHED", 3)
     assert "best: trial 1, cost 3: x=3" in run.data.tags["mlflow.note.content"]
