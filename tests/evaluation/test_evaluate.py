@@ -19,7 +19,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
-from unroll.inference.model_folder import ModelFolder
+from unroll.inference.trained_model import TrainedModel
 from unroll.nn import SequenceModel
 
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
@@ -88,7 +88,7 @@ def test_predictions_are_a_row_for_each_test_sequence_in_order(run: Run) -> None
 @each_case
 def test_predictions_probabilities_and_loss_are_the_network_s_one_sequence_at_a_time(run: Run) -> None:
     """The probabilities of a text are all labels', those of a token the predicted label's own."""
-    data, model, table = run.data, ModelFolder.load(run.folder / "model").model, predictions(run)
+    data, model, table = run.data, TrainedModel.load(run.folder / "model").model, predictions(run)
     split = data.split("test")
     losses = []
     for i, (start, end) in enumerate(pairwise(split.offsets)):
@@ -203,7 +203,7 @@ def test_scores_do_not_depend_on_the_batch_size(run: Run) -> None:
 
 
 def test_without_a_trained_model_is_an_error(reviews: PreparedData, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no trained model; train one with python pipelines/train\.py"):
+    with pytest.raises(ValueError, match=r"no trained model in .*; train one with python pipelines/train\.py"):
         evaluate(reviews, tmp_path, OPTIONS)
 
 

@@ -14,7 +14,6 @@ from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.inference import mlflow_model
-from unroll.inference.predict import predict
 from unroll.inference.predictor import Predictor
 
 QUESTIONS, ANSWERS = ["Who is she?", "Where was it?", "Why, then?"] * 4, ["Ada.", "In Paris!", "So be it"] * 4
@@ -42,7 +41,7 @@ def pieces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_pairs_get_the_labels_of_their_prepared_rows(pairs: PreparedData, tmp_path: Path) -> None:
-    expected = predict(random_model(pairs, "gru").model, pairs.split("test"), 4)
+    expected = random_model(pairs, "gru").predict(pairs.split("test"), 4)
     predictor = Predictor.load(save_random_model(pairs, tmp_path / "model"))
     found = predictor.predict(list(zip(QUESTIONS, ANSWERS, strict=True)))
     highest = [probabilities.max() for _, probabilities in expected]

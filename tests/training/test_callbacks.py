@@ -46,6 +46,7 @@ def test_history_prints_an_epoch_where_no_progress_bar_is_shown(
         max_epochs=8,
         optimizers=[SimpleNamespace(param_groups=[{"lr": 0.125}])],
         progress_bar_callback=progress_bar,
+        is_global_zero=True,
     )
     history = History(tmp_path / "history.csv")
     history.on_train_start(trainer, None)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from tests.training.processes import train_apart
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Terminated
 from unroll.files import sha256
-from unroll.inference.model_folder import ModelFolder
+from unroll.inference.trained_model import TrainedModel
 from unroll.training.callbacks import ResumePoint
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
@@ -91,7 +91,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "between two epochs": partial(die_at, 3, SequenceTask, "on_train_epoch_start"),
     "while a checkpoint is written": partial(die_moving, 2),
     "while the best weights are written": partial(die_moving, 3),
-    "before the model is written": partial(die_at, 1, ModelFolder, "save"),
+    "before the model is written": partial(die_at, 1, TrainedModel, "save"),
 }
 
 
@@ -169,7 +169,7 @@ def test_two_processes_killed_in_mid_epoch_end_as_unbroken_ones(reviews: Prepare
 
 def test_a_run_killed_after_stopping_early_trains_no_further_epoch(reviews: PreparedData, tmp_path: Path) -> None:
     parts, options = make_parts(max_epochs=50), replace(OPTIONS, patience=1)
-    die = partial(die_at, 1, ModelFolder, "save")
+    die = partial(die_at, 1, TrainedModel, "save")
     assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
     assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
     expected = unbroken_outcome(reviews, tmp_path / "unbroken", parts, options)

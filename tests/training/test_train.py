@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,13 @@ import torch
 from safetensors.torch import load_file
 from seqeval.metrics import f1_score
 
-from tests.tiny import OPTIONS, tiny_parts
+from tests.tiny import OPTIONS, save_random_model, tiny_parts
 from tests.training.processes import train_apart
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import PreparedData
-from unroll.files import sha256, write_json
-from unroll.inference.model_folder import ModelFolder
-from unroll.inference.predict import predict
-from unroll.training.train import discard_checkpoints, open_checkpoints, train
+from unroll.files import sha256
+from unroll.inference.trained_model import TrainedModel
+from unroll.training.train import microseconds_per_token, train
 
 RATE = tiny_parts("lstm")["optimizer"]["lr"]
 LONG = {"model": "bilstm", "max_epochs": 12}
@@ -61,7 +61,7 @@ def weights(output: Path) -> str:
 
 def val_answers(data: PreparedData, output: Path) -> list[Prediction]:
     """Of the model in the folder, without anything of the training."""
-    return predict(ModelFolder.load(output / "model").model, data.split("validation"), batch_size=4)
+    return TrainedModel.load(output / "model").predict(data.split("validation"), batch_size=4)
 
 
 def val_accuracy(data: PreparedData, output: Path) -> float:
@@ -209,39 +209,9 @@ def test_a_finished_training_is_not_repeated(
 
     second = train(reviews, tiny_parts("lstm"), OPTIONS, tmp_path)
 
-    assert capsys.readouterr().out == f"{tmp_path}: going on from the last checkpoint\n"  # and no epoch
+    assert capsys.readouterr().out == f"{tmp_path}: resuming from the last checkpoint\n"  # and no epoch
     assert (timeless(tmp_path), weights(tmp_path)) == before
     assert second == first
-
-
-@pytest.mark.parametrize("change", ["parts", "options", "data", "no record"])
-def test_checkpoints_of_anything_else_are_discarded(
-    change: str, reviews: PreparedData, entities: PreparedData, tmp_path: Path
-) -> None:
-    parts = tiny_parts("lstm")
-    folder = open_checkpoints(tmp_path, reviews, parts, OPTIONS)
-    (folder / "last.ckpt").write_bytes(b"a state")
-    assert open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), replace(OPTIONS)) == folder
-    assert (folder / "last.ckpt").exists()
-
-    if change == "parts":
-        open_checkpoints(tmp_path, reviews, tiny_parts("gru"), OPTIONS)
-    elif change == "options":
-        open_checkpoints(tmp_path, reviews, parts, replace(OPTIONS, batch_size=9))
-    elif change == "data":
-        open_checkpoints(tmp_path, entities, parts, OPTIONS)
-    else:
-        (folder / "identity.json").unlink()
-        open_checkpoints(tmp_path, reviews, parts, OPTIONS)
-    assert [path.name for path in folder.iterdir()] == ["identity.json"]
-
-
-def test_discarded_checkpoints_are_gone_and_the_model_stays(reviews: PreparedData, tmp_path: Path) -> None:
-    discard_checkpoints(tmp_path)  # where there are none
-    open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
-    write_json(tmp_path / "run.json", {})
-    discard_checkpoints(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_checkpoints_hold_tensors_and_plain_values(trained_reviews: Trained) -> None:
@@ -304,3 +274,16 @@ def test_two_processes_train_one_model(reviews: PreparedData, tmp_path: Path) ->
     assert val_accuracy(reviews, tmp_path) == pytest.approx(best, abs=1e-6)
     # 44 sequences are 6 batches of 8, 3 for each process: 9 steps in 3 epochs, the first of them to warm up.
     assert [row["learning_rate"] for row in rows] == pytest.approx([RATE * 6 / 8, RATE * 3 / 8, 0])
+
+
+def test_the_cost_of_a_token_is_the_best_of_three_predictions(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_random_model(reviews, tmp_path / "gru")
+    times = iter([0.0, 5.0, 10.0, 12.0, 20.0, 29.0])  # start and end of each
+    monkeypatch.setattr("unroll.training.train.time", SimpleNamespace(perf_counter=lambda: next(times)))
+
+    found = microseconds_per_token(folder, reviews, batch_size=8)
+
+    assert found == pytest.approx(2e6 / len(reviews.split("validation").tokens))
+    assert next(times, None) is None
