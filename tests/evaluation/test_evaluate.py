@@ -12,7 +12,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from tests.tiny import random_model, save_random_model, tiny_parts
+from tests.tiny import random_model, save_random_model
 from unroll.data.batches import collate
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
@@ -20,7 +20,6 @@ from unroll.data.schema import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
 from unroll.inference.trained_model import TrainedModel
-from unroll.nn import SequenceModel
 
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
 FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json"}
@@ -143,7 +142,7 @@ def test_where_no_label_is_ever_predicted_the_lists_are_empty(topics: PreparedDa
     with torch.no_grad():
         trained.model.head.output.weight.zero_()
         trained.model.head.output.bias.fill_(-1)
-    trained.save(tmp_path / "model", tiny_parts("gru")["model"])
+    trained.save(tmp_path / "model")
     found = evaluate(topics, tmp_path, OPTIONS)
     assert [list(row) for row in pd.read_parquet(tmp_path / "predictions.parquet")["predicted"]] == [[]] * 18
     assert (found["test/f1"], found["test/macro_f1"]) == (0, 0)
@@ -173,13 +172,13 @@ def test_a_few_batches_are_read_before_the_clock_starts(
     reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    answer = SequenceModel.answer
+    predict = TrainedModel.predict
 
-    def recorded(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
+    def recorded(trained: TrainedModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         read.append(len(split))
-        return answer(model, split, batch_size)
+        return predict(trained, split, batch_size)
 
-    monkeypatch.setattr(SequenceModel, "answer", recorded)
+    monkeypatch.setattr(TrainedModel, "predict", recorded)
     save_random_model(reviews, tmp_path / "model")
     evaluate(reviews, tmp_path, EvaluateOptions(batch_size=2, threads=1))
     assert read == [6, len(reviews.split("test"))]
