@@ -84,11 +84,11 @@ def test_entities_are_what_the_labels_spell(entities: PreparedData, entity_predi
     for row, text in zip(found, texts, strict=True):
         inside = set()
         for entity in row["entities"]:
-            places = range(entity["start"], entity["end"])
-            assert entity["text"] == "<br/> \t".join(row["tokens"][i] for i in places)
+            tokens = range(entity["start"], entity["end"])
+            assert entity["text"] == "<br/> \t".join(row["tokens"][i] for i in tokens)
             assert entity["text"] == text[entity["start_char"] : entity["end_char"]]
-            assert all(row["labels"][i].endswith(f"-{entity['type']}") for i in places)
-            inside |= set(places)
+            assert all(row["labels"][i].endswith(f"-{entity['type']}") for i in tokens)
+            inside |= set(tokens)
         assert [label == "O" for label in row["labels"]] == [i not in inside for i in range(len(row["labels"]))]
 
 
@@ -126,7 +126,7 @@ def test_an_empty_text_is_refused(
             predictor.predict(["good", text])
 
 
-def test_no_texts_give_no_answers(
+def test_no_texts_give_no_predictions(
     review_predictor: Predictor, entity_predictor: Predictor, topic_predictor: Predictor
 ) -> None:
     assert review_predictor.predict([]) == entity_predictor.predict([]) == topic_predictor.predict([]) == []

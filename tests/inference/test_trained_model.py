@@ -99,7 +99,7 @@ def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: 
 
 
 def predict_alone(model: Model, split: EncodedSplit, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best labels of one sequence and all labels' probabilities, straight from the arrays."""
+    """The labels of one sequence and the probabilities of all labels, computed from the arrays without batches."""
     rows = np.array(split.tokens[split.offsets[index] : split.offsets[index + 1]])
     words, casing = (torch.from_numpy(ids[rows])[None] for ids in (split.table.words, split.table.casing))
     spelling = Spelling(torch.from_numpy(split.table.spell(rows)), torch.arange(len(rows))[None])
@@ -116,7 +116,7 @@ def predict_alone(model: Model, split: EncodedSplit, index: int) -> tuple[torch.
 
 @pytest.mark.parametrize("task", ["classification", "labeling", "multilabel"])
 @pytest.mark.parametrize("name", ["fcnn", "elman", "bilstm", "bilstm_char_crf"])
-def test_answers_are_in_the_split_s_order_whatever_the_batch_size(
+def test_predictions_are_in_the_order_of_the_split_for_every_batch_size(
     task: Task, name: str, prepared: dict[Task, PreparedData]
 ) -> None:
     split, trained = prepared[task].split("test"), random_model(prepared[task], name)
@@ -135,11 +135,11 @@ def test_answers_are_in_the_split_s_order_whatever_the_batch_size(
                 np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-12)
 
 
-def test_a_label_that_is_nearly_certain_leaves_something_for_its_absence(topics: PreparedData) -> None:
+def test_a_label_that_is_nearly_certain_has_a_complement_above_zero(topics: PreparedData) -> None:
     trained, split = random_model(topics, "gru"), topics.split("test")
     with torch.no_grad():
         trained.model.head.output.weight.zero_()
-        trained.model.head.output.bias.fill_(20.0)  # whose probability is 1 in float32
+        trained.model.head.output.bias.fill_(20.0)  # whose sigmoid is exactly 1 in float32
     for found in trained.predict(split, 8):
         np.testing.assert_allclose(np.log(1 - found.probabilities), -20, rtol=1e-6)
 
