@@ -45,7 +45,7 @@ def test_from_a_folder_of_texts_to_predictions(project: Path, tmp_path: Path, mo
     runs = [unroll.train(model, data, seed=seed, epochs=1) for seed in (1, 2)]
     scores = [unroll.evaluate(run, data) for run in runs]
     board = unroll.compare(runs)
-    predictions = unroll.load(runs[0].path).predict(["Not bad at all.", "Never good."])
+    predictions = unroll.load(runs[0]).predict(["Not bad at all.", "Never good."])
 
     assert [run.path for run in runs] == [Path("runs/demo_reviews/bilstm/1"), Path("runs/demo_reviews/bilstm/2")]
     assert not any(run.checkpoints.exists() for run in runs)
@@ -53,6 +53,7 @@ def test_from_a_folder_of_texts_to_predictions(project: Path, tmp_path: Path, mo
     assert board["test/accuracy"][0] == pytest.approx(sum(score["test/accuracy"] for score in scores) / 2)
     assert {row["label"] for row in predictions} <= {"negative", "positive"}
     assert runs[0].read_record().epochs == 1
+    assert unroll.PreparedData("prepared/demo_reviews").checksum == data.checksum
 
 
 @pytest.mark.parametrize("name", ["gru", "tfidf"])
@@ -171,8 +172,8 @@ def test_a_model_of_other_origin_is_not_trained(reviews: PreparedData, tmp_path:
 def test_run_folders_and_model_folders_are_loaded(reviews: PreparedData, tmp_path: Path) -> None:
     model = save_random_model(reviews, RunFolder(tmp_path).model)
     expected = Predictor.load(model).predict(["not good"])
-    for path in (model, tmp_path, str(tmp_path)):
-        assert unroll.load(path).predict(["not good"]) == expected
+    for where in (model, tmp_path, str(tmp_path), RunFolder(tmp_path)):
+        assert unroll.load(where).predict(["not good"]) == expected
 
 
 def test_what_is_no_model_is_refused_with_what_is_accepted(tmp_path: Path) -> None:

@@ -197,23 +197,25 @@ def compare(runs: Sequence[RunFolder | str | Path]) -> "pd.DataFrame":
     return leaderboard(read_run_folders([_folder(run).path.absolute() for run in runs]))
 
 
-def load(path_or_uri: str | Path) -> Predictor:
+def load(model: RunFolder | str | Path) -> Predictor:
     """Load a trained model.
 
     Args:
-        path_or_uri: a run folder, its model folder, or an MLflow URI: ``models:/NAME@champion``, ``models:/NAME/3`` or
-            ``runs:/RUN_ID``. The MLflow store is that of ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
+        model: what `train` returned, the path of a run folder or of its model folder, or an MLflow URI:
+            ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is that of
+            ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
 
     Raises:
         ValueError: there is no such model.
     """
-    if str(path_or_uri).startswith(("models:/", "runs:/")):
-        return _load_from_mlflow(str(path_or_uri))
-    for folder in (Path(path_or_uri), RunFolder(Path(path_or_uri)).model):
+    if str(model).startswith(("models:/", "runs:/")):
+        return _load_from_mlflow(str(model))
+    run = _folder(model)
+    for folder in (run.path, run.model):
         if (folder / "config.json").is_file():
             return Predictor.load(folder)
     raise ValueError(
-        f"no trained model in {str(path_or_uri)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
+        f"no trained model in {str(run.path)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
         "folder, models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
     )
 

@@ -66,7 +66,7 @@ def test_random_numbers_go_on_where_they_were_saved() -> None:
     expected = torch.rand(5)
     restored = ProcessState(1, MeanMetric())
     restored.on_load_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
-    torch.manual_seed(123)  # what happens before the first batch must not matter
+    torch.manual_seed(123)  # random numbers drawn before the first batch must not matter
 
     restored.on_train_batch_start(trainer, None, None, 0)  # type: ignore[arg-type]
     assert torch.equal(torch.rand(5), expected)

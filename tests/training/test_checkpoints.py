@@ -34,7 +34,7 @@ def test_checkpoints_of_anything_else_are_discarded(
 
 
 def test_discarded_checkpoints_are_gone_and_the_model_stays(reviews: PreparedData, tmp_path: Path) -> None:
-    discard_checkpoints(tmp_path)  # where there are none
+    discard_checkpoints(tmp_path)  # no error where there are none
     open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
     write_json(tmp_path / "run.json", {})
     discard_checkpoints(tmp_path)

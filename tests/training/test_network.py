@@ -1,4 +1,4 @@
-"""Trainings that start from word vectors; tests/data/test_vectors.py reads the files."""
+"""Word embeddings initialised with pretrained vectors; tests/data/test_vectors.py tests reading the files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ FOUND = ("good", "not", "warm")
 
 
 def write_vectors(path: Path, words: tuple[str, ...], width: int = WIDTH) -> dict[str, np.ndarray]:
-    """A file of a vector for every word; returns them."""
+    """Write a file with a random vector for each word; return the vectors."""
     vectors = {word: np.random.default_rng(i).normal(size=width).astype(np.float32) for i, word in enumerate(words)}
     path.write_text("".join(f"{word} {' '.join(map(str, vector))}\n" for word, vector in vectors.items()))
     return vectors

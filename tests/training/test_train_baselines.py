@@ -1,4 +1,4 @@
-"""A baseline is trained, scored and served as a network is."""
+"""Baselines are trained, evaluated and saved like networks."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def history(output: Path) -> list[dict[str, float]]:
 
 
 def scores(data: PreparedData, output: Path) -> dict[str, float]:
-    """On validation, by others than us, of the model in the folder."""
+    """Validation scores of the saved model, computed with scikit-learn and seqeval."""
     split, names = data.split("validation"), data.label_names
     answers = TrainedModel.load(output / "model").predict(split, batch_size=4)
     probabilities = np.vstack([found.probabilities for found in answers])
