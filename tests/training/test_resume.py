@@ -154,7 +154,7 @@ def test_a_run_killed_while_gradients_accumulate_ends_as_an_uninterrupted_one(
     reviews: PreparedData, tmp_path: Path
 ) -> None:
     parts, options = make_parts(accumulate_grad_batches=2), replace(OPTIONS, checkpoint_steps=1)
-    die = partial(die_at, 4, SequenceTask, "training_step")  # when the gradients of the third batch are not yet used
+    die = partial(die_at, 4, SequenceTask, "training_step")  # before the gradients of the third batch are used
     assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
     assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
     assert result_of(tmp_path / "killed") == uninterrupted_result(reviews, tmp_path / "uninterrupted", parts, options)

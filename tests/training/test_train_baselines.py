@@ -38,14 +38,14 @@ def history(output: Path) -> list[dict[str, float]]:
 def scores(data: PreparedData, output: Path) -> dict[str, float]:
     """Validation scores of the saved model, computed with scikit-learn and seqeval."""
     split, names = data.split("validation"), data.label_names
-    answers = TrainedModel.load(output / "model").predict(split, batch_size=4)
-    probabilities = np.vstack([found.probabilities for found in answers])
+    predictions = TrainedModel.load(output / "model").predict(split, batch_size=4)
+    probabilities = np.vstack([found.probabilities for found in predictions])
     if data.task == "multilabel":
         likely = np.where(split.labels, probabilities, 1 - probabilities)
-        sides = split.labels, np.array([found.labels for found in answers])
+        sides = split.labels, np.array([found.labels for found in predictions])
         f1 = sklearn.metrics.f1_score(*sides, average="micro", zero_division=0)
         return {"accuracy": sklearn.metrics.accuracy_score(*sides), "f1": f1, "loss": -np.log(likely).mean()}
-    labels = np.concatenate([np.atleast_1d(found.labels) for found in answers])
+    labels = np.concatenate([np.atleast_1d(found.labels) for found in predictions])
     found = {
         "accuracy": sklearn.metrics.accuracy_score(split.labels, labels),
         "loss": sklearn.metrics.log_loss(split.labels, probabilities, labels=range(len(names))),
