@@ -147,9 +147,8 @@ def test_keys_of_parts_are_overridden_and_the_others_stay(reviews: PreparedData)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patiense": 3}, r"patiense: unknown key \(did you mean 'patience'\?\); accepted: epochs, optimizer"),
+        ({"patiense": 3}, r"patiense: unknown key \(did you mean 'patience'\?\); accepted: .*batch_size"),
         ({"batch_size": 0}, "batch_size=0; accepted: 1 or more"),
-        ({"optimizer": "adam"}, "optimizer='adam'; accepted: adamw"),
         ({"optimizer": {"rate": 1}}, r"optimizer\.rate: unknown key; accepted: lr, "),
         ({"trainer": {"devices": [[]]}}, r"trainer\.devices"),
         ({"epochs": 0}, "max_epochs=0"),

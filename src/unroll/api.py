@@ -4,6 +4,7 @@ They do what the stages in ``pipelines/`` do, from plain arguments, with the def
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PARTS = ("optimizer", "scheduler", "trainer")
-_BUILT: "WeakKeyDictionary[Model, tuple[str, dict[str, Any]]]" = WeakKeyDictionary()  # its name and configuration
+# The name and the configuration that each model was built from.
+_BUILT: "WeakKeyDictionary[Model, tuple[str, dict[str, Any]]]" = WeakKeyDictionary()
 
 
 def prepare(
@@ -70,10 +71,12 @@ def prepare(
     if Path(path).is_file() or has_wildcard(str(path)):
         declared["splits"] = {"train": "train", "validation": None, "test": None}
     tokenizer = _call(TokenizerOptions, options.pop("tokenizer", {}), where="tokenizer")
-    source_fields, prepare_fields = ({field.name for field in fields(kind)} for kind in (Source, PrepareOptions))
-    _check_names(options, sorted((source_fields | prepare_fields) - set(declared)))
-    source = _call(Source, declared | {k: v for k, v in options.items() if k in source_fields})
-    chosen = _call(PrepareOptions, {k: v for k, v in options.items() if k in prepare_fields}, tokenizer=tokenizer)
+    of_source, of_prepare = ([field.name for field in fields(kind)] for kind in (Source, PrepareOptions))
+    for name in options:
+        if name not in (accepted := of_source + of_prepare):
+            raise ValueError(unknown_key(name, name, accepted))
+    source = _call(Source, declared | {name: options[name] for name in options if name in of_source})
+    chosen = _call(PrepareOptions, {k: v for k, v in options.items() if k in of_prepare}, tokenizer=tokenizer)
     output = Path(output)
     with tempfile.TemporaryDirectory() as work:
         raw = Path(work) / output.name  # the name in the report
@@ -107,9 +110,9 @@ def train(
     seed: int = 1,
     output: str | Path | None = None,
     epochs: int | None = None,
-    optimizer: str | Mapping[str, Any] | None = None,
-    scheduler: str | Mapping[str, Any] | None = None,
-    trainer: str | Mapping[str, Any] | None = None,
+    optimizer: Mapping[str, Any] | None = None,
+    scheduler: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> RunFolder:
     """Train a model with one seed; an interrupted training is resumed by the same call.
@@ -122,8 +125,7 @@ def train(
         output: the run folder; by default ``runs/DATASET/MODEL/SEED``. `compare` needs folders that end with
             MODEL/SEED, and takes the name of the model from there.
         epochs: maximum number of epochs.
-        optimizer, scheduler, trainer: the name of a file in ``conf/``, or values for keys of the default one, such as
-            ``optimizer={"lr": 0.001}``.
+        optimizer, scheduler, trainer: values for keys of their files in ``conf/``, such as ``optimizer={"lr": 0.001}``.
         options: fields of `TrainOptions`, such as ``batch_size`` and ``patience``.
 
     Raises:
@@ -138,23 +140,26 @@ def train(
         raise ValueError(f"model={type(model).__name__}; accepted: what unroll.build_model returned")
     name, config = _BUILT[model]
     defaults = yaml.safe_load((project_root() / "conf" / "train.yaml").read_text(encoding="utf-8"))
-    names = [field.name for field in fields(TrainOptions)]
-    _check_names(options, ["epochs", *_PARTS, *(key for key in names if key != "seed")])
-    settings = _call(TrainOptions, {key: defaults[key] for key in names} | options | {"seed": seed})
-    parts = {"model": config} | _parts(defaults, dict(zip(_PARTS, (optimizer, scheduler, trainer), strict=True)))
-    if epochs is not None:
-        parts["trainer"]["max_epochs"] = epochs
-    if isinstance(model, SequenceModel):  # a baseline uses none of them
-        for group in _PARTS:
+    settings = {field.name: defaults[field.name] for field in fields(TrainOptions)} | options | {"seed": seed}
+    train_options = _call(TrainOptions, settings)
+    parts = {"model": config}
+    choices = {
+        group: name for entry in defaults["defaults"] if isinstance(entry, dict) for group, name in entry.items()
+    }
+    trainer = dict(trainer or {}) | ({} if epochs is None else {"max_epochs": epochs})
+    for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
+        parts[group] = _overridden(_choice(group, choices[group]), overrides or {}, group)
+        if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
             check_targets(parts[group], group)
 
     run = RunFolder(Path("runs", data.folder.name, name, str(seed)) if output is None else Path(output))
     *_, folder_model, folder_seed = ("", "", *run.path.absolute().parts)
     name = folder_model if folder_seed == str(seed) else name
     with run_lock(run.path), abandoned_without_checkpoint(run.path):
-        result = train_parts(data, parts, settings, run.path)
-        for stale in (*EVALUATED, "evaluated.json", "trained.json"):
+        result = train_parts(data, parts, train_options, run.path)
+        for stale in (*EVALUATED, "evaluated.json", "trained.json"):  # of an earlier training in this folder
             (run.path / stale).unlink(missing_ok=True)
+        shutil.rmtree(run.provenance, ignore_errors=True)
         dataset, run_id = data.folder.name, uuid4().hex
         run.write_record(RunRecord(dataset=dataset, task=data.task, model=name, seed=seed, run_id=run_id, **result))
         discard_checkpoints(run.path)
@@ -268,12 +273,6 @@ def _call(target: Callable[..., T], arguments: Mapping[str, Any], where: str = "
     return target(**arguments, **checked)
 
 
-def _check_names(options: Mapping[str, Any], accepted: list[str]) -> None:
-    for name in options:
-        if name not in accepted:
-            raise ValueError(unknown_key(name, name, accepted))
-
-
 def _choice(group: str, name: str) -> dict[str, Any]:
     """The content of ``conf/GROUP/NAME.yaml``."""
     files = {file.stem: file for file in sorted((project_root() / "conf" / group).glob("*.yaml"))}
@@ -281,18 +280,6 @@ def _choice(group: str, name: str) -> dict[str, Any]:
         raise ValueError(f"{group}={name!r}; accepted: {', '.join(files)}")
     content: dict[str, Any] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
     return content
-
-
-def _parts(defaults: Mapping[str, Any], given: Mapping[str, str | Mapping[str, Any] | None]) -> dict[str, Any]:
-    """The configurations of the optimizer, scheduler and trainer."""
-    names = {group: name for entry in defaults["defaults"] if isinstance(entry, dict) for group, name in entry.items()}
-    parts = {}
-    for group, value in given.items():
-        if isinstance(value, str):
-            parts[group] = _choice(group, value)
-        else:
-            parts[group] = _overridden(_choice(group, names[group]), value or {}, group)
-    return parts
 
 
 def _overridden(config: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
