@@ -105,7 +105,7 @@ def test_sentences_with_tags_are_prepared(project: Path, tmp_path: Path) -> None
     ("options", "message"),
     [
         ({"task": "regression"}, "task='regression'; accepted: classification, multilabel, labeling"),
-        ({"limits": 3}, r"limits: unknown key \(did you mean 'limit'\?\); accepted: .*limit.*splits"),
+        ({"limits": 3}, r"limits: unknown key \(did you mean 'limit'\?\); accepted: .*splits.*limit"),
         ({"limit": "3"}, "limit='3': "),
         ({"tokenizer": {"lower": True}}, r"tokenizer\.lower: unknown key.*; accepted: .*lowercase"),
         ({"columns": {"text": "text"}}, r"\['text'\]; a classification dataset has \['text', 'label'\]"),
