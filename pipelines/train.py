@@ -1,6 +1,8 @@
 """Train stage: one model on one dataset with one seed, as one MLflow run; or every model and seed of a plan."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -20,10 +22,14 @@ def main(config: DictConfig) -> float | list[float] | None:
 
     from unroll.plan.train import Training, train_run
     from unroll.sweep.objectives import values_of
-    from unroll.sweep.pruning import trial_callbacks
 
     training = Training.of_this_command(plain(config))
-    record = train_run(training, trial_callbacks(config.trainer))
+    callbacks: Sequence[Any] = ()
+    if training.is_trial:
+        from unroll.sweep.pruning import trial_callbacks
+
+        callbacks = trial_callbacks(config.trainer)
+    record = train_run(training, callbacks)
     print(f"{training.folder.path}: best {record.monitor} {record.best_score:.4f} in epoch {record.best_epoch}")
     return values_of(vars(record), config.objectives)
 

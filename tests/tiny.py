@@ -15,7 +15,7 @@ from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokens import Task
-from unroll.inference.model_folder import ModelFolder, build_model
+from unroll.inference.trained_model import TrainedModel, build_model
 from unroll.nn import SequenceModel
 from unroll.training.options import TrainOptions
 
@@ -59,20 +59,21 @@ def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[st
     return parts
 
 
-def random_model(data: PreparedData, model: str, seed: int = 0) -> ModelFolder:
+def random_model(data: PreparedData, model: str, seed: int = 0) -> TrainedModel:
     """An untrained network whose weights are so large that its answers vary."""
     torch.manual_seed(seed)
-    network = build_model(tiny_parts(model)["model"], data.schema)
+    config = tiny_parts(model)["model"]
+    network = build_model(config, data.schema)
     assert isinstance(network, SequenceModel)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_()
-    return ModelFolder(network.eval(), data.schema)
+    return TrainedModel(network.eval(), data.schema, config)
 
 
 def save_random_model(data: PreparedData, folder: Path, model: str = "gru", seed: int = 0) -> Path:
     """Save a `random_model`; return its folder."""
-    random_model(data, model, seed).save(folder, tiny_parts(model)["model"])
+    random_model(data, model, seed).save(folder)
     return folder
 
 
@@ -82,7 +83,7 @@ def save_baseline(data: PreparedData, folder: Path, model: str) -> Path:
     baseline = build_model(config, data.schema)
     assert isinstance(baseline, Baseline)
     baseline.fit(data.split("train"), data.split("validation"))
-    ModelFolder(baseline, data).save(folder, config.schema)
+    TrainedModel(baseline, data.schema, config).save(folder)
     return folder
 
 

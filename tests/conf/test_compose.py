@@ -113,8 +113,7 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
     from unroll.data.batches import collate
-    from unroll.inference.model_folder import build_model
-    from unroll.inference.predict import predict
+    from unroll.inference.trained_model import TrainedModel, build_model
     from unroll.nn import SequenceModel
 
     data, config = prepared[task], plain(parts(model=name).model)
@@ -129,7 +128,8 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
     else:
         model.fit(data.split("train"), data.split("validation"))
 
-    for (best, probabilities), length in zip(predict(model, split, batch_size=8), split.lengths, strict=True):
+    predictions = TrainedModel(model, data.schema, config).predict(split, batch_size=8)
+    for (best, probabilities), length in zip(predictions, split.lengths, strict=True):
         all_labels = len(data.label_names)
         shapes = {
             "classification": ((), (all_labels,)),
@@ -144,7 +144,7 @@ def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
 def test_a_model_for_another_task_is_refused_with_those_that_fit(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
-    from unroll.inference.model_folder import build_model
+    from unroll.inference.trained_model import build_model
 
     data, config = prepared[task], plain(parts(model=name).model)
     with pytest.raises(ValueError, match="accepted: model=") as refused:

@@ -12,15 +12,14 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from tests.tiny import random_model, save_random_model, tiny_parts
+from tests.tiny import random_model, save_random_model
 from unroll.data.batches import collate
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
-from unroll.inference.model_folder import ModelFolder
-from unroll.nn import SequenceModel
+from unroll.inference.trained_model import TrainedModel
 
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
 FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json"}
@@ -88,7 +87,7 @@ def test_predictions_are_a_row_for_each_test_sequence_in_order(run: Run) -> None
 @each_case
 def test_predictions_probabilities_and_loss_are_the_network_s_one_sequence_at_a_time(run: Run) -> None:
     """The probabilities of a text are all labels', those of a token the predicted label's own."""
-    data, model, table = run.data, ModelFolder.load(run.folder / "model").model, predictions(run)
+    data, model, table = run.data, TrainedModel.load(run.folder / "model").model, predictions(run)
     split = data.split("test")
     losses = []
     for i, (start, end) in enumerate(pairwise(split.offsets)):
@@ -143,7 +142,7 @@ def test_where_no_label_is_ever_predicted_the_lists_are_empty(topics: PreparedDa
     with torch.no_grad():
         trained.model.head.output.weight.zero_()
         trained.model.head.output.bias.fill_(-1)
-    trained.save(tmp_path / "model", tiny_parts("gru")["model"])
+    trained.save(tmp_path / "model")
     found = evaluate(topics, tmp_path, OPTIONS)
     assert [list(row) for row in pd.read_parquet(tmp_path / "predictions.parquet")["predicted"]] == [[]] * 18
     assert (found["test/f1"], found["test/macro_f1"]) == (0, 0)
@@ -173,13 +172,13 @@ def test_a_few_batches_are_read_before_the_clock_starts(
     reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    answer = SequenceModel.answer
+    predict = TrainedModel.predict
 
-    def recorded(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
+    def recorded(trained: TrainedModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         read.append(len(split))
-        return answer(model, split, batch_size)
+        return predict(trained, split, batch_size)
 
-    monkeypatch.setattr(SequenceModel, "answer", recorded)
+    monkeypatch.setattr(TrainedModel, "predict", recorded)
     save_random_model(reviews, tmp_path / "model")
     evaluate(reviews, tmp_path, EvaluateOptions(batch_size=2, threads=1))
     assert read == [6, len(reviews.split("test"))]
@@ -203,7 +202,7 @@ def test_scores_do_not_depend_on_the_batch_size(run: Run) -> None:
 
 
 def test_without_a_trained_model_is_an_error(reviews: PreparedData, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no trained model; train one with python pipelines/train\.py"):
+    with pytest.raises(ValueError, match=r"no trained model in .*; train one with python pipelines/train\.py"):
         evaluate(reviews, tmp_path, OPTIONS)
 
 

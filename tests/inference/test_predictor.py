@@ -6,7 +6,6 @@ import pytest
 
 from tests.tiny import random_model, save_random_model
 from unroll.data.prepared import PreparedData
-from unroll.inference.predict import predict
 from unroll.inference.predictor import Predictor
 
 
@@ -38,7 +37,7 @@ def raw_column(data: PreparedData, column: str) -> list:
 def test_texts_get_the_labels_of_their_prepared_rows(
     batch_size: int, model_name: str, reviews: PreparedData, review_predictor: Predictor
 ) -> None:
-    expected = predict(random_model(reviews, model_name).model, reviews.split("test"), 8)
+    expected = random_model(reviews, model_name).predict(reviews.split("test"), 8)
 
     found = review_predictor.predict(raw_column(reviews, "text"), batch_size)
 
@@ -52,7 +51,7 @@ def test_texts_get_the_labels_of_their_prepared_rows(
 def test_texts_get_any_number_of_labels_the_most_probable_first(
     batch_size: int, model_name: str, topics: PreparedData, topic_predictor: Predictor
 ) -> None:
-    expected = predict(random_model(topics, model_name).model, topics.split("test"), 8)
+    expected = random_model(topics, model_name).predict(topics.split("test"), 8)
 
     found = topic_predictor.predict(raw_column(topics, "text"), batch_size)
 
@@ -70,7 +69,7 @@ def test_tokens_get_the_labels_of_their_prepared_rows(
     batch_size: int, model_name: str, entities: PreparedData, entity_predictor: Predictor
 ) -> None:
     sentences = raw_column(entities, "tokens")
-    expected = predict(random_model(entities, model_name).model, entities.split("test"), 8)
+    expected = random_model(entities, model_name).predict(entities.split("test"), 8)
 
     found = entity_predictor.predict([" ".join(tokens) for tokens in sentences], batch_size)
 
@@ -85,11 +84,11 @@ def test_entities_are_what_the_labels_spell(entities: PreparedData, entity_predi
     for row, text in zip(found, texts, strict=True):
         inside = set()
         for entity in row["entities"]:
-            places = range(entity["start"], entity["end"])
-            assert entity["text"] == "<br/> \t".join(row["tokens"][i] for i in places)
+            tokens = range(entity["start"], entity["end"])
+            assert entity["text"] == "<br/> \t".join(row["tokens"][i] for i in tokens)
             assert entity["text"] == text[entity["start_char"] : entity["end_char"]]
-            assert all(row["labels"][i].endswith(f"-{entity['type']}") for i in places)
-            inside |= set(places)
+            assert all(row["labels"][i].endswith(f"-{entity['type']}") for i in tokens)
+            inside |= set(tokens)
         assert [label == "O" for label in row["labels"]] == [i not in inside for i in range(len(row["labels"]))]
 
 
@@ -127,12 +126,12 @@ def test_an_empty_text_is_refused(
             predictor.predict(["good", text])
 
 
-def test_no_texts_give_no_answers(
+def test_no_texts_give_no_predictions(
     review_predictor: Predictor, entity_predictor: Predictor, topic_predictor: Predictor
 ) -> None:
     assert review_predictor.predict([]) == entity_predictor.predict([]) == topic_predictor.predict([]) == []
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no trained model"):
+    with pytest.raises(ValueError, match="no trained model in"):
         Predictor.load(tmp_path)

@@ -60,7 +60,7 @@ def test_a_training_that_was_killed_goes_on_in_its_trial_and_its_run(reproduced:
             os.kill(process.pid, signal.SIGKILL)
             break
     process.wait(60)
-    assert "multirun/killed/0: going on from the last checkpoint" in reproduced.ok(command.removeprefix("exec "))
+    assert "multirun/killed/0: resuming from the last checkpoint" in reproduced.ok(command.removeprefix("exec "))
     study = optuna.load_study(study_name="killed", storage=f"sqlite:///{reproduced.root}/optuna.db")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
     assert list(study.trials[0].intermediate_values) == [1, 2, 3]

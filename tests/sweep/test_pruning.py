@@ -11,7 +11,8 @@ from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
 from unroll.sweep.pruning import TrialPruning, trial_callbacks
-from unroll.training.train import abandoned_without_checkpoint, train
+from unroll.training.checkpoints import abandoned_without_checkpoint
+from unroll.training.train import train
 
 
 def study(threshold: float) -> optuna.Study:

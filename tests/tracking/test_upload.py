@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from tests.tracking.trained import FIGURES, HISTORY, evaluate_tiny, run_of, train_pretending
 from unroll.data.prepared import PreparedData
-from unroll.data.schema import Task
+from unroll.data.tokens import Task
 from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
 from unroll.locks import run_lock

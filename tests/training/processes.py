@@ -1,4 +1,4 @@
-"""Trainings in processes of their own."""
+"""Run trainings in processes of their own."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from unroll.data.prepared import PreparedData
 from unroll.training.options import TrainOptions
 from unroll.training.train import train
 
-# One process imports everything; each training is a fork of it, in which nothing has run before.
+# One process imports everything; each training runs in a fork of it, in which no code has run before.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["unroll.training.train"])
+_context.set_forkserver_preload(["unroll.training.train", "unroll.training.network"])
 
 
 def train_apart(

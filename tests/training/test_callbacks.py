@@ -46,6 +46,7 @@ def test_history_prints_an_epoch_where_no_progress_bar_is_shown(
         max_epochs=8,
         optimizers=[SimpleNamespace(param_groups=[{"lr": 0.125}])],
         progress_bar_callback=progress_bar,
+        is_global_zero=True,
     )
     history = History(tmp_path / "history.csv")
     history.on_train_start(trainer, None)  # type: ignore[arg-type]
@@ -65,7 +66,7 @@ def test_random_numbers_go_on_where_they_were_saved() -> None:
     expected = torch.rand(5)
     restored = ProcessState(1, MeanMetric())
     restored.on_load_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
-    torch.manual_seed(123)  # what happens before the first batch must not matter
+    torch.manual_seed(123)  # random numbers drawn before the first batch must not matter
 
     restored.on_train_batch_start(trainer, None, None, 0)  # type: ignore[arg-type]
     assert torch.equal(torch.rand(5), expected)

@@ -15,13 +15,13 @@ from unroll.training.metrics import Accuracy, EntityF1, LabelF1, SubsetAccuracy,
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 tags = st.integers(0, len(TAGS) - 1)
-sentence = st.lists(st.tuples(tags, tags), min_size=1, max_size=8)  # (predicted, true) of each token
+sentence = st.lists(st.tuples(tags, tags), min_size=1, max_size=8)  # (predicted, true) per token
 batch = st.lists(sentence, min_size=1, max_size=4)
 batches = st.lists(batch, min_size=1, max_size=4)
 
 
 def pad(sentences: list[list[tuple[int, int]]]) -> tuple[Tensor, Tensor]:
-    """Predicted and true tags, (B, T) each; a network predicts something at padding too."""
+    """Predicted and true tags, (B, T) each; networks also predict tags at padding."""
     steps = max(map(len, sentences))
     predicted = [[p for p, _ in tokens] + [1] * (steps - len(tokens)) for tokens in sentences]
     labels = [[t for _, t in tokens] + [IGNORE] * (steps - len(tokens)) for tokens in sentences]

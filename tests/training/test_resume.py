@@ -1,4 +1,4 @@
-"""Trainings whose process is killed end as an unbroken one does."""
+"""A training that is killed and resumed gives the same result as an uninterrupted one."""
 
 import csv
 import itertools
@@ -19,7 +19,7 @@ from tests.training.processes import train_apart
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Terminated
 from unroll.files import sha256
-from unroll.inference.model_folder import ModelFolder
+from unroll.inference.trained_model import TrainedModel
 from unroll.training.callbacks import ResumePoint
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
@@ -29,7 +29,7 @@ KILLED = -signal.SIGKILL
 
 
 def make_parts(model: str = "bilstm", **trainer: int | str) -> dict[str, Any]:
-    """3 epochs of 6 steps, in which every step draws random numbers."""
+    """A training of 3 epochs of 6 steps, with dropout, so that every step draws random numbers."""
     parts = tiny_parts(model)
     parts["model"] |= {"dropout": 0.5, "word_dropout": 0.2}
     parts["trainer"] |= trainer
@@ -37,7 +37,7 @@ def make_parts(model: str = "bilstm", **trainer: int | str) -> dict[str, Any]:
 
 
 def die_at(call: int, owner: type, method: str) -> None:
-    """Let this process be killed where that method is called for the `call`-th time."""
+    """Make the `call`-th call of a method kill this process."""
     function, calls = getattr(owner, method), itertools.count(1)
 
     def deadly(*args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ def die_at(call: int, owner: type, method: str) -> None:
 
 
 def die_moving(call: int) -> None:
-    """Let this process be killed halfway through its `call`-th move of a file, as if from another disk."""
+    """Make the `call`-th move of a file kill this process halfway, as between two disks, where moving is copying."""
     move, calls = shutil.move, itertools.count(1)
 
     def deadly(source: str, target: str) -> None:
@@ -63,23 +63,23 @@ def die_moving(call: int) -> None:
     shutil.move = deadly  # type: ignore[assignment]
 
 
-def outcome(output: Path) -> tuple[str, list[dict[str, str]]]:
-    """The weights' checksum, and the history without its clock."""
+def result_of(output: Path) -> tuple[str, list[dict[str, str]]]:
+    """The checksum of the weights, and the history without the column of seconds."""
     with (output / "history.csv").open(newline="") as stream:
         rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
     return sha256(output / "model" / "weights.safetensors"), rows
 
 
-def unbroken_outcome(
+def uninterrupted_result(
     data: PreparedData, folder: Path, parts: dict[str, Any], options: TrainOptions = OPTIONS
 ) -> tuple[str, list[dict[str, str]]]:
     assert train_apart(data, folder, parts, options) == 0
-    return outcome(folder)
+    return result_of(folder)
 
 
 @pytest.fixture(scope="module")
-def unbroken(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, str]]]:
-    return unbroken_outcome(reviews, tmp_path_factory.mktemp("unbroken"), make_parts())
+def uninterrupted(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, str]]]:
+    return uninterrupted_result(reviews, tmp_path_factory.mktemp("uninterrupted"), make_parts())
 
 
 MOMENTS: dict[str, Callable[[], None]] = {
@@ -91,22 +91,22 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "between two epochs": partial(die_at, 3, SequenceTask, "on_train_epoch_start"),
     "while a checkpoint is written": partial(die_moving, 2),
     "while the best weights are written": partial(die_moving, 3),
-    "before the model is written": partial(die_at, 1, ModelFolder, "save"),
+    "before the model is written": partial(die_at, 1, TrainedModel, "save"),
 }
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_run_ends_as_an_unbroken_one(
-    moment: str, reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
+def test_a_killed_run_ends_as_an_uninterrupted_one(
+    moment: str, reviews: PreparedData, uninterrupted: tuple[str, list[dict[str, str]]], tmp_path: Path
 ) -> None:
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, MOMENTS[moment]) == KILLED
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
-    assert outcome(tmp_path) == unbroken
+    assert result_of(tmp_path) == uninterrupted
 
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C works again afterwards: Lightning switches it off when it comes."""
+    """Restore the handler of Ctrl-C, which Lightning removes when it is called."""
     handler = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, handler)
@@ -117,7 +117,7 @@ def ctrl_c() -> Iterator[None]:
 def test_an_interruption_stays_one_and_the_run_goes_on(
     interruption: type[BaseException],
     reviews: PreparedData,
-    unbroken: tuple[str, list[dict[str, str]]],
+    uninterrupted: tuple[str, list[dict[str, str]]],
     tmp_path: Path,
 ) -> None:
     class Interrupted(Callback):
@@ -128,58 +128,60 @@ def test_an_interruption_stays_one_and_the_run_goes_on(
     with pytest.raises(interruption):
         train(reviews, make_parts(), OPTIONS, tmp_path, callbacks=[Interrupted()])
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
-    assert outcome(tmp_path) == unbroken
+    assert result_of(tmp_path) == uninterrupted
 
 
-def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(
-    reviews: PreparedData, unbroken: tuple[str, list[dict[str, str]]], tmp_path: Path
+def test_a_run_killed_again_and_again_ends_as_an_uninterrupted_one(
+    reviews: PreparedData, uninterrupted: tuple[str, list[dict[str, str]]], tmp_path: Path
 ) -> None:
     die = partial(die_at, 5, SequenceTask, "training_step")
     kills = 0
     while train_apart(reviews, tmp_path, make_parts(), OPTIONS, die) == KILLED:
         kills += 1
-    assert kills == 4  # 18 steps, of which each attempt but the last completes 4
-    assert outcome(tmp_path) == unbroken
+    assert kills == 4  # each attempt completes 4 of the 18 steps, the last one the remaining 2
+    assert result_of(tmp_path) == uninterrupted
 
 
-def test_a_killed_labeling_run_ends_as_an_unbroken_one(entities: PreparedData, tmp_path: Path) -> None:
+def test_a_killed_labeling_run_ends_as_an_uninterrupted_one(entities: PreparedData, tmp_path: Path) -> None:
     parts, options = make_parts("bilstm_char_crf"), replace(OPTIONS, batch_tokens=50)
     die = partial(die_at, 11, SequenceTask, "training_step")
     assert train_apart(entities, tmp_path / "killed", parts, options, die) == KILLED
     assert train_apart(entities, tmp_path / "killed", parts, options) == 0
-    assert outcome(tmp_path / "killed") == unbroken_outcome(entities, tmp_path / "unbroken", parts, options)
+    assert result_of(tmp_path / "killed") == uninterrupted_result(entities, tmp_path / "uninterrupted", parts, options)
 
 
-def test_a_run_killed_while_gradients_accumulate_ends_as_an_unbroken_one(reviews: PreparedData, tmp_path: Path) -> None:
+def test_a_run_killed_while_gradients_accumulate_ends_as_an_uninterrupted_one(
+    reviews: PreparedData, tmp_path: Path
+) -> None:
     parts, options = make_parts(accumulate_grad_batches=2), replace(OPTIONS, checkpoint_steps=1)
-    die = partial(die_at, 4, SequenceTask, "training_step")  # the third batch's gradients are not yet used
+    die = partial(die_at, 4, SequenceTask, "training_step")  # before the gradients of the third batch are used
     assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
     assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
-    assert outcome(tmp_path / "killed") == unbroken_outcome(reviews, tmp_path / "unbroken", parts, options)
+    assert result_of(tmp_path / "killed") == uninterrupted_result(reviews, tmp_path / "uninterrupted", parts, options)
 
 
-def test_two_processes_killed_in_mid_epoch_end_as_unbroken_ones(reviews: PreparedData, tmp_path: Path) -> None:
-    parts = make_parts(devices=2, strategy="ddp_fork")  # each process is killed, as the forks inherit `first`
+def test_two_processes_killed_in_mid_epoch_end_as_uninterrupted_ones(reviews: PreparedData, tmp_path: Path) -> None:
+    parts = make_parts(devices=2, strategy="ddp_fork")  # each process is killed, because the forks inherit `first`
     die = partial(die_at, 6, SequenceTask, "training_step")
     assert train_apart(reviews, tmp_path / "killed", parts, OPTIONS, die) == 1
     assert not (tmp_path / "killed" / "model").exists()
     assert train_apart(reviews, tmp_path / "killed", parts, OPTIONS) == 0
-    assert outcome(tmp_path / "killed") == unbroken_outcome(reviews, tmp_path / "unbroken", parts)
+    assert result_of(tmp_path / "killed") == uninterrupted_result(reviews, tmp_path / "uninterrupted", parts)
 
 
 def test_a_run_killed_after_stopping_early_trains_no_further_epoch(reviews: PreparedData, tmp_path: Path) -> None:
     parts, options = make_parts(max_epochs=50), replace(OPTIONS, patience=1)
-    die = partial(die_at, 1, ModelFolder, "save")
+    die = partial(die_at, 1, TrainedModel, "save")
     assert train_apart(reviews, tmp_path / "killed", parts, options, die) == KILLED
     assert train_apart(reviews, tmp_path / "killed", parts, options) == 0
-    expected = unbroken_outcome(reviews, tmp_path / "unbroken", parts, options)
+    expected = uninterrupted_result(reviews, tmp_path / "uninterrupted", parts, options)
     assert len(expected[1]) < 50
-    assert outcome(tmp_path / "killed") == expected
+    assert result_of(tmp_path / "killed") == expected
 
 
-def test_an_interrupted_run_of_another_configuration_is_no_beginning(reviews: PreparedData, tmp_path: Path) -> None:
+def test_an_interrupted_run_of_another_configuration_is_not_resumed(reviews: PreparedData, tmp_path: Path) -> None:
     die, options = partial(die_at, 11, SequenceTask, "training_step"), replace(OPTIONS, seed=2)
     assert train_apart(reviews, tmp_path / "killed", make_parts(), OPTIONS, die) == KILLED
     assert train_apart(reviews, tmp_path / "killed", make_parts(), options) == 0
-    expected = unbroken_outcome(reviews, tmp_path / "unbroken", make_parts(), options)
-    assert outcome(tmp_path / "killed") == expected
+    expected = uninterrupted_result(reviews, tmp_path / "uninterrupted", make_parts(), options)
+    assert result_of(tmp_path / "killed") == expected

@@ -16,7 +16,7 @@ def make_optimizer() -> SGD:
 
 
 def rates(optimizer: Optimizer, scheduler: LRScheduler, steps: int) -> list[float]:
-    """The learning rate of every step, and the one after the last."""
+    """The learning rates of all steps, and the one after the last step."""
     found = [optimizer.param_groups[0]["lr"]]
     for _ in range(steps):
         optimizer.step()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,13 @@ import torch
 from safetensors.torch import load_file
 from seqeval.metrics import f1_score
 
-from tests.tiny import OPTIONS, tiny_parts
+from tests.tiny import OPTIONS, save_random_model, tiny_parts
 from tests.training.processes import train_apart
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import PreparedData
-from unroll.files import sha256, write_json
-from unroll.inference.model_folder import ModelFolder
-from unroll.inference.predict import predict
-from unroll.training.train import discard_checkpoints, open_checkpoints, train
+from unroll.files import sha256
+from unroll.inference.trained_model import TrainedModel
+from unroll.training.train import microseconds_per_token, train
 
 RATE = tiny_parts("lstm")["optimizer"]["lr"]
 LONG = {"model": "bilstm", "max_epochs": 12}
@@ -59,25 +59,25 @@ def weights(output: Path) -> str:
     return sha256(output / "model" / "weights.safetensors")
 
 
-def val_answers(data: PreparedData, output: Path) -> list[Prediction]:
-    """Of the model in the folder, without anything of the training."""
-    return predict(ModelFolder.load(output / "model").model, data.split("validation"), batch_size=4)
+def val_predictions(data: PreparedData, output: Path) -> list[Prediction]:
+    """The predictions of the saved model for the validation split."""
+    return TrainedModel.load(output / "model").predict(data.split("validation"), batch_size=4)
 
 
 def val_accuracy(data: PreparedData, output: Path) -> float:
-    labels = [np.atleast_1d(found.labels) for found in val_answers(data, output)]
+    labels = [np.atleast_1d(found.labels) for found in val_predictions(data, output)]
     return float(np.mean(np.concatenate(labels) == data.split("validation").labels))
 
 
 def val_label_sets(data: PreparedData, output: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Of a multilabel dataset the gold ones and the network's, bool (N, L) each."""
-    return data.split("validation").labels, np.array([found.labels for found in val_answers(data, output)])
+    """The gold and predicted label sets of a multilabel dataset, bool (N, L) each."""
+    return data.split("validation").labels, np.array([found.labels for found in val_predictions(data, output)])
 
 
 def val_f1(data: PreparedData, output: Path) -> float:
     split, names = data.split("validation"), data.label_names
     gold = np.split(split.labels, split.offsets[1:-1])
-    predicted = [found.labels for found in val_answers(data, output)]
+    predicted = [found.labels for found in val_predictions(data, output)]
     return float(f1_score(*([[names[tag] for tag in tags] for tags in side] for side in (gold, predicted))))
 
 
@@ -113,7 +113,7 @@ def test_the_model_of_the_epoch_with_the_best_f1_of_labels_is_kept(topics: Prepa
     sides = val_label_sets(topics, tmp_path)
     assert sklearn.metrics.f1_score(*sides, average="micro") == pytest.approx(scores[best], abs=1e-6)
     assert sklearn.metrics.accuracy_score(*sides) == pytest.approx(rows[best]["val/accuracy"], abs=1e-6)
-    probabilities = np.array([found.probabilities for found in val_answers(topics, tmp_path)])
+    probabilities = np.array([found.probabilities for found in val_predictions(topics, tmp_path)])
     losses = -np.log(np.where(sides[0], probabilities, 1 - probabilities))
     assert losses.mean() == pytest.approx(rows[best]["val/loss"], abs=1e-5)
 
@@ -145,7 +145,7 @@ def test_history_has_a_row_an_epoch(trained_entities: Trained) -> None:
 
 def test_history_gives_the_learning_rate_that_the_schedule_has_reached(trained_entities: Trained) -> None:
     rows = history(trained_entities.output)
-    total, warm = 12 * 6, round(0.05 * 12 * 6)  # 6 steps an epoch
+    total, warm = 12 * 6, round(0.05 * 12 * 6)  # 6 steps per epoch
     expected = [RATE * (total - 6 * (epoch + 1)) / (total - warm) for epoch in range(len(rows))]
     assert [row["learning_rate"] for row in rows] == pytest.approx(expected)
 
@@ -153,7 +153,7 @@ def test_history_gives_the_learning_rate_that_the_schedule_has_reached(trained_e
 def test_validation_loss_is_the_mean_over_tokens(trained_entities: Trained) -> None:
     data, output, figures = trained_entities
     labels = data.split("validation").labels
-    probabilities = np.concatenate([found.probabilities for found in val_answers(data, output)])
+    probabilities = np.concatenate([found.probabilities for found in val_predictions(data, output)])
     losses = -np.log(probabilities[np.arange(len(labels)), labels])
     recorded = history(output)[figures["best_epoch"] - 1]["val/loss"]
     assert recorded == pytest.approx(losses.mean(), abs=1e-5)
@@ -169,7 +169,7 @@ def test_a_network_of_characters_and_a_crf_learns(entities: PreparedData, tmp_pa
 
 def test_validation_decides_as_the_head_does(entities: PreparedData, tmp_path: Path) -> None:
     parts = tiny_parts("bilstm_char_crf", max_epochs=1)
-    parts["optimizer"] |= {"lr": 0.0}  # untrained scores are often highest for what is not IOB2
+    parts["optimizer"] |= {"lr": 0.0}  # the argmax of an untrained network is often not valid IOB2
     train(entities, parts, OPTIONS, tmp_path)
     assert history(tmp_path)[0]["val/accuracy"] == pytest.approx(val_accuracy(entities, tmp_path), abs=1e-6)
 
@@ -177,11 +177,11 @@ def test_validation_decides_as_the_head_does(entities: PreparedData, tmp_path: P
 def test_a_limit_of_tokens_makes_more_steps(reviews: PreparedData, tmp_path: Path) -> None:
     train(reviews, tiny_parts("lstm", max_epochs=1), replace(OPTIONS, batch_tokens=1), tmp_path)
     state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert state["global_step"] == len(reviews.split("train"))  # every sequence alone
+    assert state["global_step"] == len(reviews.split("train"))  # one sequence per batch
 
 
 def test_the_same_seed_gives_the_same_bytes(trained_reviews: Trained, tmp_path: Path) -> None:
-    torch.rand(3)  # the state that a caller left does not matter
+    torch.rand(3)  # the state of the random number generator before the call does not matter
     train(trained_reviews.data, tiny_parts(**LONG), PATIENT, tmp_path)
     assert weights(tmp_path) == weights(trained_reviews.output)
     assert timeless(tmp_path) == timeless(trained_reviews.output)
@@ -209,39 +209,9 @@ def test_a_finished_training_is_not_repeated(
 
     second = train(reviews, tiny_parts("lstm"), OPTIONS, tmp_path)
 
-    assert capsys.readouterr().out == f"{tmp_path}: going on from the last checkpoint\n"  # and no epoch
+    assert capsys.readouterr().out == f"{tmp_path}: resuming from the last checkpoint\n"  # and trains no epoch
     assert (timeless(tmp_path), weights(tmp_path)) == before
     assert second == first
-
-
-@pytest.mark.parametrize("change", ["parts", "options", "data", "no record"])
-def test_checkpoints_of_anything_else_are_discarded(
-    change: str, reviews: PreparedData, entities: PreparedData, tmp_path: Path
-) -> None:
-    parts = tiny_parts("lstm")
-    folder = open_checkpoints(tmp_path, reviews, parts, OPTIONS)
-    (folder / "last.ckpt").write_bytes(b"a state")
-    assert open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), replace(OPTIONS)) == folder
-    assert (folder / "last.ckpt").exists()
-
-    if change == "parts":
-        open_checkpoints(tmp_path, reviews, tiny_parts("gru"), OPTIONS)
-    elif change == "options":
-        open_checkpoints(tmp_path, reviews, parts, replace(OPTIONS, batch_size=9))
-    elif change == "data":
-        open_checkpoints(tmp_path, entities, parts, OPTIONS)
-    else:
-        (folder / "identity.json").unlink()
-        open_checkpoints(tmp_path, reviews, parts, OPTIONS)
-    assert [path.name for path in folder.iterdir()] == ["identity.json"]
-
-
-def test_discarded_checkpoints_are_gone_and_the_model_stays(reviews: PreparedData, tmp_path: Path) -> None:
-    discard_checkpoints(tmp_path)  # where there are none
-    open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
-    write_json(tmp_path / "run.json", {})
-    discard_checkpoints(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_checkpoints_hold_tensors_and_plain_values(trained_reviews: Trained) -> None:
@@ -298,9 +268,22 @@ def test_two_processes_train_one_model(reviews: PreparedData, tmp_path: Path) ->
 
     rows = history(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert (tmp_path / "stdout").read_text().count("epoch 1/3") == 1  # one process speaks
-    # The score is that of both processes' shares together.
+    assert (tmp_path / "stdout").read_text().count("epoch 1/3") == 1  # only one process prints
+    # The score is computed over the batches of both processes.
     best = max(row["val/accuracy"] for row in rows)
     assert val_accuracy(reviews, tmp_path) == pytest.approx(best, abs=1e-6)
     # 44 sequences are 6 batches of 8, 3 for each process: 9 steps in 3 epochs, the first of them to warm up.
     assert [row["learning_rate"] for row in rows] == pytest.approx([RATE * 6 / 8, RATE * 3 / 8, 0])
+
+
+def test_the_cost_of_a_token_is_the_best_of_three_predictions(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_random_model(reviews, tmp_path / "gru")
+    times = iter([0.0, 5.0, 10.0, 12.0, 20.0, 29.0])  # start and end of each prediction
+    monkeypatch.setattr("unroll.training.train.time", SimpleNamespace(perf_counter=lambda: next(times)))
+
+    found = microseconds_per_token(folder, reviews, batch_size=8)
+
+    assert found == pytest.approx(2e6 / len(reviews.split("validation").tokens))
+    assert next(times, None) is None

@@ -56,7 +56,8 @@ class PreparedData:
         ValueError: nothing has been prepared there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
+        folder = Path(folder)
         if not (folder / "dataset.json").exists():
             raise ValueError(
                 f"{folder} holds no prepared data; first: python pipelines/prepare.py dataset={folder.name}"

@@ -11,8 +11,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import Task
 from unroll.drift.features import Feature, Numbers, label_features
 from unroll.drift.labels import LabelSet
-from unroll.inference.model_folder import ModelFolder
-from unroll.inference.predict import predict
+from unroll.inference.trained_model import TrainedModel
 
 BATCH_SIZE = 64
 
@@ -27,13 +26,13 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
         raise ValueError(f"run={run}: no trained model there; accepted: a folder as models/DATASET/MODEL/SEED")
     if not (run / "predictions.parquet").is_file():
         raise ValueError(f"run={run}: no predictions of the test split there; first: python pipelines/evaluate.py")
-    trained = ModelFolder.load(run / "model")
+    trained = TrainedModel.load(run / "model")
     if changed := trained.schema.differences(data.schema):
         raise ValueError(f"run={run}: its model has another {', '.join(changed)} than {data.folder}")
 
     table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
     tested = LabelSet.of_names(data.task, data.label_names, table["predicted"].to_pylist())
-    answers = predict(trained.model, new, BATCH_SIZE)
+    answers = trained.predict(new, BATCH_SIZE)
     labels = [found.labels for found in answers]
     joined = np.concatenate(labels) if data.task == "labeling" else np.array(labels)
     confidences = (

@@ -17,8 +17,7 @@ from unroll.evaluation.labeling import labeling_scores
 from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.scores import Scores
 from unroll.files import write_json
-from unroll.inference.model_folder import ModelFolder
-from unroll.inference.predict import predict
+from unroll.inference.trained_model import TrainedModel
 
 WARM_UP = 3  # batches that are read before the clock starts: the first one pays for what all use
 
@@ -42,10 +41,10 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     Writes into `run`: metrics.json, classes.csv, confusion.csv, predictions.parquet, throughput.json.
 
     Raises:
-        ValueError: `run` holds no trained model, or one for other labels or another vocabulary than the data's.
+        ValueError: there is no trained model in `run`, or one for other labels or another vocabulary than the data's.
     """
     torch.set_num_threads(options.threads)
-    trained = ModelFolder.load(run / "model")
+    trained = TrainedModel.load(run / "model")
     if trained.schema.label_names != data.label_names:
         raise ValueError(
             f"{run}/model has labels {trained.schema.label_names}, but {data.folder} has {data.label_names}"
@@ -55,9 +54,9 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
             f"{run}/model was trained on other data than {data.folder} (another {', '.join(changed)}): train it again"
         )
     split = data.split("test")
-    predict(trained.model, split.head(WARM_UP * options.batch_size), options.batch_size)
+    trained.predict(split.head(WARM_UP * options.batch_size), options.batch_size)
     start = time.perf_counter()
-    answers = predict(trained.model, split, options.batch_size)
+    answers = trained.predict(split, options.batch_size)
     seconds = time.perf_counter() - start
 
     scores, predictions = _score(split, answers, data.label_names)

@@ -1,1 +1,1 @@
-"""Text in, labels out."""
+"""Trained models: save, load, and predict labels from text."""

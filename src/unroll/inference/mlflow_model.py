@@ -1,4 +1,4 @@
-"""The MLflow model, as code: MLflow runs this file to load a logged model."""
+"""An MLflow "model from code": MLflow executes this file to load a logged model."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,10 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class TextModel(PythonModel):
-    """A column `text` in, and `text_pair` where the model reads pairs; the columns of `Predictor.predict` out."""
+    """Predict from a data frame with the column `text`, and `text_pair` for models of pairs of texts.
+
+    The result is a data frame with the keys of `Predictor.predict` as its columns.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         from unroll.inference.predictor import Predictor

@@ -1,6 +1,6 @@
-"""The one way from text to labels; everything that serves a model calls it."""
+"""Predict labels from text: the one code path that everything that serves a model uses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,49 +9,57 @@ import numpy as np
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
+from unroll.data.schema import DataSchema
 from unroll.data.tags import spans
 from unroll.data.tokens import Task
-from unroll.inference.model_folder import ModelFolder
-from unroll.inference.predict import predict
+from unroll.inference.trained_model import TrainedModel
 
 
 class Predictor:
-    """Labels texts with a trained model.
+    """Predicts the labels of texts with a trained model.
 
     >>> Predictor.load(Path("models/demo_reviews/lstm/1/model")).predict(["Not bad at all."])
     [{'label': 'positive', 'probability': 0.99}]
     """
 
-    def __init__(self, trained: ModelFolder) -> None:
-        self._model, self._schema = trained.model, trained.schema
+    def __init__(self, trained: TrainedModel) -> None:
+        self._trained, self._schema = trained, trained.schema
         self._encoder = TokenEncoder.of(trained.schema)
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
-        return cls(ModelFolder.load(folder))
-
-    def predict(self, texts: Sequence[str | Sequence[str]], batch_size: int = 64) -> list[dict[str, Any]]:
-        """One dictionary a text, in order; where the model was trained on pairs, a pair of texts for each.
-
-        Classification: `label` and its `probability`. Multilabel: `labels`, those of a probability above 0.5, the most
-        probable first, and `probabilities`, every label's by its name. Labeling: `tokens`, `labels` one a token, and
-        `entities`, each with `type`, the tokens' `start` and `end` (exclusive), and `text`, which is cut out of the
-        text given from character `start_char` to `end_char` (exclusive).
+        """Load the model folder that a training wrote.
 
         Raises:
-            ValueError: a text holds no token, or is no pair where the model reads pairs.
+            ValueError: there is no trained model in `folder`.
+        """
+        return cls(TrainedModel.load(folder))
+
+    def predict(self, texts: Sequence[str | Sequence[str]], batch_size: int = 64) -> list[dict[str, Any]]:
+        """Predict one dictionary per text, in the order of the texts.
+
+        - Classification: `label` and its `probability`.
+        - Multilabel: `labels`, those with a probability above 0.5, the most probable first; and `probabilities`, a
+          dictionary from each label to its probability.
+        - Labeling: `tokens`; `labels`, one per token; and `entities`, each with its `type`, its first token `start`,
+          the token after its last `end`, and `text`, the characters `start_char` to `end_char` (exclusive).
+
+        Args:
+            texts: strings; or pairs of strings for a model that was trained on pairs.
+            batch_size: the number of texts that go through the network at once.
+
+        Raises:
+            ValueError: a text has no token, or is not a pair although the model reads pairs, or the reverse.
         """
         tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
             return []
-        answers = predict(self._model, self._encode(tokens), batch_size)
-        if self._schema.task == "labeling":
-            return [
-                self._describe_entities(found, words, text)
-                for found, words, text in zip(answers, tokens, map(str, texts), strict=True)
-            ]
-        describe = self._describe_label if self._schema.task == "classification" else self._describe_labels
-        return [describe(found) for found in answers]
+        predictions = self._trained.predict(self._encode(tokens), batch_size)
+        describe = _DESCRIPTIONS[self._schema.task]
+        return [
+            describe(self._schema, prediction, words, text)
+            for prediction, words, text in zip(predictions, tokens, texts, strict=True)
+        ]
 
     def _tokenize(self, text: str | Sequence[str], position: int) -> list[str]:
         is_pair = not isinstance(text, str)
@@ -76,34 +84,44 @@ class Predictor:
             task=self._schema.task,
             table=self._encoder.encode(distinct),
             tokens=rows,
-            labels=np.zeros(label_shapes[self._schema.task], np.int64),  # unknown, and not looked at
+            labels=np.zeros(label_shapes[self._schema.task], np.int64),  # not known, and not used
             offsets=np.cumsum([0, *lengths]),
             rows=np.arange(len(tokens)),
         )
 
-    def _describe_label(self, found: Prediction) -> dict[str, Any]:
-        best = int(found.labels)
-        return {"label": self._schema.label_names[best], "probability": float(found.probabilities[best])}
 
-    def _describe_labels(self, found: Prediction) -> dict[str, Any]:
-        by_name = dict(zip(self._schema.label_names, found.probabilities.tolist(), strict=True))
-        given = [name for name, is_given in zip(by_name, found.labels, strict=True) if is_given]
-        return {"labels": sorted(given, key=by_name.__getitem__, reverse=True), "probabilities": by_name}
+def _describe_label(schema: DataSchema, prediction: Prediction, tokens: list[str], text: Any) -> dict[str, Any]:
+    best = int(prediction.labels)
+    return {"label": schema.label_names[best], "probability": float(prediction.probabilities[best])}
 
-    def _describe_entities(self, found: Prediction, tokens: list[str], text: str) -> dict[str, Any]:
-        labels = [self._schema.label_names[i] for i in found.labels]
-        places = self._schema.tokenizer.places(text)
-        entities = []
-        for span in spans(labels):
-            start, end = places[span.start][0], places[span.end - 1][1]
-            entities.append(
-                {
-                    "type": span.type,
-                    "text": text[start:end],
-                    "start": span.start,
-                    "end": span.end,
-                    "start_char": start,
-                    "end_char": end,
-                }
-            )
-        return {"tokens": tokens, "labels": labels, "entities": entities}
+
+def _describe_label_set(schema: DataSchema, prediction: Prediction, tokens: list[str], text: Any) -> dict[str, Any]:
+    by_name = dict(zip(schema.label_names, prediction.probabilities.tolist(), strict=True))
+    predicted = [name for name, is_predicted in zip(by_name, prediction.labels, strict=True) if is_predicted]
+    return {"labels": sorted(predicted, key=by_name.__getitem__, reverse=True), "probabilities": by_name}
+
+
+def _describe_tags(schema: DataSchema, prediction: Prediction, tokens: list[str], text: Any) -> dict[str, Any]:
+    labels = [schema.label_names[label] for label in prediction.labels]
+    offsets = schema.tokenizer.places(text)
+    entities = []
+    for span in spans(labels):
+        start, end = offsets[span.start][0], offsets[span.end - 1][1]
+        entities.append(
+            {
+                "type": span.type,
+                "text": text[start:end],
+                "start": span.start,
+                "end": span.end,
+                "start_char": start,
+                "end_char": end,
+            }
+        )
+    return {"tokens": tokens, "labels": labels, "entities": entities}
+
+
+_DESCRIPTIONS: dict[Task, Callable[[DataSchema, Prediction, list[str], Any], dict[str, Any]]] = {
+    "classification": _describe_label,
+    "multilabel": _describe_label_set,
+    "labeling": _describe_tags,
+}

@@ -13,7 +13,7 @@ from unroll.plan.side_by_side import Done, side_by_side
 from unroll.plan.train import Training, train_run
 from unroll.run_folder import RunRecord
 
-TRAINING_MODULES = ("unroll.plan.train", "unroll.training.train", "unroll.tracking.upload", "unroll.tracking.logger")
+TRAINING_MODULES = ("unroll.plan.train", "unroll.training.network", "unroll.tracking.upload", "unroll.tracking.logger")
 EVALUATION_MODULES = ("unroll.plan.evaluate", "unroll.evaluation.evaluate", "unroll.tracking.upload")
 ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options that make no sense for several runs
 

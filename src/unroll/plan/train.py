@@ -20,6 +20,9 @@ from unroll.run_folder import EVALUATED, RunFolder, RunRecord
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
+    from unroll.tracking.logger import EpochLogger
+    from unroll.tracking.runs import TrackedRun
+
 PARTS = ("model", "optimizer", "scheduler", "trainer")
 
 
@@ -57,7 +60,12 @@ class Training:
     @property
     def name(self) -> str:
         """Of the MLflow run."""
-        return self.config["run_name"] + (f" #{self.tags['trial']}" if "trial" in self.tags else "")
+        return self.config["run_name"] + (f" #{self.tags['trial']}" if self.is_trial else "")
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is a trial of a study, which may prune it."""
+        return "trial" in self.tags
 
     def inputs(self) -> dict[str, str]:
         """Checksums of all that the training depends on."""
@@ -83,23 +91,22 @@ def train_run(
     options = build_options(TrainOptions, config)
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
-    for name, part in parts.items():
-        check_targets(part, name)
+    is_baseline = config["model"]["_target_"].startswith("unroll.baselines.")
+    for name in ("model",) if is_baseline else PARTS:  # a baseline uses no other, and checking them imports Lightning
+        check_targets(parts[name], name)
 
     from unroll.sweep.objectives import MEASURED, check_objectives
-    from unroll.tracking.logger import EpochLogger
     from unroll.tracking.offline import impatient, tolerating
     from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance
     from unroll.tracking.runs import training_run
     from unroll.tracking.upload import upload
-    from unroll.training.cost import microseconds_per_token
-    from unroll.training.train import (
+    from unroll.training.checkpoints import (
         abandoned_without_checkpoint,
         discard_checkpoints,
         is_interrupted,
         open_checkpoints,
-        train,
     )
+    from unroll.training.train import microseconds_per_token, train
 
     check_objectives(config["objectives"])
     inputs, output = training.inputs(), folder.path
@@ -120,7 +127,7 @@ def train_run(
             hint = f"it will not be registered; to start over: rm -r {checkpoints}"
             print(f"{output}: begun with other code ({origin.tags[MIXED_CODE]}), {hint}", flush=True)
         with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
-            logger = EpochLogger(run)
+            logger = None if is_baseline else _epoch_logger(run)
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
@@ -137,7 +144,13 @@ def train_run(
             )
             folder.write_record(record)
             folder.stamp_training(inputs)
-        with tolerating(f"all of {output}"), impatient() if logger.is_lost else nullcontext():
+        with tolerating(f"all of {output}"), impatient() if logger and logger.is_lost else nullcontext():
             upload(output)
         discard_checkpoints(output)
     return record
+
+
+def _epoch_logger(run: "TrackedRun") -> "EpochLogger":
+    from unroll.tracking.logger import EpochLogger
+
+    return EpochLogger(run)

@@ -1,1 +1,1 @@
-"""One training loop for every task and model."""
+"""Fits baselines and trains networks, for every task."""

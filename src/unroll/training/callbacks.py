@@ -1,6 +1,5 @@
-"""What happens around the loop: randomness that survives a kill, the history, lines for a log."""
+"""Lightning callbacks of every training: resuming, early stopping and the history."""
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,20 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
-from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 from torchmetrics import Metric
 
+from unroll.training.history import print_epoch, write_history
+
 
 class ProcessState(Callback):
-    """Keeps in the checkpoint what every process has of its own, so that a resumed run ends as an unbroken one.
+    """Saves the state of each process in the checkpoint, so that a resumed training gives the same result.
 
-    That is PyTorch's random state, and the training loss of the epoch so far.
+    The state is that of PyTorch's random number generators, and the training loss of the epoch so far.
+
+    Args:
+        seed: of the training; each further process draws from its own seed, `seed` plus its rank.
+        train_loss: the metric that averages the training loss.
     """
 
     def __init__(self, seed: int, train_loss: Metric) -> None:
@@ -26,7 +30,7 @@ class ProcessState(Callback):
         self._random: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.world_size > 1:  # else they would all drop alike, whatever the seed
+        if trainer.world_size > 1:  # otherwise dropout would be the same in all processes
             torch.manual_seed(self.seed + trainer.global_rank)
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -42,7 +46,7 @@ class ProcessState(Callback):
         self._random = state["random"]
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        # Not before: setting up draws too.
+        # Only here, because setting up the training draws random numbers as well.
         if "cpu" in self._random:
             torch.set_rng_state(self._random["cpu"])
         if "cuda" in self._random and torch.cuda.is_available():
@@ -51,7 +55,7 @@ class ProcessState(Callback):
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that stays stopped: a run killed after its last epoch does not train another one."""
+    """Early stopping that also holds after resuming: a training killed after its last epoch trains no further one."""
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self.wait_count >= self.patience:
@@ -59,9 +63,9 @@ class ResumableEarlyStopping(EarlyStopping):
 
 
 class ResumePoint(Checkpoint):
-    """Saves the whole training state every `steps` steps and after every epoch's validation.
+    """Saves the complete training state every `steps` optimizer steps and after the validation of every epoch.
 
-    A Checkpoint, because Lightning calls those after all other callbacks: their state is then up to date.
+    A subclass of `Checkpoint`, which Lightning calls after all other callbacks, so that it saves their latest state.
     """
 
     def __init__(self, path: Path, steps: int) -> None:
@@ -71,7 +75,9 @@ class ResumePoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0  # else gradients would be lost
+        stepped = (
+            batch_idx + 1
+        ) % trainer.accumulate_grad_batches == 0  # otherwise accumulated gradients would be lost
         is_last_batch = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         if stepped and trainer.global_step % self.steps == 0 and not is_last_batch:
             self._save(trainer)
@@ -80,18 +86,17 @@ class ResumePoint(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
-        # Lightning moves the file here from the temporary folder: that copies it where this is another disk.
-        whole = self.path.with_suffix(".new")
-        trainer.save_checkpoint(whole)
+        # Lightning moves the file from the temporary folder, which copies it if that is on another disk.
+        complete = self.path.with_suffix(".new")
+        trainer.save_checkpoint(complete)
         if trainer.is_global_zero:
-            whole.replace(self.path)
+            complete.replace(self.path)
 
 
 class History(Callback):
-    """Writes one row an epoch to `path`, and prints it where no progress bar is shown.
+    """Writes one row per epoch to the file `path`, and prints it if there is no progress bar.
 
-    Columns: epoch (from 1), train/loss, val/..., learning_rate, seconds (since the start, without any time that
-    a broken run lay still).
+    The columns are those of `unroll.training.history`. The time between an interruption and resuming is not counted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -124,27 +129,14 @@ class History(Callback):
                 "seconds": round(self.seconds, 3),
             }
         )
-        write_history(self.path, self.rows)
-        if trainer.progress_bar_callback is None:
-            print_epoch(self.rows[-1], trainer.max_epochs)
-
-
-@rank_zero_only
-def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-@rank_zero_only
-def print_epoch(row: dict[str, float], max_epochs: int | None) -> None:
-    scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if "/" in name)
-    print(f"epoch {row['epoch']}/{max_epochs}  {scores}  {row['seconds']:.0f} s", flush=True)
+        if trainer.is_global_zero:
+            write_history(self.path, self.rows)
+            if trainer.progress_bar_callback is None:
+                print_epoch(self.rows[-1], trainer.max_epochs)
 
 
 def _of_every_process(value: Any) -> list[Any]:
-    """Every process's `value`, by rank."""
+    """The values of all processes, by rank."""
     if not dist.is_initialized():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()

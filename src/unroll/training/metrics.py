@@ -1,93 +1,99 @@
-"""The validation scores of each task, correct over batches and processes."""
+"""Validation scores of each task, accumulated over batches and processes."""
 
 import torch
-from torch import Tensor
-from torchmetrics import Metric
+import torch.distributed as dist
+from torch import Tensor, nn
 
 from unroll.data.tags import spans
 from unroll.data.tokens import IGNORE, Task
 
 
-class Accuracy(Metric):
-    """The share of labels that are right; padding does not count."""
+class Ratio(nn.Module):
+    """Base class of the scores: a ratio of two counts, 0 where the denominator is 0.
 
-    higher_is_better = True
-    correct: Tensor
-    total: Tensor
+    Not a `torchmetrics.Metric`, because importing that takes seconds. It is a module, so that the counts move to the
+    device of the network together with the module that it is part of; they are not saved in checkpoints.
+    """
+
+    counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+        self.register_buffer("counts", torch.zeros(2, dtype=torch.long), persistent=False)
+
+    def count(self, predicted: Tensor, labels: Tensor) -> tuple[Tensor | int, Tensor | int]:
+        """The numerator and the denominator of one batch."""
+        raise NotImplementedError
 
     def update(self, predicted: Tensor, labels: Tensor) -> None:
-        """predicted, labels: (B,) or (B, T), with IGNORE at padding."""
+        """Add a batch to the counts."""
+        for index, value in enumerate(self.count(predicted, labels)):
+            self.counts[index] += value
+
+    def compute(self) -> Tensor:
+        """The score, as a float tensor of shape (), over the batches of all processes since the last `reset`."""
+        total = self.counts.clone()
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(total)
+        return total[0] / total[1].clamp(min=1)
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.counts.zero_()
+
+
+class Accuracy(Ratio):
+    """The fraction of labels that are correct."""
+
+    def count(self, predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """predicted, labels: (B,) or (B, T), labels with IGNORE at padding."""
         real = labels != IGNORE
-        self.correct += (predicted == labels)[real].sum()
-        self.total += real.sum()
-
-    def compute(self) -> Tensor:
-        return self.correct / self.total
+        return (predicted == labels)[real].sum(), real.sum()
 
 
-class SubsetAccuracy(Accuracy):
-    """The share of sequences whose labels are all right, with none too many."""
+class SubsetAccuracy(Ratio):
+    """The fraction of sequences whose set of labels is exactly correct."""
 
-    def update(self, predicted: Tensor, labels: Tensor) -> None:
+    def count(self, predicted: Tensor, labels: Tensor) -> tuple[Tensor, int]:
         """predicted, labels: bool (B, L)."""
-        self.correct += (predicted == labels).all(dim=1).sum()
-        self.total += len(labels)
+        return (predicted == labels).all(dim=1).sum(), len(labels)
 
 
-class MicroF1(Metric):
-    """F1 of all finds together, whatever they are; 0 where there is nothing to find and nothing found."""
+class LabelF1(Ratio):
+    """Micro-averaged F1 of the labels of sequences."""
 
-    higher_is_better = True
-    correct: Tensor
-    predicted: Tensor
-    actual: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("correct", "predicted", "actual"):
-            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
-
-    def compute(self) -> Tensor:
-        return 2 * self.correct / (self.predicted + self.actual).clamp(min=1)
-
-
-class LabelF1(MicroF1):
-    """Micro F1 of the labels of sequences."""
-
-    def update(self, predicted: Tensor, labels: Tensor) -> None:
+    def count(self, predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """predicted, labels: bool (B, L)."""
-        self.correct += (predicted & labels).sum()
-        self.predicted += predicted.sum()
-        self.actual += labels.sum()
+        return 2 * (predicted & labels).sum(), predicted.sum() + labels.sum()
 
 
-class EntityF1(MicroF1):
-    """Micro F1 of whole entities, as the CoNLL-2003 evaluation counts them."""
+class EntityF1(Ratio):
+    """Micro-averaged F1 of entities, each correct if its type, first and last token are (as in CoNLL-2003).
+
+    Args:
+        tag_names: IOB2 tags by label id.
+    """
 
     def __init__(self, tag_names: list[str]) -> None:
         super().__init__()
         self.tag_names = tag_names
 
-    def update(self, predicted: Tensor, labels: Tensor) -> None:
+    def count(self, predicted: Tensor, labels: Tensor) -> tuple[int, int]:
         """predicted, labels: (B, T), labels with IGNORE at padding."""
+        doubled_correct = entities = 0
         lengths = (labels != IGNORE).sum(dim=1).tolist()
         for guess, gold, length in zip(predicted.tolist(), labels.tolist(), lengths, strict=True):
-            guessed, true = self._spans(guess[:length]), self._spans(gold[:length])
-            self.correct += len(guessed & true)
-            self.predicted += len(guessed)
-            self.actual += len(true)
+            found, true = self._spans(guess[:length]), self._spans(gold[:length])
+            doubled_correct += 2 * len(found & true)
+            entities += len(found) + len(true)
+        return doubled_correct, entities
 
     def _spans(self, tags: list[int]) -> set[tuple[str, int, int]]:
         return set(spans([self.tag_names[tag] for tag in tags]))
 
 
-def validation_metrics(task: Task, label_names: list[str]) -> dict[str, Metric]:
-    """Name to metric; the last one is the score that models are chosen by."""
+def validation_metrics(task: Task, label_names: list[str]) -> dict[str, Ratio]:
+    """The scores of a task by name; the best epoch is chosen by the last one."""
     if task == "labeling":
         return {"val/accuracy": Accuracy(), "val/f1": EntityF1(label_names)}
     if task == "multilabel":

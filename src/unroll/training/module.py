@@ -1,4 +1,4 @@
-"""The one LightningModule: any SequenceModel, any task."""
+"""The LightningModule that trains every `SequenceModel`, for every task."""
 
 import logging
 import math
@@ -19,11 +19,14 @@ from unroll.training.metrics import validation_metrics
 
 
 class SequenceTask(LightningModule):
-    """Trains `model`, and scores it on validation data after every epoch.
+    """Trains a network, and scores it on the validation split after every epoch.
 
     Args:
-        optimizer: called with the parameters.
-        scheduler: called with the optimiser and the number of steps of the whole training.
+        optimizer: called with the parameters of the network.
+        scheduler: called with the optimizer and the number of optimizer steps in the whole training.
+
+    Attributes:
+        monitor: the validation score by which the best epoch is chosen.
     """
 
     def __init__(
@@ -41,17 +44,16 @@ class SequenceTask(LightningModule):
         self._val_batches = val_batches
         self._optimizer = optimizer
         self._scheduler = scheduler
-        # "/" cannot stand in a module's name; the persistent state makes a resumed epoch's mean the whole epoch's.
+        # Persistent: the mean over an epoch that is resumed from a checkpoint includes the steps before it.
         self.train_loss = MeanMetric()
         self.train_loss.persistent(True)
         self.val_loss = MeanMetric()
-        metrics = validation_metrics(data.task, data.label_names)
-        self.metric_names = list(metrics)
-        self.monitor = self.metric_names[-1]
-        self.metrics = nn.ModuleList(metrics.values())
+        self.metrics = validation_metrics(data.task, data.label_names)
+        self._metric_modules = nn.ModuleList(self.metrics.values())  # moves the metrics to the device of the network
+        self.monitor = list(self.metrics)[-1]
 
     def setup(self, stage: str) -> None:
-        quiet_lightning()  # in every process
+        quiet_lightning()  # in each process of ddp
 
     def train_dataloader(self) -> ShuffledBatches:
         return self._train_batches
@@ -63,32 +65,32 @@ class SequenceTask(LightningModule):
         checkpoint["train_batches"] = self._train_batches.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Lightning does this itself, but not where the checkpoint was taken at the end of an epoch.
+        # Lightning does this by itself only for checkpoints within an epoch.
         self._train_batches.load_state_dict(checkpoint["train_batches"])
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        scores = self.model(batch.tokens)
-        loss = self.model.head.loss(scores, batch.labels, batch.tokens.lengths)
+        logits = self.model(batch.tokens)
+        loss = self.model.head.loss(logits, batch.labels, batch.tokens.lengths)
         self.train_loss.update(loss.detach())
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         head, lengths = self.model.head, batch.tokens.lengths
-        scores = self.model(batch.tokens)
-        weight = (batch.labels >= 0).sum()  # the loss is a mean over these
-        self.val_loss.update(head.loss(scores, batch.labels, lengths), weight)
-        decoded = head.decode(scores, lengths)
-        for metric in self.metrics:
-            metric.update(decoded, batch.labels)  # type: ignore[operator]
+        logits = self.model(batch.tokens)
+        weight = (batch.labels >= 0).sum()  # number of labels that the loss is averaged over
+        self.val_loss.update(head.loss(logits, batch.labels, lengths), weight)
+        predicted = head.decode(logits, lengths)
+        for metric in self.metrics.values():
+            metric.update(predicted, batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         self.log("train/loss", self.train_loss.compute())
         self.train_loss.reset()
         self.log("val/loss", self.val_loss.compute())
         self.val_loss.reset()
-        for name, metric in zip(self.metric_names, self.metrics, strict=True):
-            self.log(name, metric.compute(), prog_bar=name == self.monitor)  # type: ignore[operator]
-            metric.reset()  # type: ignore[operator]
+        for name, metric in self.metrics.items():
+            self.log(name, metric.compute(), prog_bar=name == self.monitor)
+            metric.reset()
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.model.parameters())
@@ -96,8 +98,8 @@ class SequenceTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _total_steps(self) -> int:
-        # Not trainer.estimated_stepping_batches: asked for here, it sets the batches up before a checkpoint is
-        # restored, and a resumed epoch would begin at its first batch.
+        # trainer.estimated_stepping_batches would set up the batches before a checkpoint is restored, and a resumed
+        # epoch would start at its first batch.
         epochs = self.trainer.max_epochs
         if not epochs or epochs < 1:
             raise ValueError(f"trainer.max_epochs={epochs}; accepted: 1 or more")
@@ -105,6 +107,6 @@ class SequenceTask(LightningModule):
 
 
 def quiet_lightning() -> None:
-    """Silence Lightning's banners, tips and warnings about what is meant here."""
+    """Silence Lightning's banners and tips, and its warnings about intended settings."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")

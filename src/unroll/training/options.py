@@ -1,4 +1,4 @@
-"""The settings of a training that are no part to build."""
+"""Training options that are plain values rather than objects to build."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,19 @@ from unroll.data.vectors import check_vectors_file
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a model is trained, next to its optimiser, schedule and trainer.
+    """Options of a training, next to its model, optimizer, scheduler and trainer.
 
     Args:
-        batch_size: the most sequences of a batch.
-        batch_tokens: the most tokens of a batch, padding included; None for no limit.
-        vectors: a file of pretrained word vectors to start from, if any.
-        patience: epochs without a better validation score before training stops.
-        checkpoint_steps: steps between two checkpoints within an epoch; each epoch ends with one.
-        threads: of PyTorch, in each process.
+        seed: of the initial weights, the order of the batches and dropout.
+        batch_size: maximum number of sequences in a batch.
+        batch_tokens: maximum number of tokens in a batch, padding included; None for no limit.
+        vectors: file of pretrained word vectors that initialise the word embeddings; None for random ones.
+        patience: number of epochs without a better validation score after which training stops.
+        checkpoint_steps: number of optimizer steps between two checkpoints; there is also one after every epoch.
+        threads: number of PyTorch threads in each process.
+
+    Raises:
+        ValueError: a value is out of range, or there is no such file of vectors.
     """
 
     seed: int

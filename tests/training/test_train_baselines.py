@@ -1,6 +1,9 @@
-"""A baseline is trained, scored and served as a network is."""
+"""Baselines are trained, evaluated and saved like networks."""
 
 import csv
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +12,11 @@ import pytest
 import sklearn.metrics
 from seqeval.metrics import f1_score
 
-from tests.tiny import OPTIONS, tiny_parts
+from tests.tiny import CONF, OPTIONS, save_random_model, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-from unroll.inference.model_folder import ModelFolder
-from unroll.inference.predict import predict
+from unroll.inference.trained_model import TrainedModel
 from unroll.training.train import train
 
 CASES: list[tuple[Task, str]] = [
@@ -34,16 +36,16 @@ def history(output: Path) -> list[dict[str, float]]:
 
 
 def scores(data: PreparedData, output: Path) -> dict[str, float]:
-    """On validation, by others than us, of the model in the folder."""
+    """Validation scores of the saved model, computed with scikit-learn and seqeval."""
     split, names = data.split("validation"), data.label_names
-    answers = predict(ModelFolder.load(output / "model").model, split, batch_size=4)
-    probabilities = np.vstack([found.probabilities for found in answers])
+    predictions = TrainedModel.load(output / "model").predict(split, batch_size=4)
+    probabilities = np.vstack([found.probabilities for found in predictions])
     if data.task == "multilabel":
         likely = np.where(split.labels, probabilities, 1 - probabilities)
-        sides = split.labels, np.array([found.labels for found in answers])
+        sides = split.labels, np.array([found.labels for found in predictions])
         f1 = sklearn.metrics.f1_score(*sides, average="micro", zero_division=0)
         return {"accuracy": sklearn.metrics.accuracy_score(*sides), "f1": f1, "loss": -np.log(likely).mean()}
-    labels = np.concatenate([np.atleast_1d(found.labels) for found in answers])
+    labels = np.concatenate([np.atleast_1d(found.labels) for found in predictions])
     found = {
         "accuracy": sklearn.metrics.accuracy_score(split.labels, labels),
         "loss": sklearn.metrics.log_loss(split.labels, probabilities, labels=range(len(names))),
@@ -71,7 +73,7 @@ def test_its_record_is_that_of_a_training_of_one_epoch(
         "best_epoch": 1,
         "epochs": 1,
         "training_seconds": row["seconds"],
-        "parameters": ModelFolder.load(tmp_path / "model").model.num_parameters,
+        "parameters": TrainedModel.load(tmp_path / "model").model.num_parameters,
         "seeded": False,
         "size_bytes": sum(file.stat().st_size for file in (tmp_path / "model").iterdir()),
     }
@@ -120,3 +122,34 @@ def test_one_for_another_task_is_refused_with_those_that_fit(entities: PreparedD
     )
     with pytest.raises(ValueError, match=message):
         train(entities, tiny_parts("tfidf"), OPTIONS, tmp_path)
+
+
+HEAVY = {"pytorch_lightning", "lightning_fabric", "torchmetrics"}
+# Fits a baseline, then evaluates it and a network; prints the modules that this imported.
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from tests.tiny import CONF, OPTIONS, save_random_model, tiny_parts
+from unroll.data.prepared import PreparedData
+from unroll.evaluation.evaluate import EvaluateOptions, evaluate
+from unroll.training.train import train
+
+folder = Path(sys.argv[1])
+data = PreparedData(Path(sys.argv[2]))
+train(data, tiny_parts("majority"), OPTIONS, folder / "majority")
+for run in ("majority", "gru"):
+    evaluate(data, folder / run, EvaluateOptions(batch_size=8, threads=1))
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_baselines_and_evaluation_do_without_lightning_which_takes_seconds_to_import(
+    reviews: PreparedData, tmp_path: Path
+) -> None:
+    save_random_model(reviews, tmp_path / "gru" / "model")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(reviews.folder)]
+    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert {"torch", "unroll.training.train"} <= modules
+    assert not HEAVY & modules

@@ -1,16 +1,18 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.tiny import random_model, save_random_model, tiny_parts
 from unroll.data.batches import SequentialBatches
-from unroll.data.prepared import PreparedData
+from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer
-from unroll.data.tokens import Task
-from unroll.inference.model_folder import ModelFolder, build_model
+from unroll.data.tokens import Spelling, Task, Tokens
+from unroll.inference.trained_model import Model, TrainedModel, build_model
+from unroll.nn.heads import CRFHead, MultilabelHead
 
 MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm", "awd_lstm", "bilstm_char_crf"]
 TAGS = ["O", "B-PER", "I-PER"]
@@ -23,7 +25,7 @@ def schema_of(task: Task, label_names: list[str]) -> DataSchema:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_loaded_model_gives_the_scores_of_the_saved_one(name: str, entities: PreparedData, tmp_path: Path) -> None:
     saved = random_model(entities, name)
-    loaded = ModelFolder.load(save_random_model(entities, tmp_path / "model", name))
+    loaded = TrainedModel.load(save_random_model(entities, tmp_path / "model", name))
 
     assert not loaded.model.training
     assert loaded.schema.differences(entities.schema) == []
@@ -58,15 +60,15 @@ def test_saving_again_replaces_the_folder(reviews: PreparedData, tmp_path: Path)
     save_random_model(reviews, tmp_path / "model", "lstm")
     save_random_model(reviews, tmp_path / "model", "gru")
     weights = random_model(reviews, "gru").model.state_dict()
-    loaded = ModelFolder.load(tmp_path / "model").model.state_dict()
+    loaded = TrainedModel.load(tmp_path / "model").model.state_dict()
     assert weights.keys() == loaded.keys()
     assert all(torch.equal(weights[name], loaded[name]) for name in weights)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(ValueError, match=f"{folder} holds no trained model"):
-            ModelFolder.load(folder)
+        with pytest.raises(ValueError, match=f"no trained model in {folder}"):
+            TrainedModel.load(folder)
 
 
 def test_sizes_are_those_of_the_dataset() -> None:
@@ -95,3 +97,58 @@ def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: 
     config = tiny_parts("lstm")["model"] | {key: value}
     with pytest.raises(ValueError, match=f"^model: {message}"):
         build_model(config, schema_of(task, TAGS))
+
+
+def predict_alone(model: Model, split: EncodedSplit, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The labels of one sequence and the probabilities of all labels, computed from the arrays without batches."""
+    rows = np.array(split.tokens[split.offsets[index] : split.offsets[index + 1]])
+    words, casing = (torch.from_numpy(ids[rows])[None] for ids in (split.table.words, split.table.casing))
+    spelling = Spelling(torch.from_numpy(split.table.spell(rows)), torch.arange(len(rows))[None])
+    lengths = torch.tensor([len(rows)])
+    with torch.no_grad():
+        scores = model(Tokens(words, casing, lengths, spelling))  # (1, L) or (1, T, L)
+    if isinstance(model.head, CRFHead):
+        return model.head.crf.decode(scores, lengths)[0], model.head.crf.marginals(scores, lengths)[0]
+    if isinstance(model.head, MultilabelHead):
+        probabilities = 1 / (1 + (-scores[0].double()).exp())
+        return probabilities > 0.5, probabilities
+    return scores[0].argmax(dim=-1), scores[0].double().softmax(dim=-1)
+
+
+@pytest.mark.parametrize("task", ["classification", "labeling", "multilabel"])
+@pytest.mark.parametrize("name", ["fcnn", "elman", "bilstm", "bilstm_char_crf"])
+def test_predictions_are_in_the_order_of_the_split_for_every_batch_size(
+    task: Task, name: str, prepared: dict[Task, PreparedData]
+) -> None:
+    split, trained = prepared[task].split("test"), random_model(prepared[task], name)
+    expected = [predict_alone(trained.model, split, index) for index in range(len(split))]
+    assert len({probabilities.numpy().tobytes() for _, probabilities in expected}) > 5
+
+    for batch_size in (1, 5, 64):
+        found = trained.predict(split, batch_size)
+
+        assert len(found) == len(split)
+        for (labels, probabilities), (best, distribution) in zip(found, expected, strict=True):
+            assert probabilities.dtype == np.float64
+            np.testing.assert_array_equal(labels, best)
+            np.testing.assert_allclose(probabilities, distribution, atol=1e-4)
+            if task != "multilabel":
+                np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-12)
+
+
+def test_a_label_that_is_nearly_certain_has_a_complement_above_zero(topics: PreparedData) -> None:
+    trained, split = random_model(topics, "gru"), topics.split("test")
+    with torch.no_grad():
+        trained.model.head.output.weight.zero_()
+        trained.model.head.output.bias.fill_(20.0)  # whose sigmoid is exactly 1 in float32
+    for found in trained.predict(split, 8):
+        np.testing.assert_allclose(np.log(1 - found.probabilities), -20, rtol=1e-6)
+
+
+def test_nothing_is_dropped_even_from_a_model_in_training(reviews: PreparedData) -> None:
+    trained, split = random_model(reviews, "bilstm_char_crf"), reviews.split("test")
+    expected = trained.predict(split, 8)
+    trained.model.train()
+    found = trained.predict(split, 8)
+    for before, after in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(before.probabilities, after.probabilities)

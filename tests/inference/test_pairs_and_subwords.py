@@ -1,4 +1,4 @@
-"""Models that read two texts, or pieces of words."""
+"""Models of pairs of texts, and models of subwords."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,6 @@ from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.inference import mlflow_model
-from unroll.inference.predict import predict
 from unroll.inference.predictor import Predictor
 
 QUESTIONS, ANSWERS = ["Who is she?", "Where was it?", "Why, then?"] * 4, ["Ada.", "In Paris!", "So be it"] * 4
@@ -33,8 +32,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 @pytest.fixture(scope="module", params=["bpe", "unigram"])
-def pieces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    folder = tmp_path_factory.mktemp("pieces")
+def subwords(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    folder = tmp_path_factory.mktemp("subwords")
     raw = write_raw(folder / "raw", {split: {"tokens": SENTENCES, "tags": TAGS} for split in SPLITS}, None)
     tokenizer = TokenizerOptions(subwords=request.param, subword_vocabulary=30)
     prepare(ENTITIES, raw, folder / "prepared", PrepareOptions(tokenizer=tokenizer))
@@ -42,7 +41,7 @@ def pieces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_pairs_get_the_labels_of_their_prepared_rows(pairs: PreparedData, tmp_path: Path) -> None:
-    expected = predict(random_model(pairs, "gru").model, pairs.split("test"), 4)
+    expected = random_model(pairs, "gru").predict(pairs.split("test"), 4)
     predictor = Predictor.load(save_random_model(pairs, tmp_path / "model"))
     found = predictor.predict(list(zip(QUESTIONS, ANSWERS, strict=True)))
     highest = [probabilities.max() for _, probabilities in expected]
@@ -74,8 +73,8 @@ def test_mlflow_s_model_takes_pairs_as_two_columns(pairs: PreparedData) -> None:
     assert served.predict(None, frame).to_dict("records") == expected  # type: ignore[arg-type]
 
 
-def test_entities_of_pieces_are_cut_out_of_the_text(pieces: PreparedData, tmp_path: Path) -> None:
-    predictor = Predictor.load(save_random_model(pieces, tmp_path / "model", "bilstm"))
+def test_entities_of_subwords_are_cut_out_of_the_text(subwords: PreparedData, tmp_path: Path) -> None:
+    predictor = Predictor.load(save_random_model(subwords, tmp_path / "model", "bilstm"))
     texts = ["Ada  Lovelace met Cafe\u0301-owners in Paris", "unheard €uro 😀 Ada"]
     found = predictor.predict(texts)
     assert any(row["entities"] for row in found)
@@ -87,8 +86,8 @@ def test_entities_of_pieces_are_cut_out_of_the_text(pieces: PreparedData, tmp_pa
             assert len(inside) <= len(entity["text"])
 
 
-def test_given_tokens_and_their_text_are_read_in_the_same_pieces(pieces: PreparedData) -> None:
-    split = pieces.split("test")
-    words = [pieces.schema.tokenizer.tokenize(" ".join(sentence)) for sentence in (SENTENCES[1], SENTENCES[0][:3])]
+def test_tokens_and_their_joined_text_give_the_same_subwords(subwords: PreparedData) -> None:
+    split = subwords.split("test")
+    words = [subwords.schema.tokenizer.tokenize(" ".join(sentence)) for sentence in (SENTENCES[1], SENTENCES[0][:3])]
     assert split.lengths[1] == len(words[0])
     assert split.lengths[0] > len(words[1])

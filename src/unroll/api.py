@@ -1,0 +1,294 @@
+"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models, and load one.
+
+They do what the stages in ``pipelines/`` do, from plain arguments, with the defaults of ``conf/`` and without MLflow.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import yaml
+
+from unroll.config.check import check_arguments, check_targets
+from unroll.data.download.files import has_wildcard
+from unroll.data.prepared import PreparedData
+from unroll.data.source import COLUMNS, Source
+from unroll.data.tokenizer import TokenizerOptions
+from unroll.data.tokens import Task
+from unroll.exceptions import unknown_key
+from unroll.inference.predictor import Predictor
+from unroll.inference.trained_model import Model
+from unroll.inference.trained_model import build_model as build
+from unroll.nn import SequenceModel
+from unroll.project import database_folder, project_root
+from unroll.run_folder import EVALUATED, RunFolder, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+# The name and the configuration that each model was built from.
+_BUILT: "WeakKeyDictionary[Model, tuple[str, dict[str, Any]]]" = WeakKeyDictionary()
+
+
+def prepare(
+    path: str | Path,
+    output: str | Path,
+    task: Task = "classification",
+    columns: Mapping[str, str] | None = None,
+    **options: Any,
+) -> PreparedData:
+    """Download a dataset and prepare it for training.
+
+    Args:
+        path: a folder in the layout of the Hugging Face Hub, a file, or the name of a Hub repository.
+        output: the folder of the prepared data, which is replaced.
+        task: ``classification``, ``multilabel`` or ``labeling``.
+        columns: the dataset's names of the columns that the task needs, such as ``{"text": "body", "label": "stars"}``;
+            None if they have our names.
+        options: fields of `Source` (such as ``splits``) and of `PrepareOptions` (such as ``limit``); ``tokenizer`` is a
+            dictionary of fields of `TokenizerOptions`.
+
+    Raises:
+        ValueError: an option is unknown or has a wrong value, or the data cannot be read.
+    """
+    from unroll.data.download.download import download
+    from unroll.data.prepare.prepare import PrepareOptions
+    from unroll.data.prepare.prepare import prepare as prepare_raw
+
+    if task not in COLUMNS:
+        raise ValueError(f"task={task!r}; accepted: {', '.join(COLUMNS)}")
+    columns = columns or {name: name for name in COLUMNS[task][0]}
+    declared: dict[str, Any] = {"task": task, "path": str(path), "columns": dict(columns)}
+    if Path(path).is_file() or has_wildcard(str(path)):
+        declared["splits"] = {"train": "train", "validation": None, "test": None}
+    tokenizer = _call(TokenizerOptions, options.pop("tokenizer", {}), where="tokenizer")
+    of_source, of_prepare = ([field.name for field in fields(kind)] for kind in (Source, PrepareOptions))
+    for name in options:
+        if name not in (accepted := of_source + of_prepare):
+            raise ValueError(unknown_key(name, name, accepted))
+    source = _call(Source, declared | {name: options[name] for name in options if name in of_source})
+    chosen = _call(PrepareOptions, {k: v for k, v in options.items() if k in of_prepare}, tokenizer=tokenizer)
+    output = Path(output)
+    with tempfile.TemporaryDirectory() as work:
+        raw = Path(work) / output.name  # the name in the report
+        download(source, raw)
+        prepare_raw(source, raw, output, chosen)
+    return PreparedData(output)
+
+
+def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
+    """Build an untrained model for a dataset.
+
+    Args:
+        name: of a file in ``conf/model``, such as ``bilstm``.
+        data: the dataset, which determines the sizes and the head.
+        overrides: values for keys of that file; a dictionary overrides keys of a part, such as
+            ``encoder={"num_layers": 2}``.
+
+    Raises:
+        ValueError: the name or a key is unknown, or a value is not accepted.
+    """
+    config = _overridden(_choice("model", name), overrides, "model")
+    check_targets(config, "model")
+    model = build(config, data.schema)
+    _BUILT[model] = name, config
+    return model
+
+
+def train(
+    model: Model,
+    data: PreparedData,
+    seed: int = 1,
+    output: str | Path | None = None,
+    epochs: int | None = None,
+    optimizer: Mapping[str, Any] | None = None,
+    scheduler: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> RunFolder:
+    """Train a model with one seed; an interrupted training is resumed by the same call.
+
+    The training starts from weights drawn with `seed`, not from those of `model`, which stays as it is: pass the same
+    model for several seeds, and load the trained one with `load`.
+
+    Args:
+        model: built by `build_model`.
+        output: the run folder; by default ``runs/DATASET/MODEL/SEED``. `compare` needs folders that end with
+            MODEL/SEED, and takes the name of the model from there.
+        epochs: maximum number of epochs.
+        optimizer, scheduler, trainer: values for keys of their files in ``conf/``, such as ``optimizer={"lr": 0.001}``.
+        options: fields of `TrainOptions`, such as ``batch_size`` and ``patience``.
+
+    Raises:
+        ValueError: an option is unknown, a value is not accepted, or another process trains in the folder.
+    """
+    from unroll.locks import run_lock
+    from unroll.training.checkpoints import abandoned_without_checkpoint, discard_checkpoints
+    from unroll.training.options import TrainOptions
+    from unroll.training.train import train as train_parts
+
+    if model not in _BUILT:
+        raise ValueError(f"model={type(model).__name__}; accepted: what unroll.build_model returned")
+    name, config = _BUILT[model]
+    defaults = yaml.safe_load((project_root() / "conf" / "train.yaml").read_text(encoding="utf-8"))
+    settings = {field.name: defaults[field.name] for field in fields(TrainOptions)} | options | {"seed": seed}
+    train_options = _call(TrainOptions, settings)
+    parts = {"model": config}
+    choices = {
+        group: name for entry in defaults["defaults"] if isinstance(entry, dict) for group, name in entry.items()
+    }
+    trainer = dict(trainer or {}) | ({} if epochs is None else {"max_epochs": epochs})
+    for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
+        parts[group] = _overridden(_choice(group, choices[group]), overrides or {}, group)
+        if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
+            check_targets(parts[group], group)
+
+    run = RunFolder(Path("runs", data.folder.name, name, str(seed)) if output is None else Path(output))
+    *_, folder_model, folder_seed = ("", "", *run.path.absolute().parts)
+    name = folder_model if folder_seed == str(seed) else name
+    with run_lock(run.path), abandoned_without_checkpoint(run.path):
+        result = train_parts(data, parts, train_options, run.path)
+        for stale in (*EVALUATED, "evaluated.json", "trained.json"):  # of an earlier training in this folder
+            (run.path / stale).unlink(missing_ok=True)
+        shutil.rmtree(run.provenance, ignore_errors=True)
+        dataset, run_id = data.folder.name, uuid4().hex
+        run.write_record(RunRecord(dataset=dataset, task=data.task, model=name, seed=seed, run_id=run_id, **result))
+        discard_checkpoints(run.path)
+    return run
+
+
+def evaluate(
+    run: RunFolder | str | Path, data: PreparedData, batch_size: int = 64, threads: int = 1
+) -> dict[str, float]:
+    """Score a trained model on the test split, and write the scores and predictions into its run folder.
+
+    Args:
+        run: what `train` returned, or the path of a run folder.
+
+    Returns:
+        The metrics by name, such as ``test/accuracy``.
+
+    Raises:
+        ValueError: there is no trained model in the folder, or it was trained on other data.
+    """
+    from unroll.evaluation.evaluate import EvaluateOptions
+    from unroll.evaluation.evaluate import evaluate as evaluate_folder
+
+    return evaluate_folder(data, _folder(run).path, EvaluateOptions(batch_size, threads))
+
+
+def compare(runs: Sequence[RunFolder | str | Path]) -> "pd.DataFrame":
+    """The leaderboard of evaluated runs: one row per model, with means and standard deviations over seeds.
+
+    The rows are sorted by the validation score, best first; see `unroll.evaluation.leaderboard.leaderboard`.
+
+    Raises:
+        ValueError: there is no run, one is not evaluated, or they were scored on different examples.
+    """
+    from unroll.evaluation.leaderboard import leaderboard
+    from unroll.evaluation.runs import read_run_folders
+
+    if not runs:
+        raise ValueError("runs=[]; accepted: one run or more")
+    return leaderboard(read_run_folders([_folder(run).path.absolute() for run in runs]))
+
+
+def load(model: RunFolder | str | Path) -> Predictor:
+    """Load a trained model.
+
+    Args:
+        model: what `train` returned, the path of a run folder or of its model folder, or an MLflow URI:
+            ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is that of
+            ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
+
+    Raises:
+        ValueError: there is no such model.
+    """
+    if str(model).startswith(("models:/", "runs:/")):
+        return _load_from_mlflow(str(model))
+    run = _folder(model)
+    for folder in (run.path, run.model):
+        if (folder / "config.json").is_file():
+            return Predictor.load(folder)
+    raise ValueError(
+        f"no trained model in {str(run.path)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
+        "folder, models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
+    )
+
+
+def _load_from_mlflow(uri: str) -> Predictor:
+    with _mlflow_environment():
+        import mlflow
+
+        from unroll.tracking.models import model_uri
+        from unroll.tracking.offline import requiring
+        from unroll.tracking.store import open_store
+
+        client = open_store()
+        with requiring(), tempfile.TemporaryDirectory() as work:
+            if uri.startswith("runs:/"):
+                uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
+            folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work, tracking_uri=client.tracking_uri))
+            flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+            try:
+                model = folder / flavors["python_function"]["artifacts"]["model"]["path"]
+            except KeyError:
+                raise ValueError(f"{uri} was not logged by unroll; accepted: a model of an unroll training") from None
+            return Predictor.load(model)
+
+
+@contextmanager
+def _mlflow_environment() -> Iterator[None]:
+    """The environment of the stages, which names the project's store and limits the time of requests."""
+    from unroll.stage import set_environment
+
+    database = database_folder(project_root()) / "mlflow.db"
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not database.exists():
+        raise ValueError(f"no MLflow store: there is no {database}; accepted: MLFLOW_TRACKING_URI in the environment")
+    before = set(os.environ)
+    set_environment(project_root())
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - before:
+            del os.environ[name]
+
+
+def _folder(run: RunFolder | str | Path) -> RunFolder:
+    return run if isinstance(run, RunFolder) else RunFolder(Path(run))
+
+
+def _call(target: Callable[..., T], arguments: Mapping[str, Any], where: str = "", **checked: Any) -> T:
+    """Call `target` with arguments whose names and types are checked first."""
+    check_arguments(target, arguments, where)
+    return target(**arguments, **checked)
+
+
+def _choice(group: str, name: str) -> dict[str, Any]:
+    """The content of ``conf/GROUP/NAME.yaml``."""
+    files = {file.stem: file for file in sorted((project_root() / "conf" / group).glob("*.yaml"))}
+    if name not in files:
+        raise ValueError(f"{group}={name!r}; accepted: {', '.join(files)}")
+    content: dict[str, Any] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
+    return content
+
+
+def _overridden(config: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The configuration with other values for some of its keys."""
+    accepted = [key for key in config if not key.startswith("_")]
+    result = dict(config)
+    for key, value in overrides.items():
+        if key not in accepted:
+            raise ValueError(unknown_key(f"{where}.{key}", key, accepted))
+        is_part = isinstance(config[key], Mapping) and isinstance(value, Mapping)
+        result[key] = _overridden(config[key], value, f"{where}.{key}") if is_part else value
+    return result

@@ -1,0 +1,136 @@
+"""Train a network by gradient descent, with Lightning."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+
+from unroll.data.batches import SequentialBatches, ShuffledBatches
+from unroll.data.prepared import PreparedData
+from unroll.data.vectors import read_vectors
+from unroll.nn import SequenceModel
+from unroll.run_folder import RunFolder
+from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.checkpoints import BEST, LAST, is_interrupted
+from unroll.training.module import SequenceTask, quiet_lightning
+from unroll.training.options import TrainOptions
+
+
+def fit_network(
+    model: SequenceModel,
+    data: PreparedData,
+    parts: dict[str, Any],
+    options: TrainOptions,
+    run: RunFolder,
+    logger: Logger | None,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Train the network, resuming from the checkpoints of the run if there are any.
+
+    Afterwards the network has the weights of the epoch with the best validation score. Arguments and errors are those
+    of `unroll.training.train.train`.
+    """
+    quiet_lightning()
+    if options.vectors is not None:
+        start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
+    elif file := data.description.get("vectors"):
+        raise ValueError(
+            f"{data.folder} was prepared with the words of {file}, whose embeddings would be random without "
+            f"vectors={file}; accepted: that option here, or vectors=null in the prepare stage"
+        )
+    limits = (options.batch_size, options.batch_tokens, model.reads_characters)
+    task = SequenceTask(
+        model,
+        data,
+        ShuffledBatches(data.split("train"), options.seed, *limits),
+        SequentialBatches(data.split("validation"), *limits),
+        instantiate(parts["optimizer"]),
+        instantiate(parts["scheduler"]),
+    )
+    best = ModelCheckpoint(
+        run.checkpoints,
+        filename=BEST.removesuffix(".ckpt"),
+        monitor=task.monitor,
+        mode="max",
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+    own_callbacks = [
+        ProcessState(options.seed, task.train_loss),
+        ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
+        History(run.history),
+        best,
+        ResumePoint(run.checkpoints / LAST, options.checkpoint_steps),
+    ]
+    resumed_from = None
+    if is_interrupted(run.path):
+        resumed_from = str(run.checkpoints / LAST)
+        print(f"{run.path}: resuming from the last checkpoint", flush=True)
+    trainer = _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
+    try:
+        trainer.fit(task, ckpt_path=resumed_from, weights_only=True)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an ordinary exit
+            raise end.__context__ from None
+        raise
+
+    state = torch.load(run.checkpoints / BEST, map_location="cpu", weights_only=True)["state_dict"]
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+
+
+def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Callable[[str], str], path: Path) -> None:
+    """Copy pretrained word vectors into the word embeddings; print how many words of the vocabulary have one.
+
+    Args:
+        vocabulary: words by id.
+        entry: maps a word of the file to its form in the vocabulary.
+        path: file of the vectors.
+
+    Raises:
+        ValueError: the file cannot be read, its vectors have another size than the embeddings, or none of its words is
+            in the vocabulary.
+    """
+    pretrained = read_vectors(path, vocabulary, entry)
+    weight = model.embedding.words.weight  # (V, E)
+    width = pretrained.vectors.shape[1]
+    if width != weight.shape[1]:
+        raise ValueError(
+            f"vectors={path}: {width} numbers per word, but model.embedding_size={weight.shape[1]}; "
+            f"accepted: model.embedding_size={width}"
+        )
+    found = torch.from_numpy(pretrained.found)
+    with torch.no_grad():
+        weight[found] = torch.from_numpy(pretrained.vectors)[found]
+    print(f"{path}: vectors of {int(found.sum())} of {len(vocabulary)} words ({pretrained.coverage:.1%})", flush=True)
+
+
+def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Logger | None) -> Trainer:
+    for key in ("val_check_interval", "check_val_every_n_epoch"):
+        if key in config:
+            raise ValueError(f"trainer.{key}={config[key]}; accepted: no such key, validation ends every epoch")
+    try:
+        trainer: Trainer = instantiate(
+            config,
+            callbacks=callbacks,
+            logger=logger or False,
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # ShuffledBatches and SequentialBatches divide themselves between processes
+        )
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, MisconfigurationException | ValueError | TypeError):
+            raise ValueError(
+                f"trainer: {cause}; trainer.accelerator={config.get('accelerator')!r}, "
+                f"trainer.devices={config.get('devices')!r}; trainer=cpu works everywhere"
+            ) from error
+        raise
+    return trainer

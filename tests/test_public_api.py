@@ -1,0 +1,232 @@
+"""``import unroll`` as a notebook uses it."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import unroll
+from tests.tiny import MODELS, OPTIONS, save_random_model, tiny_parts
+from unroll.data.prepared import PreparedData
+from unroll.inference.predictor import Predictor
+from unroll.run_folder import RunFolder
+from unroll.training.train import train as train_parts
+
+SMALL = {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    program = "import json, sys; before = {*sys.modules}; import unroll; print(json.dumps([*{*sys.modules} - before]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    imported = json.loads(done.stdout)
+    assert [name for name in imported if name.startswith("unroll")] == ["unroll"]
+    assert {name.partition(".")[0] for name in imported} - sys.stdlib_module_names == {"unroll"}
+
+
+def test_its_names_are_listed_and_exist() -> None:
+    assert set(unroll.__all__) <= set(dir(unroll))
+    assert all(hasattr(unroll, name) for name in unroll.__all__)
+    assert unroll.__version__ == version("unroll")
+    assert unroll.PreparedData is PreparedData
+    assert unroll.nn is sys.modules["unroll.nn"]
+    with pytest.raises(AttributeError, match="module 'unroll' has no attribute 'nothing'"):
+        unroll.nothing  # noqa: B018
+
+
+def test_from_a_folder_of_texts_to_predictions(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    data = unroll.prepare(project / "data/demo/demo_reviews", output="prepared/demo_reviews", limit=200)
+    model = unroll.build_model("bilstm", data, hidden_size=16)
+    runs = [unroll.train(model, data, seed=seed, epochs=1) for seed in (1, 2)]
+    scores = [unroll.evaluate(run, data) for run in runs]
+    board = unroll.compare(runs)
+    predictions = unroll.load(runs[0]).predict(["Not bad at all.", "Never good."])
+
+    assert [run.path for run in runs] == [Path("runs/demo_reviews/bilstm/1"), Path("runs/demo_reviews/bilstm/2")]
+    assert not any(run.checkpoints.exists() for run in runs)
+    assert board[["model", "seeds"]].to_dict("records") == [{"model": "bilstm", "seeds": 2}]
+    assert board["test/accuracy"][0] == pytest.approx(sum(score["test/accuracy"] for score in scores) / 2)
+    assert {row["label"] for row in predictions} <= {"negative", "positive"}
+    assert runs[0].read_record().epochs == 1
+    assert unroll.PreparedData("prepared/demo_reviews").checksum == data.checksum
+
+
+@pytest.mark.parametrize("name", ["gru", "tfidf"])
+def test_a_training_is_that_of_the_train_stage(name: str, reviews: PreparedData, tmp_path: Path) -> None:
+    parts = tiny_parts(name, max_epochs=2)
+    sizes = SMALL if name == "gru" else {}
+    model = unroll.build_model(name, reviews, **sizes)
+    expected = train_parts(reviews, parts, OPTIONS, tmp_path / "expected")
+
+    options = {key: value for key, value in vars(OPTIONS).items() if key not in ("seed", "vectors")}
+    run = unroll.train(model, reviews, 1, tmp_path / name / "1", epochs=2, optimizer={"lr": 0.05}, **options)
+
+    record = run.read_record()
+    assert vars(record) | {"training_seconds": 0} == {
+        **expected,
+        "dataset": reviews.folder.name,
+        "task": "classification",
+        "model": name,
+        "seed": 1,
+        "run_id": record.run_id,
+        "microseconds_per_token": None,
+        "training_seconds": 0,
+    }
+    (weights,) = run.model.glob("weights.safetensors")
+    assert weights.read_bytes() == (tmp_path / "expected" / "model" / "weights.safetensors").read_bytes()
+
+
+def test_a_file_is_prepared_with_its_own_columns(tmp_path: Path) -> None:
+    rows = [f"{label},a {word} visit number {i}" for i in range(20) for label, word in (("yes", "good"), ("no", "bad"))]
+    (tmp_path / "visits.csv").write_text("\n".join(["verdict,body", *rows]) + "\n")
+    columns = {"text": "body", "label": "verdict"}
+    options = {"validation_fraction": 0.25, "tokenizer": {"lowercase": False}}
+
+    data = unroll.prepare(tmp_path / "visits.csv", tmp_path / "visits", columns=columns, **options)
+
+    assert sorted(data.label_names) == ["no", "yes"]
+    assert [len(data.split(split)) for split in ("train", "validation", "test")] == [27, 9, 4]  # test is carved first
+    assert not data.schema.tokenizer.options.lowercase
+
+
+def test_sentences_with_tags_are_prepared(project: Path, tmp_path: Path) -> None:
+    path, columns = project / "data/demo/demo_entities", {"tokens": "tokens", "labels": "ner_tags"}
+    data = unroll.prepare(path, tmp_path / "entities", task="labeling", columns=columns, limit=20)
+    assert data.task == "labeling"
+    assert "O" in data.label_names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "regression"}, "task='regression'; accepted: classification, multilabel, labeling"),
+        ({"limits": 3}, r"limits: unknown key \(did you mean 'limit'\?\); accepted: .*splits.*limit"),
+        ({"limit": "3"}, "limit='3': "),
+        ({"tokenizer": {"lower": True}}, r"tokenizer\.lower: unknown key.*; accepted: .*lowercase"),
+        ({"columns": {"text": "text"}}, r"\['text'\]; a classification dataset has \['text', 'label'\]"),
+        ({"columns": {"text": "text", "label": "mood"}}, "'mood'.*has no such column"),
+    ],
+)
+def test_options_of_prepare_that_are_wrong_are_named(
+    options: dict[str, object], message: str, project: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        unroll.prepare(project / "data/demo/demo_reviews", tmp_path / "out", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("bilstmm", {}, f"model='bilstmm'; accepted: {', '.join(MODELS)}"),
+        ("bilstm", {"hidden": 3}, r"model\.hidden: unknown key.*; accepted: embedding_size, .*hidden_size"),
+        ("bilstm", {"hidden_size": "3"}, r"model\.hidden_size='3': "),
+        ("bilstm", {"encoder": {"layers": 2}}, r"model\.encoder\.layers: unknown key.*; accepted: cell, num_layers"),
+        ("bilstm", {"_target_": "os.system"}, r"model\._target_: unknown key"),
+        ("crfsuite", {}, "CRFSuite is for labeling"),
+    ],
+)
+def test_models_and_keys_that_are_unknown_are_named(
+    name: str, overrides: dict[str, object], message: str, reviews: PreparedData
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        unroll.build_model(name, reviews, **overrides)
+
+
+def test_keys_of_parts_are_overridden_and_the_others_stay(reviews: PreparedData) -> None:
+    one_way = unroll.build_model("bilstm", reviews, hidden_size=8, encoder={"bidirectional": False})
+    both_ways = unroll.build_model("bilstm", reviews, hidden_size=8)
+    assert [model.encoder.output_size for model in (one_way, both_ways)] == [8, 16]
+    assert unroll.build_model("bilstm", reviews).encoder.output_size == 2 * MODELS["bilstm"]["hidden_size"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patiense": 3}, r"patiense: unknown key \(did you mean 'patience'\?\); accepted: .*batch_size"),
+        ({"batch_size": 0}, "batch_size=0; accepted: 1 or more"),
+        ({"optimizer": {"rate": 1}}, r"optimizer\.rate: unknown key; accepted: lr, "),
+        ({"trainer": {"devices": [[]]}}, r"trainer\.devices"),
+        ({"epochs": 0}, "max_epochs=0"),
+    ],
+)
+def test_options_of_train_that_are_wrong_are_named(
+    options: dict[str, object], message: str, reviews: PreparedData, tmp_path: Path
+) -> None:
+    model = unroll.build_model("gru", reviews, **SMALL)
+    with pytest.raises(ValueError, match=message):
+        unroll.train(model, reviews, output=tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_a_model_of_other_origin_is_not_trained(reviews: PreparedData, tmp_path: Path) -> None:
+    other = unroll.load(save_random_model(reviews, tmp_path / "model"))._trained.model
+    with pytest.raises(ValueError, match=r"model=SequenceModel; accepted: what unroll\.build_model returned"):
+        unroll.train(other, reviews, output=tmp_path)
+
+
+def test_run_folders_and_model_folders_are_loaded(reviews: PreparedData, tmp_path: Path) -> None:
+    model = save_random_model(reviews, RunFolder(tmp_path).model)
+    expected = Predictor.load(model).predict(["not good"])
+    for where in (model, tmp_path, str(tmp_path), RunFolder(tmp_path)):
+        assert unroll.load(where).predict(["not good"]) == expected
+
+
+def test_what_is_no_model_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no trained model in .*; accepted: a run folder .*, models:/NAME@champion"):
+        unroll.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def logged(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An MLflow store with a registered model; its folder, its store's URI and its run's id."""
+    from tests.tracking.trained import make_origin
+    from unroll.tracking.models import log_model
+    from unroll.tracking.runs import training_run
+    from unroll.tracking.store import open_store
+
+    folder = tmp_path_factory.mktemp("store")
+    store = f"sqlite:///{folder}/mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store)
+        model = save_random_model(reviews, folder / "model")
+        with training_run(make_origin(reviews), folder / "run.json") as run:
+            uri = log_model(run, model)
+        client = open_store()
+        client.create_registered_model("reviews")
+        client.create_model_version("reviews", uri, run_id=run.run_id, model_id=uri.removeprefix("models:/"))
+        client.set_registered_model_alias("reviews", "champion", "1")
+    return {"folder": str(model), "store": store, "run": run.run_id}
+
+
+@pytest.mark.parametrize("uri", ["models:/reviews@champion", "models:/reviews/1", "runs:/RUN", "runs:/RUN/model"])
+def test_models_of_mlflow_are_loaded(uri: str, logged: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged["store"])
+    expected = Predictor.load(Path(logged["folder"])).predict(["not good"])
+    assert unroll.load(uri.replace("RUN", logged["run"])).predict(["not good"]) == expected
+
+
+def test_without_another_store_models_are_loaded_from_that_of_the_project(
+    logged: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    database = Path(logged["store"].removeprefix("sqlite:///"))
+    monkeypatch.setattr("unroll.api.database_folder", lambda project: database.parent)
+    monkeypatch.setattr("unroll.stage.database_folder", lambda project: database.parent)
+    assert unroll.load("models:/reviews/1").predict(["good"])
+
+    monkeypatch.setattr("unroll.api.database_folder", lambda project: database.parent / "elsewhere")
+    with pytest.raises(ValueError, match=r"no MLflow store: .*elsewhere/mlflow\.db.*; accepted: MLFLOW_TRACKING_URI"):
+        unroll.load("models:/reviews/1")
+
+
+@pytest.mark.parametrize("uri", ["models:/reviews/7", "models:/nothing@champion", "models:/reviews", "runs:/nothing"])
+def test_what_mlflow_does_not_have_is_an_error_of_the_user(
+    uri: str, logged: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged["store"])
+    with pytest.raises(ValueError):
+        unroll.load(uri)
