@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from unroll.evaluation.significance import cautious_interval, compare_counts
+from unroll.statistics.comparison import cautious_interval, compare_counts
 from unroll.statistics.variance_components import contributions, swap_variance
 
 LEVEL = 0.05
