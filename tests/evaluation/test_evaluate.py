@@ -20,7 +20,7 @@ from unroll.data.schema import Task
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
 from unroll.inference.model_folder import ModelFolder
-from unroll.nn import SequenceModel
+from unroll.inference.predict import Model, predict
 
 OPTIONS = EvaluateOptions(batch_size=8, threads=1)
 FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json"}
@@ -173,13 +173,12 @@ def test_a_few_batches_are_read_before_the_clock_starts(
     reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    answer = SequenceModel.answer
 
-    def recorded(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
+    def recorded(model: Model, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         read.append(len(split))
-        return answer(model, split, batch_size)
+        return predict(model, split, batch_size)
 
-    monkeypatch.setattr(SequenceModel, "answer", recorded)
+    monkeypatch.setattr("unroll.evaluation.evaluate.predict", recorded)
     save_random_model(reviews, tmp_path / "model")
     evaluate(reviews, tmp_path, EvaluateOptions(batch_size=2, threads=1))
     assert read == [6, len(reviews.split("test"))]

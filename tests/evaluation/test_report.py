@@ -1,3 +1,4 @@
+import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,11 +14,10 @@ from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
-from unroll.evaluation.pairs import compare_pairs
+from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.report import FILES, write_report
 from unroll.evaluation.runs import Run, read_runs
-from unroll.evaluation.wording import who_beats_whom
-from unroll.files import write_json
+from unroll.files import read_json, write_json
 from unroll.training.train import train
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -115,6 +115,74 @@ def test_same_runs_give_the_same_bytes(
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
+def test_each_model_has_a_file_of_its_test_metrics_and_models_that_are_not_compared_have_none(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = read_runs(classification_runs)
+    for compared in (runs, [run for run in runs if run.run_id == "gru1"], runs):
+        write_report(compared, data_of(runs), tmp_path)
+        files = {file.stem: read_json(file) for file in (tmp_path / "metrics").iterdir()}
+        assert set(files) == {run.model for run in compared}
+    board = leaderboard(runs).set_index("model").loc["gru"]
+    scores = ["test/accuracy", "test/macro_f1", "test/calibration_error", "test/loss"]
+    assert files["gru"] == {"seeds": 2, **{it: board[it] for name in scores for it in (name, f"{name}_sd")}}
+    write_report(runs[:1], data_of(runs), tmp_path)
+    assert set(read_json(tmp_path / "metrics" / "elman.json")) == {"seeds", *scores}  # no deviation of one seed
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        (None, None),
+        ("sqlite:///mlflow.db", None),
+        ("http://127.0.0.1:5000/", "http://127.0.0.1:5000/#/runs/gru1"),
+        ("https://ada:secret@mlflow.example/base", "https://mlflow.example/base/#/runs/gru1"),
+    ],
+)
+def test_runs_are_linked_where_there_is_a_tracking_server(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path, uri: str | None, address: str | None
+) -> None:
+    runs = read_runs(classification_runs)
+    write_report(runs, data_of(runs), tmp_path, tracking_uri=uri)
+    text = (tmp_path / "index.html").read_text()
+    linked = [it for it in Page(text).values("href") if it.endswith("/runs/gru1")]
+    assert linked == ([address] if address else [])
+    assert ("make ui" in text) == (address is None)
+    assert "secret" not in text
+
+
+def test_the_page_has_the_commands_to_predict_with_and_to_serve_the_champion(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = read_runs(classification_runs)
+    write_report(runs, data_of(runs), tmp_path)
+    text = html.unescape((tmp_path / "index.html").read_text())
+    assert """python -c "import unroll; print(unroll.load('models:/reviews@champion').predict(['…']))\"""" in text
+    assert "mlflow models serve --model-uri models:/reviews@champion --env-manager local --port 5001" in text
+
+
+@pytest.mark.parametrize("models", [1, 2, 3])
+def test_costs_are_drawn_for_three_models_or_more(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path, models: int
+) -> None:
+    found = read_runs(classification_runs, ["gru"])
+    runs = [replace(run, model=name) for name in "abc"[:models] for run in found]
+    write_report(runs, data_of(runs), tmp_path)
+    assert ("Pareto-optimal" in (tmp_path / "index.html").read_text()) == (models > 2)
+
+
+def test_hard_examples_are_shown_as_they_were_written(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = read_runs(classification_runs)
+    texts = [f"({' '.join(['Hé'] * (length - 2))})" for length in runs[0].predictions["length"]]
+    pd.DataFrame({"review": texts}).to_parquet(tmp_path / "test.parquet")
+    write_report(runs, data_of(runs), tmp_path, raw=tmp_path, text_columns=["review"])
+    text = (tmp_path / "index.html").read_text()
+    assert '<p class="text">(Hé' in text
+    assert "Word" not in re.sub("<h2>.*?</h2>", "", text)
+
+
 def verdict(folder: Path) -> str:
     paragraph = re.search(r'<p class="verdict">(.*?)</p>', (folder / "index.html").read_text(), flags=re.DOTALL)
     assert paragraph
@@ -131,7 +199,7 @@ def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
         f"gru has the best validation accuracy ({100 * best['val/accuracy']:.2f} %) and reached "
         f"{100 * best['test/accuracy']:.2f} ± {100 * best['test/accuracy_sd']:.2f} % on the test split "
         "(mean ± standard deviation over 2 seeds). "
-        f"On the same test examples, {who_beats_whom(compare_pairs(runs, ['gru', 'elman'], 0.05), 'gru')}"
+        f"On the same test examples, {conclusion(compare_pairs(runs, ['gru', 'elman'], 0.05), 'gru')}"
     )
 
 
@@ -164,7 +232,7 @@ def test_pairs_with_one_seed_each_are_said_to_be_about_these_trained_models(
     runs = [replace(run, model=name) for name, most in zip("abc", seeds, strict=True) for run in found[:most]]
     write_report(runs, data_of(runs), tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert ("They count the test examples and the seeds as chance" in text) == by_chance
+    assert ("The tests treat both the test examples and the seeds as chance" in text) == by_chance
     assert ("Pairs with one seed each are about these trained models" in text) == as_trained
 
 
@@ -232,7 +300,7 @@ def test_one_model_has_no_other_to_be_compared_with(awkward_runs: Path, data_of:
     runs = read_runs(awkward_runs)
     write_report(runs, data_of(runs), tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert "Who beats whom" not in text
+    assert "Which models differ?" not in text
     assert "On the same test examples" not in text
     assert (tmp_path / "pairs.csv").read_text().startswith("first,second,")
 
@@ -254,7 +322,7 @@ def test_a_slice_of_a_single_part_is_left_out(labeling_runs: Path, tmp_path: Pat
     splits = {"train": (texts, gold), "test": (texts, gold)}
     write_report(runs, write_prepared(tmp_path, "labeling", TAGS, splits), tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text()
-    for title in ("Short and long texts", "Words that train does not", "Entities that train does not", "Entity types"):
+    for title in ("Short and long texts", "Words that are missing", "Entities that are missing", "Entity types"):
         assert title not in text
 
 

@@ -8,8 +8,8 @@ from scipy import stats
 from scipy.special import xlogy
 from statsmodels.stats.contingency_tables import mcnemar
 
-from tests.evaluation.simulated import accuracy_counts, entity_counts
-from unroll.evaluation.example_counts import micro_f1
+from tests.statistics.simulated import accuracy_counts, entity_counts
+from unroll.statistics.metrics import micro_f1
 from unroll.statistics.paired_tests import PairedTest, mcnemar_test, randomisation_test, seeds_test, tango_interval
 from unroll.statistics.variance_components import contributions, difference_variance
 

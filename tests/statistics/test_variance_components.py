@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.formula.api import ols
 
-from tests.evaluation.simulated import accuracy_counts, entity_counts
-from unroll.evaluation.example_counts import micro_f1
+from tests.statistics.simulated import accuracy_counts, entity_counts
+from unroll.statistics.metrics import micro_f1
 from unroll.statistics.variance_components import (
     contributions,
     difference_variance,

@@ -28,7 +28,7 @@ LINES = ("-", "--", ":")
 
 COUNTED_LABELS = 20  # a larger confusion matrix has no room for its counts
 NAMED_ERRORS = 3  # in the description of a confusion matrix
-SEED_SPREAD = 0.25  # seeds are drawn this far above and below their model's line, so that equal ones stay apart
+SEED_OFFSETS = 0.24, 0.40  # of the first and the last seed below the mean, so that equal scores are drawn apart
 
 
 @rc_context(STYLE)
@@ -49,7 +49,7 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
         mean, sd = by_seed.mean(axis="columns"), by_seed.std(axis="columns")
         axes.plot(mean.index, mean, label=shorten(model), markersize=3, **style)
         axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.15, linewidth=0)
-    axes.set(title="Learning curves", xlabel="epoch", ylabel=_score_label("validation", runs))
+    axes.set(xlabel="epoch", ylabel=_score_label("validation", runs))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(_percent())
     _add_legend(figure, axes)
@@ -73,7 +73,7 @@ def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
         ends = row[metric] - row[f"{metric}_texts_low"], row[f"{metric}_texts_high"] - row[metric]
         reach = [[max(0.0, float(np.nan_to_num(end)))] for end in ends]
         axes.errorbar(row[metric], line, xerr=reach, markersize=7, elinewidth=2.5, zorder=3, **style)
-        offsets = np.linspace(-SEED_SPREAD, SEED_SPREAD, len(scores)) if len(scores) > 1 else np.zeros(1)
+        offsets = np.linspace(*SEED_OFFSETS, len(scores))
         axes.scatter(scores, line + offsets, s=9, color=style["color"], edgecolor=INK, linewidth=0.4, zorder=4)
     axes.set(xlabel=_score_label("test", runs))
     axes.set_yticks(range(len(board)), [shorten(model) for model in board["model"]])
@@ -90,7 +90,7 @@ def length_figure(runs: Sequence[Run], slices: Slices) -> Figure:
     axes = figure.add_subplot()
     for model, style in model_styles(runs).items():
         axes.plot(range(len(slices.sizes)), slices.scores.loc[model], label=shorten(model), markersize=5, **style)
-    axes.set(title="Scores by length", xlabel="tokens", ylabel=_score_label("test", runs))
+    axes.set(xlabel="tokens", ylabel=_score_label("test", runs))
     axes.set_xticks(range(len(slices.sizes)), slices.sizes.index)
     axes.yaxis.set_major_formatter(_percent())
     _add_legend(figure, axes)
@@ -122,7 +122,6 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
         axes.margins(0.15)
         axes.set_xlabel(f"{cost.title}\n" + (f"{cost.better} →" if cost.more_is_cheaper else f"← {cost.better}"))
         axes.yaxis.set_major_formatter(_percent())
-    grid[0, 0].set_title("Score against cost")
     figure.supylabel(_score_label("validation", runs), fontsize="medium")
     _add_legend(figure, grid[0, 0])
     return figure

@@ -188,7 +188,8 @@ def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
         if isinstance(text, str):
             end = 0
             for start, stop in tokenizer.places(text):
-                tokens.append(Token(text[end:start], text[max(start, end) : stop]))
+                gap = text[end:start] if end or not tokens else " "
+                tokens.append(Token(gap, text[max(start, end) : stop]))
                 end = stop
         elif isinstance(text, list) and tokenizer.subwords is None:
             tokens += [Token(" ", str(token)) for token in text]
@@ -233,26 +234,28 @@ def _marks(tokens: list[Token], entities: list[Span], kept: list[range]) -> list
     """The kept stretches as text, with the true entities marked and an ellipsis for each omission."""
     marks = []
     for stretch in kept:
-        position = stretch.start
-        if position > 0:
+        if stretch.start > 0:
             marks.append(Mark(" … "))
+        position, skipped = stretch.start, len(tokens[stretch.start].gap)  # the gap before the first token
         for span in entities:
             if span.start in stretch:
-                gap = tokens[span.start].gap if span.start > stretch.start else ""
-                marks.append(Mark(_join(tokens[position : span.start]) + gap))
+                before = _with_gaps(tokens[position : span.start]) + tokens[span.start].gap
+                marks.append(Mark(before[skipped:]))
                 marks.append(Mark(_join(tokens[span.start : span.end]), span.type))
-                position = span.end
-        rest = tokens[position : stretch.stop]
-        gap = rest[0].gap if rest and position > stretch.start else ""
-        marks.append(Mark(gap + _join(rest)))
+                position, skipped = span.end, 0
+        marks.append(Mark(_with_gaps(tokens[position : stretch.stop])[skipped:]))
     if kept[-1].stop < len(tokens):
         marks.append(Mark(" …"))
     return [mark for mark in marks if mark.text]
 
 
+def _with_gaps(tokens: Sequence[Token]) -> str:
+    return "".join(f"{token.gap}{token.text}" for token in tokens)
+
+
 def _join(tokens: Sequence[Token]) -> str:
     """The text of consecutive tokens, without the gap before the first."""
-    return "".join(f"{token.gap}{token.text}" for token in tokens)[len(tokens[0].gap) :] if tokens else ""
+    return _with_gaps(tokens)[len(tokens[0].gap) :]
 
 
 def _in_words(found: Outcome, truth: Outcome, tokens: list[Token]) -> str:
