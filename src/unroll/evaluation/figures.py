@@ -72,7 +72,7 @@ def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
         scores = [run.metrics[metric] for run in sorted(runs, key=lambda run: run.seed) if run.model == row["model"]]
         ends = row[metric] - row[f"{metric}_texts_low"], row[f"{metric}_texts_high"] - row[metric]
         reach = [[max(0.0, float(np.nan_to_num(end)))] for end in ends]
-        axes.errorbar(row[metric], line, xerr=reach, markersize=7, elinewidth=2.5, zorder=3, **style)
+        axes.errorbar(row[metric], line, xerr=reach, markersize=5.5, elinewidth=2.5, zorder=3, **style)
         offsets = np.linspace(*SEED_OFFSETS, len(scores))
         axes.scatter(scores, line + offsets, s=9, color=style["color"], edgecolor=INK, linewidth=0.4, zorder=4)
     axes.set(xlabel=_score_label("test", runs))
