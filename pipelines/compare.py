@@ -13,12 +13,12 @@ from unroll.stage import stage
 def main(config: DictConfig) -> None:
     from unroll.config.plan import read_plan
     from unroll.data.prepared import PreparedData
-    from unroll.evaluation.report import FILES, write_report
+    from unroll.evaluation.report import FILES, write_comparison
     from unroll.evaluation.runs import read_runs
 
     plan = read_plan(optional_path(config.plan), source_of(config).task)
     runs, output = read_runs(Path(config.runs), plan.models, plan.seeds), Path(config.output)
-    write_report(runs, PreparedData(Path(config.data)), output, config.level)
+    write_comparison(runs, PreparedData(Path(config.data)), output, config.level)
     print(f"{output}: {', '.join(FILES)}")
 
     from unroll.tracking.comparisons import log_comparison

@@ -194,6 +194,20 @@ def test_a_second_evaluation_writes_the_same_bytes(run: Run) -> None:
     assert contents() == before
 
 
+def test_files_are_replaced_and_never_written_in_place(reviews: PreparedData, tmp_path: Path) -> None:
+    """A hard link, as DVC's cache may be one, keeps the old content."""
+    save_random_model(reviews, tmp_path / "model")
+    evaluate(reviews, tmp_path, OPTIONS)
+    (tmp_path / "cache").mkdir()
+    for name in FILES:
+        (tmp_path / name).write_text("old")
+        (tmp_path / "cache" / name).hardlink_to(tmp_path / name)
+    evaluate(reviews, tmp_path, OPTIONS)
+    for name in FILES:
+        assert (tmp_path / "cache" / name).read_text() == "old" != (tmp_path / name).read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"model", "cache", *FILES}
+
+
 @each_case
 def test_scores_do_not_depend_on_the_batch_size(run: Run) -> None:
     alone, together = (evaluate(run.data, run.folder, EvaluateOptions(size, threads=1)) for size in (1, 64))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser import needs_browser, open_page
 from unroll.data.prepared import PreparedData
-from unroll.evaluation.report import write_report
+from unroll.evaluation.report import write_comparison
 from unroll.evaluation.runs import Run, read_runs
 
 pytestmark = needs_browser
@@ -30,7 +30,7 @@ def address(labeling_runs: Path, data_of: DataOf, tmp_path_factory: pytest.TempP
         if run.model == "elman"
     ]
     folder = tmp_path_factory.mktemp("page")
-    write_report(runs, data_of(runs), folder)
+    write_comparison(runs, data_of(runs), folder)
     return (folder / "index.html").as_uri()
 
 

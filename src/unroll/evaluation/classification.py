@@ -45,7 +45,8 @@ def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_nam
 
     predicted = distributions.argmax(axis=1)
     confusion = confusion_counts(gold, predicted, label_names)
-    right, found, support = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+    counts = confusion.to_numpy()
+    right, found, support = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
     classes = scores_by_class(label_names, right, found, support)
     metrics = {
         "test/accuracy": float(np.mean(predicted == gold)),

@@ -33,7 +33,7 @@ METRICS = "metrics"  # the folder with a JSON file per model
 MODELS_WITH_COSTS = 3  # fewer are compared by cost in the leaderboard alone
 
 
-def write_report(
+def write_comparison(
     runs: Sequence[Run],
     data: PreparedData,
     folder: Path,

@@ -58,6 +58,11 @@ def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence
     folders = _run_folders(folder, models, seeds)
     if not folders:
         raise RunFolder(folder / "MODEL" / "SEED").missing("metrics.json")
+    return read_run_folders(folders)
+
+
+def read_run_folders(folders: Sequence[Path]) -> list[Run]:
+    """Read evaluated runs, each from its folder; the errors are those of :func:`read_runs`."""
     runs = [_read_run(path) for path in folders]
     _check_distinct(folders, runs)
     for run in runs[1:]:
