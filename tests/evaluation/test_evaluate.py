@@ -63,7 +63,7 @@ def metrics(run: Run) -> dict[str, float]:
 
 
 def gold(data: PreparedData) -> list[Any]:
-    """The test split's label names: one a text, or a list a text or sentence."""
+    """The gold label names of the test split: one per text, or a list per text or sentence."""
     split = data.split("test")
     if data.task == "multilabel":
         return [[name for name, given in zip(data.label_names, row, strict=True) if given] for row in split.labels]

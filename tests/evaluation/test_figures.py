@@ -84,9 +84,9 @@ def test_a_model_that_is_fitted_at_once_has_no_learning_curve(runs: list[Run]) -
 
 
 def test_validation_scores_are_drawn_against_each_cost_and_the_front_is_filled(runs: list[Run]) -> None:
-    dear = [replace(run, tokens_per_second=1.0) if run.model == "elman" else run for run in runs]
-    figure = cost_figure(dear)
-    board = leaderboard(dear).set_index("model")
+    slow = [replace(run, tokens_per_second=1.0) if run.model == "elman" else run for run in runs]
+    figure = cost_figure(slow)
+    board = leaderboard(slow).set_index("model")
     labels = ["parameters\n← fewer is better", "size on disk (bytes)\n← smaller is better"]
     labels += ["training time (s)\n← shorter is better", "tokens/s on one core\nfaster is better →"]
     assert [axes.get_xlabel() for axes in figure.axes] == labels
@@ -178,8 +178,8 @@ def test_curves_are_described_from_the_first_epoch_to_the_best(runs: list[Run]) 
     fitted = [replace(run, history=run.history[:1]) if run.model == "elman" else run for run in runs]
     first = sum(run.history["val/accuracy"][0] for run in runs if run.model == "gru") / 2
     best = sum(run.best_score for run in runs if run.model == "gru") / 2
-    told = f"In per cent, from the first epoch to the best: gru from {100 * first:.2f} to {100 * best:.2f}."
-    assert describe_curves(fitted, ["gru", "elman"]) == told
+    described = f"In per cent, from the first epoch to the best: gru from {100 * first:.2f} to {100 * best:.2f}."
+    assert describe_curves(fitted, ["gru", "elman"]) == described
 
 
 def test_the_most_frequent_errors_of_a_confusion_matrix_are_described() -> None:

@@ -20,21 +20,21 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 @pytest.fixture
 def hardest(classification_runs: Path, tmp_path: Path) -> Any:
-    """A function of texts, what is true of them, and each run's answers and their probabilities."""
+    """A function of texts, their gold labels, and the predictions of each run with their probabilities."""
 
     def find(
         task: str,
         names: list[str],
         texts: Sequence[str],
         gold: list[Any],
-        answers: dict[tuple[str, int], tuple[list[Any], list[Any]]],
+        predictions: dict[tuple[str, int], tuple[list[Any], list[Any]]],
         raw: Path | None = None,
         text_columns: Sequence[str] = ("text",),
     ) -> list[HardExample]:
         template = read_runs(classification_runs)[0]
         runs = [
             replace(template, task=task, model=model, seed=seed, predictions=_table(gold, *given))
-            for (model, seed), given in answers.items()
+            for (model, seed), given in predictions.items()
         ]
         models, data = list(dict.fromkeys(run.model for run in runs)), _data(task, names, texts, gold)
         return hardest_examples(runs, models, data, raw, text_columns)
@@ -70,12 +70,12 @@ def test_the_text_that_most_runs_get_wrong_comes_first_and_a_right_one_not_at_al
 
 
 def test_among_equals_the_one_whose_truth_is_least_probable_comes_first(hardest: Any) -> None:
-    answers = (["negative"] * 3, [[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]])
-    found = hardest("classification", CLASSES, ["a", "b", "c"], ["positive"] * 3, {("gru", 1): answers})
+    predictions = (["negative"] * 3, [[0.6, 0.4], [0.9, 0.1], [0.7, 0.3]])
+    found = hardest("classification", CLASSES, ["a", "b", "c"], ["positive"] * 3, {("gru", 1): predictions})
     assert [example.row for example in found] == [1, 2, 0]
 
 
-def test_an_answer_is_what_most_seeds_of_a_model_give_and_counts_those_that_are_right(hardest: Any) -> None:
+def test_a_prediction_is_what_most_seeds_of_a_model_predict_and_counts_those_that_are_right(hardest: Any) -> None:
     wrong, right = (["negative"], [[0.9, 0.1]]), (["positive"], [[0.1, 0.9]])
     (example,) = hardest(
         "classification",
@@ -128,8 +128,8 @@ def test_a_long_sentence_is_cut_around_the_entities_in_question(hardest: Any) ->
 
 def test_of_a_long_text_both_ends_are_shown(hardest: Any) -> None:
     words = [f"w{i}" for i in range(3 * ENDS)]
-    answers = (["negative"], [[0.9, 0.1]])
-    (example,) = hardest("classification", CLASSES, [" ".join(words)], ["positive"], {("gru", 1): answers})
+    predictions = (["negative"], [[0.9, 0.1]])
+    (example,) = hardest("classification", CLASSES, [" ".join(words)], ["positive"], {("gru", 1): predictions})
     assert "".join(mark.text for mark in example.text).split() == [*words[:ENDS], "…", *words[-ENDS:]]
 
 
@@ -140,15 +140,15 @@ def test_labels_that_a_text_has_several_of_are_listed(hardest: Any) -> None:
 
 def test_no_more_are_shown_than_a_person_reads(hardest: Any) -> None:
     size = SHOWN + 5
-    answers = (["negative"] * size, [[0.9, 0.1]] * size)
+    predictions = (["negative"] * size, [[0.9, 0.1]] * size)
     texts = [f"text {i}" for i in range(size)]
-    found = hardest("classification", CLASSES, texts, ["positive"] * size, {("gru", 1): answers})
+    found = hardest("classification", CLASSES, texts, ["positive"] * size, {("gru", 1): predictions})
     assert len(found) == SHOWN
 
 
-def test_a_text_that_stands_twice_is_shown_once(hardest: Any) -> None:
-    answers = (["negative"] * 3, [[0.9, 0.1]] * 3)
-    found = hardest("classification", CLASSES, ["same", "same", "other"], ["positive"] * 3, {("gru", 1): answers})
+def test_a_text_that_occurs_twice_is_shown_once(hardest: Any) -> None:
+    predictions = (["negative"] * 3, [[0.9, 0.1]] * 3)
+    found = hardest("classification", CLASSES, ["same", "same", "other"], ["positive"] * 3, {("gru", 1): predictions})
     assert [example.row for example in found] == [0, 2]
 
 
@@ -166,9 +166,9 @@ def test_entities_next_to_each_other_are_all_marked(hardest: Any) -> None:
 
 
 def test_pieces_of_a_word_are_put_together(hardest: Any, tmp_path: Path) -> None:
-    answers = (["negative"], [[0.9, 0.1]])
+    predictions = (["negative"], [[0.9, 0.1]])
     Tokenizer(TokenizerOptions(subwords="bpe"), Subwords.train({"unseen": 1}, "bpe", 8)).save(tmp_path)
-    (example,) = hardest("classification", CLASSES, ["an un ##seen word"], ["positive"], {("gru", 1): answers})
+    (example,) = hardest("classification", CLASSES, ["an un ##seen word"], ["positive"], {("gru", 1): predictions})
     assert example.text == [Mark("an unseen word")]
 
 

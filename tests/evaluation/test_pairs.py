@@ -18,7 +18,7 @@ from unroll.evaluation.runs import read_runs
 
 
 def classified(*runs: str) -> list[pd.DataFrame]:
-    """One run a string: 1 where an example is right."""
+    """One run per string: 1 where an example is right."""
     return [
         pd.DataFrame({"row": range(len(run)), "label": "yes", "predicted": ["yes" if c == "1" else "no" for c in run]})
         for run in runs
@@ -26,7 +26,7 @@ def classified(*runs: str) -> list[pd.DataFrame]:
 
 
 def tagged(*predicted: list[str], label: list[str]) -> list[pd.DataFrame]:
-    """One run a list of sentences, such as BO: a token that is an entity, and one that is none."""
+    """One run per list of sentences, such as BO: a token that is an entity, and one that is not."""
     tags = {"B": "B-X", "O": "O"}
     runs = [[[tags[letter] for letter in sentence] for sentence in run] for run in (label, *predicted)]
     return [pd.DataFrame({"row": range(len(label)), "label": runs[0], "predicted": run}) for run in runs[1:]]

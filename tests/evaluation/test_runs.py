@@ -14,7 +14,7 @@ AWKWARD_LABELS = ["NA", "gold", "1", "$a", '<script>alert("$x$")</script> & more
 
 @pytest.fixture
 def folder(classification_runs: Path, tmp_path: Path) -> Path:
-    """A copy of the runs that a test may spoil."""
+    """A copy of the runs that a test may change."""
     return Path(shutil.copytree(classification_runs, tmp_path / "reviews"))
 
 

@@ -14,7 +14,7 @@ def test_micro_f1_reads_runs_at_once() -> None:
 
 
 def test_calibration_error_of_a_worked_example() -> None:
-    # two bins: (12/15, 13/15] holds 0.81 and 0.85 with accuracy 1/2, (3/15, 4/15] holds 0.25 with accuracy 1
+    # two bins: (12/15, 13/15] contains 0.81 and 0.85 with accuracy 1/2, (3/15, 4/15] contains 0.25 with accuracy 1
     expected = 2 / 3 * abs(0.5 - 0.83) + 1 / 3 * abs(1 - 0.25)
     assert calibration_error([0.81, 0.85, 0.25], [True, False, True]) == pytest.approx(expected)
 
