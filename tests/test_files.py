@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unroll.files import read_json, sha256, whole_folder, write_json, write_text
+from unroll.files import read_json, sha256, whole_file, whole_folder, write_json, write_text
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -49,6 +49,20 @@ def test_others_may_read_the_folder(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "folder"):
         pass
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    for content in ("old", "new"):
+        with whole_file(target) as temporary:
+            assert temporary.parent == tmp_path
+            temporary.write_text(content)
+        assert target.read_text() == content
+    with pytest.raises(RuntimeError), whole_file(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_text_file_is_replaced_and_nothing_else_stays(tmp_path: Path) -> None:

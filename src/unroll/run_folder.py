@@ -16,13 +16,15 @@ checkpoints/          only while a training is under way, or was interrupted
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unroll.files import read_json, sha256, write_json
 
+T = TypeVar("T")
 TRAINED = ("model", "run.json", "history.csv", "training")
 STAMPS = ("trained.json", "evaluated.json")
 EVALUATED = ("metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json")
@@ -118,10 +120,27 @@ class RunFolder:
         """Raises ValueError where the record is missing or damaged; names the command that makes it again."""
         names = [field.name for field in fields(RunRecord)]
         required = [name for name in names if name not in _OPTIONAL]
-        if not self.record.is_file():
-            raise ValueError(f"no run in {self.path} (run.json is missing): make it with {self.command('run.json')}")
-        content = read_json(self.record, keys=required)
+        content = self.read(self.record.name, partial(read_json, keys=required))
         return RunRecord(**{name: content[name] for name in names if name in content})
+
+    def read(self, name: str, reader: Callable[[Path], T]) -> T:
+        """What `reader` returns for one of the files.
+
+        Raises:
+            ValueError: the file is missing, or damaged so that `reader` fails; names the command that makes it again.
+        """
+        path = self.path / name
+        if not path.is_file():
+            raise self.missing(name)
+        try:
+            return reader(path)
+        except (ValueError, LookupError, OSError) as error:
+            reason = str(error).removeprefix(f"{path} is damaged: ")
+            raise ValueError(f"{path} is damaged ({reason}): make it again with {self.command(name)}") from error
+
+    def missing(self, name: str) -> ValueError:
+        """The error for a file that is missing; names the command that makes it."""
+        return ValueError(f"no run in {self.path} ({name} is missing): make it with {self.command(name)}")
 
     def write_record(self, record: RunRecord) -> None:
         write_json(self.record, {name: value for name, value in asdict(record).items() if value is not None})

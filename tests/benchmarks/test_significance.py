@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.significance import Setting, cells, not_worse, rates, simulate
-from unroll.evaluation.example_counts import micro_f1
+from unroll.statistics.metrics import micro_f1
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "F1"])

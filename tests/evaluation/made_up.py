@@ -1,4 +1,4 @@
-"""Prepared data of texts that a test makes up."""
+"""Prepared data of made-up texts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def write_prepared(
     splits: dict[str, tuple[Sequence[Sequence[str]], Sequence[Any]]],
     min_count: int = 1,
 ) -> PreparedData:
-    """Prepared data of tokenised texts and what is true of them: labels, lists of labels, or tags."""
+    """Prepared data of tokenised texts and their gold labels, lists of labels, or tags."""
     distinct = DistinctTokens()
     for split, (texts, gold) in splits.items():
         (folder / split).mkdir()

@@ -47,9 +47,9 @@ def test_macro_f1_leaves_out_a_label_that_never_occurs() -> None:
     ("labels", "probabilities", "message"),
     [
         ([], np.empty((0, 3)), "test split is empty"),
-        ([0, 1], np.eye(2), r"shape \(2, 2\)"),
-        ([0, -1], np.eye(3)[:2], "run from -1 to 0: accepted are 0 to 2"),
-        ([0, 3], np.eye(3)[:2], "run from 0 to 3: accepted are 0 to 2"),
+        ([0, 1], np.eye(2), r"probabilities have shape \(2, 2\)"),
+        ([0, -1], np.eye(3)[:2], "are in -1 to 0; accepted: 0 to 2"),
+        ([0, 3], np.eye(3)[:2], "are in 0 to 3; accepted: 0 to 2"),
     ],
 )
 def test_unusable_classification_input_is_named(labels: list[int], probabilities: np.ndarray, message: str) -> None:

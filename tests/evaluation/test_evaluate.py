@@ -62,7 +62,7 @@ def metrics(run: Run) -> dict[str, float]:
 
 
 def gold(data: PreparedData) -> list[Any]:
-    """The test split's label names: one a text, or a list a text or sentence."""
+    """The gold label names of the test split: one per text, or a list per text or sentence."""
     split = data.split("test")
     if data.task == "multilabel":
         return [[name for name, given in zip(data.label_names, row, strict=True) if given] for row in split.labels]
@@ -174,9 +174,9 @@ def test_a_few_batches_are_read_before_the_clock_starts(
     read: list[int] = []
     predict = TrainedModel.predict
 
-    def recorded(trained: TrainedModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
+    def recorded(model: TrainedModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         read.append(len(split))
-        return predict(trained, split, batch_size)
+        return predict(model, split, batch_size)
 
     monkeypatch.setattr(TrainedModel, "predict", recorded)
     save_random_model(reviews, tmp_path / "model")
@@ -192,6 +192,20 @@ def test_a_second_evaluation_writes_the_same_bytes(run: Run) -> None:
     before = contents()
     evaluate(run.data, run.folder, OPTIONS)
     assert contents() == before
+
+
+def test_files_are_replaced_and_never_written_in_place(reviews: PreparedData, tmp_path: Path) -> None:
+    """A hard link, as DVC's cache may be one, keeps the old content."""
+    save_random_model(reviews, tmp_path / "model")
+    evaluate(reviews, tmp_path, OPTIONS)
+    (tmp_path / "cache").mkdir()
+    for name in FILES:
+        (tmp_path / name).write_text("old")
+        (tmp_path / "cache" / name).hardlink_to(tmp_path / name)
+    evaluate(reviews, tmp_path, OPTIONS)
+    for name in FILES:
+        assert (tmp_path / "cache" / name).read_text() == "old" != (tmp_path / name).read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"model", "cache", *FILES}
 
 
 @each_case

@@ -9,14 +9,20 @@ import pytest
 from unroll.evaluation.figures import (
     confusion_figure,
     cost_figure,
+    describe_confusion,
+    describe_costs,
+    describe_curves,
+    describe_lengths,
+    describe_scores,
+    fronts_in_words,
     learning_curve_figure,
     length_figure,
     model_styles,
     score_figure,
 )
-from unroll.evaluation.leaderboard import leaderboard
+from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
 from unroll.evaluation.runs import Run, read_runs
-from unroll.evaluation.slices import slices_by_length
+from unroll.evaluation.slices import Slices, slices_by_length
 from unroll.pages.drawing import INK
 
 
@@ -35,12 +41,30 @@ def test_learning_curve_is_the_mean_over_seeds_as_far_as_all_were_trained(runs: 
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "validation accuracy (%)")
 
 
-def test_test_scores_stand_in_the_order_of_the_leaderboard(runs: list[Run]) -> None:
-    axes = score_figure(runs).axes[0]
-    board = leaderboard(runs)
+def test_test_scores_are_in_the_order_of_the_leaderboard_with_their_intervals_over_texts(runs: list[Run]) -> None:
+    board = with_intervals_over_texts(leaderboard(runs), runs)
+    axes = score_figure(runs, board).axes[0]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == list(board["model"])
     means = [container.lines[0].get_xdata()[0] for container in axes.containers]
     assert means == pytest.approx(list(board["test/accuracy"]))
+    bars = [container.lines[2][0].get_segments()[0][:, 0] for container in axes.containers]
+    ends = board[["test/accuracy_texts_low", "test/accuracy_texts_high"]].to_numpy()
+    assert np.array(bars) == pytest.approx(ends)
+
+
+def test_seeds_with_equal_scores_are_drawn_apart(runs: list[Run]) -> None:
+    equal = [replace(run, metrics={"test/accuracy": 0.8}) for run in runs if run.model == "gru"]
+    axes = score_figure(equal, with_intervals_over_texts(leaderboard(equal), equal)).axes[0]
+    (points,) = [dots for dots in axes.collections if len(dots.get_offsets()) == 2]
+    (x, y), (other_x, other_y) = points.get_offsets()
+    assert x == other_x == 0.8
+    assert abs(y - other_y) > 0.1
+
+
+def test_a_score_without_an_interval_is_drawn(runs: list[Run]) -> None:
+    metric = "test/accuracy"
+    board = leaderboard(runs).assign(**{f"{metric}_texts_low": math.nan, f"{metric}_texts_high": math.nan})
+    score_figure(runs, board).canvas.draw()
 
 
 def test_scores_by_length_are_drawn_for_every_part(runs: list[Run]) -> None:
@@ -60,10 +84,11 @@ def test_a_model_that_is_fitted_at_once_has_no_learning_curve(runs: list[Run]) -
 
 
 def test_validation_scores_are_drawn_against_each_cost_and_the_front_is_filled(runs: list[Run]) -> None:
-    dear = [replace(run, tokens_per_second=1.0) if run.model == "elman" else run for run in runs]
-    figure = cost_figure(dear)
-    board = leaderboard(dear).set_index("model")
-    labels = ["parameters", "size on disk (bytes)", "training time (s)", "tokens/s on one core"]
+    slow = [replace(run, tokens_per_second=1.0) if run.model == "elman" else run for run in runs]
+    figure = cost_figure(slow)
+    board = leaderboard(slow).set_index("model")
+    labels = ["parameters\n← fewer is better", "size on disk (bytes)\n← smaller is better"]
+    labels += ["training time (s)\n← shorter is better", "tokens/s on one core\nfaster is better →"]
     assert [axes.get_xlabel() for axes in figure.axes] == labels
     for axes, column, on_front in zip(
         figure.axes,
@@ -76,7 +101,7 @@ def test_validation_scores_are_drawn_against_each_cost_and_the_front_is_filled(r
             assert point.get_xydata().tolist() == [board.loc[model, [column, "val/accuracy"]].tolist()]
         assert {model for model, point in points.items() if point.get_fillstyle() == "full"} == on_front
     assert {line.get_fillstyle() for line in figure.legends[0].get_lines()} == {"full"}
-    assert [axes.xaxis_inverted() for axes in figure.axes] == [False, False, False, True]
+    assert not any(axes.xaxis_inverted() for axes in figure.axes)
 
 
 def test_a_model_without_a_speed_does_not_stretch_that_panel(runs: list[Run]) -> None:
@@ -120,3 +145,48 @@ def test_a_model_keeps_its_style_and_shares_it_with_none(runs: list[Run]) -> Non
 
 def test_markers_have_an_edge_as_dark_as_the_text(runs: list[Run]) -> None:
     assert {style["markeredgecolor"] for style in model_styles(runs).values()} == {INK}
+
+
+def test_scores_are_described_in_the_order_of_the_picture(runs: list[Run]) -> None:
+    board = leaderboard(runs)
+    gru, elman = (
+        f"{100 * row['test/accuracy']:.2f} ± {100 * row['test/accuracy_sd']:.2f}" for _, row in board.iterrows()
+    )
+    assert describe_scores(board, "test/accuracy") == f"From top to bottom, in per cent: gru {gru}, elman {elman}."
+
+
+def test_each_front_is_described(runs: list[Run]) -> None:
+    board = leaderboard(runs)
+    assert fronts_in_words(board, "val/accuracy")[:2] == [
+        ("parameters", "elman and gru"),
+        ("size on disk (bytes)", "gru"),
+    ]
+    assert "by parameters: elman and gru; by size on disk (bytes): gru" in describe_costs(board, "val/accuracy")
+
+
+def test_a_front_without_models_is_none(runs: list[Run]) -> None:
+    board = leaderboard(runs).assign(tokens_per_second=float("nan"))
+    assert fronts_in_words(board, "val/accuracy")[3] == ("tokens/s on one core", "none")
+
+
+def test_scores_of_short_and_long_texts_are_described() -> None:
+    slices = Slices(pd.Series([50, 5], ["1-3", "4-9"]), pd.DataFrame([[0.5, 0.25]], ["gru"], ["1-3", "4-9"]))
+    assert describe_lengths(slices) == "In per cent, on texts of 1-3 and of 4-9 tokens: gru 50.00 and (25)."
+
+
+def test_curves_are_described_from_the_first_epoch_to_the_best(runs: list[Run]) -> None:
+    fitted = [replace(run, history=run.history[:1]) if run.model == "elman" else run for run in runs]
+    first = sum(run.history["val/accuracy"][0] for run in runs if run.model == "gru") / 2
+    best = sum(run.best_score for run in runs if run.model == "gru") / 2
+    described = f"In per cent, from the first epoch to the best: gru from {100 * first:.2f} to {100 * best:.2f}."
+    assert describe_curves(fitted, ["gru", "elman"]) == described
+
+
+def test_the_most_frequent_errors_of_a_confusion_matrix_are_described() -> None:
+    names = ["a", "b"]
+    confusion = pd.DataFrame([[30, 4], [5, 1]], index=names, columns=names)
+    assert (
+        describe_confusion(confusion)
+        == "31 of 40 are right; most frequent errors: b predicted as a (5) and a predicted as b (4)."
+    )
+    assert describe_confusion(pd.DataFrame([[3, 0], [0, 4]], index=names, columns=names)) == "7 of 7 are right."

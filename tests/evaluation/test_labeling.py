@@ -52,10 +52,10 @@ def test_labeling_scores_equal_seqeval(corpus: list[list[tuple[str, str]]]) -> N
 @pytest.mark.parametrize(
     ("labels", "predicted", "confidences", "message"),
     [
-        ([], [], [], "holds no token"),
+        ([], [], [], "contains no token"),
         ([["O"]], [["O"], ["O"]], [[1.0]], "1 sentences of labels, 2 of predicted"),
         ([["O"], ["O", "O"]], [["O"], ["O"]], [[1.0], [1.0]], "sentence 1 has 2 labels, 1 predicted"),
-        ([["B-ORG"]], [["O"]], [[1.0]], r"unknown tags \['B-ORG'\]"),
+        ([["B-ORG"]], [["O"]], [[1.0]], r"unknown tags \['B-ORG'\]; accepted: "),
     ],
 )
 def test_unusable_labeling_input_is_named(

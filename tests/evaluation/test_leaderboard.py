@@ -2,12 +2,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
+from unroll.evaluation.leaderboard import (
+    COSTS,
+    CostColumn,
+    leaderboard,
+    pareto_front,
+    with_intervals_over_texts,
+)
 from unroll.evaluation.runs import Run, read_runs
-from unroll.evaluation.significance import interval_over_examples
+from unroll.statistics.comparison import interval_over_examples
+
+PARAMETERS = CostColumn("parameters", "parameters", "")
+SPEED = CostColumn("tokens_per_second", "tokens/s", "", more_is_cheaper=True)
+SMALL = st.tuples(st.integers(0, 4), st.integers(0, 4))
 
 
 @pytest.fixture
@@ -72,7 +85,53 @@ def test_a_diverged_seed_is_not_left_out(runs: list[Run]) -> None:
 
 def test_the_interval_over_texts_is_that_of_each_models_predictions(runs: list[Run]) -> None:
     board = with_intervals_over_texts(leaderboard(runs), runs).set_index("model")
-    elman = [run.predictions for run in runs if run.model == "elman"]
+    elman = np.stack([run.counts for run in runs if run.model == "elman"])
     ends = board.loc["elman", ["test/accuracy_texts_low", "test/accuracy_texts_high"]]
-    assert tuple(ends) == interval_over_examples(elman, "classification")
+    assert tuple(ends) == interval_over_examples(elman)
     assert ends.iloc[0] < board.loc["elman", "test/accuracy"] < ends.iloc[1]
+
+
+def scored(*models: tuple[float, float], cost: str = "parameters") -> pd.DataFrame:
+    """Models a, b, c, … of a score and a cost each."""
+    scores, costs = zip(*models, strict=True)
+    return pd.DataFrame({"model": list("abcdefgh"[: len(models)]), "score": scores, cost: costs})
+
+
+def test_a_better_and_cheaper_model_leaves_the_other_behind() -> None:
+    assert pareto_front(scored((0.9, 10), (0.8, 20), (0.7, 5), (0.95, 30)), "score", PARAMETERS) == ["c", "a", "d"]
+
+
+def test_of_many_words_a_second_the_most_are_cheapest() -> None:
+    models = scored((0.9, 10), (0.8, 20), (0.7, 5), (0.95, 1), cost="tokens_per_second")
+    assert pareto_front(models, "score", SPEED) == ["b", "a", "d"]
+
+
+def test_equal_models_are_both_on_the_front() -> None:
+    assert pareto_front(scored((0.9, 10), (0.9, 10), (0.9, 11)), "score", PARAMETERS) == ["a", "b"]
+
+
+def test_a_model_without_a_score_is_not_on_the_front() -> None:
+    assert pareto_front(scored((float("nan"), 1), (0.5, 2)), "score", PARAMETERS) == ["b"]
+
+
+def test_a_model_without_the_cost_is_not_on_the_front() -> None:
+    models = scored((0.9, float("nan")), (0.5, 2), cost="tokens_per_second")
+    assert pareto_front(models, "score", SPEED) == ["b"]
+
+
+@given(st.lists(SMALL, min_size=1, max_size=8))
+def test_each_model_is_on_the_front_or_beaten_by_one_that_is(models: list[tuple[int, int]]) -> None:
+    points = dict(zip("abcdefgh", models, strict=False))
+    front = pareto_front(scored(*models), "score", PARAMETERS)
+    for model, (score, cost) in points.items():
+        beaten_by = [
+            other
+            for other in front
+            if points[other][0] >= score and points[other][1] <= cost and points[other] != (score, cost)
+        ]
+        assert (model in front) != bool(beaten_by)
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_every_cost_says_whether_more_is_cheaper(cost: CostColumn) -> None:
+    assert cost.more_is_cheaper == (cost.column == "tokens_per_second")

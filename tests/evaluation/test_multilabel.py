@@ -73,10 +73,10 @@ def test_without_any_label_all_scores_of_labels_are_zero() -> None:
     ("labels", "probabilities", "message"),
     [
         (np.zeros((0, 3)), np.zeros((0, 3)), "test split is empty"),
-        (np.zeros((2, 3)), np.zeros((1, 3)), r"shape \(2, 3\) and probabilities of shape \(1, 3\)"),
+        (np.zeros((2, 3)), np.zeros((1, 3)), r"shape \(2, 3\) and probabilities \(1, 3\)"),
         (np.zeros((2, 2)), np.zeros((2, 2)), "one column for each of 3 label names"),
-        (np.zeros((2, 3)), np.full((2, 3), 1.1), "confidence 1.1 is no probability"),
-        (np.zeros((2, 3)), np.full((2, 3), np.nan), "confidence nan is no probability"),
+        (np.zeros((2, 3)), np.full((2, 3), 1.1), "confidence=1.1 is not a probability"),
+        (np.zeros((2, 3)), np.full((2, 3), np.nan), "confidence=nan is not a probability"),
     ],
 )
 def test_unusable_input_is_named(labels: np.ndarray, probabilities: np.ndarray, message: str) -> None:

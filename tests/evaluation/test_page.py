@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser import needs_browser, open_page
 from unroll.data.prepared import PreparedData
-from unroll.evaluation.report import write_report
+from unroll.evaluation.report import write_comparison
 from unroll.evaluation.runs import Run, read_runs
 
 pytestmark = needs_browser
@@ -30,7 +30,7 @@ def address(labeling_runs: Path, data_of: DataOf, tmp_path_factory: pytest.TempP
         if run.model == "elman"
     ]
     folder = tmp_path_factory.mktemp("page")
-    write_report(runs, data_of(runs), folder)
+    write_comparison(runs, data_of(runs), folder)
     return (folder / "index.html").as_uri()
 
 
@@ -78,7 +78,7 @@ def test_on_paper_nothing_is_cut_off_or_dark(address: str, scheme: str) -> None:
 
 
 def test_on_paper_closed_details_are_there(page: Any) -> None:
-    table = page.get_by_role("table", name="One row a run", include_hidden=True)
+    table = page.get_by_role("table", name="One row per run", include_hidden=True)
     assert not table.is_visible()
     page.emulate_media(media="print")
     assert page.locator("details[open]").count() == 0
@@ -86,7 +86,7 @@ def test_on_paper_closed_details_are_there(page: Any) -> None:
 
 
 def test_the_matrix_of_pairs_has_a_name(page: Any) -> None:
-    assert page.get_by_role("table", name="Test entity F1, row less column, in points").count() == 1
+    assert page.get_by_role("table", name="Test entity F1, row minus column, in percentage points").count() == 1
 
 
 def test_a_table_that_has_room_is_no_tab_stop(page: Any) -> None:

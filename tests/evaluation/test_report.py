@@ -1,3 +1,4 @@
+import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,11 +14,10 @@ from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
-from unroll.evaluation.pairs import compare_pairs
-from unroll.evaluation.report import FILES, write_report
+from unroll.evaluation.pairs import compare_pairs, conclusion
+from unroll.evaluation.report import FILES, write_comparison
 from unroll.evaluation.runs import Run, read_runs
-from unroll.evaluation.wording import who_beats_whom
-from unroll.files import write_json
+from unroll.files import read_json, write_json
 from unroll.training.train import train
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -60,7 +60,7 @@ DataOf = Callable[[Sequence[Run]], PreparedData]
 def report(request: pytest.FixtureRequest, data_of: DataOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / request.param
     runs = read_runs(request.getfixturevalue(request.param))
-    write_report(runs, data_of(runs), folder)
+    write_comparison(runs, data_of(runs), folder)
     return folder
 
 
@@ -92,14 +92,14 @@ def test_every_picture_has_a_text_alternative(report: Path) -> None:
 
 def test_leaderboard_csv_holds_full_precision(classification_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
     runs = read_runs(classification_runs)
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     board = with_intervals_over_texts(leaderboard(runs), runs)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "leaderboard.csv"), board, check_exact=True)
 
 
 def test_pairs_csv_holds_every_pair(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
     runs = read_runs(labeling_runs)
-    write_report(runs, data_of(runs), tmp_path, level=0.1)
+    write_comparison(runs, data_of(runs), tmp_path, level=0.1)
     pairs = compare_pairs(runs, ["gru", "elman"], level=0.1)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "pairs.csv"), pairs, check_exact=True)
 
@@ -110,9 +110,77 @@ def test_same_runs_give_the_same_bytes(
 ) -> None:
     for copy in ("first", "second"):
         runs = read_runs(request.getfixturevalue(folder))
-        write_report(runs, data_of(runs), tmp_path / copy)
+        write_comparison(runs, data_of(runs), tmp_path / copy)
     for name in FILES:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_each_model_has_a_file_of_its_test_metrics_and_models_that_are_not_compared_have_none(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = read_runs(classification_runs)
+    for compared in (runs, [run for run in runs if run.run_id == "gru1"], runs):
+        write_comparison(compared, data_of(runs), tmp_path)
+        files = {file.stem: read_json(file) for file in (tmp_path / "metrics").iterdir()}
+        assert set(files) == {run.model for run in compared}
+    board = leaderboard(runs).set_index("model").loc["gru"]
+    scores = ["test/accuracy", "test/macro_f1", "test/calibration_error", "test/loss"]
+    assert files["gru"] == {"seeds": 2, **{it: board[it] for name in scores for it in (name, f"{name}_sd")}}
+    write_comparison(runs[:1], data_of(runs), tmp_path)
+    assert set(read_json(tmp_path / "metrics" / "elman.json")) == {"seeds", *scores}  # no deviation of one seed
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        (None, None),
+        ("sqlite:///mlflow.db", None),
+        ("http://127.0.0.1:5000/", "http://127.0.0.1:5000/#/runs/gru1"),
+        ("https://ada:secret@mlflow.example/base", "https://mlflow.example/base/#/runs/gru1"),
+    ],
+)
+def test_runs_are_linked_where_there_is_a_tracking_server(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path, uri: str | None, address: str | None
+) -> None:
+    runs = read_runs(classification_runs)
+    write_comparison(runs, data_of(runs), tmp_path, tracking_uri=uri)
+    text = (tmp_path / "index.html").read_text()
+    linked = [it for it in Page(text).values("href") if it.endswith("/runs/gru1")]
+    assert linked == ([address] if address else [])
+    assert ("make ui" in text) == (address is None)
+    assert "secret" not in text
+
+
+def test_the_page_has_the_commands_to_predict_with_and_to_serve_the_champion(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = read_runs(classification_runs)
+    write_comparison(runs, data_of(runs), tmp_path)
+    text = html.unescape((tmp_path / "index.html").read_text())
+    assert """python -c "import unroll; print(unroll.load('models:/reviews@champion').predict(['…']))\"""" in text
+    assert "mlflow models serve --model-uri models:/reviews@champion --env-manager local --port 5001" in text
+
+
+@pytest.mark.parametrize("models", [1, 2, 3])
+def test_costs_are_drawn_for_three_models_or_more(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path, models: int
+) -> None:
+    found = read_runs(classification_runs, ["gru"])
+    runs = [replace(run, model=name) for name in "abc"[:models] for run in found]
+    write_comparison(runs, data_of(runs), tmp_path)
+    assert ("Pareto-optimal" in (tmp_path / "index.html").read_text()) == (models > 2)
+
+
+def test_hard_examples_are_shown_as_they_were_written(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = read_runs(classification_runs)
+    texts = [f"({' '.join(['Hé'] * (length - 2))})" for length in runs[0].predictions["length"]]
+    pd.DataFrame({"review": texts}).to_parquet(tmp_path / "test.parquet")
+    write_comparison(runs, data_of(runs), tmp_path, raw=tmp_path, text_columns=["review"])
+    text = (tmp_path / "index.html").read_text()
+    assert '<p class="text">(Hé' in text
+    assert "Word" not in re.sub("<h2>.*?</h2>", "", text)
 
 
 def verdict(folder: Path) -> str:
@@ -125,13 +193,13 @@ def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
     classification_runs: Path, data_of: DataOf, tmp_path: Path
 ) -> None:
     runs = read_runs(classification_runs)
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     best = leaderboard(runs).iloc[0]
     assert verdict(tmp_path) == (
         f"gru has the best validation accuracy ({100 * best['val/accuracy']:.2f} %) and reached "
         f"{100 * best['test/accuracy']:.2f} ± {100 * best['test/accuracy_sd']:.2f} % on the test split "
         "(mean ± standard deviation over 2 seeds). "
-        f"On the same test examples, {who_beats_whom(compare_pairs(runs, ['gru', 'elman'], 0.05), 'gru')}"
+        f"On the same test examples, {conclusion(compare_pairs(runs, ['gru', 'elman'], 0.05), 'gru')}"
     )
 
 
@@ -143,7 +211,7 @@ def test_the_test_score_is_said_to_choose_neither_epoch_nor_model(report: Path) 
 
 def test_one_seed_shows_no_spread(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
     runs = read_runs(labeling_runs, seeds=[1])
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     assert "on the test split (one seed). On" in verdict(tmp_path)
     assert "±" not in verdict(tmp_path)
 
@@ -162,9 +230,9 @@ def test_pairs_with_one_seed_each_are_said_to_be_about_these_trained_models(
 ) -> None:
     found = read_runs(classification_runs, ["gru"])
     runs = [replace(run, model=name) for name, most in zip("abc", seeds, strict=True) for run in found[:most]]
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert ("They count the test examples and the seeds as chance" in text) == by_chance
+    assert ("The tests treat both the test examples and the seeds as chance" in text) == by_chance
     assert ("Pairs with one seed each are about these trained models" in text) == as_trained
 
 
@@ -172,7 +240,7 @@ def test_pairs_of_models_that_no_seed_changes_are_not_about_these_trained_models
     classification_runs: Path, data_of: DataOf, tmp_path: Path
 ) -> None:
     runs = [replace(run, seeded=False) for run in read_runs(classification_runs, seeds=[1])]
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     assert "Pairs with one seed each" not in (tmp_path / "index.html").read_text()
 
 
@@ -180,7 +248,7 @@ def test_labels_that_are_decided_by_themselves_have_a_table_and_no_confusion_mat
     multilabel_runs: Path, data_of: DataOf, tmp_path: Path
 ) -> None:
     runs = read_runs(multilabel_runs)
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     text = (tmp_path / "index.html").read_text()
     assert "Confusion matrix" not in text
     for model in ("gru", "elman"):
@@ -199,7 +267,7 @@ def test_trained_and_evaluated_models_of_label_sets_are_compared(topics: Prepare
         identity = {"dataset": "topics", "task": "multilabel", "model": model, "seed": 1, "run_id": model}
         write_json(folder / "run.json", identity | figures)
     runs = read_runs(models)
-    write_report(runs, topics, tmp_path / "reports")
+    write_comparison(runs, topics, tmp_path / "reports")
     board = pd.read_csv(tmp_path / "reports" / "leaderboard.csv").set_index("model")
     assert {run.model: run.metrics["test/f1"] for run in runs} == board["test/f1"].to_dict()
     Page((tmp_path / "reports" / "index.html").read_text())
@@ -210,7 +278,7 @@ def test_dataset_strings_are_escaped(
     runs: str, request: pytest.FixtureRequest, data_of: DataOf, tmp_path: Path
 ) -> None:
     found = read_runs(request.getfixturevalue(runs))
-    write_report(found, data_of(found), tmp_path)
+    write_comparison(found, data_of(found), tmp_path)
     text = (tmp_path / "index.html").read_text()
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(&#34;$x$&#34;)&lt;/script&gt; &amp; more" in text
@@ -221,7 +289,7 @@ def test_text_of_the_corpus_is_escaped(labeling_runs: Path, tmp_path: Path) -> N
     gold = runs[0].predictions["label"].tolist()
     texts = [['<b>&"' for _ in tags] for tags in gold]
     data = write_prepared(tmp_path, "labeling", TAGS, {"train": (texts, gold), "test": (texts, gold)})
-    write_report(runs, data, tmp_path / "report")
+    write_comparison(runs, data, tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text()
     Page(text)
     assert "&lt;b&gt;&amp;&#34;" in text
@@ -230,9 +298,9 @@ def test_text_of_the_corpus_is_escaped(labeling_runs: Path, tmp_path: Path) -> N
 
 def test_one_model_has_no_other_to_be_compared_with(awkward_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
     runs = read_runs(awkward_runs)
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     text = (tmp_path / "index.html").read_text()
-    assert "Who beats whom" not in text
+    assert "Which models differ?" not in text
     assert "On the same test examples" not in text
     assert (tmp_path / "pairs.csv").read_text().startswith("first,second,")
 
@@ -241,7 +309,7 @@ def test_models_that_are_fitted_at_once_have_no_learning_curves(
     classification_runs: Path, data_of: DataOf, tmp_path: Path
 ) -> None:
     runs = [replace(run, history=run.history[:1]) for run in read_runs(classification_runs)]
-    write_report(runs, data_of(runs), tmp_path)
+    write_comparison(runs, data_of(runs), tmp_path)
     assert "Learning curves" not in (tmp_path / "index.html").read_text()
 
 
@@ -252,9 +320,9 @@ def test_a_slice_of_a_single_part_is_left_out(labeling_runs: Path, tmp_path: Pat
     predictions["probabilities"] = [np.full(3, 0.9)] * 40
     runs = [replace(run, predictions=predictions, classes=run.classes[:1]) for run in read_runs(labeling_runs)]
     splits = {"train": (texts, gold), "test": (texts, gold)}
-    write_report(runs, write_prepared(tmp_path, "labeling", TAGS, splits), tmp_path / "report")
+    write_comparison(runs, write_prepared(tmp_path, "labeling", TAGS, splits), tmp_path / "report")
     text = (tmp_path / "report" / "index.html").read_text()
-    for title in ("Short and long texts", "Words that train does not", "Entities that train does not", "Entity types"):
+    for title in ("Short and long texts", "Words that are missing", "Entities that are missing", "Entity types"):
         assert title not in text
 
 
@@ -262,7 +330,7 @@ def test_runs_that_were_scored_on_other_data_are_refused(
     classification_runs: Path, topics: PreparedData, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"reviews/elman/1 was not scored on the 18 test examples of .*prepared"):
-        write_report(read_runs(classification_runs), topics, tmp_path)
+        write_comparison(read_runs(classification_runs), topics, tmp_path)
 
 
 @pytest.mark.parametrize("level", [0, 1, 5])
@@ -271,4 +339,4 @@ def test_a_level_that_is_none_is_refused(
 ) -> None:
     runs = read_runs(classification_runs)
     with pytest.raises(ValueError, match=f"level={level}; accepted: above 0, below 1"):
-        write_report(runs, data_of(runs), tmp_path, level)
+        write_comparison(runs, data_of(runs), tmp_path, level)

@@ -14,7 +14,7 @@ AWKWARD_LABELS = ["NA", "gold", "1", "$a", '<script>alert("$x$")</script> & more
 
 @pytest.fixture
 def folder(classification_runs: Path, tmp_path: Path) -> Path:
-    """A copy of the runs that a test may spoil."""
+    """A copy of the runs that a test may change."""
     return Path(shutil.copytree(classification_runs, tmp_path / "reviews"))
 
 
@@ -77,7 +77,7 @@ def test_a_missing_run_is_named_with_the_command_that_makes_it(
 ) -> None:
     with pytest.raises(
         ValueError,
-        match=rf"no evaluated run in .*train.py dataset=reviews {missing}` and .*evaluate.py dataset=reviews",
+        match=rf"no run in .*train.py dataset=reviews {missing}` and .*evaluate.py dataset=reviews",
     ):
         read_runs(classification_runs, models, seeds)
 
@@ -97,7 +97,7 @@ def test_a_trained_model_is_only_to_be_evaluated(
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no evaluated run in .*reviews"):
+    with pytest.raises(ValueError, match=r"no run in .*reviews"):
         read_runs(tmp_path / "reviews")
 
 
@@ -137,7 +137,7 @@ def test_a_damaged_file_is_named_with_the_command_that_makes_it_again(
     [
         ("reviews/gru_old/2", "reviews/gru_old/2 is not a run of model gru_old: its run.json is of model gru"),
         ("reviews/gru/3", "reviews/gru/3 is not a run of seed 3: its run.json is of seed 2"),
-        ("reviews/gru/old", "reviews/gru/old is no run"),
+        ("reviews/gru/old", "reviews/gru/old is not a run"),
     ],
 )
 def test_a_copied_folder_is_no_further_run(folder: Path, copy: str, said: str) -> None:
@@ -150,7 +150,7 @@ def test_a_copied_folder_is_no_further_run(folder: Path, copy: str, said: str) -
 
 def test_a_run_that_occurs_twice_is_refused(folder: Path) -> None:
     change_record(folder / "gru" / "2", run_id="gru1")
-    with pytest.raises(ValueError, match=r"gru/2 and .*gru/1 are one run, gru1: remove the copy"):
+    with pytest.raises(ValueError, match=r"gru/2 and .*gru/1 are the same run, gru1: remove the copy"):
         read_runs(folder)
 
 
@@ -163,7 +163,7 @@ def test_runs_on_different_test_examples_are_refused(folder: Path) -> None:
 
 def test_runs_chosen_by_different_metrics_are_refused(folder: Path) -> None:
     change_record(folder / "gru" / "2", monitor="val/f1")
-    with pytest.raises(ValueError, match="reviews/gru/2 was chosen by val/f1, reviews/elman/1 by val/accuracy"):
+    with pytest.raises(ValueError, match="reviews/gru/2 was selected by val/f1, reviews/elman/1 by val/accuracy"):
         read_runs(folder)
 
 

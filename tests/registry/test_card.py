@@ -9,12 +9,13 @@ from tests.evaluation.conftest import write_classification_run, write_labeling_r
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
+from unroll.evaluation.pairs import compare_predictions
 from unroll.evaluation.runs import Run, read_runs
-from unroll.evaluation.significance import compare_predictions, interval_over_seeds
 from unroll.registry.candidate import Candidate
 from unroll.registry.card import DESCRIPTION_LIMIT, description_of, write_card
 from unroll.registry.gate import Decision
 from unroll.registry.lineage import Lineage
+from unroll.statistics.comparison import interval_over_seeds
 
 LINEAGE = Lineage("a" * 40, b"lock", "data/reviews", None, "b" * 64, "c" * 64)
 DECISION = Decision(False, "gru is not better than version 2 (lstm)", {})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unroll.evaluation.significance import compare_predictions
+from unroll.evaluation.pairs import compare_predictions
 from unroll.registry.gate import Contender, Decision, Gate, decide
 
 GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")

@@ -8,8 +8,8 @@ from scipy import stats
 from scipy.special import xlogy
 from statsmodels.stats.contingency_tables import mcnemar
 
-from tests.evaluation.simulated import accuracy_counts, entity_counts
-from unroll.evaluation.example_counts import micro_f1
+from tests.statistics.simulated import accuracy_counts, entity_counts
+from unroll.statistics.metrics import micro_f1
 from unroll.statistics.paired_tests import PairedTest, mcnemar_test, randomisation_test, seeds_test, tango_interval
 from unroll.statistics.variance_components import contributions, difference_variance
 
@@ -50,7 +50,7 @@ def test_the_interval_of_tango(wins: int, losses: int, size: int, low: float, hi
 def test_the_interval_of_tango_has_the_differences_that_its_test_does_not_refuse(
     wins: int, losses: int, same: int, level: float
 ) -> None:
-    """The likelihood of a difference, maximised over a grid, says how probable losses are under it."""
+    """The likelihood of a difference, maximised over a grid, gives the probability of losses under it."""
     size = max(1, wins + losses + same)
 
     def statistic(delta: float) -> float:
@@ -119,7 +119,7 @@ def test_the_interval_of_a_large_difference_is_as_wide_as_the_bootstrap_s(kind: 
     """The test's own variance, of no difference, would make it more than half as wide again."""
     generator = np.random.default_rng(0)
     gold = generator.integers(1, 4, 400)
-    difficulty = generator.random((1, 400))  # the seeds do not vary: the bootstrap knows of examples alone
+    difficulty = generator.random((1, 400))  # the seeds do not vary: the bootstrap varies the examples alone
     first, second = (
         np.repeat(np.stack([gold * (difficulty < skill), gold[None], gold[None]], axis=-1), runs, axis=0)
         if kind == "f1"

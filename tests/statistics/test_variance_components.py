@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.formula.api import ols
 
-from tests.evaluation.simulated import accuracy_counts, entity_counts
-from unroll.evaluation.example_counts import micro_f1
+from tests.statistics.simulated import accuracy_counts, entity_counts
+from unroll.statistics.metrics import micro_f1
 from unroll.statistics.variance_components import (
     contributions,
     difference_variance,
@@ -65,7 +65,7 @@ def test_a_single_run_borrows_the_variance_of_the_other_model_s_seeds() -> None:
 
 
 def plain_loop(models: list[list[list[float]]]) -> tuple[float, float]:
-    """Variance and degrees of freedom by the equations of docs/comparing.md; of runs of numbers, a list a model."""
+    """Variance and degrees of freedom by the equations of docs/comparing.md; of runs of numbers, one list per model."""
     size = len(models[0][0])
     swaps = between = within = squares = 0.0
     for i in range(size):

@@ -9,7 +9,7 @@ from mlflow.entities import Run as MlflowRun
 
 from tests.tracking.trained import evaluate_tiny, train_pretending
 from unroll.data.prepared import PreparedData
-from unroll.evaluation.report import FILES, write_report
+from unroll.evaluation.report import FILES, write_comparison
 from unroll.evaluation.runs import Run, read_runs
 from unroll.tracking.comparisons import log_comparison
 from unroll.tracking.store import open_store
@@ -23,7 +23,7 @@ def compared(reviews: PreparedData, tmp_path: Path, request: pytest.FixtureReque
     history = pd.read_csv(folder / "history.csv")
     history.assign(**{"val/accuracy": history["val/loss"]}).to_csv(folder / "history.csv", index=False)
     runs = read_runs(evaluate_tiny(reviews, folder).parents[1])
-    write_report(runs, reviews, tmp_path / "report")
+    write_comparison(runs, reviews, tmp_path / "report")
     return runs, tmp_path / "report"
 
 

@@ -1,54 +1,56 @@
-"""Scores of classification: one label a text."""
+"""Scores of classification: one label per text."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from unroll.evaluation.scores import Scores, calibration_error, confusion_table
+from unroll.data.predictions import Prediction
+from unroll.data.prepared import EncodedSplit
+from unroll.evaluation.scores import ScoredPredictions, Scores, confusion_counts, macro_f1, scores_by_class
+from unroll.statistics.metrics import calibration_error
+
+
+def score_texts(split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]) -> ScoredPredictions:
+    """Score the predictions for a split; the probabilities to store are those of all labels."""
+    probabilities = [found.probabilities for found in predictions]
+    scores = classification_scores(np.array(split.labels), np.array(probabilities), label_names)
+    predicted = [label_names[found.labels] for found in predictions]
+    return ScoredPredictions(scores, [label_names[i] for i in split.labels], predicted, probabilities)
 
 
 def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:
-    """Score one predicted distribution per text.
+    """Score one predicted distribution per text; macro F1 is the mean over the labels that occur as gold or predicted.
 
-    labels: (N,) indices into ``label_names``. probabilities: (N, L), one column a label name.
-    Macro F1 is the mean over the labels that occur as gold or as predicted.
+    Args:
+        labels: (N,) indices into ``label_names``.
+        probabilities: (N, L), one column per label name.
 
-    Raises ValueError for no rows, for other shapes, for a label outside 0..L-1, for no probabilities.
+    Raises:
+        ValueError: there are no rows, the shapes differ, a label is outside 0..L-1, or a value is not a probability.
     """
     gold, distributions = np.asarray(labels), np.asarray(probabilities)
     if gold.size == 0:
         raise ValueError("the test split is empty: nothing to score")
     if distributions.shape != (len(gold), len(label_names)):
         raise ValueError(
-            f"probabilities of shape {distributions.shape}: accepted is one row for each of "
-            f"{len(gold)} labels, one column for each of {len(label_names)} label names"
+            f"probabilities have shape {distributions.shape}; accepted: one row for each of {len(gold)} labels, one "
+            f"column for each of {len(label_names)} label names"
         )
     if gold.min() < 0 or gold.max() >= len(label_names):
         raise ValueError(
-            f"test labels run from {gold.min()} to {gold.max()}: accepted are 0 to {len(label_names) - 1}, "
-            f"the indices of {list(label_names)}"
+            f"test labels are in {gold.min()} to {gold.max()}; accepted: 0 to {len(label_names) - 1}, the indices of "
+            f"{list(label_names)}"
         )
 
     predicted = distributions.argmax(axis=1)
-    indices = np.arange(len(label_names))
-    precision, recall, f1, support = precision_recall_fscore_support(gold, predicted, labels=indices, zero_division=0)
-    return Scores(
-        metrics={
-            "test/accuracy": float(accuracy_score(gold, predicted)),
-            "test/macro_f1": float(f1_score(gold, predicted, average="macro", zero_division=0)),
-            "test/calibration_error": calibration_error(distributions.max(axis=1), predicted == gold),
-        },
-        classes=pd.DataFrame(
-            {
-                "label": list(label_names),
-                "precision": precision,
-                "recall": recall,
-                "f1": f1,
-                "support": support,
-            }
-        ),
-        confusion=confusion_table(confusion_matrix(gold, predicted, labels=indices), label_names),
-    )
+    confusion = confusion_counts(gold, predicted, label_names)
+    counts = confusion.to_numpy()
+    right, found, support = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
+    classes = scores_by_class(label_names, right, found, support)
+    metrics = {
+        "test/accuracy": float(np.mean(predicted == gold)),
+        "test/macro_f1": macro_f1(classes, found),
+        "test/calibration_error": calibration_error(distributions.max(axis=1), predicted == gold),
+    }
+    return Scores(metrics, classes, confusion)

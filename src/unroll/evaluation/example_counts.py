@@ -1,6 +1,6 @@
-"""What each test example adds to a score: the labels or entities that are right, found, and there to find."""
+"""What each test example adds to a score: how many of its labels or entities are right, found and gold."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,45 @@ from unroll.data.tags import spans
 
 
 def example_counts(predictions: pd.DataFrame, task: str) -> NDArray[np.int64]:
-    """(N, 3): right, found and gold of each row of `predictions`, with its columns `label` and `predicted`.
+    """Count right, found and gold items of each row, with its columns `label` and `predicted`.
 
     A text has one label found and one gold (classification), a set of labels (multilabel), or the entities of its
-    tags, read as ``conlleval`` does (labeling). :func:`micro_f1` of the counts is then accuracy, micro F1 or entity F1.
+    tags, read as ``conlleval`` does (labeling). :func:`unroll.statistics.metrics.micro_f1` of the counts is accuracy,
+    micro F1 or entity F1.
 
-    Raises ValueError for another task.
+    Returns:
+        (N, 3).
+
+    Raises:
+        ValueError: the task is unknown.
     """
     if task not in _ITEMS:
-        raise ValueError(f"task {task!r}: accepted are {', '.join(_ITEMS)}")
+        raise ValueError(f"task={task!r}; accepted: {', '.join(_ITEMS)}")
     items = _ITEMS[task]
     rows = zip(predictions["label"], predictions["predicted"], strict=True)
     return np.array([_count(items(gold), items(found)) for gold, found in rows], dtype=np.int64).reshape(-1, 3)
 
 
-def micro_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """2 right / (found + gold) of the examples together, (…, N, 3) → (…,); 0 where nothing is found nor gold."""
-    right, found, gold = np.moveaxis(counts.sum(axis=-2), -1, 0)
-    return np.asarray(2 * right / np.maximum(found + gold, 1))
+def counts_of_runs(runs: Sequence[pd.DataFrame], task: str) -> NDArray[np.int64]:
+    """The (K, N, 3) counts of the predictions of K runs of one model."""
+    return np.stack([example_counts(predictions, task) for predictions in runs])
+
+
+def check_same_examples(models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
+    """Raise ValueError unless every model has a run, and all predictions have the same rows and gold labels."""
+    for name, runs in models.items():
+        if not runs:
+            raise ValueError(f"no run of {name} to compare; accepted: one or more")
+    examples = {name: [_examples(run) for run in runs] for name, runs in models.items()}
+    reference_name, (reference, *_) = next(iter(examples.items()))
+    if not reference:
+        raise ValueError("the test split is empty: nothing to compare")
+    for name, scored in examples.items():
+        if any(rows != reference for rows in scored):
+            raise ValueError(
+                f"{name} and {reference_name} were not scored on the same test examples in the same order: "
+                "evaluate both on the same data"
+            )
 
 
 def _count(gold: set[Any], found: set[Any]) -> tuple[int, int, int]:
@@ -42,6 +63,6 @@ _ITEMS: dict[str, Callable[[Any], set[Any]]] = {
 }
 
 
-def counts_of_runs(runs: Sequence[pd.DataFrame], task: str) -> NDArray[np.int64]:
-    """(K, N, 3): the counts of K runs of one model."""
-    return np.stack([example_counts(predictions, task) for predictions in runs])
+def _examples(predictions: pd.DataFrame) -> list[tuple[Any, Any]]:
+    labels = [label if isinstance(label, str) else tuple(label) for label in predictions["label"]]
+    return list(zip(predictions["row"].tolist(), labels, strict=True))

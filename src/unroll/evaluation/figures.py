@@ -1,7 +1,11 @@
-"""Pictures of runs. Each function returns a free-standing Figure: pyplot's global state is never touched."""
+"""Figures of runs, and what each shows in words, for its text alternative.
+
+Each function returns a Figure of its own, without pyplot's global state.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -11,24 +15,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
-from unroll.evaluation.leaderboard import leaderboard, main_metric
-from unroll.evaluation.pareto import COSTS, pareto_front
+from unroll.evaluation.leaderboard import COSTS, leaderboard, main_metric, pareto_front
+from unroll.evaluation.pairs import enumerate_words
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import Slices
 from unroll.pages.drawing import COLORS, INK, STYLE, WIDTH, shorten
+from unroll.pages.formats import part_text, score_text
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":")
 
 COUNTED_LABELS = 20  # a larger confusion matrix has no room for its counts
+NAMED_ERRORS = 3  # in the description of a confusion matrix
+SEED_OFFSETS = 0.24, 0.40  # of the first and the last seed below the mean, so that equal scores are drawn apart
 
 
 @rc_context(STYLE)
 def learning_curve_figure(runs: Sequence[Run]) -> Figure:
-    """Validation score by epoch: mean over seeds, as far as all of them were trained, in a band of one sd.
+    """Validation score by epoch: mean over seeds and a band of one standard deviation to either side.
 
-    Seeds that train on are no fair sample of a model's. One that is fitted at once, in one epoch, has no curve.
+    Curves end with the shortest training, since longer ones are not a representative sample of seeds. Models that are
+    fitted in a single epoch have no curve.
     """
     monitor = runs[0].monitor
     figure = Figure(figsize=(WIDTH, 3))
@@ -41,7 +49,7 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
         mean, sd = by_seed.mean(axis="columns"), by_seed.std(axis="columns")
         axes.plot(mean.index, mean, label=shorten(model), markersize=3, **style)
         axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.15, linewidth=0)
-    axes.set(title="Learning curves", xlabel="epoch", ylabel=_score_label("validation", runs))
+    axes.set(xlabel="epoch", ylabel=_score_label("validation", runs))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(_percent())
     _add_legend(figure, axes)
@@ -49,18 +57,25 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
 
 
 @rc_context(STYLE)
-def score_figure(runs: Sequence[Run]) -> Figure:
-    """Main test metric of each model, best validation score on top: every seed, their mean and one sd."""
+def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
+    """Main test metric of each model, best validation score on top: mean, interval over texts, and every seed.
+
+    Args:
+        board: the leaderboard with intervals over texts; a NaN interval is not drawn.
+    """
     metric = f"test/{main_metric(runs)}"
-    board, styles = leaderboard(runs), model_styles(runs)
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(board)))
+    styles = model_styles(runs)
+    figure = Figure(figsize=(WIDTH, 1 + 0.36 * len(board)))
     axes = figure.add_subplot()
-    for place, (_, row) in enumerate(board.iterrows()):
-        style = styles[row["model"]]
-        scores = [run.metrics[metric] for run in runs if run.model == row["model"]]
-        axes.errorbar(row[metric], place, xerr=np.nan_to_num(row[f"{metric}_sd"]), markersize=6, **style)
-        axes.scatter(scores, [place] * len(scores), s=90, marker="|", color=style["color"])
-    axes.set(title="Test scores", xlabel=_score_label("test", runs))
+    for line, (_, row) in enumerate(board.iterrows()):
+        style = styles[row["model"]] | {"linestyle": "none"}
+        scores = [run.metrics[metric] for run in sorted(runs, key=lambda run: run.seed) if run.model == row["model"]]
+        ends = row[metric] - row[f"{metric}_texts_low"], row[f"{metric}_texts_high"] - row[metric]
+        reach = [[max(0.0, float(np.nan_to_num(end)))] for end in ends]
+        axes.errorbar(row[metric], line, xerr=reach, markersize=5.5, elinewidth=2.5, zorder=3, **style)
+        offsets = np.linspace(*SEED_OFFSETS, len(scores))
+        axes.scatter(scores, line + offsets, s=9, color=style["color"], edgecolor=INK, linewidth=0.4, zorder=4)
+    axes.set(xlabel=_score_label("test", runs))
     axes.set_yticks(range(len(board)), [shorten(model) for model in board["model"]])
     axes.set_ylim(len(board) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(_percent())
@@ -75,7 +90,7 @@ def length_figure(runs: Sequence[Run], slices: Slices) -> Figure:
     axes = figure.add_subplot()
     for model, style in model_styles(runs).items():
         axes.plot(range(len(slices.sizes)), slices.scores.loc[model], label=shorten(model), markersize=5, **style)
-    axes.set(title="Scores by length", xlabel="tokens", ylabel=_score_label("test", runs))
+    axes.set(xlabel="tokens", ylabel=_score_label("test", runs))
     axes.set_xticks(range(len(slices.sizes)), slices.sizes.index)
     axes.yaxis.set_major_formatter(_percent())
     _add_legend(figure, axes)
@@ -84,10 +99,10 @@ def length_figure(runs: Sequence[Run], slices: Slices) -> Figure:
 
 @rc_context(STYLE)
 def cost_figure(runs: Sequence[Run]) -> Figure:
-    """Validation score against each cost, cheap models on the left; a line joins those on the Pareto front.
+    """Validation score against each cost; a line joins the Pareto-optimal models, and the others are half filled.
 
-    The others are but half filled; ticks stand at the cheapest and the dearest. The score is that of validation, since
-    a person who picks a model from the picture must not do so by test.
+    Ticks are at the cheapest and the most expensive model. The validation score is shown, since models must not be
+    selected by the test score.
     """
     board, monitor, styles = leaderboard(runs), runs[0].monitor, model_styles(runs)
     figure = Figure(figsize=(WIDTH, 4.4))
@@ -105,11 +120,8 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
         axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter(_thousands)
         axes.margins(0.15)
-        axes.set_xlabel(cost.title)
+        axes.set_xlabel(f"{cost.title}\n" + (f"{cost.better} →" if cost.more_is_cheaper else f"← {cost.better}"))
         axes.yaxis.set_major_formatter(_percent())
-        if cost.more_is_cheaper:
-            axes.invert_xaxis()
-    grid[0, 0].set_title("Score against cost")
     figure.supylabel(_score_label("validation", runs), fontsize="medium")
     _add_legend(figure, grid[0, 0])
     return figure
@@ -117,15 +129,15 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
 
 @rc_context(STYLE)
 def confusion_figure(confusion: pd.DataFrame) -> Figure:
-    """Gold labels in rows, predicted ones in columns; coloured by the share of the gold label."""
+    """Gold labels in rows, predicted ones in columns; the colour is the share of the gold label."""
     counts = confusion.to_numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [shorten(str(name)) for name in confusion.columns]
     counted = len(names) <= COUNTED_LABELS
     cell, font_size = (0.45, 8) if counted else (0.15, 6)
     side = max(1.4, cell * len(names))
-    margin = font_size / 130 * max(map(len, names))  # inches that the longest name takes
-    # "compressed" keeps the axis labels inside the picture when the cells are square
+    margin = font_size / 130 * max(map(len, names))  # inches, width of the longest name
+    # "compressed" keeps the axis labels inside the figure when the cells are square
     figure = Figure(figsize=(side + margin + 1.6, side + margin + 0.8), layout="compressed")
     axes = figure.add_subplot()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -143,9 +155,9 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
 
 
 def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
-    """Colour, marker and line of each model, the same in every picture of these runs.
+    """Colour, marker and line style of each model, the same in every figure of these runs.
 
-    The markers' edges are as dark as the text: two of the colours are too light for white paper.
+    Marker edges have the colour of the text, since two of the colours are too light for white paper.
     """
     models = sorted({run.model for run in runs})
     return {
@@ -165,7 +177,7 @@ def _score_label(split: str, runs: Sequence[Run]) -> str:
 
 
 def _percent() -> PercentFormatter:
-    return PercentFormatter(1, symbol=None)  # one for each axis: it looks at its axis to choose the decimals
+    return PercentFormatter(1, symbol=None)  # one per axis: it chooses the decimals from the range of its axis
 
 
 def _thousands(value: float, _: int) -> str:
@@ -174,7 +186,7 @@ def _thousands(value: float, _: int) -> str:
 
 
 def _add_legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, with full markers, in as many columns as fit; the figure grows by the legend's rows."""
+    """Add a legend below the axes, with filled markers, and make the figure taller by its rows."""
     handles, names = axes.get_legend_handles_labels()
     column_width = 0.6 + 0.075 * max(map(len, names))
     columns = max(1, int(WIDTH / column_width))
@@ -182,3 +194,56 @@ def _add_legend(figure: Figure, axes: Axes) -> None:
     legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
     for line in legend.get_lines():
         line.set_fillstyle("full")
+
+
+def describe_scores(board: pd.DataFrame, metric: str) -> str:
+    """The test scores, in the order of the figure."""
+    scores = [f"{row['model']} {score_text(metric, row[metric], row[f'{metric}_sd'])}" for _, row in board.iterrows()]
+    return f"From top to bottom, in per cent: {', '.join(scores)}."
+
+
+def fronts_in_words(board: pd.DataFrame, monitor: str) -> list[tuple[str, str]]:
+    """Each cost and its Pareto-optimal models, cheapest first."""
+    return [(cost.title, enumerate_words(pareto_front(board, monitor, cost)) or "none") for cost in COSTS]
+
+
+def describe_costs(board: pd.DataFrame, monitor: str) -> str:
+    """The Pareto-optimal models for each cost."""
+    fronts = "; ".join(f"by {cost}: {models}" for cost, models in fronts_in_words(board, monitor))
+    return f"Four panels with one point per model. Pareto-optimal {fronts}."
+
+
+def describe_lengths(slices: Slices) -> str:
+    """Each model's score on the shortest and the longest texts."""
+    first, last = slices.sizes.index[0], slices.sizes.index[-1]
+    lines = [
+        f"{model} {part_text(row[first], slices.sizes[first])} and {part_text(row[last], slices.sizes[last])}"
+        for model, row in slices.scores.iterrows()
+    ]
+    return f"In per cent, on texts of {first} and of {last} tokens: {', '.join(lines)}."
+
+
+def describe_curves(runs: Sequence[Run], models: Sequence[str]) -> str:
+    """Each model's score at the first and at the best epoch, means over its seeds."""
+    lines = []
+    for model in models:
+        curves = [run for run in runs if run.model == model and len(run.history) > 1]
+        if not curves:
+            continue
+        first = mean(run.history[run.monitor].iloc[0] for run in curves)
+        best = mean(run.best_score for run in curves)
+        lines.append(f"{model} from {score_text('score', first)} to {score_text('score', best)}")
+    return f"In per cent, from the first epoch to the best: {', '.join(lines)}."
+
+
+def describe_confusion(confusion: pd.DataFrame) -> str:
+    """How many predictions are right, and the most frequent errors."""
+    counts = confusion.to_numpy()
+    errors = counts - np.diag(np.diag(counts))
+    worst = [i for i in np.argsort(-errors, axis=None, kind="stable")[:NAMED_ERRORS].tolist() if errors.flat[i]]
+    named = [
+        f"{confusion.index[i // len(counts)]} predicted as {confusion.columns[i % len(counts)]} ({errors.flat[i]:,})"
+        for i in worst
+    ]
+    right = f"{np.diag(counts).sum():,} of {counts.sum():,} are right"
+    return f"{right}; most frequent errors: {enumerate_words(named)}." if named else f"{right}."

@@ -1,35 +1,46 @@
-"""The test examples that most runs get wrong, with what each model answers."""
+"""The test examples that most runs get wrong, with the prediction of each model."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from unroll.data.prepared import PreparedData
+from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.subwords import INSIDE
 from unroll.data.tags import Span, spans
+from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN
 from unroll.evaluation.runs import Run
 
 SHOWN = 15
-AROUND = 12  # tokens before and after the entities in question, in a long text
-ENDS = 35  # tokens of either end of a long text
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # a character that train does not have
+CONTEXT = 12  # tokens shown before and after the disputed entities of a long text
+ENDS = 35  # tokens shown at either end of a long text
+BETWEEN = "‖"  # shown between the two texts of a pair
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # a character that does not occur in train
 
 Outcome = tuple[Any, ...]  # a label, labels, or the spans of entities
 
 
+class Token(NamedTuple):
+    """A token of a text, and what separates it from the one before."""
+
+    gap: str
+    text: str
+
+
 class Mark(NamedTuple):
-    """A stretch of a text, and the type of the true entity that it is, if any."""
+    """A stretch of text, and its type if it is a true entity."""
 
     text: str
     entity: str | None = None
 
 
 class Vote(NamedTuple):
-    """A model whose answer this is, and how many of its seeds were right."""
+    """A model that makes this prediction, and how many of its seeds are right."""
 
     model: str
     right: int
@@ -39,58 +50,75 @@ class Vote(NamedTuple):
         return f"{self.model} {self.right}/{self.seeds}"
 
 
-class Reply(NamedTuple):
-    """One answer, and the models that most often gave it."""
+class DistinctPrediction(NamedTuple):
+    """One prediction in words, and the models whose seeds most often make it."""
 
-    answer: str
+    text: str
     is_right: bool
     votes: list[Vote]
 
 
 @dataclass(frozen=True)
 class HardExample:
-    """
+    """A test example that runs get wrong.
+
     Args:
         row: of the raw test split.
-        wrong: how many runs did not answer it rightly.
-        text: shortened, where it is long.
-        truth: labels; None where it is marked in the text.
-        replies: those of most models first.
+        wrong: number of runs whose prediction is wrong.
+        text: shortened if it is long.
+        truth: labels in words; None where true entities are marked in the text.
+        predictions: the most frequent first.
     """
 
     row: int
     wrong: int
     text: list[Mark]
     truth: str | None
-    replies: list[Reply]
+    predictions: list[DistinctPrediction]
 
 
-def hardest_examples(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> list[HardExample]:
-    """The examples that most runs get wrong; among equals first those whose truth the runs hold least probable.
+def hardest_examples(
+    runs: Sequence[Run],
+    models: Sequence[str],
+    data: PreparedData,
+    raw: Path | None = None,
+    text_columns: Sequence[str] = (),
+) -> list[HardExample]:
+    """The examples that most runs get wrong; ties in order of the mean probability of the truth, lowest first.
 
-    The same text is shown once. A sentence is right when all its entities are, and no others. What a model answers
-    is what most of its seeds do, of equals the first.
+    Equal texts are shown once. A sentence is right if its predicted entities are exactly the true ones. The prediction
+    of a model is the most frequent one among its seeds.
+
+    Args:
+        raw: folder of the raw data, from which texts are shown as they were written. Without it, or where the raw row
+            does not have the tokens of the example, the tokens are joined by spaces.
+        text_columns: columns of the raw data with texts or tokens.
     """
     truths = _outcomes(runs[0], "label")
-    given = [_outcomes(run, "predicted") for run in runs]
-    is_wrong = [[answer != truth for answer, truth in zip(answers, truths, strict=True)] for answers in given]
+    predicted = [_outcomes(run, "predicted") for run in runs]
+    is_wrong = [[found != truth for found, truth in zip(of_run, truths, strict=True)] for of_run in predicted]
     wrong = np.sum(is_wrong, axis=0)  # (N,)
-    belief = np.mean([_truth_probabilities(run, data.label_names) for run in runs], axis=0)  # (N,)
-    examples: dict[tuple[str, ...], HardExample] = {}
-    for i in np.lexsort((belief, -wrong)).tolist():
-        if not wrong[i] or len(examples) == SHOWN:
+    confidence = np.mean([_truth_probabilities(run, data.label_names) for run in runs], axis=0)  # (N,)
+    split = data.split("test")
+    chosen: dict[tuple[Token, ...], int] = {}
+    for i in np.lexsort((confidence, -wrong)).tolist():
+        if not wrong[i] or len(chosen) == SHOWN:
             break
-        answers = {
-            model: [outcomes[i] for run, outcomes in zip(runs, given, strict=True) if run.model == model]
+        chosen.setdefault(tuple(_prepared_tokens(data, split, i)), i)
+    examples = []
+    written = _raw_tokens(raw, text_columns, data, split, list(chosen.values()))
+    for (prepared, i), tokens in zip(chosen.items(), written, strict=True):
+        by_model = {
+            model: [outcomes[i] for run, outcomes in zip(runs, predicted, strict=True) if run.model == model]
             for model in models
         }
-        tokens, row = _tokens(data, i), int(runs[0].predictions["row"][i])
-        examples.setdefault(tuple(tokens), _example(row, int(wrong[i]), tokens, truths[i], answers))
-    return list(examples.values())
+        row = int(runs[0].predictions["row"][i])
+        examples.append(_example(row, int(wrong[i]), tokens or list(prepared), truths[i], by_model))
+    return examples
 
 
 def _outcomes(run: Run, column: str) -> list[Outcome]:
-    """What there is to get right of each example: a label, some labels, or the entities."""
+    """What is compared for each example: a label, some labels, or the entities."""
     values = run.predictions[column]
     if run.task == "classification":
         return [(value,) for value in values]
@@ -98,58 +126,100 @@ def _outcomes(run: Run, column: str) -> list[Outcome]:
 
 
 def _truth_probabilities(run: Run, names: list[str]) -> list[float]:
-    """Of each example the mean over its decisions of the probability that they go right.
+    """The probability of the truth for each example, averaged over its decisions.
 
-    Of a token the probability of the predicted label alone is kept: where that is wrong, all the rest counts.
+    For tokens only the probability of the predicted label is stored; where that is wrong, its complement is used.
     """
     columns = zip(*(run.predictions[name] for name in ("label", "predicted", "probabilities")), strict=True)
     if run.task == "classification":
-        place = {name: i for i, name in enumerate(names)}
-        return [float(probabilities[place[label]]) for label, _, probabilities in columns]
+        index = {name: i for i, name in enumerate(names)}
+        return [float(probabilities[index[label]]) for label, _, probabilities in columns]
     if run.task == "labeling":
-        decided = ((np.array(tags) == np.array(answer), likely) for tags, answer, likely in columns)
+        decided = ((np.array(tags) == np.array(found), likely) for tags, found, likely in columns)
     else:
         decided = ((np.isin(names, list(labels)), likely) for labels, _, likely in columns)
     return [float(np.where(is_true, likely, 1 - likely).mean()) for is_true, likely in decided]
 
 
-def _tokens(data: PreparedData, i: int) -> list[str]:
-    """The tokens of a test example, each with the space before it."""
-    split, table = data.split("test"), data.table
+def _prepared_tokens(data: PreparedData, split: EncodedSplit, i: int) -> list[Token]:
+    """The tokens of an example from the prepared data, joined by spaces; pieces of words are put together."""
     rows = split.tokens[split.offsets[i] : split.offsets[i + 1]]
-    words = [data.schema.vocabulary[word] for word in table.words[rows]]
-    tokens = [
-        _spelling(codes, word, data.schema.alphabet) for codes, word in zip(table.spell(rows), words, strict=True)
+    words = [data.schema.vocabulary[word] for word in data.table.words[rows]]
+    codes = data.table.spell(rows)
+    tokens = [_spelling(row, word, data.schema.alphabet) for row, word in zip(codes, words, strict=True)]
+    if data.schema.tokenizer.subwords is None:
+        return [Token(" ", token) for token in tokens]
+    return [
+        Token("", token.removeprefix(INSIDE)) if token.startswith(INSIDE) else Token(" ", token) for token in tokens
     ]
-    is_cut = data.schema.tokenizer.subwords is not None
-    return [token.removeprefix(INSIDE) if is_cut and token.startswith(INSIDE) else f" {token}" for token in tokens]
 
 
 def _spelling(codes: np.ndarray, word: str, alphabet: list[str]) -> str:
-    """A token from its characters; those that the alphabet lacks, as it does full stops, from its word."""
+    """A token from its characters; characters that are missing from the alphabet are taken from its word."""
     codes = codes[codes != PADDING]
     known = word if len(word) == len(codes) and word not in SPECIAL_WORDS else REPLACEMENT * len(codes)
     return "".join(known[i] if code == UNKNOWN else alphabet[code] for i, code in enumerate(codes))
 
 
-def _example(row: int, wrong: int, tokens: list[str], truth: Outcome, answers: dict[str, list[Outcome]]) -> HardExample:
-    main_answers = {model: Counter(given).most_common(1)[0][0] for model, given in answers.items()}
-    kept = _kept(len(tokens), [truth, *main_answers.values()])
+def _raw_tokens(
+    raw: Path | None, columns: Sequence[str], data: PreparedData, split: EncodedSplit, examples: list[int]
+) -> Iterator[list[Token] | None]:
+    """The tokens of each example as they are written in the raw data; None where that is not known."""
+    path = raw and next((it for it in (raw / "test.parquet", raw / "train.parquet") if it.is_file()), None)
+    if path is None or not columns or not set(columns) <= set(pq.read_schema(path).names):
+        yield from [None] * len(examples)
+        return
+    table = pq.read_table(path, columns=list(columns))
+    for i in examples:
+        row, length = int(split.rows[i]), int(split.lengths[i])
+        texts = [table[column][row].as_py() for column in columns] if row < len(table) else []
+        tokens = _written_tokens(texts, data.schema.tokenizer)
+        # a row that is longer than max_length may be split into several examples
+        start = int(split.lengths[:i][split.rows[:i] == row].sum())
+        yield tokens[start : start + length] if len(tokens) >= start + length else None
+
+
+def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
+    """The tokens of a row as they are written; none where that is not known, as for tokens that are cut into pieces."""
+    tokens: list[Token] = []
+    for text in texts:
+        if tokens:
+            tokens.append(Token(" ", BETWEEN))
+        if isinstance(text, str):
+            end = 0
+            for start, stop in tokenizer.places(text):
+                gap = text[end:start] if end or not tokens else " "
+                tokens.append(Token(gap, text[max(start, end) : stop]))
+                end = stop
+        elif isinstance(text, list) and tokenizer.subwords is None:
+            tokens += [Token(" ", str(token)) for token in text]
+        else:
+            return []
+    return tokens
+
+
+def _example(
+    row: int, wrong: int, tokens: list[Token], truth: Outcome, by_model: dict[str, list[Outcome]]
+) -> HardExample:
+    most_frequent = {model: Counter(found).most_common(1)[0][0] for model, found in by_model.items()}
+    kept = _kept(len(tokens), [truth, *most_frequent.values()])
     votes: dict[Outcome, list[Vote]] = {}
-    for model, answer in main_answers.items():
-        votes.setdefault(answer, []).append(Vote(model, answers[model].count(truth), len(answers[model])))
-    replies = [Reply(_in_words(answer, truth, tokens), answer == truth, cast) for answer, cast in votes.items()]
+    for model, found in most_frequent.items():
+        votes.setdefault(found, []).append(Vote(model, by_model[model].count(truth), len(by_model[model])))
+    predictions = [
+        DistinctPrediction(_in_words(found, truth, tokens), found == truth, cast) for found, cast in votes.items()
+    ]
     return HardExample(
         row=row,
         wrong=wrong,
         text=_marks(tokens, [item for item in truth if isinstance(item, Span)], kept),
         truth=None if any(isinstance(item, Span) for item in truth) else _in_words(truth, truth, tokens),
-        replies=sorted(replies, key=lambda reply: -len(reply.votes)),
+        predictions=sorted(predictions, key=lambda it: -len(it.votes)),
     )
 
 
 def _kept(length: int, outcomes: Sequence[Outcome]) -> list[range]:
-    """The tokens to show: all of a short text; else those around what is not agreed upon, or the two ends."""
+    """The tokens to show: all of a short text, else those around the disputed entities, or the two ends."""
     disputed = {item for outcome in outcomes for item in outcome if isinstance(item, Span)}
     disputed -= set.intersection(*(set(outcome) for outcome in outcomes))
     if length <= 2 * ENDS:
@@ -157,36 +227,45 @@ def _kept(length: int, outcomes: Sequence[Outcome]) -> list[range]:
     if not disputed:
         return [range(ENDS), range(length - ENDS, length)]
     first, last = min(span.start for span in disputed), max(span.end for span in disputed)
-    return [range(max(0, first - AROUND), min(length, last + AROUND))]
+    return [range(max(0, first - CONTEXT), min(length, last + CONTEXT))]
 
 
-def _marks(tokens: list[str], entities: list[Span], kept: list[range]) -> list[Mark]:
+def _marks(tokens: list[Token], entities: list[Span], kept: list[range]) -> list[Mark]:
+    """The kept stretches as text, with the true entities marked and an ellipsis for each omission."""
     marks = []
     for stretch in kept:
-        place = stretch.start
-        if place > 0:
+        if stretch.start > 0:
             marks.append(Mark(" … "))
+        position, skipped = stretch.start, len(tokens[stretch.start].gap)  # the gap before the first token
         for span in entities:
             if span.start in stretch:
-                marks.append(Mark("".join(tokens[place : span.start]) + " "))
-                marks.append(Mark("".join(tokens[span.start : span.end]).strip(), span.type))
-                place = span.end
-        marks.append(Mark("".join(tokens[place : stretch.stop])))
+                before = _with_gaps(tokens[position : span.start]) + tokens[span.start].gap
+                marks.append(Mark(before[skipped:]))
+                marks.append(Mark(_join(tokens[span.start : span.end]), span.type))
+                position, skipped = span.end, 0
+        marks.append(Mark(_with_gaps(tokens[position : stretch.stop])[skipped:]))
     if kept[-1].stop < len(tokens):
         marks.append(Mark(" …"))
-    return [mark for mark in marks if mark.text.strip()]
+    return [mark for mark in marks if mark.text]
 
 
-def _in_words(answer: Outcome, truth: Outcome, tokens: list[str]) -> str:
-    """Labels as they are; of entities, what the answer misses of the truth and what it adds."""
-    if not any(isinstance(item, Span) for item in (*answer, *truth)):
-        return ", ".join(answer) or "none"
-    faults = {"misses": [it for it in truth if it not in answer], "adds": [it for it in answer if it not in truth]}
+def _with_gaps(tokens: Sequence[Token]) -> str:
+    return "".join(f"{token.gap}{token.text}" for token in tokens)
+
+
+def _join(tokens: Sequence[Token]) -> str:
+    """The text of consecutive tokens, without the gap before the first."""
+    return _with_gaps(tokens)[len(tokens[0].gap) :]
+
+
+def _in_words(found: Outcome, truth: Outcome, tokens: list[Token]) -> str:
+    """Labels as they are; for entities, which true ones are missing and which others are added."""
+    if not any(isinstance(item, Span) for item in (*found, *truth)):
+        return ", ".join(found) or "none"
+    errors = {"misses": [it for it in truth if it not in found], "adds": [it for it in found if it not in truth]}
     words = [
-        f"{fault} {', '.join(_entity(span, tokens) for span in found)}" for fault, found in faults.items() if found
+        f"{error} {', '.join(f'{_join(tokens[it.start : it.end])} ({it.type})' for it in of_kind)}"
+        for error, of_kind in errors.items()
+        if of_kind
     ]
-    return "; ".join(words) or "all of them"
-
-
-def _entity(span: Span, tokens: list[str]) -> str:
-    return f"{''.join(tokens[span.start : span.end]).strip()} ({span.type})"
+    return "; ".join(words) or "all entities right"

@@ -1,43 +1,65 @@
-"""Models side by side: mean and spread over seeds, and cost."""
+"""Models side by side: mean and spread of scores over seeds, costs, and the Pareto front of score and cost."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from unroll.evaluation.example_counts import check_same_examples
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import MAIN_METRIC
-from unroll.evaluation.significance import interval_over_examples, interval_over_seeds
+from unroll.statistics.comparison import interval_over_examples, interval_over_seeds
+
+
+class CostColumn(NamedTuple):
+    """A cost in the leaderboard.
+
+    Args:
+        column: its name there.
+        title: its name on the page.
+        better: which end is better, in words.
+        more_is_cheaper: whether a larger value is a lower cost.
+    """
+
+    column: str
+    title: str
+    better: str
+    more_is_cheaper: bool = False
+
+
+COSTS = (
+    CostColumn("parameters", "parameters", "fewer is better"),
+    CostColumn("size_bytes", "size on disk (bytes)", "smaller is better"),
+    CostColumn("training_seconds", "training time (s)", "shorter is better"),
+    CostColumn("tokens_per_second", "tokens/s on one core", "faster is better", more_is_cheaper=True),
+)
 
 
 def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
-    """One row a model, best mean validation score first; a tie goes to the smaller model.
+    """One row per model, best mean validation score first; ties are in order of model size.
 
-    The test score never ranks: whoever picks a model by it has nothing left to test the choice with.
-    Columns: model, seeds (how many), then for the validation metric and each test metric its mean and, as
-    ``METRIC_sd``, its sample standard deviation over seeds (NaN for one seed), the main test metric also with the
-    ends of its interval over seeds at 1 − ``level``, ``METRIC_low`` and ``METRIC_high``, which are cut to 0..1 (NaN
-    for one seed); parameters, size_bytes, training_seconds, tokens_per_second.
+    The test score does not rank, so that it remains an unbiased estimate for the selected model.
+
+    Returns:
+        Columns: model, seeds (their number), for the validation metric and each test metric the mean and, as
+        ``METRIC_sd``, the sample standard deviation over seeds (NaN for one seed), for the main test metric also
+        Student's interval over seeds at 1 − ``level``, ``METRIC_low`` and ``METRIC_high``, clipped to 0..1 (NaN for
+        one seed), then parameters, size_bytes, training_seconds, tokens_per_second.
     """
     main = f"test/{main_metric(runs)}"
     scores = [runs[0].monitor, main, *(name for name in runs[0].metrics if name != main)]
+    costs = [cost.column for cost in COSTS]
     table = pd.DataFrame(
         [
-            {
-                "model": run.model,
-                run.monitor: run.best_score,
-                **run.metrics,
-                "parameters": run.parameters,
-                "size_bytes": run.size_bytes,
-                "training_seconds": run.training_seconds,
-                "tokens_per_second": run.tokens_per_second,
-            }
+            {"model": run.model, run.monitor: run.best_score, **run.metrics, **{it: getattr(run, it) for it in costs}}
             for run in runs
         ]
     )
     by_model = table.groupby("model")
     board = pd.DataFrame({"seeds": by_model.size()})
     for name in scores:
-        # a run that diverged scores NaN; leaving it out would flatter its model
+        # a run that diverged has a NaN score; skipping it would favour its model
         board[name] = by_model[name].mean(skipna=False)
         board[f"{name}_sd"] = by_model[name].std(skipna=False)
         if name == main:
@@ -53,17 +75,34 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
 
 
 def with_intervals_over_texts(board: pd.DataFrame, runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
-    """The leaderboard with two more columns: where these networks' main test metric would be on other texts.
+    """Add the bootstrap interval of the main test metric over texts, for the models as trained.
 
-    They are the ends of a bootstrap interval at 1 − ``level``, ``METRIC_texts_low`` and ``METRIC_texts_high``.
+    The new columns are the ends of the interval at 1 − ``level``, ``METRIC_texts_low`` and ``METRIC_texts_high``.
     """
     metric = f"test/{main_metric(runs)}"
-    predictions = {model: [run.predictions for run in runs if run.model == model] for model in board["model"]}
-    intervals = [interval_over_examples(predictions[model], runs[0].task, level) for model in board["model"]]
-    low, high = zip(*intervals, strict=True)
+    models = {model: [run for run in runs if run.model == model] for model in board["model"]}
+    check_same_examples({model: [run.predictions for run in its_runs] for model, its_runs in models.items()})
+    counts = (np.stack([run.counts for run in its_runs]) for its_runs in models.values())
+    low, high = zip(*(interval_over_examples(of_model, level) for of_model in counts), strict=True)
     return board.assign(**{f"{metric}_texts_low": low, f"{metric}_texts_high": high})
 
 
 def main_metric(runs: Sequence[Run]) -> str:
     """``accuracy`` for classification, ``f1`` for the other tasks."""
     return MAIN_METRIC[runs[0].task]
+
+
+def pareto_front(board: pd.DataFrame, score: str, cost: CostColumn) -> list[str]:
+    """The Pareto-optimal models for a score and a cost, cheapest first.
+
+    A model is Pareto-optimal if no other one is better in score or cost and at least as good in the other. A model
+    whose score (after a diverged training) or cost is NaN never is.
+    """
+    prices = -board[cost.column] if cost.more_is_cheaper else board[cost.column]
+    front = []
+    for model, mine, price in zip(board["model"], board[score], prices, strict=True):
+        no_worse = (board[score] >= mine) & (prices <= price)
+        better = (board[score] > mine) | (prices < price)
+        if pd.notna([mine, price]).all() and not (no_worse & better).any():
+            front.append((price, model))
+    return [model for _, model in sorted(front)]

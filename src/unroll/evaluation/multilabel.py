@@ -1,4 +1,4 @@
-"""Scores of multilabel classification: any number of labels a text."""
+"""Scores of multilabel classification: any number of labels per text."""
 
 from collections.abc import Sequence
 
@@ -6,54 +6,63 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from unroll.evaluation.scores import Scores, calibration_error, precision_recall_f1
+from unroll.data.predictions import Prediction
+from unroll.data.prepared import EncodedSplit
+from unroll.evaluation.scores import ScoredPredictions, Scores, macro_f1, scores_by_class
+from unroll.statistics.metrics import calibration_error, precision_recall_f1
+
+
+def score_label_sets(
+    split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]
+) -> ScoredPredictions:
+    """Score the predictions for a split; the probabilities to store are those of all labels."""
+    probabilities = [found.probabilities for found in predictions]
+    gold = [[label_names[i] for i in np.flatnonzero(row)] for row in split.labels]
+    predicted = [[label_names[i] for i in np.flatnonzero(found.labels)] for found in predictions]
+    scores = multilabel_scores(split.labels, np.array(probabilities), label_names)
+    return ScoredPredictions(scores, gold, predicted, probabilities)
 
 
 def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:
     """Score each label's probability for each text; a label is predicted where it is above 0.5.
 
-    labels: bool (N, L), one column a label name. probabilities: (N, L).
     Accuracy is the share of texts whose labels are all right. Precision, recall and F1 count the labels of all texts
     together (micro); macro F1 is the mean over the labels that occur as gold or as predicted. The calibration error
-    is of the N x L decisions, each as sure as its outcome is probable.
+    is that of the N x L binary decisions, each with the probability of its outcome.
 
-    Raises ValueError for no rows, for other shapes, for no probabilities.
+    Args:
+        labels: bool (N, L), one column per label name.
+        probabilities: (N, L).
+
+    Raises:
+        ValueError: there are no rows, the shapes differ, or a value is not a probability.
     """
     gold, likely = np.asarray(labels, dtype=bool), np.asarray(probabilities)
     if gold.size == 0:
         raise ValueError("the test split is empty: nothing to score")
     if not gold.shape == likely.shape == (len(gold), len(label_names)):
         raise ValueError(
-            f"labels of shape {gold.shape} and probabilities of shape {likely.shape}: accepted is one row a text in "
-            f"both, one column for each of {len(label_names)} label names"
+            f"labels have shape {gold.shape} and probabilities {likely.shape}; accepted: one row per text in both, one "
+            f"column for each of {len(label_names)} label names"
         )
 
     predicted = likely > 0.5
     right = predicted == gold
     hits, found, support = (part.sum(axis=0) for part in (predicted & gold, predicted, gold))  # (L,)
-    by_label = [precision_recall_f1(*counts) for counts in zip(hits, found, support, strict=True)]
-    occurring = [f1 for (_, _, f1), count in zip(by_label, found + support, strict=True) if count]
+    classes = scores_by_class(label_names, hits, found, support)
     precision, recall, f1 = precision_recall_f1(int(hits.sum()), int(found.sum()), int(support.sum()))
-    return Scores(
-        metrics={
-            "test/accuracy": float(right.all(axis=1).mean()),
-            "test/precision": precision,
-            "test/recall": recall,
-            "test/f1": f1,
-            "test/macro_f1": float(np.mean(occurring)) if occurring else 0.0,
-            "test/calibration_error": calibration_error(np.maximum(likely, 1 - likely).ravel(), right.ravel()),
-        },
-        classes=pd.DataFrame(
-            [(name, *scores, count) for name, scores, count in zip(label_names, by_label, support, strict=True)],
-            columns=["label", "precision", "recall", "f1", "support"],
-        ),
-        confusion=pd.DataFrame(
-            {
-                "true positives": hits,
-                "false positives": found - hits,
-                "false negatives": support - hits,
-                "true negatives": len(gold) - found - support + hits,
-            },
-            index=pd.Index(list(label_names), name="label"),
-        ),
-    )
+    metrics = {
+        "test/accuracy": float(right.all(axis=1).mean()),
+        "test/precision": precision,
+        "test/recall": recall,
+        "test/f1": f1,
+        "test/macro_f1": macro_f1(classes, found),
+        "test/calibration_error": calibration_error(np.maximum(likely, 1 - likely).ravel(), right.ravel()),
+    }
+    counts = {
+        "true positives": hits,
+        "false positives": found - hits,
+        "false negatives": support - hits,
+        "true negatives": len(gold) - found - support + hits,
+    }
+    return Scores(metrics, classes, pd.DataFrame(counts, index=pd.Index(list(label_names), name="label")))

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 from markupsafe import Markup
 
 from unroll.data.prepared import PreparedData
-from unroll.evaluation import figures, tables, wording
-from unroll.evaluation.hardest import hardest_examples
+from unroll.evaluation import figures, tables
+from unroll.evaluation.hardest import REPLACEMENT, hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
-from unroll.evaluation.pairs import compare_pairs
+from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import (
@@ -21,20 +22,38 @@ from unroll.evaluation.slices import (
     slices_by_seen_entities,
     slices_by_unseen_words,
 )
-from unroll.files import write_text
+from unroll.files import write_json, write_text
 from unroll.pages.drawing import inline_svg
+from unroll.pages.formats import FEW, score_text
 from unroll.pages.page import Table, render
 from unroll.statistics.compact_letters import compact_letters
 
 FILES = ("index.html", "leaderboard.csv", "pairs.csv")
+METRICS = "metrics"  # the folder with a JSON file per model
+MODELS_WITH_COSTS = 3  # fewer are compared by cost in the leaderboard alone
 
 
-def write_report(runs: Sequence[Run], data: PreparedData, folder: Path, level: float = 0.05) -> None:
-    """Write FILES into ``folder``; the same runs give the same bytes.
+def write_comparison(
+    runs: Sequence[Run],
+    data: PreparedData,
+    folder: Path,
+    level: float = 0.05,
+    raw: Path | None = None,
+    text_columns: Sequence[str] = (),
+    tracking_uri: str | None = None,
+) -> None:
+    """Write FILES and ``metrics/MODEL.json`` into ``folder``; the same arguments give the same bytes.
 
-    data: what the runs were scored on. level: of the tests; intervals are at 1 − level.
+    Args:
+        runs: of one dataset, each model with at least one seed.
+        data: the prepared data that the runs were scored on.
+        level: significance level of the tests; intervals are at 1 − level.
+        raw: folder of the raw data, from which examples are shown as they were written; None shows their tokens.
+        text_columns: columns of the raw data with texts or tokens.
+        tracking_uri: of the MLflow store; runs are linked if it is the http(s) address of a server.
 
-    Raises ValueError for a level outside 0..1, and for runs that were scored on other test examples.
+    Raises:
+        ValueError: the level is outside 0..1, or the runs were scored on other test examples than `data` has.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}; accepted: above 0, below 1")
@@ -44,57 +63,96 @@ def write_report(runs: Sequence[Run], data: PreparedData, folder: Path, level: f
     pairs = compare_pairs(runs, list(board["model"]), level)
     for name, table in (("leaderboard.csv", board), ("pairs.csv", pairs)):
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
-    write_text(folder / "index.html", _page(runs, data, board, pairs, level))
+    _write_metrics(board, folder / METRICS)
+    hardest = hardest_examples(runs, list(board["model"]), data, raw, text_columns)
+    page = _page(runs, data, board, pairs, level, hardest=hardest, links=_run_links(runs, tracking_uri))
+    write_text(folder / "index.html", page)
 
 
-def _page(runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: pd.DataFrame, level: float) -> str:
+def _write_metrics(board: pd.DataFrame, folder: Path) -> None:
+    """One JSON file per model, with the mean and standard deviation of each test metric, and none of other models."""
+    folder.mkdir(exist_ok=True)
+    names = [name for name in board.columns if name.startswith("test/") and not name.endswith(("_low", "_high"))]
+    for _, row in board.iterrows():
+        values = {name: float(row[name]) for name in names if pd.notna(row[name])}
+        write_json(folder / f"{row['model']}.json", {"seeds": int(row["seeds"]), **values})
+    compared = {f"{model}.json" for model in board["model"]}
+    for file in folder.glob("*.json"):
+        if file.name not in compared:
+            file.unlink()
+
+
+def _run_links(runs: Sequence[Run], tracking_uri: str | None) -> dict[str, str]:
+    """Addresses of the runs' pages on an MLflow server, by run id; empty for a store without a server."""
+    parts = urlsplit(tracking_uri or "")
+    if parts.scheme not in ("http", "https"):
+        return {}
+    server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"  # without a password
+    return {run.run_id: f"{server}/#/runs/{run.run_id}" for run in runs}
+
+
+def _page(
+    runs: Sequence[Run],
+    data: PreparedData,
+    board: pd.DataFrame,
+    pairs: pd.DataFrame,
+    level: float,
+    hardest: list[Any],
+    links: dict[str, str],
+) -> str:
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     models = list(board["model"])
     winner, confidence = board.iloc[0], f"{100 * (1 - level):.4g} %"
     significant = pairs.loc[pairs["significant"], ["first", "second"]].itertuples(index=False, name=None)
     letters = compact_letters(models, significant)
+    shown = [mark.text for example in hardest for mark in example.text]
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=runs[0].dataset,
         task=task,
+        is_pair=data.schema.is_pair,
         metric=metric_title(metric, task),
-        winner=models[0],
-        models=models,
+        level=f"{level:.4g}",
         confidence=confidence,
+        few=FEW,
+        models=models,
+        winner=models[0],
         winner_seeds=int(winner["seeds"]),
+        winner_validation=score_text(monitor, winner[monitor]),
+        winner_test=score_text(metric, winner[metric], winner[f"{metric}_sd"]),
+        conclusion=conclusion(pairs, models[0]) if len(models) > 1 else None,
         most_seeds=int(board["seeds"].max()),
         as_trained=_some_pair_is_as_trained(runs, board),
-        winner_validation=tables.score_text(monitor, winner[monitor]),
-        winner_test=tables.score_text(metric, winner[metric], winner[f"{metric}_sd"]),
-        few=tables.FEW,
-        conclusion=wording.who_beats_whom(pairs, models[0]) if len(models) > 1 else None,
         leaderboard=tables.leaderboard_table(board, letters, runs, confidence),
         other_scores=tables.other_scores_table(board, [monitor, metric], task),
-        seeds=tables.seed_table(runs, models),
+        seeds=tables.seed_table(runs, models, links),
+        linked=bool(links),
         matrix=tables.pair_matrix(pairs, models),
-        fronts=wording.fronts_in_words(board, monitor),
-        hardest=hardest_examples(runs, models, data),
+        fronts=figures.fronts_in_words(board, monitor),
+        hardest=hardest,
+        has_unknown=any(REPLACEMENT in text for text in shown),
         classes=tables.class_table(runs, models[0]),
         score_figure=inline_svg(
-            figures.score_figure(runs), "scores", "Test score of each model", wording.scores_seen(board, metric)
+            figures.score_figure(runs, board),
+            "scores",
+            "Test score of each model",
+            figures.describe_scores(board, metric),
         ),
-        cost_figure=inline_svg(
-            figures.cost_figure(runs), "costs", "Validation score against cost", wording.costs_seen(board, monitor)
-        ),
+        cost_figure=_costs(runs, board),
         curve_figure=_curves(runs, models),
-        confusions={model: _confusion(runs, model, f"confusion-{place}") for place, model in enumerate(models)},
+        confusions={model: _confusion(runs, model, f"confusion-{index}") for index, model in enumerate(models)},
         **_slices(runs, models, data),
     )
 
 
 def _some_pair_is_as_trained(runs: Sequence[Run], board: pd.DataFrame) -> bool:
-    """Whether two models have a single run each, and one of them would be another with another seed."""
+    """Whether two models have a single run each, and at least one of them depends on the seed."""
     single = set(board["model"][board["seeds"] == 1])
     return len(single) > 1 and any(run.seeded for run in runs if run.model in single)
 
 
 def _slices(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> dict[str, Any]:
-    """Tables of the parts of the test split, and the picture of lengths; None where all is in one part."""
+    """Tables of the parts of the test split, and the figure of lengths; None for a table with a single part."""
     task = runs[0].task
     metric = f"test {metric_title(main_metric(runs), task)} (%)"
     lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
@@ -102,38 +160,40 @@ def _slices(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> d
     return {
         "lengths": tables.slices_table(lengths, models, f"{metric} by text length", " tokens"),
         "length_figure": _lengths(runs, lengths),
-        "unseen": tables.slices_table(unseen, models, f"{metric} by share of words that train does not have"),
+        "unseen": tables.slices_table(unseen, models, f"{metric} by share of words that are missing from train"),
         "labels": tables.label_table(slices_by_label(runs), models, task),
-        "entities": entities and tables.slices_table(entities, models, "Entity recall (%) by what train has"),
+        "entities": entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
     }
 
 
 def _lengths(runs: Sequence[Run], slices: Slices) -> Markup | None:
     if len(slices.sizes) < 2:
         return None
-    seen = wording.lengths_seen(slices)
-    return inline_svg(figures.length_figure(runs, slices), "lengths", "Test score by text length", seen)
+    description = figures.describe_lengths(slices)
+    return inline_svg(figures.length_figure(runs, slices), "lengths", "Test score by text length", description)
+
+
+def _costs(runs: Sequence[Run], board: pd.DataFrame) -> Markup | None:
+    """None for one or two models, for which Pareto-optimality says little."""
+    if len(board) < MODELS_WITH_COSTS:
+        return None
+    description = figures.describe_costs(board, runs[0].monitor)
+    return inline_svg(figures.cost_figure(runs), "costs", "Validation score against cost", description)
 
 
 def _curves(runs: Sequence[Run], models: Sequence[str]) -> Markup | None:
-    """None where no model was trained in epochs."""
+    """None if no model was trained for several epochs."""
     if all(len(run.history) == 1 for run in runs):
         return None
-    seen = wording.curves_seen(runs, models)
-    return inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch", seen)
+    description = figures.describe_curves(runs, models)
+    return inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch", description)
 
 
 def _confusion(runs: Sequence[Run], model: str, name: str) -> Markup | Table:
-    """A picture; or a table for multilabel, where no label is taken for another."""
-    total = _total_confusion(runs, model)
+    """The confusion matrix as a figure; for multilabel a table of decisions, since labels do not exclude each other."""
+    first, *others = [run.confusion for run in runs if run.model == model]
+    total = sum(others, first)
     if runs[0].task == "multilabel":
         return tables.decision_table(total, model)
-    seen = wording.confusion_seen(total)
-    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}", seen)
-
-
-def _total_confusion(runs: Sequence[Run], model: str) -> pd.DataFrame:
-    first, *others = [run.confusion for run in runs if run.model == model]
-    for confusion in others:
-        first = first + confusion
-    return first
+    description = figures.describe_confusion(total)
+    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}", description)

@@ -1,4 +1,4 @@
-"""Scores on parts of the test split: where each model is good and where it is not."""
+"""Scores on parts of the test split."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,23 +10,24 @@ import pandas as pd
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tags import spans
 from unroll.data.tokens import UNKNOWN
-from unroll.evaluation.example_counts import micro_f1
 from unroll.evaluation.runs import Run
+from unroll.statistics.metrics import micro_f1
 
-GOLD = 2  # the column of what there is to find
+GOLD = 2  # the column of gold items in the counts
 LENGTH_BUCKETS = 5
 FEW = 0.1  # of a text's words
 UNSEEN_WORDS = ["none", f"up to {100 * FEW:g} %", f"over {100 * FEW:g} %"]
 SEEN_ENTITIES = ["seen with this type", "seen with another type", "not seen"]
 
-Entity = tuple[str, bytes]  # its type, and its tokens as they are written
+Entity = tuple[str, bytes]  # its type, and the ids of its tokens, which distinguish casing
 
 
 class Slices(NamedTuple):
     """The score of each model on parts of the test split.
 
-    sizes: examples, or true entities, by the name of the part. scores: one row a model, one column a part; means
-    over seeds, NaN where a part has nothing to find.
+    Args:
+        sizes: number of examples, or of true entities, by the name of the part.
+        scores: one row per model, one column per part; means over seeds, NaN where a part has no gold item.
     """
 
     sizes: pd.Series
@@ -34,7 +35,7 @@ class Slices(NamedTuple):
 
 
 def slices_by_length(runs: Sequence[Run]) -> Slices:
-    """The main test metric on short, middling and long texts; the parts, such as ``4-9`` tokens, are about equal."""
+    """The main test metric by text length, in parts of about equal size, such as ``4-9`` tokens."""
     lengths = runs[0].predictions["length"].to_numpy()
     cuts = _cuts(lengths)
     part_of = np.searchsorted(cuts, lengths, side="right")
@@ -44,7 +45,7 @@ def slices_by_length(runs: Sequence[Run]) -> Slices:
 
 
 def slices_by_unseen_words(runs: Sequence[Run], data: PreparedData) -> Slices:
-    """The main test metric by the share of a text's words that train does not have, in whatever casing."""
+    """The main test metric by the share of a text's words that do not occur in train in any casing."""
     test = data.split("test")
     unseen = np.concatenate([[0], np.cumsum(~_seen_words(data)[test.tokens])])  # (M + 1,)
     shares = np.diff(unseen[test.offsets]) / test.lengths  # (N,)
@@ -52,16 +53,16 @@ def slices_by_unseen_words(runs: Sequence[Run], data: PreparedData) -> Slices:
 
 
 def slices_by_label(runs: Sequence[Run]) -> Slices:
-    """F1 of each label, or entity type; a part's size is how often it is true."""
+    """F1 of each label or entity type; the size of a part is its number of gold occurrences."""
     support = runs[0].classes.set_index("label")["support"]
     f1 = [run.classes.set_index("label")["f1"].where(support > 0) for run in runs]
     return Slices(support.astype(int), _mean_over_seeds(runs, f1))
 
 
 def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
-    """Recall of the true entities by whether they, as they are written, are entities of train too.
+    """Recall of the true entities by whether the same words, in the same casing, are an entity in train.
 
-    What was found has no place in such a table when it is wrong, so that precision and F1 are not defined here.
+    Precision and F1 are not defined here, since a wrong prediction belongs to no part.
     """
     train, test = data.split("train"), data.split("test")
     seen = {entity for sentence in _entities(train, data.label_names) for entity in sentence}
@@ -74,14 +75,14 @@ def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
 
 
 def _cuts(lengths: np.ndarray) -> list[int]:
-    """The lengths at which a part begins: those nearest to the fifths, if they are at most half a fifth away."""
-    starts, shorter = np.unique(np.sort(lengths), return_index=True)  # each length, and how many texts are shorter
+    """The lengths at which parts begin: those nearest to the quintiles, if at most half a quintile away."""
+    starts, shorter = np.unique(np.sort(lengths), return_index=True)  # each length, and the number of shorter texts
     distances = [np.abs(LENGTH_BUCKETS * shorter - fifth * len(lengths)) for fifth in range(1, LENGTH_BUCKETS)]
     return sorted({int(starts[away.argmin()]) for away in distances if 2 * away.min() <= len(lengths)})
 
 
 def _examples(runs: Sequence[Run], part_of: np.ndarray, names: Sequence[str]) -> Slices:
-    """The main test metric; example i is in the part `names[part_of[i]]`."""
+    """The main test metric on each part; example i is in the part `names[part_of[i]]`."""
     parts = [part_of == part for part in range(len(names))]
     scores = []
     for run in runs:
@@ -92,7 +93,7 @@ def _examples(runs: Sequence[Run], part_of: np.ndarray, names: Sequence[str]) ->
 
 
 def _mean_over_seeds(runs: Sequence[Run], scores: Sequence[pd.Series]) -> pd.DataFrame:
-    """scores: of each run, by part."""
+    """Average the scores of each run, by part, over the seeds of each model."""
     table = pd.DataFrame([score.to_numpy() for score in scores], columns=scores[0].index)
     return table.groupby([run.model for run in runs], sort=False).mean()
 
@@ -102,9 +103,9 @@ def _without_empty(sizes: pd.Series, scores: pd.DataFrame) -> Slices:
 
 
 def _seen_words(data: PreparedData) -> np.ndarray:
-    """(S,) whether train has the word of each row of the table of tokens.
+    """Whether the word of each row of the token table occurs in train, (S,).
 
-    The vocabulary alone does not say so: it lacks rare words of train, and may have others from pretrained vectors.
+    The vocabulary is not enough: rare words of train are missing from it, and pretrained vectors add others.
     """
     tokens, words = np.unique(data.split("train").tokens), data.table.words
     seen = np.isin(words, words[tokens]) & (words != UNKNOWN)
@@ -120,7 +121,7 @@ def _entities(split: EncodedSplit, label_names: list[str]) -> Iterator[list[Enti
 
 
 def _found(run: Run) -> np.ndarray:
-    """bool, whether each true entity was predicted with its type and borders."""
+    """Whether each true entity was predicted with its type, first and last token."""
     sentences = zip(run.predictions["label"], run.predictions["predicted"], strict=True)
     found = [
         (span in predicted) for gold, tags in sentences for predicted in [set(spans(tags))] for span in spans(gold)

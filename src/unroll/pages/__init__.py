@@ -1,1 +1,1 @@
-"""Self-contained HTML pages with pictures: what every report shares."""
+"""Self-contained HTML pages with figures: templates, drawing and number formats that all reports share."""

@@ -1,4 +1,4 @@
-"""How every picture looks, and how it gets into a page."""
+"""The style of figures, and figures as inline SVG."""
 
 import io
 from typing import Any
@@ -8,9 +8,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 INK = "#24292f"
-WIDTH = 4.8  # inches: a phone shows this with hardly smaller text
+WIDTH = 4.8  # inches; on a phone the text of such a figure is only slightly smaller
 
-# Wong 2011, "Points of view: Color blindness", less black and yellow, which vanish on dark or light paper.
+# Wong 2011, "Points of view: Color blindness", without black and yellow, which are invisible on dark or light paper.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 NAME_LENGTH = 24
 
@@ -25,9 +25,9 @@ STYLE: Any = {
     "grid.alpha": 0.15,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
-    "text.parse_math": False,  # a label may hold dollar signs
+    "text.parse_math": False,  # labels may contain dollar signs
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "unroll",  # ids, and so bytes, that do not change
+    "svg.hashsalt": "unroll",  # makes ids, and so the bytes of the page, reproducible
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -38,11 +38,12 @@ STYLE: Any = {
 
 
 @rc_context(STYLE)
-def inline_svg(figure: Figure, name: str, title: str, seen: str = "") -> Markup:
-    """Draw a figure as an SVG element that inherits the page's text colour.
+def inline_svg(figure: Figure, name: str, title: str, description: str = "") -> Markup:
+    """Draw a figure as an SVG element that inherits the text colour of the page.
 
-    name: unique on the page; it prefixes the element ids, which would clash between pictures.
-    seen: what there is to see, in sentences, for those who do not see it.
+    Args:
+        name: prefix of the element ids, unique on the page.
+        description: what the figure shows, in sentences; with the title, its text alternative.
     """
     buffer = io.StringIO()
     undated = dict.fromkeys(["Date", "Creator", "Format", "Type"])
@@ -51,10 +52,10 @@ def inline_svg(figure: Figure, name: str, title: str, seen: str = "") -> Markup:
     svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
     for reference in (' id="', 'href="#', "url(#"):
         svg = svg.replace(reference, f"{reference}{name}-")
-    alternative = escape(f"{title}. {seen}" if seen else title)
+    alternative = escape(f"{title}. {description}" if description else title)
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{alternative}" ', 1))
 
 
 def shorten(name: str) -> str:
-    """A name that fits beside an axis."""
+    """A name of at most NAME_LENGTH characters, which fits beside an axis."""
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"

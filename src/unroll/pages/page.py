@@ -1,4 +1,4 @@
-"""Pages made from templates, and the tables in them."""
+"""HTML pages rendered from templates, and the tables in them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 class Number(NamedTuple):
-    """A cell that sorts by its value, whatever it reads like; NaN comes last."""
+    """A cell that is sorted by its value instead of its text; NaN is sorted last."""
 
     text: str
     value: float
@@ -17,16 +17,29 @@ class Number(NamedTuple):
         return self.text
 
 
+class Link(NamedTuple):
+    """A cell with a link."""
+
+    text: str
+    address: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Table(NamedTuple):
-    """Caption, column names, and rows of cells; the first cell names the row."""
+    """A table of cells; the first cell of each row is its header."""
 
     caption: str
     header: list[str]
-    rows: Sequence[Sequence[str | Number]]
+    rows: Sequence[Sequence[str | Number | Link]]
 
 
 def render(template: Path, **values: Any) -> str:
-    """Fill in a template, which extends `base.html.j2` and prints tables with the macro of `table.html.j2`."""
+    """Render a template that extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
+
+    Values are escaped; a variable that is missing from `values` is an error.
+    """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
         autoescape=True,

@@ -10,15 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from unroll.data.tokens import Task
 from unroll.evaluation.leaderboard import leaderboard, main_metric
+from unroll.evaluation.pairs import compare_predictions
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
-from unroll.evaluation.significance import compare_predictions, holm, interval_over_seeds
 from unroll.evaluation.slices import slices_by_length
-from unroll.evaluation.tables import FEW, duration_text, part_text, score_text, speed_text
 from unroll.files import read_json
+from unroll.pages.formats import FEW, duration_text, part_text, score_text, speed_text
 from unroll.registry.candidate import Candidate
 from unroll.registry.gate import Decision
 from unroll.registry.lineage import Lineage
+from unroll.statistics.comparison import holm, interval_over_seeds
 from unroll.tracking.runs import flatten
 
 DESCRIPTION_LIMIT = 5000  # maximum length of the description of a version in MLflow

@@ -8,8 +8,9 @@ import pandas as pd
 
 from unroll.data.tokens import Task
 from unroll.evaluation.example_counts import counts_of_runs
+from unroll.evaluation.pairs import compare_predictions
 from unroll.evaluation.scores import MAIN_METRIC, metric_title
-from unroll.evaluation.significance import cautious_interval, compare_predictions
+from unroll.statistics.comparison import cautious_interval
 
 Cost = Literal["parameters", "training_seconds", "tokens_per_second"]
 COSTS: dict[Cost, str] = {

@@ -1,1 +1,1 @@
-"""Tests, intervals and variance components, on NumPy arrays."""
+"""Scores, tests, intervals and variance components on NumPy arrays; nothing here reads a file."""

@@ -1,12 +1,15 @@
-"""The compact letter display: who differs from whom, as a few letters beside each model."""
+"""The compact letter display: significant differences between models as letters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 
 def compact_letters(models: Sequence[str], significant_pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Letters of each model: two models share one if and only if their pair is not in `significant_pairs`.
+    """Assign letters so that two models share one if and only if they do not differ significantly.
 
-    Insert-and-absorb of Piepho 2004. `a` is the letter of the first model, and so on in the order of `models`.
+    The insert-and-absorb algorithm of Piepho (2004). Letters are in the order of `models`: `a` is the first model's.
+
+    Args:
+        significant_pairs: the pairs of models that differ significantly.
     """
     groups = [frozenset(models)]
     for first, second in significant_pairs:
@@ -21,10 +24,10 @@ def compact_letters(models: Sequence[str], significant_pairs: Iterable[tuple[str
 
 
 def _split(group: frozenset[str], first: str, second: str) -> list[frozenset[str]]:
-    """Two groups in place of one that holds both of a pair that differs."""
+    """Split a group that contains both models of a pair."""
     return [group - {first}, group - {second}] if {first, second} <= group else [group]
 
 
 def _letters() -> Iterator[str]:
-    """a to z, then the lower-case letters of other alphabets."""
+    """Letters a to z, then the lower-case letters of other alphabets."""
     return (letter for letter in map(chr, range(ord("a"), 0x110000)) if letter.islower())

@@ -1,6 +1,7 @@
-"""Paired tests of two models on the same test examples; each gives an interval that agrees with its p-value.
+"""Paired tests of two models on the same test examples; each interval agrees with the p-value of its test.
 
-What is compared are counts, (K, N, 3) for each model, as :mod:`unroll.evaluation.example_counts` has them.
+The arguments `first` and `second` are the counts of each model's runs, (K, N, 3): K runs, N examples, and of each
+example how many items are right, found and gold.
 """
 
 from typing import NamedTuple
@@ -9,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from unroll.evaluation.example_counts import micro_f1
+from unroll.statistics.metrics import micro_f1
 from unroll.statistics.variance_components import contributions, difference_variance, swap_variance
 
 SWAPS = 10_000
-DIGITS = 12  # of differences: sums in another order are equal ones
+DIGITS = 12  # differences are rounded to these, so that the order of summation does not matter
 
 
 class PairedTest(NamedTuple):
-    """Of the difference, first minus second: its interval at 1 − level, which leaves 0 out where p is below level."""
+    """Result of a test of the difference, first minus second.
+
+    The interval (`low`, `high`) is at 1 − level and excludes 0 exactly where the p-value is below the level.
+    """
 
     low: float
     high: float
@@ -27,9 +31,10 @@ class PairedTest(NamedTuple):
 
 
 def mcnemar_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float) -> PairedTest:
-    """Accuracy of one run each. McNemar 1947: what just one model has right is as likely to be either's.
+    """Accuracy of one run of each model: McNemar's score test (1947), without continuity correction.
 
-    The interval holds the differences that the same score test does not refuse (Tango 1998).
+    Under the null hypothesis, an example that exactly one model gets right is equally likely to be either's. The
+    interval contains the differences that the score test does not reject (Tango 1998).
     """
     right, other = first[0, :, 0], second[0, :, 0]
     wins, losses, size = int((right > other).sum()), int((right < other).sum()), len(right)
@@ -40,10 +45,14 @@ def mcnemar_test(first: NDArray[np.int64], second: NDArray[np.int64], level: flo
 
 
 def tango_interval(wins: int, losses: int, size: int, level: float) -> tuple[float, float]:
-    """Of the difference of two proportions in the same `size` examples, which differ in `wins` and `losses` of them.
+    """Score interval of the difference of two proportions observed on the same examples.
 
-    Tango 1998, *Statistics in Medicine* 17: a difference δ is in it where (b − c − nδ)² ≤ z² n (2q + δ (1 − δ)), with q
-    the likeliest share of the losses for that δ.
+    Tango 1998, *Statistics in Medicine* 17: it contains δ where (b − c − nδ)² ≤ z² n (2q + δ (1 − δ)), with q the
+    maximum-likelihood estimate of the share of losses given δ.
+
+    Args:
+        wins, losses: b and c, how many examples only the first and only the second model gets right.
+        size: n, the number of examples.
     """
     limit = stats.chi2.isf(level, 1)
     difference = (wins - losses) / size
@@ -53,18 +62,21 @@ def tango_interval(wins: int, losses: int, size: int, level: float) -> tuple[flo
         share = (np.sqrt(max(half**2 + 8 * size * losses * delta * (1 - delta), 0)) - half) / (4 * size)
         return float((wins - losses - size * delta) ** 2 - limit * size * (2 * share + delta * (1 - delta)))
 
-    apart = 1e-12  # between the ends and the difference, where the excess is below 0
+    apart = 1e-12  # keeps the bracket away from the difference itself, where the excess is below 0
     low = -1.0 if losses == size else optimize.brentq(excess, -1, difference - apart)
     high = 1.0 if wins == size else optimize.brentq(excess, difference + apart, 1)
     return float(low), float(high)
 
 
 def randomisation_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float, seed: int) -> PairedTest:
-    """F1 of one run each. Approximate randomisation (Noreen 1989; Yeh 2000): how often do random swaps of the two
-    answers to an example differ as much?
+    """F1 of one run of each model: approximate randomisation (Noreen 1989; Yeh 2000).
 
-    The interval reaches as far from the difference as the swaps do with probability 1 − level, or less far where the
-    difference is large.
+    The p-value is the share of random swaps of the two models' predictions, example by example, whose difference is at
+    least as large as the observed one. The half-width of the interval is the 1 − level quantile of the absolute
+    differences after swapping, and smaller where the observed difference is large.
+
+    Args:
+        seed: of the random swaps.
     """
     difference = round(float((micro_f1(first) - micro_f1(second))[0]), DIGITS)
     swapped = swapped_differences(first[0], second[0], np.random.default_rng(seed)).round(DIGITS)
@@ -78,9 +90,15 @@ def randomisation_test(first: NDArray[np.int64], second: NDArray[np.int64], leve
 def swapped_differences(
     first: NDArray[np.int64], second: NDArray[np.int64], generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """(SWAPS,) differences of F1 after swapping the counts, (N, 3) each, of every example with probability 1/2.
+    """Differences of F1 after swapping the counts of each example between the models with probability 1/2.
 
-    Examples with the same change are interchangeable: how many of them are swapped is binomial.
+    Examples with equal changes are interchangeable, so the number of them that is swapped is drawn from a binomial.
+
+    Args:
+        first, second: (N, 3).
+
+    Returns:
+        (SWAPS,).
     """
     changes, sizes = np.unique(second - first, axis=0, return_counts=True)
     moved = generator.binomial(sizes, 0.5, (SWAPS, len(sizes))) @ changes  # (SWAPS, 3)
@@ -90,7 +108,7 @@ def swapped_differences(
 
 
 def seeds_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float) -> PairedTest:
-    """Accuracy or F1 of several runs of one model at least: Student's t of the difference of means over runs."""
+    """Accuracy or F1 with several runs of at least one model: Student's t-test of the difference of means over runs."""
     one, other = contributions(first), contributions(second)
     difference = round(float(one.mean() - other.mean()), DIGITS)
     variance, degrees = difference_variance(one, other)
@@ -101,10 +119,16 @@ def seeds_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float
 
 
 def _interval(difference: float, half: float, error: float, size: int) -> tuple[float, float]:
-    """The interval from how far a test reaches that takes the difference for 0, within −1..1.
+    """Interval of a difference, clipped to −1..1, from the half-width of a test of the null hypothesis "no difference".
 
-    That test's variance holds the square of the difference, over `size` examples. The test of another difference has
-    what remains, and the interval is of all that it does not refuse; two examples' worth is left where nothing remains.
+    The variance of that test includes the square of the observed difference. The interval contains the differences that
+    a test with the remaining variance does not reject; the remainder is at least that of two examples.
+
+    Args:
+        difference: the observed one.
+        half: half-width of the acceptance region of the test.
+        error: standard error under the null hypothesis.
+        size: number of examples.
     """
     reach = (half / error) ** 2 if error else 0.0
     if reach < size:

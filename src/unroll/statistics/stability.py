@@ -1,16 +1,18 @@
-"""The population stability index of two samples, and how large chance alone makes it."""
+"""The population stability index (PSI) of two samples, and its distribution when nothing has changed."""
 
 import numpy as np
 from scipy.stats import chi2
 
-EMPTY = 0.5  # an empty bin counts as half a text: its logarithm must be finite
+EMPTY = 0.5  # count of an empty bin, so that its logarithm is finite
 
 
 def stability_index(reference: np.ndarray, new: np.ndarray) -> float:
     """PSI = Σ (pᵢ − qᵢ) ln(pᵢ / qᵢ) of the shares p of `new` and q of `reference`.
 
-    reference, new: (B,) texts in each bin. A bin that is empty in one of them counts as half a text there; one that is
-    empty in both is none.
+    A bin that is empty in one sample counts as half a text there; bins that are empty in both are ignored.
+
+    Args:
+        reference, new: (B,) number of texts in each bin.
     """
     occupied = reference + new > 0
     q, p = (_shares(np.maximum(counts[occupied], EMPTY)) for counts in (reference, new))
@@ -18,10 +20,13 @@ def stability_index(reference: np.ndarray, new: np.ndarray) -> float:
 
 
 def chance_quantile(reference: np.ndarray, new: np.ndarray, level: float) -> float:
-    """The index that two samples of one distribution exceed with probability `level`.
+    """The index that two samples of the same distribution exceed with probability `level`.
 
-    reference, new: (B,) as above, of m and n texts. Without drift the index is about (1/n + 1/m) χ² with B − 1
-    degrees of freedom (Yurdakul 2018), as long as the texts are independent.
+    Without drift, the index of m and n independent texts is approximately (1/n + 1/m) χ² with B − 1 degrees of freedom
+    (Yurdakul 2018).
+
+    Args:
+        reference, new: (B,) number of texts in each bin.
     """
     bins = np.count_nonzero(reference + new)
     if bins < 2:
@@ -30,9 +35,16 @@ def chance_quantile(reference: np.ndarray, new: np.ndarray, level: float) -> flo
 
 
 def decile_edges(reference: np.ndarray) -> np.ndarray:
-    """The upper ends of all bins but the last, which has none; equal deciles are one.
+    """Upper edges of decile bins; the last bin has none. Equal deciles are merged.
 
-    Where no decile is below the largest value, that has a bin of its own between the smaller and the larger.
+    Where every decile equals the largest value, that value gets a bin of its own, between those for smaller and larger
+    values.
+
+    Args:
+        reference: (N,) values.
+
+    Returns:
+        (B − 1,) increasing edges.
     """
     largest = np.float64(reference.max())
     edges = np.unique(np.quantile(reference, np.arange(1, 10) / 10, method="higher")).astype(np.float64)
@@ -41,7 +53,7 @@ def decile_edges(reference: np.ndarray) -> np.ndarray:
 
 
 def count_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """(N,) → (B,) how many values lie in each bin (previous edge, edge]."""
+    """Count the (N,) values in each bin (previous edge, edge]; (B,)."""
     return np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from unroll.evaluation.pairs import conclusion
 from unroll.evaluation.report import FILES
 from unroll.evaluation.runs import Run
-from unroll.evaluation.wording import who_beats_whom
 from unroll.tracking.git import git_tags
 from unroll.tracking.runs import TrackedRun, look_up
 from unroll.tracking.store import open_experiment, open_store
@@ -65,7 +65,7 @@ def _description(client: MlflowClient, runs: Sequence[Run], winner: str, pairs: 
     """The description of the run, in Markdown."""
     lines = [f"**{winner}** has the best mean {runs[0].monitor} of these runs; see index.html."]
     if len(pairs):
-        lines.append(f"On the same test examples, {who_beats_whom(pairs, winner)}")
+        lines.append(f"On the same test examples, {conclusion(pairs, winner)}")
     return "\n".join([*lines, "", *(_link(client, run) for run in runs)])
 
 

@@ -1,0 +1,51 @@
+"""Scores computed from counts and confidences."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CALIBRATION_BINS = 15
+
+
+def micro_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Micro-averaged F1, 2 right / (found + gold).
+
+    Args:
+        counts: (…, N, 3), for each example how many items (labels, entities) are right, found and gold.
+
+    Returns:
+        (…,) the score over the N examples; 0 where nothing is found and nothing is gold. With one label found and one
+        gold per example it is the accuracy.
+    """
+    right, found, gold = np.moveaxis(counts.sum(axis=-2), -1, 0)
+    return np.asarray(2 * right / np.maximum(found + gold, 1))
+
+
+def precision_recall_f1(right: int, found: int, gold: int) -> tuple[float, float, float]:
+    """Precision, recall and F1; 0 where a denominator is 0, as ``conlleval`` prints."""
+    return (
+        right / found if found else 0.0,
+        right / gold if gold else 0.0,
+        2 * right / (found + gold) if found + gold else 0.0,
+    )
+
+
+def calibration_error(confidences: ArrayLike, correct: ArrayLike) -> float:
+    """Expected calibration error (Guo et al. 2017, equation 3) with 15 bins ((m − 1) / 15, m / 15].
+
+    Args:
+        confidences: (N,) probability of each prediction.
+        correct: (N,) whether each prediction is right.
+
+    Raises:
+        ValueError: a confidence is not a probability.
+    """
+    confidence, hits = np.asarray(confidences, dtype=float), np.asarray(correct, dtype=float)
+    tolerance = 1e-4  # float32 softmax and CRF marginals exceed 1 by rounding errors
+    outside = ~((confidence >= 0) & (confidence <= 1 + tolerance))
+    if outside.any():
+        raise ValueError(f"confidence={confidence[outside][0]} is not a probability; accepted: 0 to 1")
+    inner_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
+    bins = np.digitize(confidence, inner_edges, right=True)
+    # |B_m| / N * |acc(B_m) - conf(B_m)| = |sum of (hit - confidence) over B_m| / N
+    gaps = np.bincount(bins, weights=hits - confidence)
+    return float(np.abs(gaps).sum() / len(confidence))
