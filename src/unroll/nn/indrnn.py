@@ -35,7 +35,7 @@ class IndRNN(nn.Module):
 
 
 class IndRNNLoop(torch.autograd.Function):
-    """The loop over time, in place, with an explicit gradient, which is faster than recording every step for autograd."""
+    """The loop over time, in place, with an explicit gradient, faster than recording every step for autograd."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor) -> Tensor:
