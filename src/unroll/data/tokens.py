@@ -1,4 +1,4 @@
-"""What batches and networks share: token ids, the task, and the tensors of a batch. Imports nothing at run time."""
+"""Definitions that batches and networks share: the task, special ids, and the tensors of a batch."""
 
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple

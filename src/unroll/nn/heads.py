@@ -103,7 +103,7 @@ class SoftmaxHead(nn.Module):
 
 
 class CRFHead(SoftmaxHead):
-    """A label sequence per sequence, scored by a conditional random field (Lample et al. 2016).
+    """One label per token, with whole label sequences scored by a conditional random field (Lample et al. 2016).
 
     Decoded sequences are valid IOB2. Probabilities are the marginals.
 

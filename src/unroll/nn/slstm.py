@@ -65,7 +65,7 @@ class SLSTM(nn.Module):
 
 
 class SLSTMLoop(torch.autograd.Function):
-    """The loop over time, in place, and its gradient: autograd would spend more time on records than on the steps."""
+    """The loop over time, in place, with an explicit gradient, faster than recording every step for autograd."""
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, W: Tensor, sigmoid_forget: bool) -> Tensor:
