@@ -13,7 +13,7 @@ from unroll.stage import stage
 def main(config: DictConfig) -> None:
     from unroll.config.plan import read_plan
     from unroll.data.prepared import PreparedData
-    from unroll.data.samples import sample_texts
+    from unroll.data.raw import sample_texts
     from unroll.evaluation.runs import check_scored_on, read_runs
     from unroll.files import write_json, write_text
     from unroll.registry.candidate import Candidate

@@ -1,4 +1,4 @@
-"""Raw folders, as the download stage leaves them, of a few rows."""
+"""Small raw folders as written by the download stage."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from unroll.data.prepare.labels import Labels
 from unroll.data.prepare.prepare import PrepareOptions
 from unroll.data.prepare.reading import read_split
 from unroll.data.prepare.rows import RowReader
-from unroll.data.prepare.split_rows import Block, Corpus, SplitRows
+from unroll.data.prepare.split_rows import Corpus, SplitRows
 from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import Tokenizer
@@ -67,7 +67,7 @@ def words_of(data: PreparedData, split: str) -> list[list[str]]:
     """The words of each sequence, read back through the vocabulary."""
     encoded = data.split(split)
     words = [data.schema.vocabulary[i] for i in data.table.words[encoded.tokens]]
-    return [words[a:b] for a, b in zip(encoded.offsets, encoded.offsets[1:], strict=False)]
+    return [words[a:b] for a, b in pairwise(encoded.offsets)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -90,16 +90,9 @@ def rows_of(
     return SplitRows(corpus, np.cumsum(lengths) - lengths, lengths, found, np.arange(len(sequences)))
 
 
-def whole(rows: SplitRows) -> Block:
-    """All of the rows in memory."""
-    blocks = list(rows.blocks())
-    offsets = np.concatenate([[0], np.cumsum(rows.lengths)])
-    if not blocks:
-        return Block(np.zeros(0, np.int32), np.zeros(0, np.int64), offsets)
-    return Block(np.concatenate([b.tokens for b in blocks]), np.concatenate([b.labels for b in blocks]), offsets)
+def tokens_of(rows: SplitRows) -> list[list[int]]:
+    return [tokens.tolist() for block in rows.blocks() for tokens in block]
 
 
-def sequences_of(rows: SplitRows) -> tuple[list[list[int]], list[list[int]]]:
-    """The tokens and the tags of each row."""
-    tokens, tags, offsets = whole(rows)
-    return tuple([values[a:b].tolist() for a, b in pairwise(offsets)] for values in (tokens, tags))
+def tags_of(rows: SplitRows) -> list[list[int]]:
+    return [tags.tolist() for block in rows.tag_blocks() for tags in block]

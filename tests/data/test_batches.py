@@ -12,6 +12,7 @@ from unroll.data import batches as batching
 from unroll.data.batches import IGNORE, WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
 from unroll.data.encoding import PADDING, SPECIAL_WORDS, TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 from unroll.data.schema import Task
 from unroll.data.text import Casing
 
@@ -36,9 +37,8 @@ def make_split(lengths: list[int], task: Task = "classification") -> EncodedSpli
     return EncodedSplit(
         task=task,
         table=TokenEncoder([*SPECIAL_WORDS, *map(str.lower, words)], ALPHABET).encode(words),
-        tokens=np.arange(total)[::-1].astype(np.int32) // 2 + 1,
+        sequences=Ragged.from_lengths(np.arange(total)[::-1].astype(np.int32) // 2 + 1, lengths),
         labels=labels[task],
-        offsets=np.cumsum([0, *lengths]),
         rows=np.arange(len(lengths)),
     )
 

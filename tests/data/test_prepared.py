@@ -6,6 +6,8 @@ import pytest
 
 from unroll.data.encoding import SPECIAL_WORDS, TokenEncoder
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.ragged import Ragged
+from unroll.data.tokenizer import Tokenizer
 from unroll.files import write_json
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "oslo"]
@@ -24,9 +26,8 @@ def two_sentences() -> EncodedSplit:
     return EncodedSplit(
         task="labeling",
         table=TABLE,
-        tokens=np.array([1, 2, 1], np.int32),
+        sequences=Ragged(np.array([1, 2, 1], np.int32), np.array([0, 2, 3])),
         labels=np.array([0, 1, 0]),
-        offsets=np.array([0, 2, 3]),
         rows=np.array([0, 4]),
     )
 
@@ -70,6 +71,7 @@ def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
     write_json(tmp_path / "dataset.json", facts)
     write_json(tmp_path / "vocabulary.json", VOCABULARY)
     write_json(tmp_path / "alphabet.json", ALPHABET)
+    Tokenizer().save(tmp_path)
     TABLE.save(tmp_path / "tokens")
     save(two_sentences(), tmp_path / "test")
     data = PreparedData(tmp_path)

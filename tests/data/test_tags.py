@@ -62,7 +62,7 @@ def test_iob2_names_are_accepted() -> None:
 
 @pytest.mark.parametrize("name", ["PER", "S-PER", "B-", "B", "", "o", "O-PER", "BPER"])
 def test_a_name_that_is_no_iob_tag_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^'{name}' is no IOB tag: accepted are"):
+    with pytest.raises(ValueError, match=f"^'{name}' is not an IOB tag"):
         check_tag_names(["O", "B-LOC", name])
 
 

@@ -112,7 +112,7 @@ def test_tags_that_differ_from_the_tokens_in_number_are_left_out(tmp_path: Path)
 
 
 def test_names_that_are_no_tags_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"column 'tags': 'PER' is no tag of the scheme 'iob2'"):
+    with pytest.raises(ValueError, match=r"column 'tags': 'PER' is not a tag of the scheme 'iob2'"):
         entities(tmp_path, [["PER", "O"]])
 
 

@@ -52,8 +52,8 @@ class WordFeatures:
 
     def _of_tokens(self, table: TokenTable) -> list[_Features]:
         """By the row of the table."""
-        letters = "".join(self._characters[i] for i in table.characters)
-        spellings = [letters[start:end] for start, end in pairwise(table.character_offsets)]
+        letters = "".join(self._characters[i] for i in table.spellings.values)
+        spellings = [letters[start:end] for start, end in pairwise(table.spellings.offsets)]
         return [
             _Features(
                 own=["constant", f"written={spelling}", *_suffixes(spelling)],

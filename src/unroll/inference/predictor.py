@@ -9,6 +9,7 @@ import numpy as np
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 from unroll.data.schema import Task
 from unroll.data.tags import spans
 from unroll.inference.model_folder import ModelFolder
@@ -75,9 +76,8 @@ class Predictor:
         return EncodedSplit(
             task=self._schema.task,
             table=self._encoder.encode(distinct),
-            tokens=rows,
+            sequences=Ragged.from_lengths(rows, lengths),
             labels=np.zeros(label_shapes[self._schema.task], np.int64),  # unknown, and not looked at
-            offsets=np.cumsum([0, *lengths]),
             rows=np.arange(len(tokens)),
         )
 
@@ -92,10 +92,10 @@ class Predictor:
 
     def _describe_entities(self, found: Prediction, tokens: list[str], text: str) -> dict[str, Any]:
         labels = [self._schema.label_names[i] for i in found.labels]
-        places = self._schema.tokenizer.places(text)
+        offsets = self._schema.tokenizer.offsets(text)
         entities = []
         for span in spans(labels):
-            start, end = places[span.start][0], places[span.end - 1][1]
+            start, end = offsets[span.start][0], offsets[span.end - 1][1]
             entities.append(
                 {
                     "type": span.type,

@@ -108,5 +108,5 @@ def test_sentences_with_tags_are_dropped_with_their_tags(tmp_path: Path) -> None
 def test_a_train_of_leaks_alone_is_an_error(tmp_path: Path) -> None:
     same = texts("one", "two")
     raw = raw_reviews(tmp_path / "raw", train=same, test=same)
-    with pytest.raises(ValueError, match="drop_leaks=tokens: all training texts stand in validation or test too"):
+    with pytest.raises(ValueError, match="drop_leaks=tokens: all training texts are also in validation or test"):
         prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(drop_leaks="tokens"))
