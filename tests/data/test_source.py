@@ -37,7 +37,7 @@ def test_columns_of_another_task_are_named(task: str, columns: dict[str, str], a
     with pytest.raises(ValueError) as error:
         Source(task, "acme/x", columns)
     assert f"dataset.columns={sorted(columns)}" in str(error.value)
-    assert f"a {task} dataset has {accepted}" in str(error.value)
+    assert f"dataset.task={task}; accepted: {accepted}" in str(error.value)
 
 
 @pytest.mark.parametrize("splits", [{"train": "train"}, {split: split for split in (*SPLITS, "extra")}])

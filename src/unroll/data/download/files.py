@@ -1,4 +1,4 @@
-"""Local files as datasets: which ones a path or a split's name means, and what they hold."""
+"""Finds and reads local files of a dataset."""
 
 from pathlib import Path
 from typing import Any
@@ -10,54 +10,59 @@ _WILDCARDS = set("*?[")
 
 
 def has_wildcard(pattern: str) -> bool:
+    """Whether a path is a glob."""
     return not _WILDCARDS.isdisjoint(pattern)
 
 
 def names_files(split: str) -> bool:
-    """Whether the name of a split of a folder is that of files, rather than of a split."""
+    """Whether the name of a split is a file name or a glob."""
     return has_wildcard(split) or Path(split).suffix.lower() in _BUILDERS
 
 
 def base_folder(pattern: str) -> tuple[Path, str]:
-    """The folder before the first wildcard of a path, and the rest; of a file without one, its own folder and name."""
+    """Divide a path before its first part with a wildcard, or, without wildcards, before the file name."""
     parts = Path(pattern).parts
     count = next((i for i, part in enumerate(parts) if has_wildcard(part)), len(parts) - 1)
     return Path(*parts[:count]), str(Path(*parts[count:]))
 
 
 def matching_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder that a name or a glob means, in order; none where it is no relative path."""
+    """The sorted files in `folder` that match a relative file name or glob; none for other patterns."""
     if not pattern or Path(pattern).is_absolute():
         return []
     return sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
 def read_column_files(files: list[Path]) -> Any:
-    """The sentences of CoNLL column files, one file after the other, as a `datasets.Dataset`.
+    """Read and concatenate CoNLL column files as a `datasets.Dataset`.
 
     Raises:
-        ValueError: a file is none, or has other columns than the first.
+        ValueError: a file has another format, or another number of columns than the first one.
     """
     from datasets import Dataset
 
     first, *others = (read_conll(file) for file in files)
     for file, columns in zip(files[1:], others, strict=True):
         if columns.keys() != first.keys():
-            raise ValueError(f"{file} has {len(columns)} columns, but {files[0]} has {len(first)}; accepted: as many")
+            raise ValueError(f"{file} has {len(columns)} columns; accepted: {len(first)}, as in {files[0]}")
     return Dataset.from_dict({name: [row for part in (first, *others) for row in part[name]] for name in first})
 
 
 def read_table_files(files: list[Path], cache: str) -> Any:
-    """The rows of files of one format, one file after the other, as a `datasets.Dataset`.
+    """Read and concatenate files of one format as a `datasets.Dataset`.
+
+    Args:
+        files: the files.
+        cache: folder for temporary files of `datasets`.
 
     Raises:
-        ValueError: the format is not known, or the files differ in it or in their columns.
+        ValueError: the format is not supported, or the files differ in format or columns.
     """
-    endings = sorted({file.suffix.lower() for file in files})
-    if len(endings) > 1 or endings[0] not in _BUILDERS:
+    extensions = sorted({file.suffix.lower() for file in files})
+    if len(extensions) > 1 or extensions[0] not in _BUILDERS:
         raise ValueError(
-            f"{files[0]}{', …' if len(files) > 1 else ''}: ends in {' and '.join(map(repr, endings))}; accepted: "
-            f"one of {', '.join(_BUILDERS)} for all files of a split"
+            f"{files[0]}{', …' if len(files) > 1 else ''}: file extension {' and '.join(map(repr, extensions))}; "
+            f"accepted: one of {', '.join(_BUILDERS)} for all files of a split"
         )
     from datasets.exceptions import DatasetsError
 
@@ -68,12 +73,11 @@ def read_table_files(files: list[Path], cache: str) -> Any:
         for file, columns in names.items():
             if columns and names[files[0]] and columns != names[files[0]]:
                 raise ValueError(
-                    f"{file} has the columns {columns}, but {files[0]} has {names[files[0]]}; accepted: files of a "
-                    "split with the same columns"
+                    f"{file} has the columns {columns}; accepted: {names[files[0]]}, as in {files[0]}"
                 ) from error
         cause = " ".join(f"{error.__cause__ or error}".split())
         shown = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-        raise ValueError(f"{shown} cannot be read as {endings[0]}: {cause}") from error
+        raise ValueError(f"{shown} cannot be read as {extensions[0]}: {cause}") from error
 
 
 def _load(files: list[Path], cache: str) -> Any:
