@@ -39,11 +39,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: the file.
-        keys: keys that it must contain.
+    """Read a JSON file that must contain at least the given keys.
 
     Raises:
         ValueError: the file is not JSON, or a key is missing.

@@ -75,11 +75,6 @@ class Source:
         return [self.columns[ours] for ours in ("text", "text_pair", "tokens") if ours in self.columns]
 
     @property
-    def text_column(self) -> str:
-        """The dataset's first column with texts or tokens."""
-        return self.columns.get("text") or self.columns["tokens"]
-
-    @property
     def label_column(self) -> str:
         """The dataset's column with labels, tags or spans."""
         return next(theirs for ours, theirs in self.columns.items() if ours not in ("text", "text_pair", "tokens"))

@@ -25,14 +25,9 @@ class Subwords:
 
     @classmethod
     def train(cls, counts: Mapping[str, int], model: SubwordModel, size: int) -> "Subwords":
-        """Train byte pair encoding (Sennrich et al. 2016) or a unigram model (Kudo 2018).
+        """Train byte pair encoding (Sennrich et al. 2016) or a unigram model (Kudo 2018) with at most `size` subwords.
 
-        Training is deterministic for the same words in the same order.
-
-        Args:
-            counts: words and their frequencies.
-            model: `bpe` or `unigram`.
-            size: maximum number of subwords.
+        `counts` contains the frequencies of the words. The result is deterministic for words in the same order.
 
         Raises:
             ValueError: `size` is below the number of characters in the words.

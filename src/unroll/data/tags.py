@@ -59,11 +59,9 @@ class TagReader:
     - `io`: types alone (`PER`) or with the prefix I (`I-PER`); adjacent tokens of one type are one entity.
 
     Args:
-        names: all tags of the dataset.
+        names: all tags of the dataset. The attribute `names` contains the IOB2 tags: the same if they are IOB2,
+            otherwise `O`, then B and I of each type.
         scheme: the scheme of `names`.
-
-    Attributes:
-        names: the IOB2 tags: `names` if they are IOB2, otherwise `O`, then B and I of each type.
 
     Raises:
         ValueError: a name does not belong to the scheme.

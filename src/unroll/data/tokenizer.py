@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -125,8 +125,7 @@ class Tokenizer:
         lengths = [len(pieces[0]), *(len(piece) - len(INSIDE) for piece in pieces[1:])]
         if sum(lengths) != end - start:  # normalisation changed the length
             return [(start, end)] * len(pieces)
-        ends = [start + sum(lengths[: i + 1]) for i in range(len(lengths))]
-        return list(zip([start, *ends[:-1]], ends, strict=True))
+        return list(pairwise(accumulate(lengths, initial=start)))
 
 
 def _blank(match: re.Match[str]) -> str:

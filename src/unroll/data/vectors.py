@@ -48,15 +48,10 @@ def read_vectors(path: Path, vocabulary: Sequence[str], entry: Callable[[str], s
     fields and may contain spaces. A first line of two integers is a header: the number of words, and D.
 
     A word of the vocabulary gets the vector of the first line with exactly this word; if there is none, that of the
-    first line whose word has the same `entry`. Special words get none.
+    first line whose word has the same `entry` of the vocabulary. Special words get none.
 
     Every line is checked to have D values. They are checked to be finite numbers on the first line and wherever a
     vector is used.
-
-    Args:
-        path: the file.
-        vocabulary: words by id.
-        entry: maps a word of the file to its entry in the vocabulary.
 
     Raises:
         ValueError: the file cannot be read, has another format, or contains no word of the vocabulary.

@@ -26,14 +26,10 @@ AMOUNTS: dict[Task, tuple[str, str] | None] = {
 
 @dataclass(frozen=True)
 class Numbers:
-    """A number per text, binned by the deciles of the reference.
+    """A number per text, `reference` (m,) and `new` (n,), binned by the deciles of the reference.
 
-    Args:
-        name: the name of the feature.
-        split: the prepared split of the reference.
-        reference, new: the numbers, (m,) and (n,).
-        form: format of a number.
-        only_more: whether only an increase counts as drift.
+    `split` is the prepared split of the reference, `form` the format of a number; with `only_more`, only an increase
+    counts as drift.
     """
 
     name: str
@@ -80,7 +76,6 @@ class Names:
     matters = True
 
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of texts of the reference and of the new text with each label."""
         names = self._names()
         reference, new = (np.array([counts.get(name, 0.0) for name in names]) for counts in (self.reference, self.new))
         return reference, new
@@ -93,7 +88,6 @@ class Names:
         return {names[i]: float(before[i]) for i in order}, {names[i]: float(after[i]) for i in order}
 
     def describe(self, summary: dict[str, float]) -> str:
-        """Format the first entries of a summary for the table."""
         shown = ", ".join(f"{name} {share:.1%}" for name, share in list(summary.items())[: self.SHOWN])
         return f"{shown}, …" if len(summary) > self.SHOWN else shown
 
@@ -139,12 +133,7 @@ def label_features(name: str, split: str, reference: LabelSet, new: LabelSet) ->
 
 
 def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> list[Feature]:
-    """The labels that a model predicts, and its mean confidence for each text.
-
-    Args:
-        data: the data that the model was trained on.
-        run: the folder of a trained and evaluated model.
-        new: the new text.
+    """The labels that the model in the folder `run` predicts, and its confidence for each text.
 
     Raises:
         ValueError: `run` contains no trained and evaluated model, or its model does not match `data`.

@@ -115,13 +115,7 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     """The labels of the texts in a file; None if no text has usable labels.
 
     Values are label names, or numbers of the names declared by the file or else by the dataset. Labels that are not
-    in `names` are kept as additional labels.
-
-    Args:
-        new: the texts.
-        path: their file, for error messages.
-        source: the dataset.
-        names: the label names of the prepared data.
+    in `names`, those of the prepared data, are kept as additional labels.
 
     Raises:
         ValueError: the labels have an unsupported type, none of them belongs to the dataset, or tags do not belong to

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from unroll.data.download.column_files import read_conll
+from unroll.data.download.files import label_names, read_conll
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepare.lengths import TooLong, limit_length
 from unroll.data.prepare.split_rows import Corpus, SplitRows
@@ -83,7 +83,7 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
         labels.append(label)
     if not ids:
         reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "the file has no rows"
-        raise ValueError(f"{path} contains no usable text in column {source.text_column!r}: {reasons}")
+        raise ValueError(f"{path} contains no usable text in column {source.text_columns[0]!r}: {reasons}")
     return NewText(
         distinct=distinct,
         tokens=Ragged.from_sequences(ids, np.int32),
@@ -108,13 +108,8 @@ def encode(text: NewText, data: PreparedData) -> EncodedSplit:
 def shorten(sequences: Ragged, data: PreparedData, inside: np.ndarray | None = None) -> tuple[Ragged, np.ndarray]:
     """Shorten sequences as those of train were, if there were any that were too long.
 
-    Args:
-        sequences: the tokens or the tags of each text.
-        data: the prepared data.
-        inside: (L,) bool, which tags continue an entity; None for tokens.
-
-    Returns:
-        The sequences and, for each of them, the number of its text.
+    `inside` (L,) bool contains which tags continue an entity; None if the sequences are tokens. Returns the sequences
+    and the index of the text of each.
     """
     if not data.description["splits"]["train"]["too_long"]:
         return sequences, np.arange(len(sequences))
@@ -180,7 +175,7 @@ def _read_arrow(path: Path, _: Source) -> pa.Table:
 def _read_lines(path: Path, source: Source) -> pa.Table:
     """Only line feeds end a line, because a text may contain another line separator of Unicode."""
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        return pa.table({source.text_column: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
+        return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
 
 
 def _read_conll(path: Path, _: Source) -> pa.Table:
@@ -234,11 +229,9 @@ def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokeniz
 
 
 def _declared_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """The label names of a ClassLabel column or a column of lists of ClassLabels, in a file written by `datasets`."""
+    """The label names in a file written by `datasets`, if any."""
     if b"huggingface" not in (schema.metadata or {}):
         return None
     from datasets import Features
 
-    feature = Features.from_arrow_schema(schema)[column]
-    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
-    return names
+    return label_names(Features.from_arrow_schema(schema)[column])

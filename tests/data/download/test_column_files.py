@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.raw import OPTIONS, words_of
-from unroll.data.download.column_files import read_conll
 from unroll.data.download.download import download
+from unroll.data.download.files import read_conll
 from unroll.data.prepare.prepare import prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source

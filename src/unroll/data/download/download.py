@@ -8,6 +8,7 @@ from unroll.data.download import hub
 from unroll.data.download.files import (
     base_folder,
     has_wildcard,
+    label_names,
     matching_files,
     names_files,
     read_column_files,
@@ -61,7 +62,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
                 "revision": source.revision,
                 "commit": commit,
                 "files": checksums,
-                "label_names": source.label_names or _declared_labels(source, splits["train"].features),
+                "label_names": source.label_names or label_names(splits["train"].features[source.label_column]),
                 "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
             }
             write_json(work / "manifest.json", manifest)
@@ -143,10 +144,3 @@ def _load_hub(source: Source, folder: Path, cache: str) -> dict[str, Any]:
             "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
         ) from error
     return found
-
-
-def _declared_labels(source: Source, features: Any) -> list[str] | None:
-    """The label names of a ClassLabel column or a column of lists of ClassLabels; None if there are none."""
-    feature = features[source.label_column]
-    feature = getattr(feature, "feature", feature)
-    return list(feature.names) if hasattr(feature, "names") else None

@@ -1,6 +1,7 @@
 """Downloads a dataset repository of the Hugging Face Hub at a given revision."""
 
 import hashlib
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,24 +22,14 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from unroll.files import sha256
 
-DATA_FILES = [
-    "*.md",
-    "*.parquet",
-    "*.json",
-    "*.jsonl",
-    "*.csv",
-    "*.arrow",
-    "*.txt",
-    "*.conll",
-    "*.bio",
-    "*.iob",
-    "*.tsv",
+_EXTENSIONS = ("md", "parquet", "json", "jsonl", "csv", "arrow", "txt", "conll", "bio", "iob", "tsv")
+DATA_FILES = [f"*.{extension}" for extension in _EXTENSIONS]
+    f"*.{name}" for name in ["md", "parquet", "json", "jsonl", "csv", "arrow", "txt", "conll", "bio", "iob", "tsv"]
 ]
 TIMEOUT_SECONDS = 5.0
 MAX_RETRY_SECONDS = 60  # maximum total wait requested by a Hub (status 429 with Retry-After)
 GRACE_SECONDS = 8.0  # before the transfer rate is checked
 MIN_BYTES_PER_SECOND = 1000.0
-COMMIT_LENGTH = 40
 SHA256_LENGTH = 64
 
 
@@ -69,7 +60,7 @@ def snapshot(repository: str, revision: str) -> tuple[Path, str]:
             f"dataset.path={repository!r}: {names} differed twice from the SHA-256 given by the Hub at "
             f"{constants.ENDPOINT}; the damaged files were deleted"
         )
-    if _is_commit(revision) and folder.name != revision:
+    if re.fullmatch("[0-9a-f]{40}", revision) and folder.name != revision:
         raise ValueError(
             f"dataset.revision={revision!r} was requested, but the Hub at {constants.ENDPOINT} returned {folder.name!r}"
         )
@@ -125,49 +116,38 @@ def _delete(files: list[Path]) -> None:
 @contextmanager
 def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
     """Turn the errors of the Hub's client into a ValueError of one line."""
-    where = f"the Hub at {constants.ENDPOINT}"
+    where, path = f"the Hub at {constants.ENDPOINT}", f"dataset.path={repository!r}"
     try:
         yield
-    except HFValidationError as error:
-        raise ValueError(
-            f"dataset.path={repository!r}: no such folder; accepted: a folder or a Hub repository 'owner/name'"
-        ) from error
-    except GatedRepoError as error:
-        raise ValueError(
-            f"dataset.path={repository!r} is gated: accept its terms on the Hub and set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ValueError(f"dataset.revision={revision!r}: {where} has no such revision of {repository}") from error
-    except RepositoryNotFoundError as error:
-        raise ValueError(
-            f"dataset.path={repository!r}: no such folder, and {where} has no such dataset (if it is private, set "
-            "HF_TOKEN)"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise ValueError(
-            f"dataset.path={repository!r} at revision {revision!r} is not complete in the local cache, "
-            f"and {where} did not respond or HF_HUB_OFFLINE is set"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
-            raise ValueError(
-                f"dataset.path={repository!r}: {where} denied access ({error.response.status_code}); "
-                "set HF_TOKEN to a token with read access"
-            ) from error
-        raise ValueError(f"dataset.path={repository!r}: {where} failed: {_first_line(error)}") from error
-    except HTTPError as error:
-        raise ValueError(
-            f"{where} cannot be reached ({_first_line(error)}); use a local copy with "
-            "dataset.path=FOLDER, or the cache with HF_HUB_OFFLINE=1"
-        ) from error
+    except (HTTPError, HfHubHTTPError, HFValidationError, OSError) as error:
+        reason, status = _first_line(error), getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, HFValidationError):
+            message = f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'"
+        elif isinstance(error, GatedRepoError):
+            message = f"{path} is gated: accept its terms on the Hub and set HF_TOKEN"
+        elif isinstance(error, RevisionNotFoundError):
+            message = f"dataset.revision={revision!r}: {where} has no such revision of {repository}"
+        elif isinstance(error, RepositoryNotFoundError):
+            message = f"{path}: no such folder, and {where} has no such dataset (if it is private, set HF_TOKEN)"
+        elif isinstance(error, LocalEntryNotFoundError):
+            message = (
+                f"{path} at revision {revision!r} is not complete in the local cache, and {where} did not respond or "
+                "HF_HUB_OFFLINE is set"
+            )
+        elif status in (401, 403):
+            message = f"{path}: {where} denied access ({status}); set HF_TOKEN to a token with read access"
+        elif isinstance(error, HfHubHTTPError | OSError):
+            message = f"{path}: {where} failed: {reason}"
+        else:
+            message = (
+                f"{where} cannot be reached ({reason}); use a local copy with dataset.path=FOLDER, or the cache with "
+                "HF_HUB_OFFLINE=1"
+            )
+        raise ValueError(message) from error
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _is_commit(revision: str) -> bool:
-    return len(revision) == COMMIT_LENGTH and all(character in "0123456789abcdef" for character in revision)
 
 
 def _refuse_slow_responses() -> None:

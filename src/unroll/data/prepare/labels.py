@@ -19,10 +19,8 @@ class BadRow(ValueError):
 class Labels:
     """One label per text.
 
-    Args:
-        names: the label names by id.
-        values: the raw value of each label. By default, a value is the name or the id of a label, or, for two labels,
-            False or True.
+    `values` contains the raw value of each label in `names`. By default, values are names, ids or, for two labels,
+    False and True.
     """
 
     def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:

@@ -14,12 +14,8 @@ TooLong = Literal["truncate", "split"]
 def limit_length(rows: SplitRows, max_length: int, too_long: TooLong, inside: np.ndarray) -> SplitRows:
     """Shorten sequences to at most `max_length` tokens.
 
-    Args:
-        rows: the sequences.
-        max_length: maximum number of tokens.
-        too_long: `truncate` keeps the first tokens; `split` divides a sequence into several ones of the same row and
-            label. Entities are not divided.
-        inside: (L,) bool, which tags continue an entity; not used if sequences have labels instead of tags.
+    `truncate` keeps the first tokens of a sequence; `split` divides it into several ones of the same row and label,
+    but does not divide entities. `inside` (L,) bool contains which tags continue an entity.
 
     Raises:
         ValueError: an entity is longer than `max_length`.
@@ -41,13 +37,7 @@ def limit_length(rows: SplitRows, max_length: int, too_long: TooLong, inside: np
 
 
 def _cuts(continues: list[bool], max_length: int, row: int) -> Iterator[tuple[int, int]]:
-    """Divide a sentence into parts that are as long as possible.
-
-    Args:
-        continues: (T + 1,) whether the entity before a position continues there.
-        max_length: maximum length of a part.
-        row: the row of the sentence, for the error message.
-    """
+    """Divide sentence `row` into long parts; `continues` (T + 1,) is whether an entity continues at a position."""
     length, start = len(continues) - 1, 0
     while start < length:
         end = min(start + max_length, length)

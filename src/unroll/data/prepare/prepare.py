@@ -167,9 +167,7 @@ def _select(
 ) -> tuple[dict[str, SplitRows], dict[str, int], dict[str, dict[str, int]]]:
     """Apply `limit` and `drop_leaks`.
 
-    Returns:
-        The remaining rows, the number of rows left out by `limit` for each split, and the counts of duplicates before
-        `drop_leaks`.
+    Also returns the number of rows left out by `limit`, and the counts of duplicates before `drop_leaks`.
     """
     left_out = dict.fromkeys(SPLITS, 0)
     if options.limit is not None:

@@ -32,11 +32,7 @@ class Chunk:
 def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | None = 1) -> SplitRows:
     """Append the usable rows of a raw split to the corpus; the result does not depend on the number of processes.
 
-    Args:
-        path: the parquet file of the split.
-        reader: reads single rows.
-        corpus: receives the tokens and tags.
-        processes: the number of processes; None uses one per core.
+    `processes=None` uses one process per core.
 
     Raises:
         ValueError: a process was killed, for example for lack of memory.

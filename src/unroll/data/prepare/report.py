@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -21,29 +22,19 @@ COUNTED: dict[Task, str] = {"classification": "texts", "multilabel": "assigned l
 
 
 def write_report(dataset: str, description: dict[str, Any], splits: dict[str, SplitRows], folder: Path) -> None:
-    """Write both files into `folder`. They are identical for identical data.
-
-    Args:
-        dataset: name of the dataset.
-        description: content of dataset.json.
-        splits: the usable rows.
-        folder: the output folder.
-    """
+    """Write both files into `folder`; `description` is the content of dataset.json."""
     lengths = {split: rows.lengths for split, rows in splits.items()}
+    described, used = description["splits"], {split: len(np.unique(rows.rows)) for split, rows in splits.items()}
     facts = {
         "splits": {
             split: {
-                "rows_read": len(np.unique(rows.rows))
-                + len(rows.quarantined)
-                + description["splits"][split]["left_out"],
-                "rows_used": len(np.unique(rows.rows)),
+                "rows_read": used[split] + len(rows.quarantined) + described[split]["left_out"],
+                "rows_used": used[split],
                 "sequences": len(rows),
                 "quarantined": description["quarantined"][split],
-                "left_out": description["splits"][split]["left_out"],
-                "too_long": description["splits"][split]["too_long"],
-                "tokens": rows.num_tokens,
+                **{key: described[split][key] for key in ("left_out", "too_long", "tokens")},
                 "length": _quantiles(lengths[split]),
-                "unknown_share": description["splits"][split]["unknown_share"],
+                "unknown_share": described[split]["unknown_share"],
                 "labels": _count_labels(description, rows),
             }
             for split, rows in splits.items()
@@ -91,17 +82,8 @@ def _page(dataset: str, task: Task, facts: dict[str, Any], lengths: dict[str, np
 
 
 def _rows_table(splits: dict[str, Any]) -> Table:
-    header = [
-        "split",
-        "rows read",
-        "used",
-        "quarantined",
-        "left out",
-        "too long",
-        "tokens",
-        "unknown",
-        *next(iter(splits.values()))["length"],
-    ]
+    header = ["split", "rows read", "used", "quarantined", "left out", "too long", "tokens", "unknown"]
+    header += next(iter(splits.values()))["length"]
     rows = [
         [
             split,
@@ -160,12 +142,9 @@ def _label_figure(splits: dict[str, Any], what: str) -> Figure:
         total = max(1, sum(facts["labels"].values()))
         shares = [facts["labels"][label] / total for label in shown]
         axes.barh(positions + (i - 1) * width, shares, width, label=split, color=COLORS[i])
-    axes.set(xlabel=f"share of the {what}")
     axes.set_yticks(positions, [shorten(label) for label in shown])
-    axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(visible=False, axis="y")
-    _add_legend(figure, splits)
+    _finish_bars(axes, f"share of the {what}")
+    figure.legend(loc="outside lower center", ncols=len(splits))
     return figure
 
 
@@ -182,7 +161,7 @@ def _length_figure(lengths: dict[str, np.ndarray]) -> Figure:
         axes.stairs(counts / len(of_split), edges, label=split, color=COLORS[i], linewidth=1.5)
     axes.set(xlabel="tokens", ylabel="share of the rows")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _add_legend(figure, lengths)
+    figure.legend(loc="outside lower center", ncols=len(lengths))
     return figure
 
 
@@ -192,12 +171,12 @@ def _unknown_figure(splits: dict[str, Any]) -> Figure:
     axes = figure.add_subplot()
     shares = [facts["unknown_share"] for facts in splits.values()]
     axes.barh(list(splits), shares, 0.6, color=COLORS[: len(splits)])
-    axes.set(xlabel="share of the tokens")
-    axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(visible=False, axis="y")
+    _finish_bars(axes, "share of the tokens")
     return figure
 
 
-def _add_legend(figure: Figure, splits: Any) -> None:
-    figure.legend(loc="outside lower center", ncols=len(splits))
+def _finish_bars(axes: Axes, label: str) -> None:
+    axes.set(xlabel=label)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(visible=False, axis="y")

@@ -1,7 +1,7 @@
 """Checks and tokenizes raw rows one by one; rows that cannot be used are quarantined with the reason."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ class RowReader:
         """
         if values is None:
             raise BadRow("broken encoding: not UTF-8")
-        return _READERS[tuple(sorted(values))](self, values)
+        if "spans" in values:
+            return self._read_spans(values)
+        return self._read_tokens(values) if "tokens" in values else self._read_text(values)
 
     def _read_text(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
         """A text or a pair of texts, with one label or several."""
@@ -83,17 +85,6 @@ class RowReader:
                 raise BadRow("spans overlap")
             tags[first:last] = [f"B-{span['label']}"] + [f"I-{span['label']}"] * (last - first - 1)
         return tokens, self.labels.ids(tags)
-
-
-_Read = Callable[[RowReader, dict[str, Any]], tuple[list[str], list[int]]]
-_READERS: dict[tuple[str, ...], _Read] = {  # by the roles of the columns
-    ("label", "text"): RowReader._read_text,
-    ("label", "text", "text_pair"): RowReader._read_text,
-    ("labels", "text"): RowReader._read_text,
-    ("labels", "text", "text_pair"): RowReader._read_text,
-    ("labels", "tokens"): RowReader._read_tokens,
-    ("spans", "text"): RowReader._read_spans,
-}
 
 
 def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:

@@ -11,12 +11,7 @@ from unroll.data.source import Source
 def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: int) -> tuple[SplitRows, SplitRows]:
     """Divide the training split in two, stratified by label if each sequence has exactly one.
 
-    Args:
-        train: the split to divide.
-        source: the dataset, for the error message.
-        option: the name of the option that gave `fraction`, for the error message.
-        fraction: the share of the second part.
-        seed: of the random draw.
+    The second part has the share `fraction`, given by the option named `option`.
 
     Raises:
         ValueError: there are too few rows, or too few of a label.

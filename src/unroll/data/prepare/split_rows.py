@@ -17,12 +17,7 @@ BLOCK = 1 << 21  # number of tokens in memory at a time
 
 
 class Spool:
-    """An array (M,) in an unnamed temporary file, which grows at its end and is read by slices.
-
-    Args:
-        dtype: type of the values.
-        folder: folder of the file; by default, that of temporary files.
-    """
+    """An array (M,) in an unnamed temporary file, which grows at its end and is read by slices."""
 
     def __init__(self, dtype: type[np.integer], folder: Path | None = None) -> None:
         self._dtype = np.dtype(dtype)

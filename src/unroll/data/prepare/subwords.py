@@ -33,12 +33,8 @@ def with_inner_tags(names: list[str]) -> list[str]:
 def split_words(splits: dict[str, SplitRows], tokenizer: Tokenizer, label_names: list[str]) -> dict[str, SplitRows]:
     """Replace each word by its subwords.
 
-    The first subword of a word gets the tag of the word; the others get the I-TYPE of its entity, if any.
-
-    Args:
-        splits: the splits of one corpus.
-        tokenizer: a tokenizer with subwords.
-        label_names: the tags of a labeling dataset as returned by `with_inner_tags`; not used for other tasks.
+    The first subword of a word gets the tag of the word; the others get the I-TYPE of its entity, if any. The tags of a
+    labeling dataset must be those returned by `with_inner_tags`.
     """
     before = next(iter(splits.values())).corpus
     corpus = Corpus(before.folder)
