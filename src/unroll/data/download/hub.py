@@ -24,8 +24,6 @@ from unroll.files import sha256
 
 _EXTENSIONS = ("md", "parquet", "json", "jsonl", "csv", "arrow", "txt", "conll", "bio", "iob", "tsv")
 DATA_FILES = [f"*.{extension}" for extension in _EXTENSIONS]
-    f"*.{name}" for name in ["md", "parquet", "json", "jsonl", "csv", "arrow", "txt", "conll", "bio", "iob", "tsv"]
-]
 TIMEOUT_SECONDS = 5.0
 MAX_RETRY_SECONDS = 60  # maximum total wait requested by a Hub (status 429 with Retry-After)
 GRACE_SECONDS = 8.0  # before the transfer rate is checked
