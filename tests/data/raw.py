@@ -29,7 +29,7 @@ Columns = dict[str, list[Any]]
 
 
 def write_raw(folder: Path, splits: dict[str, Columns], label_names: list[str] | None) -> Path:
-    """A folder as the download stage leaves it."""
+    """Write a folder like the download stage."""
     folder.mkdir(parents=True)
     for split, columns in splits.items():
         pq.write_table(pa.table(columns), folder / f"{split}.parquet")
@@ -52,7 +52,7 @@ def texts(*values: str | None, labels: list[Any] | None = None) -> Columns:
 
 
 def raw_reviews(folder: Path, **splits: Columns) -> Path:
-    """Reviews whose splits are those given, or two texts."""
+    """Reviews with the given splits; other splits have two texts."""
     defaults = {split: texts(f"fine {split}", "bad one") for split in SPLITS}
     return write_raw(folder, defaults | splits, NAMES)
 
@@ -64,7 +64,7 @@ def raw_train_and_test(folder: Path, size: int = 40) -> Path:
 
 
 def words_of(data: PreparedData, split: str) -> list[list[str]]:
-    """The words of each sequence, read back through the vocabulary."""
+    """The words of each sequence, looked up in the vocabulary."""
     encoded = data.split(split)
     words = [data.schema.vocabulary[i] for i in data.table.words[encoded.tokens]]
     return [words[a:b] for a, b in pairwise(encoded.offsets)]
@@ -81,7 +81,7 @@ def read_rows(path: Path, source: Source, labels: Labels) -> SplitRows:
 def rows_of(
     sequences: list[list[int]], labels: list[int] | None = None, tags: list[list[int]] | None = None
 ) -> SplitRows:
-    """Rows of token numbers, with a label each or with tags."""
+    """Rows of token ids, with one label per row or with tags."""
     corpus = Corpus()
     corpus.tokens.append(np.array([token for sequence in sequences for token in sequence], np.int64))
     corpus.tags.append(np.array([tag for sequence in tags or [] for tag in sequence], np.int64))

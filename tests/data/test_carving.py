@@ -1,4 +1,4 @@
-"""How the prepare stage carves a missing validation split, and what it says about texts in two splits."""
+"""The prepare stage draws missing splits from train, and reports texts in two splits."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Texts with any number of labels, from raw rows to encoded ones."""
+"""Texts with any number of labels, from raw rows to encoded splits."""
 
 from pathlib import Path
 from typing import Any

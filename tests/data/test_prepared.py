@@ -16,7 +16,7 @@ TABLE = TokenEncoder(VOCABULARY, ALPHABET).encode(["in", "Oslo"])
 
 
 def save(split: EncodedSplit, folder: Path) -> None:
-    """As the prepare stage does it, in blocks."""
+    """Write the arrays of a split."""
     folder.mkdir()
     for name in split.ARRAYS:
         np.save(folder / f"{name}.npy", getattr(split, name))

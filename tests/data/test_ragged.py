@@ -1,4 +1,4 @@
-"""Ragged arrays against plain lists of lists."""
+"""Ragged arrays compared with lists of lists."""
 
 from itertools import accumulate, chain
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How texts become tokens, and tokens words of the vocabulary."""
+"""Tokenization, and the mapping of tokens to words of the vocabulary."""
 
 import re
 from pathlib import Path
@@ -131,7 +131,7 @@ def test_pieces_of_a_word_spell_it_and_but_the_first_are_marked(model: str) -> N
 
 
 def test_byte_pairs_are_joined_as_in_the_paper() -> None:
-    # Sennrich et al. 2016, section 3.2: the most frequent pair is joined first, and words of train become whole.
+    # Sennrich et al. 2016, section 3.2: frequent pairs are merged first, and words of train completely.
     assert with_pieces("bpe", 60).tokenize("newest low") == ["newest", "low"]
 
 

@@ -1,4 +1,4 @@
-"""`python pipelines/drift.py`, as a user runs it."""
+"""`python pipelines/drift.py` run as a command."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(project: Path, folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Run in `folder`, where nothing of the project lies."""
+    """Run in `folder`, outside the project."""
     command = [sys.executable, str(project / "pipelines" / "drift.py"), *overrides]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 

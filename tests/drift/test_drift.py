@@ -1,4 +1,4 @@
-"""New text of known origin: what is the same is stable, what was changed is found."""
+"""Texts from the same distribution are stable; known changes are detected."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from unroll.drift.drift import Comparison, Drift, DriftOptions, find_drift
 
 Row = dict[str, Any]
 WORDS = [f"word{i}" for i in range(400)]
-# As in text: few words are frequent, many are rare.
+# As in natural text, few words are frequent and many are rare.
 WEIGHTS = [1 / (rank + 5) for rank in range(len(WORDS))]
 TAIL = WORDS[200:]
 
@@ -41,7 +41,7 @@ MAKERS: dict[Task, Callable[[random.Random], Row]] = {"classification": review, 
 
 
 class Corpus:
-    """A corpus whose one half is prepared."""
+    """A corpus of which one half is prepared."""
 
     def __init__(self, task: Task, folder: Path) -> None:
         draw = random.Random(11)
@@ -97,7 +97,7 @@ def test_one_half_of_a_corpus_is_stable_against_the_other(corpus: Corpus, size: 
 
 
 def test_new_words_need_not_be_new_to_training_text_itself(reviews: Corpus) -> None:
-    """A share of unknown words below the expected one is no drift."""
+    """Fewer unknown words than expected are not drift."""
     drift = reviews.drift(pq.read_table(reviews.folder / "hub" / "train.parquet").to_pylist())
     assert drifted(drift) == set()
     assert drift.new_words == {}

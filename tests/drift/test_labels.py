@@ -20,7 +20,7 @@ SENTENCES = st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=8), mi
 
 
 def expected_shares(sentences: list[list[str]]) -> dict[str, float]:
-    """One text at a time, by the reader of tags that the scores use."""
+    """Computed text by text with the function that is used for scores."""
     shares: dict[str, float] = {NONE: 0, "PER": 0, "LOC": 0}
     for tags in sentences:
         types = [span.type for span in spans(tags)] or [NONE]

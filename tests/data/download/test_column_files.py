@@ -1,4 +1,4 @@
-"""Column files, and the way from them to prepared data."""
+"""CoNLL column files, from reading to prepared data."""
 
 from pathlib import Path
 

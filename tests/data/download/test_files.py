@@ -1,4 +1,4 @@
-"""Which files a path or a split's name means; test_user_datasets.py reads some."""
+"""Paths and splits given as files or globs; see also test_user_datasets.py."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which texts count as the same, and what becomes of training rows that stand in another split too."""
+"""Duplicate texts, and training rows whose text is also in another split."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What becomes of sequences that are too long."""
+"""Truncating and splitting long sequences."""
 
 from itertools import chain
 from pathlib import Path

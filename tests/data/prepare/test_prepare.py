@@ -1,4 +1,4 @@
-"""The prepare stage on small raw folders; test_quarantine.py and test_carving.py have those parts of it."""
+"""The prepare stage on small raw folders; see also test_quarantine.py and test_carving.py."""
 
 from dataclasses import replace
 from itertools import chain
@@ -56,7 +56,7 @@ def test_texts_come_back_through_the_vocabulary(tmp_path: Path) -> None:
 
 
 def without_orphans(pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Pairs of a token and a number of TAGS, where an I-LOC after O or at the start is a B-LOC."""
+    """Pairs of a token and the id of a tag; I-LOC after O or at the start is replaced by B-LOC."""
     before = [0, *(tag for _, tag in pairs)]
     return [(token, 1 if tag == 2 and last == 0 else tag) for (token, tag), last in zip(pairs, before, strict=False)]
 
@@ -123,7 +123,7 @@ def test_a_missing_vectors_file_is_named() -> None:
 
 
 def spellings_of(data: PreparedData, split: str) -> list[str]:
-    """Each token, spelt back through the alphabet."""
+    """The characters of each token, looked up in the alphabet."""
     spelt = data.table.spell(data.split(split).tokens)
     return ["".join(data.schema.alphabet[i] for i in characters if i != PADDING) for characters in spelt]
 
@@ -166,7 +166,7 @@ def test_the_checksum_is_of_the_data(tmp_path: Path) -> None:
     assert checksum("same") == usual
     assert checksum("label", test=texts("fine test", "bad one", labels=[1, 1])) != usual
     assert checksum("word", train=texts("fine train", "worse one")) != usual
-    # Two characters that are one when lower-cased: only the alphabet differs.
+    # Two characters with the same lower case: only the alphabet differs.
     assert checksum("theta", train=texts("Θ", "Θa")) != checksum("symbol", train=texts("\u03f4", "\u03f4a"))
 
 

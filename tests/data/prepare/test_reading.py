@@ -1,4 +1,4 @@
-"""A raw split in several processes; test_rows.py has what becomes of a row."""
+"""Reading a raw split in several processes; for single rows see test_rows.py."""
 
 import os
 from pathlib import Path

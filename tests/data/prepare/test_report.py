@@ -1,4 +1,4 @@
-"""The report on a dataset: its figures, and its page."""
+"""The report of the prepare stage: its numbers and its page."""
 
 import re
 from pathlib import Path

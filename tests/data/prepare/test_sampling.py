@@ -1,4 +1,4 @@
-"""A limit of rows; test_carving.py has the other draw."""
+"""The option `limit`; for drawing missing splits see test_carving.py."""
 
 from pathlib import Path
 
