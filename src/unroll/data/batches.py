@@ -158,9 +158,10 @@ class ShuffledBatches(SequentialBatches):
 
 def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch:
     """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
-    tokens = split.sequences.padded(index, PADDING)  # (B, T)
+    positions, mask = split.sequences.positions(index)  # (B, T)
+    tokens = np.where(mask, split.tokens[positions], PADDING)
     if split.task == "labeling":
-        labels = split.tags.padded(index, IGNORE)  # (B, T)
+        labels = np.where(mask, split.labels[positions], IGNORE)  # (B, T)
     else:
         labels = split.labels[index]  # (B,) or (B, L)
     return Batch(

@@ -51,7 +51,7 @@ class EncodedSplit:
         """The number of tokens of each sequence, (N,)."""
         return self.sequences.lengths
 
-    @property
+    @cached_property
     def tags(self) -> Ragged:
         """The labels of each sequence's tokens; for labeling."""
         return Ragged(self.labels, self.offsets)

@@ -84,10 +84,14 @@ class Ragged:
         sums[has_values] = found
         return sums
 
-    def padded(self, index: np.ndarray, padding: int) -> np.ndarray:
-        """The sequences at the positions `index` (B,) as an array (B, T), padded on the right."""
+    def positions(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The positions in `values` of the sequences `index` (B,), padded on the right, and their mask; (B, T) each."""
         lengths = self.lengths[index]
         steps = np.arange(lengths.max())
-        mask = steps < lengths[:, None]  # (B, T)
-        positions = np.where(mask, self.offsets[index, None] + steps, 0)
+        mask = steps < lengths[:, None]
+        return np.where(mask, self.offsets[index, None] + steps, 0), mask
+
+    def padded(self, index: np.ndarray, padding: int) -> np.ndarray:
+        """The sequences at the positions `index` (B,) as an array (B, T), padded on the right."""
+        positions, mask = self.positions(index)
         return np.where(mask, self.values[positions], padding)
