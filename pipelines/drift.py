@@ -1,4 +1,4 @@
-"""Is new text still like what a model was trained on? No stage of the pipeline: run by hand, or by a scheduler."""
+"""Compares new text with the training data. Not a stage of the pipeline: run by hand or by a scheduler."""
 
 from pathlib import Path
 
@@ -10,8 +10,7 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.drift.advice import report
-    from unroll.drift.drift import DriftOptions, find_drift
+    from unroll.drift.drift import DriftOptions, find_drift, report
     from unroll.files import write_json
 
     options = build_options(DriftOptions, config)

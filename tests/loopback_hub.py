@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on this machine: the part of its HTTP API that downloads a dataset."""
+"""A local Hugging Face Hub with the part of the HTTP API that downloads a dataset."""
 
 import hashlib
 import json
@@ -8,33 +8,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from urllib.parse import unquote, urlsplit
 
 from unroll.files import sha256
 
 OLD = "a" * 40
-NEW = "b" * 40  # the commit that `main` stands for
-SILENCE_SECONDS = 20.0
+NEW = "b" * 40  # the commit of `main`
 
-Fault = Callable[[BaseHTTPRequestHandler, dict[str, str], bytes], None]  # sends headers and body in its own way
+Fault = Callable[[BaseHTTPRequestHandler, dict[str, str], bytes], None]  # sends faulty headers and body
 
 
 @dataclass
 class Hub:
-    """Serves folders as dataset repositories: `repositories[name][commit]`, with `main` standing for NEW."""
+    """Serves folders as dataset repositories, `repositories[name][commit]`; `main` is the commit NEW."""
 
     repositories: dict[str, dict[str, Path]] = field(default_factory=dict)
     endpoint: str = ""
-    broken: int | None = None  # this HTTP status is the answer to everything
-    silent: bool = False  # takes a connection and says nothing
-    faults: dict[str, list[Fault]] = field(default_factory=dict)  # of the next GETs of a file, or of "revision"
-    token: str | None = None  # who does not send it is refused
-    requests: list[str] = field(default_factory=list)  # what was asked for, such as "GET train.parquet"
+    broken: int | None = None  # HTTP status of all responses
+    silent: bool = False  # accepts connections but sends nothing
+    faults: dict[str, list[Fault]] = field(default_factory=dict)  # for the next GETs of a file, or of "revision"
+    token: str | None = None  # required in requests
+    closing: Event = field(default_factory=Event)
+    requests: list[str] = field(default_factory=list)  # such as "GET train.parquet"
 
     @contextmanager
     def serving(self) -> Iterator["Hub"]:
-        """Serve, at `endpoint`, for as long as the block lasts."""
+        """Serve at `endpoint` during the block."""
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -47,7 +47,9 @@ class Hub:
 
             def do_GET(self) -> None:
                 if hub.silent:
-                    time.sleep(SILENCE_SECONDS)
+                    hub.requests.append(f"GET {self.subject()}")
+                    hub.closing.wait()
+                    return
                 status, headers, body = self.found()
                 faults = hub.faults.get(self.subject()) if status == 200 else None
                 if status == 200 and "Range" in self.headers:
@@ -77,11 +79,12 @@ class Hub:
         try:
             yield self
         finally:
+            self.closing.set()
             server.shutdown()
             server.server_close()
 
     def find(self, target: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the answer to a request for `target`, a path or (to a proxy) a whole URL."""
+        """The status, headers and body of the response for `target`, a path or, for a proxy, a whole URL."""
         if self.broken:
             return self.broken, {}, b""
         parts = unquote(urlsplit(target).path).strip("/").split("/")
@@ -115,7 +118,7 @@ class Hub:
         file = folder.joinpath(*parts[5:])
         if not file.is_file():
             return 404, {"X-Error-Code": "EntryNotFound"}, b""
-        etag = sha256(file) if file.suffix == ".parquet" else git_checksum(file)  # large files have the former
+        etag = sha256(file) if file.suffix == ".parquet" else git_checksum(file)  # as the Hub: SHA-256 for large files
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"', "Accept-Ranges": "bytes"}
         return 200, headers, file.read_bytes()
 
@@ -148,20 +151,20 @@ def drop(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) 
 
 
 def truncate(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
-    """Send half of the file as if it were all."""
+    """Send half of the file as if it were complete."""
     send_head(handler, 200, headers, len(body) // 2)
     handler.wfile.write(body[: len(body) // 2])
 
 
 def corrupt(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
-    """Turn bits over in the middle."""
+    """Invert bits in the middle of the file."""
     middle = len(body) // 2
     send_head(handler, 200, headers, len(body))
     handler.wfile.write(body[:middle] + bytes(255 - byte for byte in body[middle : middle + 64]) + body[middle + 64 :])
 
 
 def trickle(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: bytes) -> None:
-    """Send a byte every half second, for as long as anybody listens."""
+    """Send a byte every half second until the client disconnects."""
     send_head(handler, 200, headers, len(body))
     try:
         for byte in body:
@@ -169,7 +172,7 @@ def trickle(handler: BaseHTTPRequestHandler, headers: dict[str, str], body: byte
             handler.wfile.flush()
             time.sleep(0.5)
     except OSError:
-        pass  # they have had enough
+        pass  # the client has disconnected
 
 
 def _json(value: object) -> tuple[int, dict[str, str], bytes]:

@@ -107,9 +107,9 @@ def test_json_is_readable_text(tmp_path: Path) -> None:
     [
         (b'{"a": 1', "Expecting"),
         (b"\xff", "utf-8"),
-        (b'{"a": 1}', "it lacks b, c"),
-        (b"[]", "it lacks a, b, c"),
-        (b"null", "it lacks a, b, c"),
+        (b'{"a": 1}', "missing b, c"),
+        (b"[]", "missing a, b, c"),
+        (b"null", "missing a, b, c"),
     ],
 )
 def test_damaged_json_is_named(tmp_path: Path, content: bytes, said: str) -> None:

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Files and folders that are either complete or absent."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from typing import Any
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` when the block ends well, and vanishes when it does not."""
+    """Yield an empty folder that becomes `target` if the block succeeds and is deleted if it raises."""
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    work.chmod(0o755)  # mkdtemp makes it private
+    work.chmod(0o755)  # mkdtemp creates it with mode 700
     try:
         yield work
         if target.exists():
@@ -38,35 +38,33 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one step: a reader sees the old content or the new, never a half."""
+    """Write a text file atomically: a reader sees either the old or the new content."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
-    """What a JSON file holds.
-
-    Args:
-        keys: that it has to have, at least.
+    """Read a JSON file that must contain at least the given keys.
 
     Raises:
-        ValueError: it is no JSON, or lacks one of them.
+        ValueError: the file is not JSON, or a key is missing.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if lacking := [key for key in keys if not isinstance(value, dict) or key not in value]:
-        raise ValueError(f"{path} is damaged: it lacks {', '.join(lacking)}")
+    if missing := [key for key in keys if not isinstance(value, dict) or key not in value]:
+        raise ValueError(f"{path} is damaged: missing {', '.join(missing)}")
     return value
 
 
 def sha256(*paths: Path) -> str:
-    """Checksum of the files' contents, one after the other."""
+    """The SHA-256 of the concatenated contents of the files, in hexadecimal."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as stream:

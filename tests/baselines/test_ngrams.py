@@ -7,6 +7,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from unroll.baselines.ngrams import NgramCounter
 from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 
 VOCABULARY_SIZE = 7
 TEXTS = st.lists(st.lists(st.integers(1, VOCABULARY_SIZE - 1), min_size=1, max_size=6), min_size=1, max_size=6)
@@ -15,10 +16,9 @@ TEXTS = st.lists(st.lists(st.integers(1, VOCABULARY_SIZE - 1), min_size=1, max_s
 def split_of(texts: list[list[int]]) -> EncodedSplit:
     """A split of texts of word ids, which are also the rows of its table."""
     ids = np.arange(VOCABULARY_SIZE)
-    table = TokenTable(words=ids, casing=ids, characters=ids, character_offsets=np.arange(VOCABULARY_SIZE + 1))
-    offsets = np.cumsum([0, *map(len, texts)])
+    table = TokenTable(words=ids, casing=ids, spellings=Ragged(ids, np.arange(VOCABULARY_SIZE + 1)))
     rows = np.arange(len(texts))
-    return EncodedSplit("classification", table, np.concatenate(texts), rows, offsets, rows)
+    return EncodedSplit("classification", table, Ragged.from_sequences(texts, np.int64), rows, rows)
 
 
 @given(TEXTS, TEXTS, st.integers(1, 3), st.integers(0, 2), st.integers(1, 3))

@@ -4,6 +4,7 @@ import pytest
 from unroll.baselines.word_features import WordFeatures, shape
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 from unroll.data.tokens import SPECIAL_WORDS
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "u.n.", "ada"]
@@ -15,8 +16,8 @@ def features(*sentences: list[str]) -> list[list[list[str]]]:
     distinct = DistinctTokens()
     rows = [row for sentence in sentences for row in distinct.ids(sentence).tolist()]
     table = TokenEncoder(VOCABULARY, ALPHABET).encode(distinct)
-    offsets = np.cumsum([0, *map(len, sentences)])
-    split = EncodedSplit("labeling", table, np.array(rows), np.array(rows), offsets, np.arange(len(sentences)))
+    sequences = Ragged.from_lengths(np.array(rows), [len(sentence) for sentence in sentences])
+    split = EncodedSplit("labeling", table, sequences, np.array(rows), np.arange(len(sentences)))
     return list(WordFeatures(VOCABULARY, ALPHABET).extract(split))
 
 

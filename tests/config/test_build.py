@@ -76,7 +76,7 @@ def test_a_source_is_what_the_dataset_group_declares() -> None:
         ({"task": "parsing"}, r"^dataset\.task='parsing': .*'classification', 'labeling' or 'multilabel'"),
         ({"pth": "x"}, r"^dataset\.pth: unknown key \(did you mean 'path'\?\)"),
         ({"revision": 7}, r"^dataset\.revision=7: .*string"),
-        ({"columns": {"text": "text"}}, r"^dataset\.columns names \['text'\]"),
+        ({"columns": {"text": "text"}}, r"^dataset\.columns=\['text'\]"),
         ({"columns": {"text": "text", "label": None}}, r"^dataset\.columns\.label=None: .*string"),
         ({"columns": {"text": 0, "label": "1"}}, r"^dataset\.columns\.text=0: .*; in quotes it is one: \"0\""),
         ({"label_names": "abc"}, r"^dataset\.label_names='abc'"),

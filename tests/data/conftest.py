@@ -1,21 +1,20 @@
-"""What test_hub.py and test_hub_faults.py share: a Hub on this machine, and the download stage run against it."""
+"""A local Hub, and the download stage run against it; used by test_hub.py and test_hub_faults.py."""
 
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.data.hub_answer import Prediction
+from tests.data.hub_download import Download
 from tests.loopback_hub import NEW, OLD, Hub
 
 
 @pytest.fixture
 def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
-    """A Hub with the repository acme/reviews at two commits, of two and of three training rows."""
+    """A Hub with the repository acme/reviews at two commits, with two and three training rows."""
     commits = {}
     for commit, size in ((OLD, 2), (NEW, 3)):
         splits = {
@@ -28,12 +27,11 @@ def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def download(project: Path, tmp_path: Path) -> Callable[..., Prediction]:
-    """A function that runs `pipelines/download.py dataset=rotten_tomatoes …` against a Hub, with a cache of its own."""
+def download(project: Path, tmp_path: Path) -> Callable[..., Download]:
+    """A function that runs `pipelines/download.py dataset=rotten_tomatoes …` with a given endpoint and a new cache."""
 
-    def run(endpoint: str, *overrides: str, **environment: str) -> Prediction:
+    def run(endpoint: str, *overrides: str, **environment: str) -> Download:
         kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-        start = time.monotonic()
         done = subprocess.run(
             [sys.executable, project / "pipelines/download.py", "dataset=rotten_tomatoes", *overrides],
             cwd=tmp_path,
@@ -41,7 +39,6 @@ def download(project: Path, tmp_path: Path) -> Callable[..., Prediction]:
             capture_output=True,
             text=True,
         )
-        seconds = time.monotonic() - start
-        return Prediction(done.returncode, done.stdout, done.stderr, seconds, tmp_path / "data/raw")
+        return Download(done.returncode, done.stdout, done.stderr, tmp_path / "data/raw")
 
     return run

@@ -1,4 +1,4 @@
-"""Raw folders, as the download stage leaves them, of a few rows."""
+"""Small raw folders as written by the download stage."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from unroll.data.prepare.labels import Labels
 from unroll.data.prepare.prepare import PrepareOptions
 from unroll.data.prepare.reading import read_split
 from unroll.data.prepare.rows import RowReader
-from unroll.data.prepare.split_rows import Block, Corpus, SplitRows
+from unroll.data.prepare.split_rows import Corpus, SplitRows
 from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import Tokenizer
@@ -29,7 +29,7 @@ Columns = dict[str, list[Any]]
 
 
 def write_raw(folder: Path, splits: dict[str, Columns], label_names: list[str] | None) -> Path:
-    """A folder as the download stage leaves it."""
+    """Write a folder like the download stage."""
     folder.mkdir(parents=True)
     for split, columns in splits.items():
         pq.write_table(pa.table(columns), folder / f"{split}.parquet")
@@ -52,7 +52,7 @@ def texts(*values: str | None, labels: list[Any] | None = None) -> Columns:
 
 
 def raw_reviews(folder: Path, **splits: Columns) -> Path:
-    """Reviews whose splits are those given, or two texts."""
+    """Reviews with the given splits; other splits have two texts."""
     defaults = {split: texts(f"fine {split}", "bad one") for split in SPLITS}
     return write_raw(folder, defaults | splits, NAMES)
 
@@ -64,10 +64,10 @@ def raw_train_and_test(folder: Path, size: int = 40) -> Path:
 
 
 def words_of(data: PreparedData, split: str) -> list[list[str]]:
-    """The words of each sequence, read back through the vocabulary."""
+    """The words of each sequence, looked up in the vocabulary."""
     encoded = data.split(split)
     words = [data.schema.vocabulary[i] for i in data.table.words[encoded.tokens]]
-    return [words[a:b] for a, b in zip(encoded.offsets, encoded.offsets[1:], strict=False)]
+    return [words[a:b] for a, b in pairwise(encoded.offsets)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -81,7 +81,7 @@ def read_rows(path: Path, source: Source, labels: Labels) -> SplitRows:
 def rows_of(
     sequences: list[list[int]], labels: list[int] | None = None, tags: list[list[int]] | None = None
 ) -> SplitRows:
-    """Rows of token numbers, with a label each or with tags."""
+    """Rows of token ids, with one label per row or with tags."""
     corpus = Corpus()
     corpus.tokens.append(np.array([token for sequence in sequences for token in sequence], np.int64))
     corpus.tags.append(np.array([tag for sequence in tags or [] for tag in sequence], np.int64))
@@ -90,16 +90,9 @@ def rows_of(
     return SplitRows(corpus, np.cumsum(lengths) - lengths, lengths, found, np.arange(len(sequences)))
 
 
-def whole(rows: SplitRows) -> Block:
-    """All of the rows in memory."""
-    blocks = list(rows.blocks())
-    offsets = np.concatenate([[0], np.cumsum(rows.lengths)])
-    if not blocks:
-        return Block(np.zeros(0, np.int32), np.zeros(0, np.int64), offsets)
-    return Block(np.concatenate([b.tokens for b in blocks]), np.concatenate([b.labels for b in blocks]), offsets)
+def tokens_of(rows: SplitRows) -> list[list[int]]:
+    return [tokens.tolist() for block in rows.blocks() for tokens in block]
 
 
-def sequences_of(rows: SplitRows) -> tuple[list[list[int]], list[list[int]]]:
-    """The tokens and the tags of each row."""
-    tokens, tags, offsets = whole(rows)
-    return tuple([values[a:b].tolist() for a, b in pairwise(offsets)] for values in (tokens, tags))
+def tags_of(rows: SplitRows) -> list[list[int]]:
+    return [tags.tolist() for block in rows.tag_blocks() for tags in block]

@@ -1,4 +1,4 @@
-"""Batches against the ragged arrays that they are cut from."""
+"""Batches compared with the ragged arrays of a split."""
 
 from collections.abc import Callable
 from itertools import islice, pairwise
@@ -12,38 +12,38 @@ from unroll.data import batches as batching
 from unroll.data.batches import WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
 from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 from unroll.data.tokens import IGNORE, PADDING, SPECIAL_WORDS, Casing, Task
 
 ALPHABET = [*SPECIAL_WORDS, *"abcdefghijABCDEFGHIJ"]
 
 
 def word(number: int) -> str:
-    """Another word for every number, of every length and casing."""
+    """A distinct word for every number, of varying length and casing."""
     spelt = str(number).translate(str.maketrans("0123456789", "abcdefghij"))
     return (str.lower, str.capitalize, str.upper)[number % 3](spelt)
 
 
 def make_split(lengths: list[int], task: Task = "classification") -> EncodedSplit:
-    """Some tokens stand twice, not in the table's order; every label is another number."""
+    """A split with repeated tokens in another order than in the table, and distinct labels."""
     total = sum(lengths)
     words = [word(number) for number in range(total)]
     labels = {
         "classification": np.arange(len(lengths)),
         "labeling": np.arange(total),
-        "multilabel": np.arange(len(lengths))[:, None] >> np.arange(6) & 1 == 1,  # the bits of the classification's
+        "multilabel": np.arange(len(lengths))[:, None] >> np.arange(6) & 1 == 1,  # bits of the label above
     }
     return EncodedSplit(
         task=task,
         table=TokenEncoder([*SPECIAL_WORDS, *map(str.lower, words)], ALPHABET).encode(words),
-        tokens=np.arange(total)[::-1].astype(np.int32) // 2 + 1,
+        sequences=Ragged.from_lengths(np.arange(total)[::-1].astype(np.int32) // 2 + 1, lengths),
         labels=labels[task],
-        offsets=np.cumsum([0, *lengths]),
         rows=np.arange(len(lengths)),
     )
 
 
 def words_at(split: EncodedSplit, index: int) -> list[str]:
-    """The tokens of a sequence, as they are written."""
+    """The tokens of a sequence as strings."""
     return [word(row - 1) for row in split.tokens[split.offsets[index] : split.offsets[index + 1]]]
 
 
@@ -169,7 +169,7 @@ def test_no_batch_of_several_sequences_exceeds_the_tokens_that_a_batch_may_have(
 @settings(max_examples=10)
 @given(seed=st.integers(0, 99), batch_tokens=st.integers(60, 120))
 def test_every_epoch_has_as_many_batches_where_tokens_are_limited(seed: int, batch_tokens: int) -> None:
-    lengths = many_lengths(5 * WINDOW // 2)  # more than a window's
+    lengths = many_lengths(5 * WINDOW // 2)  # more than one window
     batches = ShuffledBatches(make_split(lengths), seed, 2, batch_tokens)
     assert len({len(list(batches)) for _ in range(3)}) == 1
 
@@ -187,7 +187,7 @@ def test_another_seed_and_another_epoch_give_another_order(batch_tokens: int | N
     split = make_split(many_lengths(100))
     batches, others = (ShuffledBatches(split, seed, 8, batch_tokens) for seed in (5, 6))
     orders = [order_of(list(batches)), order_of(list(batches)), order_of(list(others))]
-    # Other sequences share a batch, not only other batches follow each other.
+    # The sequences of a batch differ too, not only the order of the batches.
     assert len({frozenset(map(frozenset, order)) for order in orders}) == 3
 
 
@@ -220,7 +220,7 @@ def test_a_restored_state_goes_on_batch_for_batch(
     unbroken, broken, resumed = (ShuffledBatches(split, 3, batch_size, batch_tokens) for _ in range(3))
     expected = [batch for _ in range(4) for batch in order_of(list(unbroken))]
     done_epochs = data.draw(st.integers(0, 2))
-    done_batches = data.draw(st.integers(0, len(unbroken)))  # none and all of an epoch too
+    done_batches = data.draw(st.integers(0, len(unbroken)))  # including no batch and all batches of an epoch
 
     for _ in range(done_epochs):
         list(broken)
@@ -256,7 +256,7 @@ def test_a_limit_below_one_is_refused(limits: tuple[int, int | None], message: s
 
 
 def shares(make: Callable[[], SequentialBatches], processes: int) -> list[list[list[int]]]:
-    """What each of several processes reads in an epoch."""
+    """The batches of each process in an epoch."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batching, "is_initialized", lambda: True)
@@ -287,5 +287,5 @@ def test_processes_train_on_equally_many_batches_that_cover_everything(
     assert len({len(share) for share in found}) == 1
     together = [index for share in found for index in flat(share)]
     assert set(together) == set(range(count))
-    # No more is repeated than evens the shares out.
+    # Only as many batches are repeated as needed for equal shares.
     assert sum(map(len, found)) - len(SequentialBatches(split, batch_size, batch_tokens)) < processes

@@ -1,4 +1,4 @@
-"""How the prepare stage carves a missing validation split, and what it says about texts in two splits."""
+"""The prepare stage draws missing splits from train, and reports texts in two splits."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_train_that_cannot_be_carved_is_an_error(tmp_path: Path, labels: list[in
     raw = write_raw(tmp_path / "raw", {"train": train, "test": texts("a", "b")}, NAMES)
     with pytest.raises(ValueError) as error:
         prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(validation_fraction=0.5))
-    assert f"validation_fraction=0.5 of the {size} training rows of acme/reviews" in str(error.value)
+    assert f"validation_fraction=0.5 cannot be drawn from the {size} training rows of acme/reviews" in str(error.value)
 
 
 def test_texts_in_two_splits_are_counted(tmp_path: Path) -> None:

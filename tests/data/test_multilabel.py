@@ -1,4 +1,4 @@
-"""Texts with any number of labels, from raw rows to encoded ones."""
+"""Texts with any number of labels, from raw rows to encoded splits."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def test_labels_are_counted_in_the_report(tmp_path: Path) -> None:
     prepare(NEWS, raw_news(tmp_path / "raw", TOPICS), tmp_path / "out", PrepareOptions())
     report = read_json(tmp_path / "out" / "report.json")
     assert report["splits"]["train"]["labels"] == {"law": 1, "sport": 2, "weather": 1}
-    assert "labels given by label" in (tmp_path / "out" / "report.html").read_text().lower()
+    assert "assigned labels by label" in (tmp_path / "out" / "report.html").read_text().lower()
 
 
 @pytest.mark.parametrize(("value", "reason"), [(None, "missing labels"), (["law", None], "missing label")])
@@ -54,13 +54,13 @@ def test_an_unknown_label_is_quarantined(tmp_path: Path) -> None:
 
 
 def test_a_label_that_is_no_list_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="column 'topics' of acme/news holds no list with a label"):
+    with pytest.raises(ValueError, match="column 'topics' of acme/news contains no list with a label"):
         prepare(NEWS, raw_news(tmp_path / "raw", ["law", "sport"]), tmp_path / "out", PrepareOptions())
 
 
 def test_lists_of_labels_in_classification_name_the_task_that_takes_them(tmp_path: Path) -> None:
     source = Source("classification", "acme/news", {"text": "text", "label": "topics"})
-    with pytest.raises(ValueError, match=r"holds lists of labels; .* dataset\.task=multilabel"):
+    with pytest.raises(ValueError, match=r"contains lists of labels; .* dataset\.task=multilabel"):
         prepare(source, raw_news(tmp_path / "raw", TOPICS), tmp_path / "out", PrepareOptions())
 
 

@@ -1,4 +1,4 @@
-"""Rows that break careless code, through preparation, a training and a prediction."""
+"""Unusual rows in the prepare stage, in training and in prediction."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -6,6 +6,8 @@ import pytest
 
 from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.ragged import Ragged
+from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS
 from unroll.files import write_json
 
@@ -15,7 +17,7 @@ TABLE = TokenEncoder(VOCABULARY, ALPHABET).encode(["in", "Oslo"])
 
 
 def save(split: EncodedSplit, folder: Path) -> None:
-    """As the prepare stage does it, in blocks."""
+    """Write the arrays of a split."""
     folder.mkdir()
     for name in split.ARRAYS:
         np.save(folder / f"{name}.npy", getattr(split, name))
@@ -25,9 +27,8 @@ def two_sentences() -> EncodedSplit:
     return EncodedSplit(
         task="labeling",
         table=TABLE,
-        tokens=np.array([1, 2, 1], np.int32),
+        sequences=Ragged(np.array([1, 2, 1], np.int32), np.array([0, 2, 3])),
         labels=np.array([0, 1, 0]),
-        offsets=np.array([0, 2, 3]),
         rows=np.array([0, 4]),
     )
 
@@ -71,6 +72,7 @@ def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
     write_json(tmp_path / "dataset.json", facts)
     write_json(tmp_path / "vocabulary.json", VOCABULARY)
     write_json(tmp_path / "alphabet.json", ALPHABET)
+    Tokenizer().save(tmp_path)
     TABLE.save(tmp_path / "tokens")
     save(two_sentences(), tmp_path / "test")
     data = PreparedData(tmp_path)

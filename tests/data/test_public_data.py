@@ -1,4 +1,4 @@
-"""Public datasets by their real names, served by a Hub on this machine; DVC is given nothing but `HF_ENDPOINT`."""
+"""Public datasets under their real names, served by a local Hub; DVC gets only `HF_ENDPOINT`."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ ENTITIES = {"train": 23499, "validation": 5942, "test": 5648}
 
 @pytest.fixture(scope="module")
 def prepared(shared_datasets: Path, project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedData]:
-    """The three datasets after `dvc repro` of their first two stages."""
+    """The three datasets after `dvc repro` of the download and prepare stages."""
     copy = copy_project(tmp_path_factory.mktemp("project"))
     plan = yaml.safe_load((copy.root / "params.yaml").read_text())
     repositories: dict[str, dict[str, Path]] = {}
@@ -68,5 +68,4 @@ def test_texts_of_imdb_in_train_and_test_are_counted(prepared: dict[str, Prepare
 
 
 def count_entities(split: EncodedSplit, names: list[str]) -> int:
-    tags = [names[i] for i in split.labels]
-    return sum(len(spans(tags[a:b])) for a, b in zip(split.offsets, split.offsets[1:], strict=False))
+    return sum(len(spans([names[i] for i in tags])) for tags in split.tags)

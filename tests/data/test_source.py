@@ -36,21 +36,21 @@ def test_a_source_with_the_task_s_columns_is_accepted(task: Task, columns: tuple
 def test_columns_of_another_task_are_named(task: str, columns: dict[str, str], accepted: list[str] | str) -> None:
     with pytest.raises(ValueError) as error:
         Source(task, "acme/x", columns)
-    assert f"dataset.columns names {sorted(columns)}" in str(error.value)
-    assert f"a {task} dataset has {accepted}" in str(error.value)
+    assert f"dataset.columns={sorted(columns)}" in str(error.value)
+    assert f"dataset.task={task}; accepted: {accepted}" in str(error.value)
 
 
 @pytest.mark.parametrize("splits", [{"train": "train"}, {split: split for split in (*SPLITS, "extra")}])
 def test_a_missing_or_unknown_split_is_named(splits: dict[str, str]) -> None:
     with pytest.raises(ValueError) as error:
         Source("classification", "acme/x", TEXT, splits=splits)
-    assert f"dataset.splits names {sorted(splits)}" in str(error.value)
+    assert f"dataset.splits={sorted(splits)}" in str(error.value)
     assert str(list(SPLITS)) in str(error.value)
 
 
 def test_a_null_train_is_refused() -> None:
     splits = {"train": None, "validation": "validation", "test": "test"}
-    with pytest.raises(ValueError, match=r"dataset\.splits\.train is null; accepted: a split"):
+    with pytest.raises(ValueError, match=r"dataset\.splits\.train=null; accepted: the name of a split"):
         Source("classification", "acme/x", TEXT, splits=splits)
 
 

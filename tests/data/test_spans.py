@@ -1,4 +1,4 @@
-"""Entities that are given as characters of a raw text."""
+"""Entities given by their characters in a raw text."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ GOOD = {"text": TEXT, "spans": [ADA, NEW_YORK]}
 
 
 def prepared(folder: Path, *rows: dict[str, Any], options: PrepareOptions = OPTIONS) -> PreparedData:
-    """Data whose test split holds the rows."""
+    """Prepared data with the given rows in the test split."""
     (folder / "hub").mkdir()
     for split, content in (("train", [GOOD]), ("validation", [GOOD]), ("test", list(rows))):
         (folder / "hub" / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in content))

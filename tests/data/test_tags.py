@@ -39,7 +39,7 @@ def test_spans_equal_seqeval_default_mode(tags: list[str]) -> None:
 
 
 def conlleval_spans(tags: list[str]) -> list[Span]:
-    """The script's own two questions, asked between every two tokens: does a chunk end, does one start?"""
+    """The rules of the script: between two tokens, whether a chunk ends and whether one starts."""
     found, start = [], 0
     for position, (before, here) in enumerate(pairwise(["O", *tags, "O"])):
         before_type, here_type = before[2:], here[2:]
@@ -62,7 +62,7 @@ def test_iob2_names_are_accepted() -> None:
 
 @pytest.mark.parametrize("name", ["PER", "S-PER", "B-", "B", "", "o", "O-PER", "BPER"])
 def test_a_name_that_is_no_iob_tag_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^'{name}' is no IOB tag: accepted are"):
+    with pytest.raises(ValueError, match=f"^'{name}' is not an IOB tag"):
         check_tag_names(["O", "B-LOC", name])
 
 
@@ -82,14 +82,14 @@ iob2_sentences = st.lists(st.tuples(st.sampled_from(["O", "PER", "LOC"]), st.int
 
 
 def in_bioes(tags: list[str]) -> list[str]:
-    """By each tag and its successor."""
+    """Convert each tag depending on its successor."""
     ends = [following[0] != "I" for following in [*tags[1:], "O"]] if tags else []
     letters = {("B", True): "S", ("B", False): "B", ("I", True): "E", ("I", False): "I"}
     return [tag if tag == "O" else letters[tag[0], end] + tag[1:] for tag, end in zip(tags, ends, strict=True)]
 
 
 def in_iob1(tags: list[str]) -> list[str]:
-    """By each tag and its predecessor: B only where it is needed."""
+    """Convert each tag depending on its predecessor; B only if it is necessary."""
     before = ["O", *tags[:-1]]
     return [
         "I" + tag[1:] if tag[0] == "B" and last[1:] != tag[1:] else tag for tag, last in zip(tags, before, strict=False)

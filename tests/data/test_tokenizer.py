@@ -1,4 +1,4 @@
-"""How texts become tokens, and tokens words of the vocabulary."""
+"""Tokenization, and the mapping of tokens to words of the vocabulary."""
 
 import re
 from pathlib import Path
@@ -72,8 +72,8 @@ def test_every_character_but_spaces_stands_in_a_token(text: str) -> None:
 
 
 @given(st.text())
-def test_places_cut_the_tokens_out_of_the_text(text: str) -> None:
-    assert [normalize("NFC", text[start:end]) for start, end in Tokenizer().places(text)] == tokenize(text)
+def test_offsets_cut_the_tokens_out_of_the_text(text: str) -> None:
+    assert [normalize("NFC", text[start:end]) for start, end in Tokenizer().offsets(text)] == tokenize(text)
 
 
 @given(st.text())
@@ -131,17 +131,17 @@ def test_pieces_of_a_word_spell_it_and_but_the_first_are_marked(model: str) -> N
 
 
 def test_byte_pairs_are_joined_as_in_the_paper() -> None:
-    # Sennrich et al. 2016, section 3.2: the most frequent pair is joined first, and words of train become whole.
+    # Sennrich et al. 2016, section 3.2: frequent pairs are merged first, and words of train completely.
     assert with_pieces("bpe", 60).tokenize("newest low") == ["newest", "low"]
 
 
 @pytest.mark.parametrize("model", ["bpe", "unigram"])
 @given(text=st.text(alphabet="lowerWIDEST éx€😀 e\u0301İ"))
-def test_places_of_pieces_cut_them_out_of_the_text(model: str, text: str) -> None:
+def test_offsets_of_pieces_cut_them_out_of_the_text(model: str, text: str) -> None:
     tokenizer = with_pieces(model)
-    tokens, places = tokenizer.tokenize(text), tokenizer.places(text)
-    assert len(tokens) == len(places)
-    for token, (start, end) in zip(tokens, places, strict=True):
+    tokens, offsets = tokenizer.tokenize(text), tokenizer.offsets(text)
+    assert len(tokens) == len(offsets)
+    for token, (start, end) in zip(tokens, offsets, strict=True):
         assert token.removeprefix("##") in normalize("NFC", text[start:end])
 
 

@@ -1,4 +1,4 @@
-"""Datasets as somebody would declare them who has read docs/data.md: one YAML file each."""
+"""User-defined datasets as described in docs/data.md, with one YAML file each."""
 
 import json
 from pathlib import Path

@@ -125,7 +125,7 @@ def test_numbers_of_words_outside_the_vocabulary_are_not_read(file: Path) -> Non
         ("the 1 2\ncat nan 2\n", "line 2: a value that is not finite"),
         ("the 1 2\ncat 1 -inf\n", "line 2: a value that is not finite"),
         ("the 1 2\ncat 1e39 1\n", "line 2: a value that is not finite"),
-        ("owl 1 2\nthe 3 4\n", "has none of the 1 words of the vocabulary"),
+        ("owl 1 2\nthe 3 4\n", "contains none of the 1 words of the vocabulary"),
     ],
 )
 def test_what_is_no_word_vectors_is_refused_by_name_and_line(file: Path, content: str, message: str) -> None:

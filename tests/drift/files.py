@@ -1,4 +1,4 @@
-"""Files of new text in every format, of the same rows."""
+"""Writes files of new text in all formats."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ Columns = dict[str, list[Any]]
 
 
 def write(path: Path, columns: Columns) -> Path:
-    """Write `columns` in the format that the ending of `path` says."""
+    """Write `columns` in the format given by the extension of `path`."""
     table = pa.table(columns)
     rows = table.to_pylist()
     if path.suffix == ".csv":

@@ -1,4 +1,4 @@
-"""`python pipelines/drift.py`, as a user runs it."""
+"""`python pipelines/drift.py` run as a command."""
 
 import subprocess
 import sys
@@ -18,9 +18,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(project: Path, folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Run in `folder`, where nothing of the project lies."""
+    """Run in `folder`, outside the project."""
     command = [sys.executable, str(project / "pipelines" / "drift.py"), *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 def test_it_prints_a_table_the_reasons_and_a_verdict_and_writes_the_same_facts(
@@ -29,8 +29,8 @@ def test_it_prints_a_table_the_reasons_and_a_verdict_and_writes_the_same_facts(
     done = run(project, tmp_path, f"data={reviews.folder}", f"against={file}")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0] == f"{file}: 80 texts, 80 with labels, against {reviews.folder}"
-    assert lines[1] == "1 rows not used: 1 empty text"
+    assert lines[0] == f"{file}: 80 texts, 80 of them with labels, compared with {reviews.folder}"
+    assert lines[1] == "unused rows: 1 (1 empty text)"
     assert lines[3].split() == ["feature", "against", "reference", "new", "PSI", "chance", "verdict"]
     facts = read_json(tmp_path / "reports/demo_reviews/drift.json")
     table = lines[4 : 4 + len(facts["comparisons"])]
@@ -47,7 +47,7 @@ def test_what_is_like_the_training_data_is_stable(project: Path, reviews: Prepar
     same = reviews.folder.parent / "raw" / "validation.parquet"
     done = run(project, tmp_path, f"data={reviews.folder}", f"against={same}", "output=found/here.json")
     assert done.stdout.splitlines()[-1] == "stable: nothing to do"
-    assert "Few texts: an index of up to" in done.stdout
+    assert "Few texts: chance alone explains an index of up to" in done.stdout
     assert read_json(tmp_path / "found/here.json")["verdict"] == "stable"
 
 
@@ -58,7 +58,7 @@ MISTAKES = {
     "against=5": ["against=5", "string"],
     "against=FILE run=models/none": ["run=models/none: no trained model"],
     "against=FILE run=[1]": ["run=", "string"],
-    "against=FILE data=nowhere": ["nowhere holds no prepared data", "pipelines/prepare.py"],
+    "against=FILE data=nowhere": ["nowhere contains no prepared data", "pipelines/prepare.py"],
     "against=FILE data=5": ["data=5", "string"],
     "against=FILE output=null": ["output=None", "string"],
     "against=FILE output=.": ["output=.", "a file"],

@@ -1,4 +1,4 @@
-"""New text of known origin: what is the same is stable, what was changed is found."""
+"""Texts from the same distribution are stable; known changes are detected."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from unroll.drift.drift import Comparison, Drift, DriftOptions, find_drift
 
 Row = dict[str, Any]
 WORDS = [f"word{i}" for i in range(400)]
-# As in text: few words are frequent, many are rare.
+# As in natural text, few words are frequent and many are rare.
 WEIGHTS = [1 / (rank + 5) for rank in range(len(WORDS))]
 TAIL = WORDS[200:]
 
@@ -41,7 +41,7 @@ MAKERS: dict[Task, Callable[[random.Random], Row]] = {"classification": review, 
 
 
 class Corpus:
-    """A corpus whose one half is prepared."""
+    """A corpus of which one half is prepared."""
 
     def __init__(self, task: Task, folder: Path) -> None:
         draw = random.Random(11)
@@ -97,7 +97,7 @@ def test_one_half_of_a_corpus_is_stable_against_the_other(corpus: Corpus, size: 
 
 
 def test_new_words_need_not_be_new_to_training_text_itself(reviews: Corpus) -> None:
-    """A share of unknown words below the expected one is no drift."""
+    """Fewer unknown words than expected are not drift."""
     drift = reviews.drift(pq.read_table(reviews.folder / "hub" / "train.parquet").to_pylist())
     assert drifted(drift) == set()
     assert drift.new_words == {}
@@ -131,7 +131,7 @@ def test_swapped_labels_are_found_where_they_are_not_as_frequent(reports: Corpus
 def test_a_label_that_training_lacks_is_named(reviews: Corpus) -> None:
     drift = reviews.drift([row | {"label": "mixed"} if i % 2 else row for i, row in enumerate(reviews.new)])
     assert drifted(drift) == {"labels"}
-    assert comparison(drift, "labels").change.endswith("not there at all: mixed")
+    assert comparison(drift, "labels").change.endswith("missing there: mixed")
 
 
 def test_fewer_entities_are_found(reports: Corpus) -> None:
@@ -154,17 +154,17 @@ def test_new_words_are_found_and_named(corpus: Corpus) -> None:
 def test_other_known_words_are_found(reviews: Corpus) -> None:
     draw = random.Random(5)
     rows = [row | {"text": " ".join(draw.choices(TAIL, k=row["text"].count(" ") + 1))} for row in reviews.new]
-    assert drifted(reviews.drift(rows)) == {"rarity"}
+    assert drifted(reviews.drift(rows)) == {"surprisal"}
 
 
 def test_without_labels_texts_alone_are_compared(reviews: Corpus) -> None:
     drift = reviews.drift([{"text": row["text"]} for row in reviews.new])
-    assert [found.feature for found in drift.comparisons] == ["length", "unknown words", "rarity"]
+    assert [found.feature for found in drift.comparisons] == ["length", "unknown words", "surprisal"]
     assert (drift.texts, drift.labelled, drift.verdict) == (2000, 0, "stable")
 
 
 def test_an_index_that_chance_explains_is_stable_however_large(reviews: Corpus) -> None:
-    found = comparison(reviews.drift(reviews.new[:15]), "rarity")
+    found = comparison(reviews.drift(reviews.new[:15]), "surprisal")
     assert 0.25 < found.index < found.chance
     assert found.verdict == "stable"
 
@@ -192,7 +192,7 @@ def test_texts_are_made_shorter_as_those_in_train_were(corpus: Corpus, too_long:
 
 
 def test_prepared_data_of_another_task_are_an_error(reviews: Corpus, reports: Corpus) -> None:
-    with pytest.raises(ValueError, match="was prepared for labeling, but the dataset is of classification"):
+    with pytest.raises(ValueError, match="was prepared for labeling; accepted: data of the task classification"):
         reviews.drift(reviews.new, str(reports.folder / "prepared"))
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -5,16 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drift.files import NEWS, REVIEWS, SPANS, TOPICS, Columns, write
+from unroll.data.source import Source
 from unroll.data.tags import spans
+from unroll.data.tokenizer import Tokenizer
 from unroll.drift import labels
-from unroll.drift.labels import NONE, LabelSet, blocks
+from unroll.drift.labels import NONE, LabelSet, read_new_labels
+from unroll.drift.new_text import read_new_text
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES = st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=8), min_size=1, max_size=8)
 
 
 def expected_shares(sentences: list[list[str]]) -> dict[str, float]:
-    """One text at a time, by the reader of tags that the scores use."""
+    """Computed text by text with the function that is used for scores."""
     shares: dict[str, float] = {NONE: 0, "PER": 0, "LOC": 0}
     for tags in sentences:
         types = [span.type for span in spans(tags)] or [NONE]
@@ -52,11 +58,129 @@ def test_labels_that_nobody_has_are_there_with_none() -> None:
     assert LabelSet.of_names("classification", ["a", "b"], ["a"]).shares() == {"a": 1, "b": 0}
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 20))
-def test_blocks_are_whole_texts_and_all_of_them(lengths: list[int], block: int) -> None:
-    offsets = np.cumsum([0, *lengths])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(labels, "BLOCK", block)
-        found = list(blocks(offsets))
-    assert [text for first, last in found for text in range(first, last)] == list(range(len(lengths)))
-    assert all(offsets[last] - offsets[first] <= block or last == first + 1 for first, last in found)
+def read(folder: Path, source: Source, columns: Columns, names: list[str], ending: str = ".jsonl") -> LabelSet | None:
+    path = write(folder / f"new{ending}", columns)
+    return read_new_labels(read_new_text(path, source, Tokenizer()), path, source, names)
+
+
+def reviews(folder: Path, stars: list[Any], names: list[str], ending: str = ".jsonl") -> dict[str, float]:
+    found = read(folder, REVIEWS, {"body": ["a"] * len(stars), "stars": stars}, names, ending)
+    assert found is not None
+    return found.shares()
+
+
+@pytest.mark.parametrize(
+    ("ending", "stars"),
+    [
+        *((ending, stars) for ending in (".csv", ".jsonl", ".parquet") for stars in (["neg", "pos", "pos"], [0, 1, 1])),
+        (".jsonl", ["0", "1", "1"]),
+        (".parquet", [False, True, True]),
+    ],
+)
+def test_labels_are_names_numbers_or_booleans(tmp_path: Path, ending: str, stars: list[Any]) -> None:
+    assert reviews(tmp_path, stars, ["neg", "pos"], ending) == {"neg": 1, "pos": 2}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_numbers_that_are_names_are_taken_as_names(tmp_path: Path, ending: str) -> None:
+    assert reviews(tmp_path, [1, 3, 3], ["1", "2", "3"], ending) == {"1": 1, "2": 0, "3": 2}
+
+
+def test_numbers_that_are_not_all_names_are_taken_as_numbers(tmp_path: Path) -> None:
+    assert reviews(tmp_path, [0, 2, 2], ["1", "2", "3"]) == {"1": 1, "2": 0, "3": 2}
+
+
+def test_booleans_that_are_names_are_taken_as_names(tmp_path: Path) -> None:
+    for values, ending in (([True, True, False], ".jsonl"), (["True", "True", "False"], ".csv")):
+        assert reviews(tmp_path, values, ["false", "true"], ending) == {"false": 1, "true": 2}
+
+
+def test_missing_labels_are_left_out(tmp_path: Path) -> None:
+    assert reviews(tmp_path, ["pos", None, ""], ["neg", "pos"]) == {"neg": 0, "pos": 1}
+    assert reviews(tmp_path, [1, -1], ["neg", "pos"]) == {"neg": 0, "pos": 1}
+
+
+def test_a_label_that_is_not_in_the_data_is_one_of_its_own(tmp_path: Path) -> None:
+    assert reviews(tmp_path, ["pos", "mixed"], ["neg", "pos"]) == {"neg": 0, "pos": 1, "mixed": 1}
+
+
+def test_labels_of_another_dataset_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"column 'stars' has the labels bad, good, none .*; accepted: neg, pos, their"
+    ):
+        reviews(tmp_path, ["good", "bad"], ["neg", "pos"])
+
+
+@pytest.mark.parametrize("stars", [[0.5], [[0]], [{"a": 1}]])
+def test_labels_of_another_type_are_an_error(tmp_path: Path, stars: list[Any]) -> None:
+    with pytest.raises(ValueError, match=r"column 'stars' contains .*; accepted: names, numbers or booleans"):
+        reviews(tmp_path, stars, ["neg", "pos"])
+
+
+@pytest.mark.parametrize("columns", [{"body": ["a"]}, {"body": ["a"], "stars": [None]}])
+def test_without_labels_there_is_nothing_to_compare(tmp_path: Path, columns: Columns) -> None:
+    assert read(tmp_path, REVIEWS, columns, ["neg", "pos"], ".parquet") is None
+
+
+def entities(folder: Path, tags: list[Any], source: Source = NEWS) -> dict[str, float]:
+    words = [["w"] * len(sentence or [1]) for sentence in tags]
+    found = read(folder, source, {"words": words, "tags": tags}, TAGS)
+    assert found is not None
+    return found.shares()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags"),
+    [
+        ("iob2", [["B-PER", "I-PER", "O", "B-LOC"]]),
+        ("iob2", [[1, 2, 0, 3]]),
+        ("iob1", [["I-PER", "I-PER", "O", "I-LOC"]]),
+        ("bioes", [["B-PER", "E-PER", "O", "S-LOC"]]),
+        ("io", [["PER", "PER", "O", "LOC"]]),
+    ],
+)
+def test_tags_are_read_in_the_dataset_s_scheme(tmp_path: Path, scheme: Any, tags: list[Any]) -> None:
+    source = replace(NEWS, tag_scheme=scheme)
+    assert entities(tmp_path, tags, source) == {NONE: 0, "PER": 0.5, "LOC": 0.5}
+
+
+def test_sentences_whose_tags_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    assert entities(tmp_path, [["B-PER"], ["O", "I-LOC"], None]) == {NONE: 0, "PER": 1, "LOC": 0}
+
+
+def test_tags_that_differ_from_the_tokens_in_number_are_left_out(tmp_path: Path) -> None:
+    columns: Columns = {"words": [["a", "b"], ["a"]], "tags": [["B-PER"], ["B-LOC"]]}
+    found = read(tmp_path, NEWS, columns, TAGS)
+    assert found is not None
+    assert len(found) == 1
+
+
+def test_names_that_are_no_tags_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"column 'tags': 'PER' is not a tag of the scheme 'iob2'"):
+        entities(tmp_path, [["PER", "O"]])
+
+
+def test_numbers_of_tags_in_another_scheme_are_an_error_unless_the_dataset_names_them(tmp_path: Path) -> None:
+    source = replace(NEWS, tag_scheme="io")
+    with pytest.raises(ValueError, match=r"column 'tags' has the labels B-0, B-1"):
+        entities(tmp_path, [[0, 1]], source)
+    assert entities(tmp_path, [[0, 1]], replace(source, label_names=["O", "LOC", "PER"])) == {
+        NONE: 0,
+        "PER": 0,
+        "LOC": 1,
+    }
+
+
+def test_spans_are_entities(tmp_path: Path) -> None:
+    columns: Columns = {"text": ["in Ghent now"], "entities": [[{"start": 3, "end": 8, "label": "LOC"}]]}
+    found = read(tmp_path, SPANS, columns, TAGS)
+    assert found is not None
+    assert found.shares() == {NONE: 0, "PER": 0, "LOC": 1}
+
+
+@pytest.mark.parametrize("topics", [[["sport"], [], ["sport", "law"]], [[1], [], [1, 0]]])
+def test_several_labels_a_text(tmp_path: Path, topics: list[Any]) -> None:
+    found = read(tmp_path, TOPICS, {"body": ["a"] * 3, "topics": topics}, ["law", "sport"])
+    assert found is not None
+    assert found.shares() == {NONE: 1, "law": 0.5, "sport": 1.5}
+    assert found.amounts().tolist() == [1, 0, 2]

@@ -9,6 +9,7 @@ import torch
 from unroll.data.batches import Batch, collate
 from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 from unroll.data.tokens import SPECIAL_WORDS, Task
 from unroll.nn import GRU, LSTM, CharacterCNN, CharacterLSTM, Elman, FeedForwardEncoder, RecurrentEncoder, SequenceModel
 from unroll.nn.encoder import Encoder
@@ -64,9 +65,8 @@ def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) ->
     split = EncodedSplit(
         task=task,
         table=TokenEncoder(VOCABULARY, ALPHABET).encode(WORDS),
-        tokens=tokens,
+        sequences=Ragged.from_lengths(tokens, lengths),
         labels=labels[task],
-        offsets=np.cumsum([0, *lengths]),
         rows=np.arange(len(lengths)),
     )
     return collate(split, np.array(rows or range(len(lengths))), characters=True)

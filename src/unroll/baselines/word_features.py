@@ -51,8 +51,8 @@ class WordFeatures:
 
     def _of_distinct_tokens(self, table: TokenTable) -> list[_Features]:
         """Features of each row of the table."""
-        letters = "".join(self._characters[i] for i in table.characters)
-        spellings = [letters[start:end] for start, end in pairwise(table.character_offsets)]
+        letters = "".join(self._characters[i] for i in table.spellings.values)
+        spellings = [letters[start:end] for start, end in pairwise(table.spellings.offsets)]
         return [
             _Features(
                 own=["constant", f"written={spelling}", *_suffixes(spelling)],

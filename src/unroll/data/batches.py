@@ -1,4 +1,4 @@
-"""Batches of sequences of similar lengths, cut from an encoded split."""
+"""Batches of sequences of similar lengths."""
 
 import math
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import IGNORE, PADDING, Spelling, Tokens
 
-WINDOW = 100  # batches that are sorted by length together: more is less padding and less randomness
+WINDOW = 100  # batches sorted by length together; a larger window means less padding and less randomness
 
 
 class Batch(NamedTuple):
-    """B sequences and their labels.
+    """B sequences with their labels.
 
-    `labels` (B,) for classification, bool (B, L) for multilabel, (B, T) with IGNORE at padding for labeling;
-    `positions` (B,) the sequences' positions in the split.
+    Shapes: `labels` (B,) for classification, (B, L) bool for multilabel, or (B, T) with IGNORE at padding for
+    labeling; `positions` (B,) the positions of the sequences in the split.
     """
 
     tokens: Tokens
@@ -30,14 +30,15 @@ class Batch(NamedTuple):
 
 
 class SequentialBatches:
-    """Every sequence once, shortest first. Iterable any number of times.
+    """Iterates over all sequences once, shortest first. Can be iterated any number of times.
 
-    Where `torch.distributed` runs, each process takes its share of the batches.
+    With `torch.distributed`, each process receives its share of the batches.
 
     Args:
-        batch_size: the most sequences of a batch.
-        batch_tokens: the most tokens of a batch, padding included; a longer sequence is a batch by itself.
-        characters: whether the batches spell their tokens.
+        split: the sequences.
+        batch_size: maximum number of sequences in a batch.
+        batch_tokens: maximum number of tokens in a batch, including padding; a longer sequence is a batch of its own.
+        characters: whether batches contain the characters of their tokens.
 
     Raises:
         ValueError: a limit is below 1.
@@ -66,7 +67,7 @@ class SequentialBatches:
         return self._cut(np.argsort(self.split.lengths, kind="stable"))
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
-        """Cut `order`, positions in the split, into batches."""
+        """Divide the positions `order` into batches."""
         if self.batch_tokens is None:
             return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         batches, start = [], 0
@@ -83,13 +84,14 @@ class SequentialBatches:
 
 
 class ShuffledBatches(SequentialBatches):
-    """Every sequence once an epoch, in an order drawn from `seed` and the epoch's number.
+    """Iterates over all sequences once per epoch, in an order that depends on `seed` and the epoch.
 
-    Sequences are shuffled, sorted by length within windows of WINDOW batches, cut into batches, and the batches
-    shuffled. Where tokens are limited, the window is the whole split: every epoch then has as many batches.
+    Sequences are shuffled, sorted by length within windows of WINDOW batches and divided into batches, which are
+    shuffled in turn. With `batch_tokens`, the window is the whole split, so that all epochs have the same number of
+    batches.
 
-    An iteration begins the next epoch; after `load_state_dict` it first goes on where the state was taken, batch
-    for batch.
+    Each iteration is the next epoch. The first one after `load_state_dict` continues the epoch that the state was
+    taken in, at the next batch.
     """
 
     def __init__(
@@ -128,7 +130,7 @@ class ShuffledBatches(SequentialBatches):
         return [batches[i] for i in draw.permutation(len(batches))]
 
     def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
-        """As many batches for every process, or their gradients would wait for each other for ever."""
+        """Give every process the same number of batches; otherwise their synchronisation would deadlock."""
         if is_initialized():
             rounds = math.ceil(len(batches) / get_world_size())
             batches = list(islice(cycle(batches), rounds * get_world_size()))
@@ -136,21 +138,18 @@ class ShuffledBatches(SequentialBatches):
 
 
 def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch:
-    """Cut the sequences `index` (B,) out of the ragged arrays and pad them on the right."""
-    lengths = split.lengths[index]
-    steps = np.arange(lengths.max())
-    mask = steps < lengths[:, None]  # (B, T)
-    places = np.where(mask, split.offsets[index, None] + steps, 0)  # (B, T)
-    tokens = np.where(mask, split.tokens[places], PADDING)  # (B, T)
+    """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
+    positions, mask = split.sequences.positions(index)  # (B, T)
+    tokens = np.where(mask, split.tokens[positions], PADDING)
     if split.task == "labeling":
-        labels = np.where(mask, split.labels[places], IGNORE)  # (B, T)
+        labels = np.where(mask, split.labels[positions], IGNORE)  # (B, T)
     else:
         labels = split.labels[index]  # (B,) or (B, L)
     return Batch(
         tokens=Tokens(
             words=torch.from_numpy(split.table.words[tokens]),
             casing=torch.from_numpy(split.table.casing[tokens]),
-            lengths=torch.from_numpy(lengths),
+            lengths=torch.from_numpy(split.lengths[index]),
             spelling=_spell(split.table, tokens) if characters else None,
         ),
         labels=torch.from_numpy(np.array(labels)),

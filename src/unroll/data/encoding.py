@@ -1,4 +1,4 @@
-"""Tokens to numbers: vocabularies, and what the networks see of every distinct token."""
+"""Vocabularies, and the numeric features of each distinct token."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,21 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
+from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.text import casing
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 
-MAX_SPELLING = 40  # characters of a token that are kept: longer ones are no words
+MAX_SPELLING = 40  # characters kept per token; longer tokens are rarely words
 
 
 def build_vocabulary(counts: Mapping[str, int], min_count: int) -> list[str]:
-    """Special words first, then by falling count and by alphabet, so that equal data give equal files."""
+    """Sort the words that occur at least `min_count` times by descending count, then alphabetically.
+
+    The special words come first.
+    """
     kept = [word for word, count in counts.items() if count >= min_count and word not in SPECIAL_WORDS]
     return SPECIAL_WORDS + sorted(kept, key=lambda word: (-counts[word], word))
 
 
 class DistinctTokens:
-    """Every distinct token gets a number from 1 as it is met, so that a corpus is held as integers, not as strings."""
+    """Assigns consecutive ids from 1 to distinct tokens, so that a corpus is stored as integers."""
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = defaultdict(count(1).__next__)
@@ -34,68 +38,68 @@ class DistinctTokens:
         return len(self._ids)
 
     def ids(self, tokens: Sequence[str]) -> np.ndarray:
+        """The ids of the tokens, (T,) int32; new tokens receive the next ids."""
         return np.array(list(map(self._ids.__getitem__, tokens)), np.int32)
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """What the networks see of every distinct token; row 0 is padding.
+    """The features of each distinct token; row 0 is padding.
 
-    Shapes, for S rows and C characters in all: `words` (S,) the id of the lower-cased word, `casing` (S,), and the
-    spelling of row k `characters[character_offsets[k]:character_offsets[k + 1]]`.
+    Args:
+        words: (S,) ids of the tokens' entries in the vocabulary.
+        casing: (S,) values of `Casing`.
+        spellings: S sequences of character ids.
     """
 
     words: np.ndarray
     casing: np.ndarray
-    characters: np.ndarray
-    character_offsets: np.ndarray
+    spellings: Ragged
 
     ARRAYS = ("words", "casing", "characters", "character_offsets")
 
     def save(self, folder: Path) -> None:
         folder.mkdir()
-        for name in self.ARRAYS:
-            np.save(folder / f"{name}.npy", getattr(self, name))
+        arrays = (self.words, self.casing, self.spellings.values, self.spellings.offsets)
+        for name, array in zip(self.ARRAYS, arrays, strict=True):
+            np.save(folder / f"{name}.npy", array)
 
     @classmethod
     def load(cls, folder: Path) -> "TokenTable":
-        return cls(*(np.load(folder / f"{name}.npy") for name in cls.ARRAYS))
+        words, casing, characters, offsets = (np.load(folder / f"{name}.npy") for name in cls.ARRAYS)
+        return cls(words, casing, Ragged(characters, offsets))
 
     def spell(self, rows: np.ndarray) -> np.ndarray:
-        """rows: (U,) → character ids (U, C), PADDING on the right."""
-        starts = self.character_offsets[rows, None]  # (U, 1)
-        lengths = self.character_offsets[rows + 1, None] - starts
-        steps = np.arange(lengths.max())
-        mask = steps < lengths  # (U, C)
-        return np.where(mask, self.characters[np.where(mask, starts + steps, 0)], PADDING)
+        """The character ids (U, C) of the rows (U,), padded on the right."""
+        return self.spellings.padded(rows, PADDING)
 
 
 class TokenEncoder:
-    """Turns tokens into a TokenTable.
+    """Converts tokens into a TokenTable.
 
     Args:
-        vocabulary: of words.
-        alphabet: of characters.
-        word: the entry of the vocabulary that a token is.
+        vocabulary: words by id.
+        alphabet: characters by id.
+        word: maps a token to its entry in the vocabulary.
     """
 
     def __init__(self, vocabulary: list[str], alphabet: list[str], word: Callable[[str], str] = str.lower) -> None:
         self._word = word
-        self._words = {word: i for i, word in enumerate(vocabulary) if i != PADDING}  # no token is padding
+        self._words = {word: i for i, word in enumerate(vocabulary) if i != PADDING}  # a token "<pad>" is unknown
         self._characters = np.full(0x110000, UNKNOWN, np.int32)  # by code point
         for i, character in enumerate(alphabet[len(SPECIAL_WORDS) :], start=len(SPECIAL_WORDS)):
             self._characters[ord(character)] = i
 
     @classmethod
     def of(cls, schema: DataSchema) -> "TokenEncoder":
-        """For the words and characters that a model knows."""
+        """An encoder with the vocabulary, alphabet and tokenizer of `schema`."""
         return cls(schema.vocabulary, schema.alphabet, schema.tokenizer.word)
 
     def encode(self, tokens: Iterable[str]) -> TokenTable:
-        """Row k + 1 is token k; a word or character that is not in its vocabulary is `<unk>`."""
+        """Row k + 1 is token k; words and characters without an id become `<unk>`."""
         tokens = list(tokens)
         words = [self._words.get(self._word(token), UNKNOWN) for token in tokens]
-        # Padding is read too, and must be something; nothing depends on it.
+        # The padding row is looked up too, so it needs a spelling; its value is not used.
         spellings = ["\0", *(token[:MAX_SPELLING] for token in tokens)]
         codes = np.frombuffer("".join(spellings).encode("utf-32-le", "surrogatepass"), "<u4")
         characters = self._characters[codes].astype(np.int64)
@@ -103,6 +107,5 @@ class TokenEncoder:
         return TokenTable(
             words=np.array([PADDING, *words], np.int64),
             casing=np.array([Casing.PADDING, *map(casing, tokens)], np.int64),
-            characters=characters,
-            character_offsets=np.cumsum([0, *map(len, spellings)]),
+            spellings=Ragged.from_lengths(characters, [len(spelling) for spelling in spellings]),
         )

@@ -1,4 +1,4 @@
-"""What a model answers for an encoded sequence, and how well that fits the labels."""
+"""Predictions of a model, and their loss."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,19 +9,19 @@ from unroll.data.prepared import EncodedSplit
 
 
 class Prediction(NamedTuple):
-    """One sequence's best labels and each label's probability, float64.
+    """The predicted labels of one sequence and the probabilities of all L labels, float64.
 
-    `labels` () and `probabilities` (L,) for classification; bool (L,) and (L,) for multilabel; (T,) and (T, L) for
-    labeling.
+    Shapes: `labels` () and `probabilities` (L,) for classification; (L,) bool and (L,) for multilabel; (T,) and
+    (T, L) for labeling.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray
 
 
-def mean_loss(split: EncodedSplit, answers: Sequence[Prediction]) -> float:
-    """The mean negative log-likelihood of a label, or of a label's presence or absence, by its own probability."""
-    rows = np.concatenate([np.atleast_2d(found.probabilities) for found in answers])  # (N or M, L)
+def mean_loss(split: EncodedSplit, predictions: Sequence[Prediction]) -> float:
+    """The mean negative log-likelihood of the labels; for multilabel, of the presence or absence of each label."""
+    rows = np.concatenate([np.atleast_2d(prediction.probabilities) for prediction in predictions])  # (N or M, L)
     if split.task == "multilabel":
         likelihoods = np.where(split.labels, rows, 1 - rows)  # (N, L)
     else:

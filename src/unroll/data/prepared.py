@@ -1,4 +1,4 @@
-"""Prepared data on disk: encoded splits, the vocabulary, the label names."""
+"""Prepared data on disk: encoded splits and the schema of the dataset."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from unroll.data.encoding import TokenTable
+from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import Task
 from unroll.files import read_json
@@ -15,17 +16,20 @@ from unroll.files import read_json
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """A split as ragged arrays: sequence i is `tokens[offsets[i]:offsets[i + 1]]`.
+    """A split with N sequences and M tokens in total.
 
-    Shapes, for N sequences of M tokens in all: `tokens` (M,) rows of `table`, `offsets` (N + 1,), `rows` (N,) the
-    row of the raw split, `labels` (N,) for classification, (N, L) bool for multilabel, or (M,) for labeling.
+    Args:
+        task: the task that the labels belong to.
+        table: the distinct tokens.
+        sequences: the tokens of each sequence, as rows of `table`.
+        labels: (N,) for classification, (N, L) bool for multilabel, (M,) for labeling.
+        rows: (N,) the row of the raw split that each sequence comes from.
     """
 
     task: Task
     table: TokenTable
-    tokens: np.ndarray
+    sequences: Ragged
     labels: np.ndarray
-    offsets: np.ndarray
     rows: np.ndarray
 
     ARRAYS = ("tokens", "labels", "offsets", "rows")
@@ -33,34 +37,50 @@ class EncodedSplit:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @cached_property
+    @property
+    def tokens(self) -> np.ndarray:
+        """The tokens of all sequences, (M,)."""
+        return self.sequences.values
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Sequence i is ``tokens[offsets[i]:offsets[i + 1]]``; (N + 1,)."""
+        return self.sequences.offsets
+
+    @property
     def lengths(self) -> np.ndarray:
-        return np.diff(self.offsets)
+        """The number of tokens of each sequence, (N,)."""
+        return self.sequences.lengths
+
+    @cached_property
+    def tags(self) -> Ragged:
+        """The labels of each sequence's tokens; for labeling."""
+        return Ragged(self.labels, self.offsets)
 
     def head(self, count: int) -> "EncodedSplit":
         """The first `count` sequences."""
-        offsets = self.offsets[: count + 1]
-        labels = self.labels[: offsets[-1] if self.task == "labeling" else count]
-        return replace(self, tokens=self.tokens[: offsets[-1]], labels=labels, offsets=offsets, rows=self.rows[:count])
+        labels = self.tags.head(count).values if self.task == "labeling" else self.labels[:count]
+        return replace(self, sequences=self.sequences.head(count), labels=labels, rows=self.rows[:count])
 
     @classmethod
     def load(cls, folder: Path, task: Task, table: TokenTable) -> "EncodedSplit":
-        """Map the arrays into memory: pages are read as batches ask for them."""
-        return cls(task, table, *(np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.ARRAYS))
+        """Memory-map the arrays in `folder`."""
+        tokens, labels, offsets, rows = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in cls.ARRAYS)
+        return cls(task, table, Ragged(tokens, offsets), labels, rows)
 
 
 class PreparedData:
-    """What the prepare stage wrote into `folder`.
+    """The output of the prepare stage.
 
     Raises:
-        ValueError: nothing has been prepared there.
+        ValueError: `folder` contains no prepared data.
     """
 
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         if not (folder / "dataset.json").exists():
             raise ValueError(
-                f"{folder} holds no prepared data; first: python pipelines/prepare.py dataset={folder.name}"
+                f"{folder} contains no prepared data; run first: python pipelines/prepare.py dataset={folder.name}"
             )
         self.folder = folder
         self.description: dict[str, Any] = read_json(folder / "dataset.json")
@@ -77,4 +97,5 @@ class PreparedData:
         return TokenTable.load(self.folder / "tokens")
 
     def split(self, name: str) -> EncodedSplit:
+        """Load the split `train`, `validation` or `test`."""
         return EncodedSplit.load(self.folder / name, self.task, self.table)

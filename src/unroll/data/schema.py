@@ -1,4 +1,4 @@
-"""What a dataset is to a model: its task, its labels, and how its text becomes numbers."""
+"""The interface between a dataset and a model: task, labels, vocabularies and tokenizer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,14 @@ from unroll.files import read_json, write_json
 
 @dataclass(frozen=True, eq=False)
 class DataSchema:
-    """All that a model has to know of the data that it was, or will be, trained on.
+    """The properties of a dataset that a model depends on.
 
     Args:
         task: `classification`, `multilabel` or `labeling`.
-        label_names: by label id; IOB2 tags for labeling.
-        vocabulary: words by id, special words first.
-        alphabet: characters by id, special entries first.
-        tokenizer: splits a text into tokens, and maps a token to its word in the vocabulary.
+        label_names: the labels by id; IOB2 tags for labeling.
+        vocabulary: the words by id, special words first.
+        alphabet: the characters by id, special entries first.
+        tokenizer: splits texts into tokens and maps tokens to words of the vocabulary.
         is_pair: whether an example is a pair of texts.
     """
 
@@ -30,7 +30,11 @@ class DataSchema:
     is_pair: bool
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write vocabulary.json, alphabet.json and the tokenizer into `folder`; return the rest, fit for JSON."""
+        """Write vocabulary.json, alphabet.json and the tokenizer into `folder`.
+
+        Returns:
+            The remaining fields as JSON values.
+        """
         write_json(folder / "vocabulary.json", self.vocabulary)
         write_json(folder / "alphabet.json", self.alphabet)
         self.tokenizer.save(folder)
@@ -38,7 +42,7 @@ class DataSchema:
 
     @classmethod
     def load(cls, folder: Path, rest: dict[str, Any]) -> "DataSchema":
-        """Read what `save` wrote; `rest` is what it returned, and may hold other keys."""
+        """Read the files written by `save`; `rest` contains the values that it returned, and may have other keys."""
         return cls(
             task=rest["task"],
             label_names=rest["label_names"],
@@ -49,7 +53,7 @@ class DataSchema:
         )
 
     def differences(self, other: "DataSchema") -> list[str]:
-        """The names of what is not the same in both, in words; empty for equal schemas."""
+        """The names of the fields that differ, for messages; empty for equal schemas."""
         mine, theirs = self._comparable(), other._comparable()
         return [name for name in mine if mine[name] != theirs[name]]
 

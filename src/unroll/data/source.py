@@ -1,4 +1,4 @@
-"""What a dataset is: where it comes from, which columns hold what, which splits it has."""
+"""The declaration of a dataset: its origin, columns and splits."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from unroll.data.tags import TagScheme
 from unroll.data.tokens import Task
 
 SPLITS = ("train", "validation", "test")
-COLUMNS: dict[Task, list[tuple[str, ...]]] = {  # our names, in the ways that a dataset of the task may have them
+COLUMNS: dict[Task, list[tuple[str, ...]]] = {  # accepted sets of column roles
     "classification": [("text", "label"), ("text", "text_pair", "label")],
     "multilabel": [("text", "labels"), ("text", "text_pair", "labels")],
     "labeling": [("tokens", "labels"), ("text", "spans")],
@@ -18,26 +18,27 @@ Format = Literal["hub", "conll"]
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset, as declared in `conf/dataset/NAME.yaml`.
+    """A dataset as declared in `conf/dataset/NAME.yaml`.
 
     Args:
-        task: `classification` (one label a text), `multilabel` (any number of them) or `labeling` (one tag a token).
-        path: a Hub repository, `owner/name`, or a folder in the same layout.
-        name: the Hub configuration, where the repository has several.
-        revision: the Hub revision to take; a commit's SHA pins the data for good.
-        columns: our name of a column to the dataset's own: see COLUMNS. `text_pair` is a second text, read after the
-            first; `spans` a list of `{start, end, label}` in characters of the text.
-        format: `hub`, what `datasets` loads from a folder; or `conll`, column files, whose columns are "0", "1", … and
-            whose splits are file names.
-        splits: `train`, `validation` and `test` to the dataset's own names; a `null` validation or test is
-            carved from train.
-        label_names: the labels in order; `null` where the dataset declares them itself, or to collect
-            them from the training split.
-        tag_scheme: of the tags of a labeling dataset; see `TagReader`.
-        sha256: the checksums that files must have, by their path in the repository or folder.
+        task: `classification` (one label per text), `multilabel` (any number of labels per text) or `labeling` (one
+            tag per token).
+        path: a Hub repository `owner/name`, or a folder with the same layout, a file or a glob.
+        columns: the dataset's column for each role in COLUMNS. `text_pair` is a second text, read after the first;
+            `spans` is a list of `{start, end, label}` in characters of the text.
+        name: the Hub configuration, if the repository has several.
+        revision: the Hub revision; the SHA of a commit pins the data.
+        splits: the dataset's names of `train`, `validation` and `test`; if validation or test is `null`, it is
+            drawn from train.
+        label_names: the labels in order; `null` if the dataset declares them, or to collect them from the training
+            split.
+        tag_scheme: the scheme of the tags of a labeling dataset; see `TagReader`.
+        format: `hub` for data that `datasets` loads from a folder, or `conll` for column files, whose columns are
+            "0", "1", … and whose splits are file names.
+        sha256: expected checksums of files, by path in the repository or folder.
 
     Raises:
-        ValueError: a column or split of the task is missing, or one is unknown; a checksum is none.
+        ValueError: a column or split is missing or unknown, or a checksum is malformed.
     """
 
     task: Task
@@ -55,14 +56,14 @@ class Source:
         accepted = COLUMNS[self.task]
         if not any(set(self.columns) == set(columns) for columns in accepted):
             shown = " or ".join(str(list(columns)) for columns in accepted)
-            raise ValueError(f"dataset.columns names {sorted(self.columns)}; a {self.task} dataset has {shown}")
+            raise ValueError(f"dataset.columns={sorted(self.columns)} for dataset.task={self.task}; accepted: {shown}")
         if set(self.splits) != set(SPLITS):
-            raise ValueError(f"dataset.splits names {sorted(self.splits)}; accepted: exactly {list(SPLITS)}")
+            raise ValueError(f"dataset.splits={sorted(self.splits)}; accepted: exactly {list(SPLITS)}")
         if self.splits["train"] is None:
-            raise ValueError("dataset.splits.train is null; accepted: a split; only the others can be carved from it")
+            raise ValueError("dataset.splits.train=null; accepted: the name of a split; only others can be null")
         for file, checksum in self.sha256.items():
             if not re.fullmatch("[0-9a-f]{64}", checksum):
-                raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 hexadecimal digits, lower case")
+                raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 lower-case hexadecimal digits")
 
     @property
     def is_pair(self) -> bool:
@@ -70,15 +71,10 @@ class Source:
 
     @property
     def text_columns(self) -> list[str]:
-        """The dataset's own columns of texts, or of tokens."""
+        """The dataset's columns with texts or tokens."""
         return [self.columns[ours] for ours in ("text", "text_pair", "tokens") if ours in self.columns]
 
     @property
-    def text_column(self) -> str:
-        """The dataset's own column of texts, or of tokens."""
-        return self.columns.get("text") or self.columns["tokens"]
-
-    @property
     def label_column(self) -> str:
-        """The dataset's own column of labels, tags or spans."""
+        """The dataset's column with labels, tags or spans."""
         return next(theirs for ours, theirs in self.columns.items() if ours not in ("text", "text_pair", "tokens"))

@@ -1,4 +1,4 @@
-"""Words cut into frequent pieces, so that no word is wholly unknown."""
+"""Splits words into frequent subwords, so that rare words share parts with known ones."""
 
 import io
 from collections.abc import Mapping
@@ -7,34 +7,33 @@ from typing import Literal
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 SubwordModel = Literal["bpe", "unigram"]
-INSIDE = "##"  # begins each piece that does not begin its word
-_LONGEST = 100  # characters: a longer word is one piece, since a unigram model takes time by the square
+INSIDE = "##"  # prefix of every subword except the first of a word
+_LONGEST = 100  # characters; longer words are not split, because a unigram model takes quadratic time
 
 
 class Subwords:
-    """A trained model of pieces.
+    """A trained subword model.
 
     Args:
-        model: as SentencePiece writes it (Kudo and Richardson 2018).
+        model: a serialised SentencePiece model (Kudo and Richardson 2018).
     """
 
     def __init__(self, model: bytes) -> None:
         self.model = model
         self._processor = SentencePieceProcessor(model_proto=model)
-        self._lengths: dict[str, list[int]] = {}  # of the pieces of words met before
+        self._lengths: dict[str, list[int]] = {}  # cached lengths of the subwords of each word
 
     @classmethod
     def train(cls, counts: Mapping[str, int], model: SubwordModel, size: int) -> "Subwords":
-        """Train on words and how often each was met; the model has at most `size` pieces.
+        """Train byte pair encoding (Sennrich et al. 2016) or a unigram model (Kudo 2018) with at most `size` subwords.
 
-        Byte pair encoding is that of Sennrich et al. 2016, the unigram model that of Kudo 2018. Equal words in equal
-        order give equal bytes.
+        `counts` contains the frequencies of the words. The result is deterministic for words in the same order.
 
         Raises:
-            ValueError: `size` is not enough for the characters of the words.
+            ValueError: `size` is below the number of characters in the words.
         """
         written = io.BytesIO()
-        # White space inside a word would read as another word.
+        # SentencePiece would split a word at white space.
         words = {word: count for word, count in counts.items() if len(word) <= _LONGEST and len(word.split()) == 1}
         try:
             SentencePieceTrainer.train(
@@ -44,7 +43,7 @@ class Subwords:
                 model_type=model,
                 vocab_size=size,
                 hard_vocab_limit=False,
-                num_threads=1,  # several would add up in another order each time
+                num_threads=1,  # several threads sum in varying order
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
@@ -56,17 +55,17 @@ class Subwords:
         except RuntimeError as error:
             characters = len(set().union(*words))
             raise ValueError(
-                f"tokenizer.subword_vocabulary={size}: the training split has {characters} characters, each a piece of "
-                f"its own; accepted: {characters + 1} or more"
+                f"tokenizer.subword_vocabulary={size}: the training split has {characters} characters, each of which "
+                f"is a subword; accepted: {characters + 1} or more"
             ) from error
         return cls(written.getvalue())
 
-    def cut(self, token: str, word: str) -> list[str]:
-        """The pieces of `token`, as they are written in it; `word` is what the model was trained to read of it."""
+    def split(self, token: str, word: str) -> list[str]:
+        """Split `token` where the model splits `word`, its entry of the vocabulary."""
         lengths = self._lengths.get(word)
         if lengths is None:
-            lengths = self._lengths[word] = self._cut(word)
-        if sum(lengths) != len(token):  # lower case may be longer
+            lengths = self._lengths[word] = self._split(word)
+        if sum(lengths) != len(token):  # lower-casing can change the length
             return [token]
         pieces, start = [], 0
         for length in lengths:
@@ -74,7 +73,7 @@ class Subwords:
             start += length
         return pieces
 
-    def _cut(self, word: str) -> list[int]:
+    def _split(self, word: str) -> list[int]:
         if len(word) > _LONGEST:
             return [len(word)]
         return [len(piece) for piece in self._processor.encode(word, out_type=str)]

@@ -1,4 +1,4 @@
-"""IOB tags of a sentence, and the typed spans (chunks, entities) that they spell."""
+"""IOB tags, and the typed spans (chunks, entities) that they encode."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -11,7 +11,7 @@ _PREFIXES = {"iob2": "BI", "iob1": "BI", "bioes": "BIES"}
 
 
 class Span(NamedTuple):
-    """Tokens ``start`` (inclusive) to ``end`` (exclusive) of one sentence, named ``type``."""
+    """A span of type ``type`` over the tokens ``start`` (inclusive) to ``end`` (exclusive) of a sentence."""
 
     type: str
     start: int
@@ -19,14 +19,14 @@ class Span(NamedTuple):
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Read the spans of one sentence as the CoNLL-2003 ``conlleval`` script does.
+    """Extract the spans of a sentence as the CoNLL-2003 ``conlleval`` script does.
 
-    ``B-X`` always opens a span. ``I-X`` goes on with an open span of type X and opens one otherwise, so
-    IOB1, IOB2 and malformed sequences are all read. Tags must satisfy :func:`check_tag_names`.
+    ``B-X`` always starts a span. ``I-X`` continues an open span of type X and otherwise starts one, so that IOB1,
+    IOB2 and malformed sequences are all accepted. Tags must satisfy :func:`check_tag_names`.
     """
     found: list[Span] = []
     open_type, start = None, 0
-    for position, tag in enumerate([*tags, OUTSIDE]):  # the extra tag closes a span at the end
+    for position, tag in enumerate([*tags, OUTSIDE]):  # the extra tag ends the last span
         prefix, _, name = tag.partition("-")
         if open_type is not None and (prefix != "I" or name != open_type):
             found.append(Span(open_type, start, position))
@@ -42,27 +42,29 @@ def check_tag_names(names: Iterable[str]) -> None:
     for name in names:
         prefix, _, entity_type = name.partition("-")
         if name != OUTSIDE and (prefix not in ("B", "I") or not entity_type):
-            raise ValueError(f"{name!r} is no IOB tag: accepted are 'O', 'B-TYPE' and 'I-TYPE', got {names}")
+            raise ValueError(f"{name!r} is not an IOB tag in {names}; accepted: 'O', 'B-TYPE' and 'I-TYPE'")
         if prefix == "I" and f"B-{entity_type}" not in names:
             raise ValueError(
-                f"{name!r} has no 'B-{entity_type}': every I-TYPE needs its B-TYPE, got {names}; "
-                "where I-TYPE may open an entity: dataset.tag_scheme=iob1"
+                f"{name!r} has no 'B-{entity_type}' in {names}; accepted: a B-TYPE for every I-TYPE, or "
+                "dataset.tag_scheme=iob1 if I-TYPE may start an entity"
             )
 
 
 class TagReader:
-    """Reads tags of any scheme as IOB2.
+    """Converts tags of any scheme to IOB2.
 
-    - `iob2`: B opens an entity, I goes on with it.
-    - `iob1`: I opens one too; B only where one of the same type ends just before.
-    - `bioes`: E ends an entity, S is one of a single token.
-    - `io`: a type by itself (`PER`) or after I (`I-PER`); neighbours of one type are one entity.
+    - `iob2`: B starts an entity, I continues it.
+    - `iob1`: I starts an entity too; B only one that directly follows another of the same type.
+    - `bioes`: E ends an entity, S is an entity of a single token.
+    - `io`: types alone (`PER`) or with the prefix I (`I-PER`); adjacent tokens of one type are one entity.
 
     Args:
-        names: all tags of the dataset. IOB2 names keep their order; others give `O`, then B and I of each type.
+        names: all tags of the dataset. The attribute `names` contains the IOB2 tags: the same if they are IOB2,
+            otherwise `O`, then B and I of each type.
+        scheme: the scheme of `names`.
 
     Raises:
-        ValueError: a name is none of the scheme.
+        ValueError: a name does not belong to the scheme.
     """
 
     def __init__(self, names: Iterable[str], scheme: TagScheme) -> None:
@@ -77,26 +79,26 @@ class TagReader:
             self.names = [OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
 
     def read(self, tags: Sequence[str]) -> list[str]:
-        """The IOB2 tags of a sentence.
+        """Convert the tags of a sentence to IOB2.
 
         Raises:
-            ValueError: the scheme does not allow one tag after another; names both.
+            ValueError: the scheme does not allow a tag after the preceding one.
         """
         read = []
         before, name_before = ("", ""), "the start"
         for name in tags:
             prefix, kind = part = self._parts[name]
             self._check_step(before, part, name_before, name)
-            goes_on = kind == before[1] and prefix not in ("B", "S")
+            continues = kind == before[1] and prefix not in ("B", "S")
             if self._scheme == "bioes":
-                goes_on = goes_on and before[0] in ("B", "I")
-            read.append(f"{'I' if goes_on else 'B'}-{kind}" if kind else OUTSIDE)
+                continues = continues and before[0] in ("B", "I")
+            read.append(f"{'I' if continues else 'B'}-{kind}" if kind else OUTSIDE)
             before, name_before = part, name
         self._check_step(before, ("", ""), name_before, "the end")
         return read
 
     def _split(self, name: str, names: list[str]) -> tuple[str, str]:
-        """Prefix and type, both empty outside."""
+        """The prefix and the type of a tag; both are empty for O."""
         if name == OUTSIDE:
             return "", ""
         if self._scheme == "io":
@@ -107,8 +109,8 @@ class TagReader:
         if len(prefix) != 1 or prefix not in accepted or not kind:
             shown = ", ".join(f"'{letter}-TYPE'" for letter in accepted)
             raise ValueError(
-                f"{name!r} is no tag of the scheme {self._scheme!r}: accepted are 'O', {shown}, got {names}; "
-                f"other schemes: dataset.tag_scheme={' or '.join(s for s in TAG_SCHEMES if s != self._scheme)}"
+                f"{name!r} is not a tag of the scheme {self._scheme!r} in {names}; accepted: 'O', {shown}, or "
+                f"another scheme: dataset.tag_scheme={' or '.join(s for s in TAG_SCHEMES if s != self._scheme)}"
             )
         return prefix, kind
 

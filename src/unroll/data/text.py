@@ -1,4 +1,4 @@
-"""Where words stand in a text, and what the networks see of a word next to the word."""
+"""Finds words in a text, and classifies their casing."""
 
 import re
 import unicodedata
@@ -8,6 +8,7 @@ from itertools import chain
 from unroll.data.tokens import Casing
 
 # Accents, vowel signs, variation selectors: what belongs to the character before it.
+# Accents, vowel signs and variation selectors, which belong to the preceding character.
 _MARKS = {
     chr(code)
     for code in chain(range(0x20000), range(0xE0100, 0xE01F0))
@@ -16,30 +17,30 @@ _MARKS = {
 _JOINERS = {"\u200c", "\u200d"}
 _SKIN_TONES = set("🏻🏼🏽🏾🏿")
 
-# :) :-( ;D =P :'( and <3, where no word goes on after them, nor an address (://).
+# :) :-( ;D =P :'( and <3, unless followed by a word character or a slash (as in ://).
 _SMILEY = r"(?:[:;=][-o*']?[)\](\[dDpPoO/\\|@}{]|(?<!\w)<3)(?![\w/])"
 # A word with its inner apostrophes (isn't), a smiley, or a run of one punctuation character (..., !!).
 _PLAIN_TOKEN = re.compile(rf"\w+(?:['’]\w+)*|{_SMILEY}|([^\w\s])\1*")
-# The same with marks after any character, and emoji of several. It is five times as slow, so it reads only the texts
-# that have such characters.
+# The same with marks after any character and emoji of several characters. Five times slower, so it is used only for
+# texts that contain such characters.
 _MODIFIERS = _MARKS | _JOINERS | _SKIN_TONES
 _WORD = rf"\w[\w{''.join(sorted(_MARKS | _JOINERS))}]*"
 _TOKEN = re.compile(
     rf"{_WORD}(?:['’]{_WORD})*|{_SMILEY}"
     rf"|([^\w\s])(?:\1+|(?:[{''.join(sorted(_MARKS | _SKIN_TONES))}]|\u200d[^\w\s])+)?"
 )
-_BLACK_SPACE = re.compile(r"\S+")
+_NON_SPACE = re.compile(r"\S+")
 
 
 def words(text: str) -> Iterator[re.Match[str]]:
-    """Words with their inner apostrophes, smileys and emoji, and runs of one punctuation character."""
+    """Match words with inner apostrophes, smileys, emoji and runs of one punctuation character."""
     is_plain = text.isascii() or _MODIFIERS.isdisjoint(text)
     return (_PLAIN_TOKEN if is_plain else _TOKEN).finditer(text)
 
 
 def between_spaces(text: str) -> Iterator[re.Match[str]]:
-    """What stands between white space."""
-    return _BLACK_SPACE.finditer(text)
+    """Match runs of characters other than white space."""
+    return _NON_SPACE.finditer(text)
 
 
 def casing(token: str) -> Casing:

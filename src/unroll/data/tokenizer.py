@@ -1,10 +1,10 @@
-"""From a text to its tokens, and from a token to the word of the vocabulary that it is."""
+"""Splits a text into tokens, and maps tokens to entries of the vocabulary."""
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from unroll.data.subwords import INSIDE, SubwordModel, Subwords
 from unroll.data.text import between_spaces, words
 from unroll.files import read_json, write_json
 
-SEPARATOR = "<sep>"  # between the two texts of a pair
+SEPARATOR = "<sep>"  # separates the two texts of a pair
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _SPLITS: dict[str, Callable[[str], Iterator[re.Match[str]]]] = {"words": words, "whitespace": between_spaces}
@@ -21,17 +21,20 @@ _OPTIONS, _MODEL = "tokenizer.json", "subwords.model"
 
 @dataclass(frozen=True)
 class TokenizerOptions:
-    """How a text becomes tokens; a file of `conf/tokenizer`.
+    """Options of the tokenizer; a file of `conf/tokenizer`.
 
     Args:
-        split: `words` (with inner apostrophes; smileys, emoji and runs of punctuation are tokens too) or `whitespace`.
-        subwords: cuts words into pieces, by byte pair encoding (`bpe`) or a `unigram` model, either trained on the
-            training split; None leaves them whole.
-        subword_vocabulary: pieces that the model may have, single characters included.
-        html_breaks: reads `<br>` as a space.
-        nfc: puts tokens into Unicode's form NFC, in which an accented letter is one character wherever it can be.
-        lowercase: the vocabulary has words in lower case; networks still see how a token is written.
-        numbers: `keep` has them as they are, `zeros` has every digit as 0 in the vocabulary.
+        split: `words` (words with inner apostrophes, smileys, emoji and runs of punctuation) or `whitespace`.
+        subwords: splits words into subwords with byte pair encoding (`bpe`) or a `unigram` model, trained on the
+            training split; None keeps words whole.
+        subword_vocabulary: maximum number of subwords, including single characters.
+        html_breaks: whether `<br>` is read as a space.
+        nfc: whether tokens are normalised to Unicode NFC, which composes accented letters into single characters.
+        lowercase: whether entries of the vocabulary are in lower case; casing remains a separate feature.
+        numbers: `keep`, or `zeros` to replace every digit by 0 in the vocabulary.
+
+    Raises:
+        ValueError: `subword_vocabulary` is below 1.
     """
 
     split: Literal["words", "whitespace"] = "words"
@@ -48,14 +51,22 @@ class TokenizerOptions:
 
 
 class Tokenizer:
-    """What TokenizerOptions say; with trained `subwords`, in pieces."""
+    """Tokenizes texts.
+
+    Args:
+        options: by default, those of TokenizerOptions.
+        subwords: a trained model that splits words further.
+    """
 
     def __init__(self, options: TokenizerOptions | None = None, subwords: Subwords | None = None) -> None:
         self.options = options or TokenizerOptions()
         self.subwords = subwords
 
     def tokenize(self, text: str, second: str | None = None) -> list[str]:
-        """The tokens of a text, or of a pair with SEPARATOR between; an empty list where either has none."""
+        """Tokenize a text, or a pair of texts joined by SEPARATOR.
+
+        Returns an empty list if a text has no tokens.
+        """
         tokens = [match.group() for match in self._matches(text)]
         if not text.isascii():
             tokens = [self.normalize(token) for token in tokens]
@@ -66,39 +77,40 @@ class Tokenizer:
         others = self.tokenize(second)
         return [*tokens, SEPARATOR, *others] if others else []
 
-    def places(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of `tokenize` stands in the text: its first character, and the one after its last.
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """The start and end (exclusive) of each token of `tokenize` in characters of the text.
 
-        Every piece of a word that normalisation makes longer or shorter stands where the word does.
+        If normalisation changes the length of a word, all its subwords get the offsets of the word.
         """
         spans = [match.span() for match in self._matches(text)]
         if self.subwords is None:
             return spans
-        return list(chain.from_iterable(self._piece_places(text, *span) for span in spans))
+        return list(chain.from_iterable(self._subword_offsets(text, *span) for span in spans))
 
     def normalize(self, token: str) -> str:
-        """A token as the networks see it written."""
+        """Apply the Unicode normalisation of the options."""
         return token if token.isascii() or not self.options.nfc else unicodedata.normalize("NFC", token)
 
     def word(self, token: str) -> str:
-        """The entry of the vocabulary that a token is."""
+        """The entry of the vocabulary for a token."""
         word = token.lower() if self.options.lowercase else token
         return _DIGIT.sub("0", word) if self.options.numbers == "zeros" else word
 
     def pieces(self, token: str) -> list[str]:
-        """A word in the pieces that it is read in; itself where words are whole."""
+        """The subwords of a token, or the token itself if words are kept whole."""
         if self.subwords is None or token == SEPARATOR:
             return [token]
-        return self.subwords.cut(token, self.word(token))
+        return self.subwords.split(token, self.word(token))
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json into the folder and, of subwords, subwords.model in SentencePiece's own format."""
+        """Write tokenizer.json and, with subwords, subwords.model in SentencePiece's format into `folder`."""
         write_json(folder / _OPTIONS, asdict(self.options))
         if self.subwords is not None:
             (folder / _MODEL).write_bytes(self.subwords.model)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
+        """Read the files written by `save`."""
         model = folder / _MODEL
         subwords = Subwords(model.read_bytes()) if model.exists() else None
         return cls(TokenizerOptions(**read_json(folder / _OPTIONS)), subwords)
@@ -106,15 +118,14 @@ class Tokenizer:
     def _matches(self, text: str) -> Iterator[re.Match[str]]:
         return _SPLITS[self.options.split](_LINE_BREAK.sub(_blank, text) if self.options.html_breaks else text)
 
-    def _piece_places(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
+    def _subword_offsets(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
         pieces = self.pieces(self.normalize(text[start:end]))
         if len(pieces) == 1:
             return [(start, end)]
         lengths = [len(pieces[0]), *(len(piece) - len(INSIDE) for piece in pieces[1:])]
-        if sum(lengths) != end - start:  # normalisation made it longer or shorter
+        if sum(lengths) != end - start:  # normalisation changed the length
             return [(start, end)] * len(pieces)
-        ends = [start + sum(lengths[: i + 1]) for i in range(len(lengths))]
-        return list(zip([start, *ends[:-1]], ends, strict=True))
+        return list(pairwise(accumulate(lengths, initial=start)))
 
 
 def _blank(match: re.Match[str]) -> str:

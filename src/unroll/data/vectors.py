@@ -1,4 +1,4 @@
-"""Pretrained word vectors, read from the text files in which GloVe, word2vec and fastText come."""
+"""Reads pretrained word vectors from text files of GloVe, word2vec and fastText."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ import numpy as np
 
 from unroll.data.tokens import SPECIAL_WORDS
 
-_HEADER = re.compile(rb"\d+ ([1-9]\d*)")  # the number of words, and that of the numbers of each
+_HEADER = re.compile(rb"\d+ ([1-9]\d*)")  # number of words and number of dimensions
 _GZIP = b"\x1f\x8b"
 _BUFFER_BYTES = 1 << 20
 _LARGEST = float(np.finfo(np.float32).max)
@@ -23,37 +23,38 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class PretrainedVectors:
-    """`vectors` (V, D) float32, zero where `found` (V,) bool is not set."""
+    """`vectors` (V, D) float32; zero for words that are missing from the file, for which `found` (V,) is False."""
 
     vectors: np.ndarray
     found: np.ndarray
 
     @property
     def coverage(self) -> float:
-        """The share of the vocabulary that was found."""
+        """The share of the vocabulary that has a vector."""
         return float(self.found.mean())
 
 
 def check_vectors_file(path: str) -> None:
-    """Raise ValueError where there is no such file."""
+    """Raise ValueError if the file does not exist."""
     if not Path(path).is_file():
         formats = "a GloVe, word2vec-text or fastText .vec file, plain or gzip"
         raise ValueError(f"vectors={path}: no such file; accepted: {formats}")
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], entry: Callable[[str], str] = str.lower) -> PretrainedVectors:
-    """Read the vectors of `vocabulary` out of a text file, plain or gzip, in one pass.
+    """Read the vectors of the words of a vocabulary from a text file, plain or gzip, in one pass.
 
-    A line is a word and its D numbers, between single spaces; what stands before the last D fields is the word,
-    spaces included. A first line of two integers is a header: the number of words, and D.
+    A line consists of a word and D numbers, separated by single spaces. The word is everything before the last D
+    fields and may contain spaces. A first line of two integers is a header: the number of words, and D.
 
-    A word of the vocabulary gets the vector of the first line for it. Where the file does not have the word as it is
-    written, the first line whose word has it as its `entry` of the vocabulary will do. Special words get none.
+    A word of the vocabulary gets the vector of the first line with exactly this word; if there is none, that of the
+    first line whose word has the same `entry` of the vocabulary. Special words get none.
 
-    That a line has D values is checked everywhere; that they are finite numbers, on the first and where they are used.
+    Every line is checked to have D values. They are checked to be finite numbers on the first line and wherever a
+    vector is used.
 
     Raises:
-        ValueError: the file cannot be read, is no such text, or has no word of the vocabulary.
+        ValueError: the file cannot be read, has another format, or contains no word of the vocabulary.
     """
     ids = {word: i for i, word in enumerate(vocabulary) if word not in SPECIAL_WORDS}
     found = np.zeros(len(vocabulary), bool)
@@ -70,17 +71,17 @@ def read_vectors(path: Path, vocabulary: Sequence[str], entry: Callable[[str], s
                     vectors[i] = _vector(line, width)
                     found[i], exact[i] = True, is_exact
             except ValueError as error:
-                raise _refusal(path, number, line, width, error) from error
+                raise _error(path, number, line, width, error) from error
     if not found.any():
-        raise ValueError(f"{path} has none of the {len(ids)} words of the vocabulary")
+        raise ValueError(f"{path} contains none of the {len(ids)} words of the vocabulary")
     return PretrainedVectors(vectors, found)
 
 
 def read_words(path: Path, entry: Callable[[str], str] = str.lower) -> list[str]:
-    """The words of a text file as `read_vectors` takes it: their entries, each once, in the order of the file.
+    """The distinct entries of the words in a file of vectors, in the order of the file; see `read_vectors`.
 
     Raises:
-        ValueError: the file cannot be read, or is no such text.
+        ValueError: the file cannot be read or has another format.
     """
     words: dict[str, None] = {}
     with _open(path) as stream:
@@ -89,7 +90,7 @@ def read_words(path: Path, entry: Callable[[str], str] = str.lower) -> list[str]
             try:
                 words[entry(_word(line, width))] = None
             except ValueError as error:
-                raise _refusal(path, number, line, width, error) from error
+                raise _error(path, number, line, width, error) from error
     return list(words)
 
 
@@ -105,8 +106,8 @@ def _open(path: Path) -> Iterator[BinaryIO]:
 
 
 def _begin(path: Path, stream: BinaryIO) -> tuple[int, Iterator[tuple[int, bytes]]]:
-    """Return D, and the lines after any header with their numbers from 1; the first of them is checked."""
-    lines = ((number, line.rstrip()) for number, line in enumerate(stream, start=1))  # fastText's end with a space
+    """Return D and the numbered lines after the header, if any; the first one is checked."""
+    lines = ((number, line.rstrip()) for number, line in enumerate(stream, start=1))  # fastText adds a space
     number, line = next(lines, (1, b""))
     header = _HEADER.fullmatch(line)
     if header:
@@ -118,14 +119,14 @@ def _begin(path: Path, stream: BinaryIO) -> tuple[int, Iterator[tuple[int, bytes
         _word(line, width)
         _vector(line, width)
     except ValueError as error:
-        raise _refusal(path, number, line, width, error) from error
+        raise _error(path, number, line, width, error) from error
     return width, chain([(number, line)], lines)
 
 
 def _word(line: bytes, width: int) -> str:
     spaces = line.count(b" ")
     word = line.partition(b" ")[0] if spaces == width else line.rsplit(b" ", width)[0]
-    # A word with spaces ends in no number: that would be a value too many.
+    # If the last part of a word with spaces is a number, the line has too many values.
     if not 0 < width <= spaces or (spaces > width and _is_number(word.rpartition(b" ")[2])):
         raise ValueError(f"{spaces} values")
     return word.decode(errors="replace")
@@ -141,12 +142,12 @@ def _is_number(field: bytes) -> bool:
 
 def _vector(line: bytes, width: int) -> np.ndarray:
     vector = np.array([float(field) for field in line.split(b" ")[-width:]])
-    if not np.abs(vector).max() <= _LARGEST:  # which NaN is not either
+    if not np.abs(vector).max() <= _LARGEST:  # False for NaN too
         raise ValueError("a value that is not finite")
     return vector
 
 
-def _refusal(path: Path, number: int, line: bytes, width: int, reason: ValueError) -> ValueError:
+def _error(path: Path, number: int, line: bytes, width: int, reason: ValueError) -> ValueError:
     accepted = f"a word and {width or 'its'} finite numbers, between single spaces"
     try:
         is_text = "\0" not in line.decode()

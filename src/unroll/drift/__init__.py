@@ -1,1 +1,1 @@
-"""Whether new text is still like the text that a model was trained on."""
+"""Compares new text with the training data of a model."""

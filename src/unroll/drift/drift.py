@@ -1,4 +1,4 @@
-"""Compares new text with what a model was trained on."""
+"""Compares new text with the data that a model was trained on, and reports the differences."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -11,28 +11,48 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.source import Source
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import UNKNOWN
-from unroll.drift.encode import encode, shorten_labels
-from unroll.drift.features import Feature, label_features, text_features
-from unroll.drift.labels import LabelSet
-from unroll.drift.new_labels import read_new_labels
-from unroll.drift.new_text import ACCEPTED, NewText, read_new_text
+from unroll.drift.features import Feature, label_features, prediction_features, text_features
+from unroll.drift.labels import LabelSet, read_new_labels, shorten_labels
+from unroll.drift.new_text import ACCEPTED, NewText, encode, read_new_text
 from unroll.statistics.stability import chance_quantile, stability_index
 
 Verdict = Literal["stable", "watch", "retrain"]
 NEW_WORDS = 10
+HEADER = ("feature", "against", "reference", "new", "PSI", "chance", "verdict")
+
+# What a difference in a feature means.
+MEANINGS = {
+    "length": "the model was trained on few texts of such lengths",
+    "unknown words": "the model cannot distinguish unknown words; prepare the data with such texts, or with vectors",
+    "surprisal": "known words that are rarer or more frequent than in train: another topic or style",
+    "labels": "the model expects the label shares of train",
+    "tokens in entities": "more or fewer entities than in train",
+    "labels per text": "more or fewer labels than in train",
+    "predictions": "either the texts have other labels, or the model's predictions are wrong",
+    "confidence": "probabilities are calibrated only for texts like those of train",
+}
+ADVICE: dict[Verdict, str] = {
+    "stable": "nothing to do",
+    "watch": "label a sample of the new texts and score the model on it; compare again with later texts",
+    "retrain": "label a sample of the new texts and score the model on it; add such texts to the training data, then "
+    "prepare and train again",
+}
 
 
 @dataclass(frozen=True)
 class DriftOptions:
-    """What is compared with what, and how large an index has to be.
+    """Options of the comparison.
 
     Args:
         against: a file of new text; see `read_new_text`.
-        data: a folder that the prepare stage wrote.
-        output: the file for the findings, as JSON.
-        run: a folder models/DATASET/MODEL/SEED, whose model's predictions are compared too.
-        watch, retrain: indices above which a feature has this verdict, if chance alone does not reach it.
-        level: the probability that chance alone does so for any of the features.
+        data: a folder of prepared data.
+        output: the JSON file for the results.
+        run: a folder models/DATASET/MODEL/SEED, to compare the predictions of its model too; None for no model.
+        watch, retrain: thresholds of the index for these verdicts; the index must also exceed what chance explains.
+        level: probability that chance alone exceeds the critical value of any feature.
+
+    Raises:
+        ValueError: an option is missing or out of range.
     """
 
     against: str | None
@@ -45,9 +65,9 @@ class DriftOptions:
 
     def __post_init__(self) -> None:
         if self.against is None:
-            raise ValueError(f"against=null: a file of new text has to be named; accepted: {ACCEPTED}")
+            raise ValueError(f"against=null: the file of new text is missing; accepted: {ACCEPTED}")
         if Path(self.output).is_dir():
-            raise ValueError(f"output={self.output}: that is a folder; accepted: a file")
+            raise ValueError(f"output={self.output} is a folder; accepted: a file")
         if not 0 < self.watch <= self.retrain < float("inf"):
             raise ValueError(f"watch={self.watch:g} and retrain={self.retrain:g}; accepted: 0 < watch <= retrain")
         if not 0 < self.level < 1:
@@ -56,14 +76,18 @@ class DriftOptions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One feature, compared.
+    """The comparison of one feature.
 
     Attributes:
-        split: the prepared split that the reference is of.
-        reference, new: a number's mean and quantiles, or shares by name; `shown`: the same two for people.
-        change: what differs, for people.
-        reference_texts, new_texts: how many texts were compared.
-        index: the population stability index; `chance`: what it has to exceed to be more than chance.
+        feature: name of the feature.
+        split: the prepared split of the reference.
+        reference, new: mean and outer deciles of a number, or shares of labels.
+        shown: `reference` and `new`, formatted.
+        change: description of the difference.
+        reference_texts, new_texts: number of texts.
+        index: the population stability index.
+        chance: critical value of the index if there is no drift.
+        verdict: the verdict for this feature.
     """
 
     feature: str
@@ -81,12 +105,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Drift:
-    """All that was found.
+    """The result of the comparison.
 
     Attributes:
-        texts, labelled: usable texts of the file, and how many of them have usable labels.
-        unused: the file's other rows, by reason.
-        new_words: the most frequent words that the vocabulary lacks, and how often each was met.
+        options: the options.
+        texts, labelled: number of usable texts in the file, and of those with usable labels.
+        unused: number of rows that cannot be used, by reason.
+        comparisons: one per feature.
+        new_words: the most frequent words that are missing from the vocabulary, with their counts.
     """
 
     options: DriftOptions
@@ -98,24 +124,25 @@ class Drift:
 
     @property
     def verdict(self) -> Verdict:
-        """That of the feature that is furthest off."""
+        """The most severe verdict of all features."""
         found = {comparison.verdict for comparison in self.comparisons}
         return "retrain" if "retrain" in found else "watch" if "watch" in found else "stable"
 
     def facts(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The result as JSON values."""
         return {"verdict": self.verdict, **asdict(self)}
 
 
 def find_drift(source: Source, options: DriftOptions) -> Drift:
-    """Compare a file with the prepared data of `source`.
+    """Compare a file of new text with the prepared data of `source`.
 
     Raises:
-        ValueError: nothing is prepared, or of another task; the file, its labels or the run cannot be used.
+        ValueError: there are no prepared data or they have another task, or the file, its labels or the run cannot be
+            used.
     """
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
     if data.task != source.task:
-        raise ValueError(f"data={options.data} was prepared for {data.task}, but the dataset is of {source.task}")
+        raise ValueError(f"data={options.data} was prepared for {data.task}; accepted: data of the task {source.task}")
     text = read_new_text(path, source, data.schema.tokenizer)
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
@@ -126,12 +153,10 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
         known = LabelSet.of_split(train, data.label_names)
         features += label_features("labels", "train", known, shorten_labels(labels, data))
     if options.run is not None:
-        from unroll.drift.predictions import prediction_features
-
         features += prediction_features(data, Path(options.run), new)
     return Drift(
         options=options,
-        texts=len(text.offsets) - 1,
+        texts=len(text.tokens),
         labelled=0 if labels is None else len(labels),
         unused=text.unused,
         comparisons=[_compare(feature, options, options.level / len(features)) for feature in features],
@@ -140,7 +165,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
 
 
 def _compare(feature: Feature, options: DriftOptions, level: float) -> Comparison:
-    """level: of this feature alone. Bonferroni's: the options' level by the number of features."""
+    """Compare one feature; `level` is the significance level for it alone (Bonferroni's correction)."""
     reference, new = feature.bins()
     before, after = feature.summaries()
     index, chance = stability_index(reference, new), chance_quantile(reference, new, level)
@@ -162,9 +187,54 @@ def _compare(feature: Feature, options: DriftOptions, level: float) -> Compariso
 
 
 def _new_words(text: NewText, new: EncodedSplit, tokenizer: Tokenizer) -> dict[str, int]:
-    counts = np.bincount(text.tokens, minlength=len(text.distinct) + 1)
+    """The most frequent unknown words and their counts."""
+    counts = np.bincount(text.tokens.values, minlength=len(text.distinct) + 1)
     found: Counter[str] = Counter()
     for row, token in enumerate(text.distinct, start=1):
         if new.table.words[row] == UNKNOWN:
             found[tokenizer.word(token)] += int(counts[row])
     return dict(found.most_common(NEW_WORDS))
+
+
+def report(drift: Drift) -> str:
+    """Format the result for printing: a table, the differences, and the verdict with advice."""
+    return "\n".join([*_head(drift), "", *_table(drift.comparisons), "", *_differences(drift), _last_line(drift)])
+
+
+def _head(drift: Drift) -> list[str]:
+    options = drift.options
+    count = f"{drift.texts:,} texts, {drift.labelled:,} of them with labels"
+    lines = [f"{options.against}: {count}, compared with {options.data}"]
+    if drift.unused:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in drift.unused.items())
+        lines.append(f"unused rows: {sum(drift.unused.values()):,} ({reasons})")
+    return lines
+
+
+def _table(comparisons: list[Comparison]) -> list[str]:
+    rows = [HEADER] + [
+        (c.feature, c.split, c.shown[0], c.shown[1], f"{c.index:.3f}", f"{c.chance:.3f}", c.verdict)
+        for c in comparisons
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _differences(drift: Drift) -> list[str]:
+    lines = []
+    for found in drift.comparisons:
+        if found.verdict == "stable":
+            continue
+        lines += [f"{found.feature}: {found.change}", f"  {MEANINGS[found.feature.partition(',')[0]]}"]
+        if found.feature == "unknown words":
+            words = ", ".join(f"{word} ({count:,})" for word, count in drift.new_words.items())
+            lines.append(f"  most frequent: {words}")
+    critical = max(found.chance for found in drift.comparisons)
+    if critical > drift.options.retrain:
+        lines.append(f"Few texts: chance alone explains an index of up to {critical:.2f}; only large changes are found")
+    return lines
+
+
+def _last_line(drift: Drift) -> str:
+    causes = ", ".join(found.feature for found in drift.comparisons if found.verdict == drift.verdict != "stable")
+    return f"{drift.verdict}{f' ({causes})' if causes else ''}: {ADVICE[drift.verdict]}"

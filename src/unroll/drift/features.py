@@ -1,20 +1,34 @@
-"""What is compared: one number, or one distribution over names, of every text."""
+"""The features that are compared: a number per text, or a distribution of labels."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from unroll.data.prepared import EncodedSplit
-from unroll.data.tokens import UNKNOWN
-from unroll.drift.labels import LabelSet, blocks
+from unroll.data.predictions import Prediction
+from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.ragged import Ragged
+from unroll.data.tokens import UNKNOWN, Task
+from unroll.drift.labels import BLOCK, LabelSet
 from unroll.statistics.stability import count_bins, decile_edges
+
+BATCH_SIZE = 64
+# Name and number format of `LabelSet.amounts`.
+AMOUNTS: dict[Task, tuple[str, str] | None] = {
+    "classification": None,
+    "labeling": ("tokens in entities", ".1%"),
+    "multilabel": ("labels per text", ".2f"),
+}
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """One number a text: `reference` (m,) and `new` (n,), in the deciles of the reference.
+    """A number per text, `reference` (m,) and `new` (n,), binned by the deciles of the reference.
 
-    split: the prepared split that the reference is of. form: how a number is written. only_more: fewer are no matter.
+    `split` is the prepared split of the reference, `form` the format of a number; with `only_more`, only an increase
+    counts as drift.
     """
 
     name: str
@@ -26,26 +40,31 @@ class Numbers:
 
     @property
     def matters(self) -> bool:
+        """Whether the difference has a direction that counts as drift."""
         return not self.only_more or self.new.mean() > self.reference.mean()
 
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of texts of the reference and of the new text in each bin."""
         edges = decile_edges(self.reference)
         return count_bins(self.reference, edges), count_bins(self.new, edges)
 
     def summaries(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean and outer deciles of the reference and of the new text."""
         return _summary(self.reference), _summary(self.new)
 
     def describe(self, summary: dict[str, float]) -> str:
+        """Format a summary for the table."""
         mean, low, high = (format(summary[key], self.form) for key in ("mean", "10 %", "90 %"))
         return f"{mean} ({low} to {high})"
 
     def change(self, reference: dict[str, float], new: dict[str, float]) -> str:
-        return f"{new['mean']:{self.form}} in the mean, {reference['mean']:{self.form}} in {self.split}"
+        """Describe the difference of two summaries."""
+        return f"mean {new['mean']:{self.form}}, compared with {reference['mean']:{self.form}} in {self.split}"
 
 
 @dataclass(frozen=True)
 class Names:
-    """How many texts have each label; a text that has several counts as a part of one for each."""
+    """The number of texts with each label, as returned by `LabelSet.shares`."""
 
     name: str
     split: str
@@ -56,14 +75,13 @@ class Names:
     matters = True
 
     def bins(self) -> tuple[np.ndarray, np.ndarray]:
-        names = list(dict.fromkeys([*self.reference, *self.new]))
+        names = self._names()
         reference, new = (np.array([counts.get(name, 0.0) for name in names]) for counts in (self.reference, self.new))
         return reference, new
 
     def summaries(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Shares by name, those first that differ most."""
-        reference, new = self.bins()
-        names = list(dict.fromkeys([*self.reference, *self.new]))
+        """The shares of the labels, sorted by descending difference."""
+        names, (reference, new) = self._names(), self.bins()
         before, after = reference / reference.sum(), new / new.sum()
         order = np.argsort(-np.abs(after - before), kind="stable")
         return {names[i]: float(before[i]) for i in order}, {names[i]: float(after[i]) for i in order}
@@ -73,11 +91,14 @@ class Names:
         return f"{shown}, …" if len(summary) > self.SHOWN else shown
 
     def change(self, reference: dict[str, float], new: dict[str, float]) -> str:
-        """Of the label that differs most, and which labels are new."""
+        """Describe the label with the largest difference, and labels that are missing from the reference."""
         most = next(iter(new))
         unseen = [name for name, share in new.items() if share and not reference[name]]
-        text = f"{most} {new[most]:.1%}, {reference[most]:.1%} in {self.split}"
-        return f"{text}; not there at all: {', '.join(unseen[: self.SHOWN])}" if unseen else text
+        text = f"{most} {new[most]:.1%}, compared with {reference[most]:.1%} in {self.split}"
+        return f"{text}; missing there: {', '.join(unseen[: self.SHOWN])}" if unseen else text
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys([*self.reference, *self.new]))
 
 
 Feature = Numbers | Names
@@ -86,51 +107,96 @@ Feature = Numbers | Names
 def text_features(
     train: EncodedSplit, held_out: EncodedSplit, new: EncodedSplit, vocabulary_size: int
 ) -> list[Numbers]:
-    """Lengths, shares of unknown words, and how rare the words are in train.
+    """Length, share of unknown words and mean surprisal of each text.
 
-    The vocabulary is of train, whose words are therefore known, and more frequent there than elsewhere: what is new
-    about words can be told only against texts that the vocabulary was not made from, `held_out`.
+    The features of words are compared with `held_out`: all words of train are in the vocabulary, and they are more
+    frequent there than in other text.
     """
-    bits = _rarity(train, vocabulary_size)
+    bits = _surprisal(train, vocabulary_size)
     unknown = (np.arange(vocabulary_size) == UNKNOWN).astype(np.float64)
     return [
         Numbers("length", "train", train.lengths, new.lengths, ",.0f"),
         Numbers("unknown words", "validation", _word_means(held_out, unknown), _word_means(new, unknown), ".1%", True),
-        Numbers("rarity", "validation", _word_means(held_out, bits), _word_means(new, bits), ".2f"),
+        Numbers("surprisal", "validation", _word_means(held_out, bits), _word_means(new, bits), ".2f"),
     ]
 
 
 def label_features(name: str, split: str, reference: LabelSet, new: LabelSet) -> list[Feature]:
-    """The labels, and of tags the share of tokens in entities, of several labels a text their number."""
+    """The distribution of the labels and, unless each text has exactly one, their amounts."""
     features: list[Feature] = [Names(name, split, reference.shares(), new.shares())]
-    if new.task != "classification":
-        what, form = ("tokens in entities", ".1%") if new.task == "labeling" else ("labels a text", ".2f")
-        amount = what if name == "labels" else f"{what}, {name}"
-        features.append(Numbers(amount, split, reference.amounts(), new.amounts(), form))
+    if found := AMOUNTS[new.task]:
+        amount, form = found
+        full_name = amount if name == "labels" else f"{amount}, {name}"
+        features.append(Numbers(full_name, split, reference.amounts(), new.amounts(), form))
     return features
 
 
-def _rarity(train: EncodedSplit, vocabulary_size: int) -> np.ndarray:
-    """(V,) −log₂ of each word's share of the training tokens, all counts one higher: unseen words have one too."""
+def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> list[Feature]:
+    """The labels that the model in the folder `run` predicts, and its confidence for each text.
+
+    Raises:
+        ValueError: `run` contains no trained and evaluated model, or its model does not match `data`.
+    """
+    from unroll.inference.trained_model import TrainedModel
+
+    if not (run / "model").is_dir():
+        raise ValueError(f"run={run}: no trained model there; accepted: a folder models/DATASET/MODEL/SEED")
+    if not (run / "predictions.parquet").is_file():
+        raise ValueError(f"run={run}: no predictions for the test split there; run first: python pipelines/evaluate.py")
+    trained = TrainedModel.load(run / "model")
+    if changed := trained.schema.differences(data.schema):
+        raise ValueError(f"run={run}: its model and {data.folder} differ in {', '.join(changed)}")
+
+    table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
+    before = LabelSet.of_names(data.task, data.label_names, table["predicted"].to_pylist())
+    predictions = trained.predict(new, BATCH_SIZE)
+    labels = [prediction.labels for prediction in predictions]
+    after = Ragged.from_sequences(labels, np.int64) if data.task == "labeling" else np.array(labels)
+    confidences = (
+        _confidences(data.task, (np.array(row) for row in table["probabilities"].to_pylist())),
+        _confidences(data.task, (_probabilities(data.task, prediction) for prediction in predictions)),
+    )
+    return [
+        *label_features("predictions", "test", before, LabelSet(data.task, data.label_names, after)),
+        Numbers("confidence", "test", *confidences, ".1%"),
+    ]
+
+
+def _surprisal(train: EncodedSplit, vocabulary_size: int) -> np.ndarray:
+    """−log₂ of the relative frequency of each word in train, (V,), with one added to all counts."""
     tokens = np.zeros(len(train.table.words), np.int64)
-    for first, last in blocks(train.offsets):
-        tokens += np.bincount(train.tokens[train.offsets[first] : train.offsets[last]], minlength=len(tokens))
+    for block in train.sequences.blocks(BLOCK):
+        tokens += np.bincount(block.values, minlength=len(tokens))
     counts = np.bincount(train.table.words, weights=tokens, minlength=vocabulary_size) + 1
     bits: np.ndarray = -np.log2(counts / counts.sum())
     return bits
 
 
 def _word_means(split: EncodedSplit, values: np.ndarray) -> np.ndarray:
-    """values: (V,) of each word → (N,) their mean over each text's tokens."""
+    """The mean of `values` (V,), given by word, over the tokens of each text, (N,)."""
     by_token = values[split.table.words]
-    sums = []
-    for first, last in blocks(split.offsets):
-        start = split.offsets[first]
-        sums.append(
-            np.add.reduceat(by_token[split.tokens[start : split.offsets[last]]], split.offsets[first:last] - start)
-        )
+    sums = [Ragged(by_token[block.values], block.offsets).sums() for block in split.sequences.blocks(BLOCK)]
     means: np.ndarray = np.concatenate(sums) / split.lengths
     return means
+
+
+def _probabilities(task: Task, prediction: Prediction) -> np.ndarray:
+    """The probabilities in predictions.parquet: of all labels, or of the predicted tag of each token."""
+    if task != "labeling":
+        return prediction.probabilities
+    return np.take_along_axis(prediction.probabilities, prediction.labels[:, None], axis=1)[:, 0]  # (T,)
+
+
+def _confidences(task: Task, probabilities: Iterable[np.ndarray]) -> np.ndarray:
+    """The confidence (N,) in the prediction of each text: the probability of its label, or a mean.
+
+    For multilabel the mean is over the presence or absence of each label, for labeling over the tokens. Rounded to
+    four decimals, because padding affects further ones and many confidences are close to 1.
+    """
+    if task == "multilabel":
+        probabilities = (np.maximum(found, 1 - found) for found in probabilities)
+    mean_or_max = np.max if task == "classification" else np.mean
+    return np.round([mean_or_max(found) for found in probabilities], 4)
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""New text, as a person has it: a file with the dataset's own columns, or with a text a line."""
+"""Reads and encodes a file of new text, with the columns of a dataset or with one text per line."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,50 +12,54 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from unroll.data.download.column_files import read_conll
-from unroll.data.encoding import DistinctTokens
+from unroll.data.download.files import label_names, read_conll
+from unroll.data.encoding import DistinctTokens, TokenEncoder
+from unroll.data.prepare.lengths import TooLong, limit_length
+from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.ragged import Ragged
 from unroll.data.source import Source
+from unroll.data.tags import OUTSIDE
 from unroll.data.tokenizer import Tokenizer
 
-ACCEPTED = ".csv, .jsonl (JSON lines), .parquet, .arrow, or .txt with a text a line"
-BLOCK = 1 << 24  # bytes: no line of a file may be longer
-ROWS = 1000  # that are Python objects at a time
+ACCEPTED = ".csv, .jsonl (JSON lines), .parquet, .arrow, or .txt with one text per line"
+BLOCK = 1 << 24  # bytes; maximum length of a line
+ROWS = 1000  # number of rows that are converted to Python objects at a time
 
 
 @dataclass(frozen=True)
 class NewText:
-    """The usable texts of a file as ragged arrays: text i is `tokens[offsets[i]:offsets[i + 1]]`.
+    """The usable texts of a file.
 
-    Attributes:
-        distinct: number k, from 1, is its token k − 1.
-        tokens: (M,) numbers of `distinct`.
-        offsets: (N + 1,).
-        labels: of each text, as the file has them: a value, a list of them, or None where there is none, or not a tag
-            for each token. Spans have become IOB2 tags. None where the file has no such column.
-        declared_names: of the labels' numbers, where the file itself declares them.
-        unused: rows by the reason why they cannot be used.
+    Args:
+        distinct: the distinct tokens.
+        tokens: the tokens of each text, as ids in `distinct`.
+        labels: the label of each text as in the file: a value, a list of values, or None if it is missing or the
+            number of tags differs from that of the tokens. Spans are converted to IOB2 tags. None if the file has no
+            column of labels.
+        declared_names: the label names by id, if the file declares them.
+        unused: the number of rows that cannot be used, by reason.
     """
 
     distinct: DistinctTokens
-    tokens: np.ndarray
-    offsets: np.ndarray
+    tokens: Ragged
     labels: list[Any] | None
     declared_names: list[str] | None
     unused: dict[str, int]
 
 
 def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
-    """Read a file whose columns are called as those of the dataset; that of the labels may be missing.
+    """Read a file with the columns of the dataset; the column of labels is optional.
 
     Raises:
-        ValueError: the file is not there or cannot be read, lacks the text column, or has no usable text.
+        ValueError: the file does not exist or cannot be read, has no column of texts, or contains no usable text.
     """
     columns = _read_columns(path, source)
     for column in source.text_columns:
         if column in columns.column_names:
             continue
         raise ValueError(
-            f"{path} has no column {column!r}, where {source.path} has its texts; it has the columns "
+            f"{path} has no column {column!r}, which contains the texts of {source.path}; it has the columns "
             f"{', '.join(columns.column_names)}"
         )
     has_labels = source.label_column in columns.column_names
@@ -78,16 +82,47 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
         ids.append(distinct.ids(tokens))
         labels.append(label)
     if not ids:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "it has no rows"
-        raise ValueError(f"{path} has no usable text in column {source.text_column!r}: {reasons}")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "the file has no rows"
+        raise ValueError(f"{path} contains no usable text in column {source.text_columns[0]!r}: {reasons}")
     return NewText(
         distinct=distinct,
-        tokens=np.concatenate(ids),
-        offsets=np.cumsum([0, *map(len, ids)]),
+        tokens=Ragged.from_sequences(ids, np.int32),
         labels=labels if has_labels else None,
         declared_names=_declared_names(columns.schema, source.label_column) if has_labels else None,
         unused=dict(unused.most_common()),
     )
+
+
+def encode(text: NewText, data: PreparedData) -> EncodedSplit:
+    """Encode texts with the vocabularies of the prepared data; the labels are placeholders."""
+    sequences, rows = shorten(text.tokens, data)
+    return EncodedSplit(
+        task=data.task,
+        table=TokenEncoder.of(data.schema).encode(text.distinct),
+        sequences=sequences,
+        labels=np.zeros(len(sequences.values), np.int64),  # long enough for any task
+        rows=rows,
+    )
+
+
+def shorten(sequences: Ragged, data: PreparedData, inside: np.ndarray | None = None) -> tuple[Ragged, np.ndarray]:
+    """Shorten sequences as those of train were, if there were any that were too long.
+
+    `inside` (L,) bool contains which tags continue an entity; None if the sequences are tokens. Returns the sequences
+    and the index of the text of each.
+    """
+    if not data.description["splits"]["train"]["too_long"]:
+        return sequences, np.arange(len(sequences))
+    train = data.split("train")
+    too_long: TooLong = "split" if (np.diff(train.rows) == 0).any() else "truncate"
+    corpus, labels = Corpus(), None
+    if inside is None:
+        labels, inside = np.zeros(len(sequences), np.int64), np.zeros(0, bool)
+    else:
+        corpus.tags.append(sequences.values)
+    rows = SplitRows(corpus, sequences.offsets[:-1], sequences.lengths, labels, np.arange(len(sequences)))
+    cut = limit_length(rows, int(train.lengths.max()), too_long, inside)
+    return Ragged.gather(sequences.values, cut.starts, cut.lengths), cut.rows
 
 
 def _read_columns(path: Path, source: Source) -> pa.Table:
@@ -103,7 +138,7 @@ def _read_columns(path: Path, source: Source) -> pa.Table:
         raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
     read = readers.get(path.suffix.lower(), _read_conll if source.format == "conll" else None)
     if read is None:
-        raise ValueError(f"against={path}: the ending {path.suffix!r} is not known; accepted: {ACCEPTED}")
+        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
     try:
         return read(path, source)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -112,7 +147,7 @@ def _read_columns(path: Path, source: Source) -> pa.Table:
 
 
 def _read_csv(path: Path, source: Source) -> pa.Table:
-    """Texts and labels are strings, whatever they look like."""
+    """Read texts and labels as strings."""
     return pyarrow.csv.read_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
@@ -128,7 +163,7 @@ def _read_json(path: Path, _: Source) -> pa.Table:
 
 
 def _read_arrow(path: Path, _: Source) -> pa.Table:
-    """Arrow has two formats: for files, and the stream that `datasets` writes."""
+    """Read Arrow's file format, or its stream format, which `datasets` writes."""
     with pa.memory_map(str(path)) as file:
         try:
             return pa.ipc.open_file(file).read_all()
@@ -138,9 +173,9 @@ def _read_arrow(path: Path, _: Source) -> pa.Table:
 
 
 def _read_lines(path: Path, source: Source) -> pa.Table:
-    """Split at line feeds alone: a text may hold what Unicode counts as the end of a line."""
+    """Only line feeds end a line, because a text may contain another line separator of Unicode."""
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        return pa.table({source.text_column: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
+        return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
 
 
 def _read_conll(path: Path, _: Source) -> pa.Table:
@@ -148,18 +183,18 @@ def _read_conll(path: Path, _: Source) -> pa.Table:
 
 
 def _rows(path: Path, columns: pa.Table, source: Source, has_labels: bool) -> Iterator[tuple[Any, ...]]:
-    """The text, the two texts of a pair or the tokens; and the label or None."""
+    """The text, the two texts of a pair or the tokens of each row, followed by the label or None."""
     try:
         for batch in columns.to_batches(max_chunksize=ROWS):
             texts = [batch[column].to_pylist() for column in source.text_columns]
             labels = batch[source.label_column].to_pylist() if has_labels else [None] * len(batch)
             yield from zip(*texts, labels, strict=True)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} has text that is not UTF-8: {error}") from error
+        raise ValueError(f"{path} contains text that is not UTF-8: {error}") from error
 
 
 def _tokens(values: list[Any], tokenizer: Tokenizer) -> list[str] | str:
-    """The tokens of a text or a pair, or of a list of tokens; or the reason why there are none."""
+    """The tokens of a text, a pair of texts or a list of tokens, or the reason why they cannot be used."""
     for value in values:
         if not value:
             return "missing text" if value is None else "empty text" if isinstance(value, str) else "no tokens"
@@ -175,28 +210,28 @@ def _check_spans(path: Path, column: pa.Field) -> None:
     inner = getattr(column.type, "value_type", None)
     keys = {field.name for field in inner} if inner is not None and pa.types.is_struct(inner) else set()
     if not {"start", "end", "label"} <= keys:
-        raise ValueError(f"{path}, column {column.name!r} holds {column.type}; accepted: lists of start, end and label")
+        raise ValueError(
+            f"{path}, column {column.name!r} contains {column.type}; accepted: lists of start, end and label"
+        )
 
 
 def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokenizer) -> list[str] | None:
-    """Each token that a span touches is of its entity."""
+    """The IOB2 tags of a text; tokens that overlap a span belong to its entity."""
     if spans is None:
         return None
-    places = tokenizer.places(text)
-    tags = ["O"] * len(places)
+    offsets = tokenizer.offsets(text)
+    tags = [OUTSIDE] * len(offsets)
     for span in spans:
-        inside = [i for i, (start, end) in enumerate(places) if start < span["end"] and span["start"] < end]
+        inside = [i for i, (start, end) in enumerate(offsets) if start < span["end"] and span["start"] < end]
         for i in inside:
             tags[i] = f"{'B' if i == inside[0] else 'I'}-{span['label']}"
     return tags
 
 
 def _declared_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """The names of a ClassLabel column, or of lists of ClassLabels, in a file that `datasets` wrote."""
+    """The label names in a file written by `datasets`, if any."""
     if b"huggingface" not in (schema.metadata or {}):
         return None
     from datasets import Features
 
-    feature = Features.from_arrow_schema(schema)[column]
-    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
-    return names
+    return label_names(Features.from_arrow_schema(schema)[column])

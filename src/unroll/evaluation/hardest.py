@@ -187,7 +187,7 @@ def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
             tokens.append(Token(" ", BETWEEN))
         if isinstance(text, str):
             end = 0
-            for start, stop in tokenizer.places(text):
+            for start, stop in tokenizer.offsets(text):
                 gap = text[end:start] if end or not tokens else " "
                 tokens.append(Token(gap, text[max(start, end) : stop]))
                 end = stop

@@ -9,6 +9,7 @@ import numpy as np
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
+from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tags import spans
 from unroll.data.tokens import Task
@@ -83,9 +84,8 @@ class Predictor:
         return EncodedSplit(
             task=self._schema.task,
             table=self._encoder.encode(distinct),
-            tokens=rows,
+            sequences=Ragged.from_lengths(rows, lengths),
             labels=np.zeros(label_shapes[self._schema.task], np.int64),  # not known, and not used
-            offsets=np.cumsum([0, *lengths]),
             rows=np.arange(len(tokens)),
         )
 
@@ -103,7 +103,7 @@ def _describe_label_set(schema: DataSchema, prediction: Prediction, tokens: list
 
 def _describe_tags(schema: DataSchema, prediction: Prediction, tokens: list[str], text: Any) -> dict[str, Any]:
     labels = [schema.label_names[label] for label in prediction.labels]
-    offsets = schema.tokenizer.places(text)
+    offsets = schema.tokenizer.offsets(text)
     entities = []
     for span in spans(labels):
         start, end = offsets[span.start][0], offsets[span.end - 1][1]

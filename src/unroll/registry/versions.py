@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from unroll.data.prepared import PreparedData
-from unroll.data.samples import sample_texts
+from unroll.data.raw import sample_texts
 from unroll.data.source import Source
 from unroll.evaluation.runs import Run, check_scored_on, read_runs
 from unroll.files import write_json, write_text

@@ -1,4 +1,4 @@
-"""The committed demo corpora are what the generators write, and load as Hub datasets."""
+"""The committed demo corpora are identical to the generated ones, and load as Hub datasets."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The demo corpus for named-entity recognition keeps what its docstring promises."""
+"""The demo corpus for named-entity recognition has the properties described in its docstring."""
 
 import random
 import re
@@ -40,7 +40,7 @@ def tags_of(row: Row) -> list[str]:
 
 
 def mentions_of(row: Row) -> list[Mention]:
-    """The entities of a row as seqeval reads them."""
+    """The entities of a row according to seqeval."""
     spans = get_entities(tags_of(row))
     return [(kind, " ".join(row["tokens"][start : end + 1])) for kind, start, end in spans]
 

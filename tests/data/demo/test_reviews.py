@@ -1,4 +1,4 @@
-"""The demo corpus for sentiment keeps what its dataset card promises."""
+"""The demo corpus for sentiment has the properties described in its dataset card."""
 
 import random
 import re
@@ -38,7 +38,7 @@ def corpus() -> Corpus:
 
 @pytest.fixture(scope="module")
 def cues() -> dict[str, int]:
-    """Every word that praises or blames, with the label that it suggests."""
+    """All positive and negative words with their label."""
     suggested = {}
     for domain in DOMAINS:
         grammar = load_grammar(domain, unseen=False)
@@ -112,7 +112,7 @@ def test_texts_are_well_written(corpus):
         assert not re.search(r"\b[Aa] (?!us|univ)[aeiou]|\b[Aa]n [^aeiou]", row["text"])
 
 
-# --- what a bag of words cannot see ---------------------------------------------------------------------------
+# --- limits of a bag of words ---------------------------------------------------------------------------------
 
 
 def test_every_cue_stands_in_texts_of_both_labels(corpus, cues):
@@ -152,7 +152,7 @@ def test_a_third_of_the_texts_have_a_twin_of_the_same_words_and_the_other_label(
         assert twins / len(rows) >= 0.33
 
 
-# --- the rules: {cue} is a word that praises or blames, and decides as told -----------------------------------
+# --- the rules: {cue} is a positive or negative word ------------------------------------------------------------
 
 AGREES = {
     "plain": r"The (?!last |[\w ]+ that )[\w ]+ (?:was|felt|seemed) {cue}(?: to me)?\.",
@@ -204,14 +204,14 @@ def test_most_long_texts_begin_with_the_verdict_and_every_text_has_one(corpus):
     for row in every_row(corpus):
         sentences = re.split(r"(?<=[.!]) ", row["text"])
         is_verdict = [not fillers.fullmatch(sentence) for sentence in sentences]
-        assert 1 <= sum(is_verdict) <= 2, row  # two where "However" contrasts them
+        assert 1 <= sum(is_verdict) <= 2, row  # two if they are contrasted by "However"
         if len(tokenize(row["text"])) >= 30:
             begins.append(is_verdict[0])
     assert sum(begins) / len(begins) >= 0.5
 
 
 def filler_patterns() -> set[str]:
-    """The neutral sentences of the grammar as regular expressions, any words in their slots."""
+    """The neutral sentences of the grammar as regular expressions that accept any words in slots."""
     grammars = [load_grammar(domain, unseen=True) for domain in DOMAINS]
     patterns = {pattern for grammar in grammars for pattern in grammar["fact"] + grammar["aside"]}
     return {re.sub(r"\ba (?=\[)", "an? ", SLOT.sub(r"[\\w' ]+", p.replace(".", r"\."))) for p in patterns}

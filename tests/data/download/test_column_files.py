@@ -1,4 +1,4 @@
-"""Column files, and the way from them to prepared data."""
+"""CoNLL column files, from reading to prepared data."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.raw import OPTIONS, words_of
-from unroll.data.download.column_files import read_conll
 from unroll.data.download.download import download
+from unroll.data.download.files import read_conll
 from unroll.data.prepare.prepare import prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
@@ -66,8 +66,8 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a O\nb\n", "line 2: 1 columns, where the lines before have 2"),
-        (b"\n\n", "has no sentence; accepted: a token a line"),
+        (b"a O\nb\n", "line 2: 1 columns; accepted: 2, as in the lines before"),
+        (b"\n\n", "contains no sentence; accepted: lines with a token"),
         (b"caf\xe9 O\n", "is not UTF-8"),
     ],
 )
@@ -103,8 +103,8 @@ def test_a_folder_of_column_files_is_downloaded_and_prepared(tmp_path: Path) -> 
 
 def test_a_file_or_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text(IOB1)
-    with pytest.raises(ValueError, match=r"dataset\.splits\.test='eng\.testb': .* it has train\.txt"):
+    with pytest.raises(ValueError, match=r"dataset\.splits\.test='eng\.testb': .* accepted: train\.txt"):
         download(source_of(tmp_path), tmp_path / "raw")
     (tmp_path / "eng.testb").write_text(IOB1)
-    with pytest.raises(ValueError, match=r"dataset\.columns\.labels='4': .* it has \['0', '1', '2', '3'\]"):
+    with pytest.raises(ValueError, match=r"dataset\.columns\.labels='4': .* accepted: \['0', '1', '2', '3'\]"):
         download(source_of(tmp_path, columns={"tokens": "0", "labels": "4"}), tmp_path / "raw")

@@ -1,4 +1,4 @@
-"""Downloads from folders; tests/data/test_hub.py has those from a Hub."""
+"""Downloads from folders; for those from a Hub see test_hub.py."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def reviews(path: Path | str, **changes: Any) -> Source:
 
 
 def assert_refused(source: Source, output: Path, *parts: str) -> None:
-    """One line that holds the parts, and no new file beside `output`."""
+    """The error is one line that contains the parts, and no file is left next to `output`."""
     with pytest.raises(ValueError) as error:
         download(source, output)
     message = str(error.value)
@@ -39,7 +39,7 @@ def assert_refused(source: Source, output: Path, *parts: str) -> None:
 
 @pytest.mark.parametrize("header", [True, False])
 def test_a_folder_in_the_hub_s_layout_arrives(tmp_path: Path, write_dataset: WriteDataset, header: bool) -> None:
-    """The label names stand in README.md, or in the parquet files themselves."""
+    """The label names are in README.md or in the parquet files."""
     folder = write_dataset(tmp_path / "hub", SPLITS, {"label": NAMES}, header)
     output = tmp_path / "raw" / "reviews"
     manifest = download(reviews(folder), output)

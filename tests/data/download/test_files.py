@@ -1,4 +1,4 @@
-"""Which files a path or a split's name means; test_user_datasets.py reads some."""
+"""Paths and splits given as files or globs; see also test_user_datasets.py."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from unroll.data.download.download import download
-from unroll.data.download.download import download as stage
 from unroll.data.source import Source
 
 COLUMNS = {"text": "text", "label": "label"}
@@ -62,19 +61,19 @@ def test_a_glob_without_a_match_is_named(tmp_path: Path) -> None:
 
 def test_a_split_that_is_no_file_is_named_with_those_there_are(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.csv")
-    said = r"dataset\.splits\.train='b-\*\.csv': .* has no such file; it has a\.csv"
+    said = r"dataset\.splits\.train='b-\*\.csv': .* has no such file; accepted: a\.csv"
     refused(source(tmp_path / "data", train="b-*.csv"), tmp_path, said)
 
 
 def test_another_split_of_a_single_file_is_refused(tmp_path: Path) -> None:
-    said = r"dataset\.splits\.test='test': .* it has \['train'\] \(dataset\.splits\.test=null carves"
+    said = r"dataset\.splits\.test='test': .* accepted: \['train'\], or dataset\.splits\.test=null to draw"
     refused(source(write(tmp_path / "a.csv"), test="test"), tmp_path, said)
 
 
 def test_files_with_other_columns_are_named(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.csv")
     write(tmp_path / "data" / "b.csv", "text,stars\na,0\n")
-    said = r"b\.csv has the columns \['text', 'stars'\], but .*a\.csv has \['text', 'label'\]"
+    said = r"b\.csv has the columns \['text', 'stars'\]; accepted: \['text', 'label'\], as in .*a\.csv"
     refused(source(f"{tmp_path}/data/*.csv"), tmp_path, said)
 
 
@@ -83,18 +82,18 @@ def test_column_files_with_other_columns_are_named(tmp_path: Path) -> None:
     write(tmp_path / "data" / "b.txt", "Rio NNP B-LOC\n")
     columns = {"tokens": "0", "labels": "1"}
     declared = Source("labeling", f"{tmp_path}/data/*.txt", columns, splits=ALONE, format="conll")
-    refused(declared, tmp_path, r"b\.txt has 3 columns, but .*a\.txt has 2")
+    refused(declared, tmp_path, r"b\.txt has 3 columns; accepted: 2, as in .*a\.txt")
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a"])
 def test_a_format_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
-    refused(source(write(tmp_path / name)), tmp_path, r"ends in '.*'; accepted: one of \.csv, \.tsv")
+    refused(source(write(tmp_path / name)), tmp_path, r"file extension '.*'; accepted: one of \.csv, \.tsv")
 
 
 def test_formats_are_not_mixed_in_a_split(tmp_path: Path) -> None:
     write(tmp_path / "data" / "a.csv")
     write(tmp_path / "data" / "b.jsonl", '{"text": "a", "label": 0}\n')
-    refused(source(f"{tmp_path}/data/*"), tmp_path, r"ends in '\.csv' and '\.jsonl'")
+    refused(source(f"{tmp_path}/data/*"), tmp_path, r"file extension '\.csv' and '\.jsonl'")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_row_groups_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "GROUP_BYTES", 1000)
+    monkeypatch.setattr("unroll.data.download.download.GROUP_BYTES", 1000)
     path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"{'x' * 90},0\n" for _ in range(100)))
     download(source(path), tmp_path / "out")
     assert 8 <= pq.read_metadata(tmp_path / "out" / "train.parquet").num_row_groups <= 15

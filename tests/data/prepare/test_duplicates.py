@@ -1,4 +1,4 @@
-"""Which texts count as the same, and what becomes of training rows that stand in another split too."""
+"""Duplicate texts, and training rows whose text is also in another split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,5 +108,5 @@ def test_sentences_with_tags_are_dropped_with_their_tags(tmp_path: Path) -> None
 def test_a_train_of_leaks_alone_is_an_error(tmp_path: Path) -> None:
     same = texts("one", "two")
     raw = raw_reviews(tmp_path / "raw", train=same, test=same)
-    with pytest.raises(ValueError, match="drop_leaks=tokens: all training texts stand in validation or test too"):
+    with pytest.raises(ValueError, match="drop_leaks=tokens: all training texts are also in validation or test"):
         prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(drop_leaks="tokens"))

@@ -1,4 +1,4 @@
-"""What raw labels mean; tests/data/test_rows.py has the rows that they stand in."""
+"""Conversion of raw labels; for whole rows see test_rows.py."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What becomes of sequences that are too long."""
+"""Truncating and splitting long sequences."""
 
 from itertools import chain
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, sequences_of, texts, words_of, write_raw
+from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, tags_of, texts, tokens_of, words_of, write_raw
 from unroll.data.prepare.lengths import limit_length
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
@@ -55,7 +55,7 @@ def test_pieces_hold_every_token_and_every_entity(entities: list[list[int]], max
     numbers = [[10 * row + i for i in range(len(sentence))] for row, sentence in enumerate(tags)]
     cut = limit_length(rows_of(numbers, tags=tags), max_length, "split", INSIDE)
 
-    tokens, labels = sequences_of(cut)
+    tokens, labels = tokens_of(cut), tags_of(cut)
     assert list(chain(*tokens)) == list(chain(*numbers))
     assert cut.lengths.max() <= max_length
     pieces = [[TAGS[i] for i in piece] for piece in labels]
@@ -68,7 +68,7 @@ def test_pieces_hold_every_token_and_every_entity(entities: list[list[int]], max
 def test_an_entity_longer_than_a_piece_is_an_error(tmp_path: Path) -> None:
     columns = {"tokens": [["New", "York", "City"]], "tags": [[1, 2, 2]]}
     raw = write_raw(tmp_path / "raw", dict.fromkeys(("train", "validation", "test"), columns), TAGS)
-    with pytest.raises(ValueError, match="max_length=2: row 0 has an entity of more tokens; accepted: a larger one"):
+    with pytest.raises(ValueError, match="max_length=2: row 0 has a longer entity; accepted: at least its length"):
         prepare(ENTITIES, raw, tmp_path / "out", PrepareOptions(max_length=2, too_long="split"))
 
 

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.prepare.minhash import NearDuplicates
+from unroll.data.prepare.minhash import MinHash
+from unroll.data.ragged import Ragged
 
 WORDS = np.random.default_rng(0)
 
 
 def groups_of(*blocks: list[np.ndarray]) -> list[int]:
-    found = NearDuplicates()
+    found = MinHash()
     for texts in blocks:
-        words = np.concatenate([np.zeros(0, np.int32), *texts])
-        found.add(words, np.cumsum([0, *map(len, texts)]))
+        found.add(Ragged.from_sequences(texts, np.int32))
     return found.groups().tolist()  # type: ignore[no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""The prepare stage on small raw folders; test_quarantine.py and test_carving.py have those parts of it."""
+"""The prepare stage on small raw folders; see also test_quarantine.py and test_carving.py."""
 
 from dataclasses import replace
 from itertools import chain
@@ -56,7 +56,7 @@ def test_texts_come_back_through_the_vocabulary(tmp_path: Path) -> None:
 
 
 def without_orphans(pairs: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Pairs of a token and a number of TAGS, where an I-LOC after O or at the start is a B-LOC."""
+    """Pairs of a token and the id of a tag; I-LOC after O or at the start is replaced by B-LOC."""
     before = [0, *(tag for _, tag in pairs)]
     return [(token, 1 if tag == 2 and last == 0 else tag) for (token, tag), last in zip(pairs, before, strict=False)]
 
@@ -123,7 +123,7 @@ def test_a_missing_vectors_file_is_named() -> None:
 
 
 def spellings_of(data: PreparedData, split: str) -> list[str]:
-    """Each token, spelt back through the alphabet."""
+    """The characters of each token, looked up in the alphabet."""
     spelt = data.table.spell(data.split(split).tokens)
     return ["".join(data.schema.alphabet[i] for i in characters if i != PADDING) for characters in spelt]
 
@@ -166,7 +166,7 @@ def test_the_checksum_is_of_the_data(tmp_path: Path) -> None:
     assert checksum("same") == usual
     assert checksum("label", test=texts("fine test", "bad one", labels=[1, 1])) != usual
     assert checksum("word", train=texts("fine train", "worse one")) != usual
-    # Two characters that are one when lower-cased: only the alphabet differs.
+    # Two characters with the same lower case: only the alphabet differs.
     assert checksum("theta", train=texts("Θ", "Θa")) != checksum("symbol", train=texts("\u03f4", "\u03f4a"))
 
 
@@ -180,7 +180,7 @@ def test_string_labels_without_declared_names_are_those_of_train(tmp_path: Path)
 def test_tags_that_are_not_iob2_are_an_error(tmp_path: Path) -> None:
     columns = {"tokens": [["in", "Oslo"]], "tags": [["O", "LOC"]]}
     raw = write_raw(tmp_path / "raw", dict.fromkeys(SPLITS, columns), None)
-    with pytest.raises(ValueError, match="'LOC' is no tag of the scheme 'iob2': accepted are 'O', 'B-TYPE', 'I-TYPE'"):
+    with pytest.raises(ValueError, match=r"'LOC' is not a tag of the scheme 'iob2' .*: 'O', 'B-TYPE', 'I-TYPE'"):
         prepare(ENTITIES, raw, tmp_path / "out", OPTIONS)
 
 
@@ -200,7 +200,7 @@ def test_a_folder_that_was_not_downloaded_is_an_error_with_the_command(tmp_path:
 def test_a_column_that_was_not_downloaded_is_named(tmp_path: Path) -> None:
     source = replace(REVIEWS, columns={"text": "txt", "label": "label"})
     with pytest.raises(
-        ValueError, match=r"dataset\.columns\.text='txt': .*train\.parquet has no such column; it has text"
+        ValueError, match=r"dataset\.columns\.text='txt': .*train\.parquet has no such column; accepted: text"
     ):
         prepare(source, raw_reviews(tmp_path / "raw"), tmp_path / "out", OPTIONS)
 

@@ -1,4 +1,4 @@
-"""What the prepare stage does with rows that cannot be used; test_rows.py has what makes a row unusable."""
+"""Handling of rows that cannot be used; for the reasons see test_rows.py."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A raw split in several processes; test_rows.py has what becomes of a row."""
+"""Reading a raw split in several processes; for single rows see test_rows.py."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.data.raw import ENTITIES, REVIEWS, TAGS, contents, raw_reviews, sequences_of, texts
+from tests.data.raw import ENTITIES, REVIEWS, TAGS, contents, raw_reviews, tags_of, texts, tokens_of
 from unroll.data.prepare.labels import Labels, TagLabels
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepare.reading import read_split
@@ -31,7 +31,7 @@ def test_row_groups_and_processes_change_nothing(tmp_path: Path) -> None:
     whole = read_split(write(tmp_path / "a.parquet", columns, 100), REVIEWS_READER, Corpus())
     parts = read_split(write(tmp_path / "b.parquet", columns, 4), REVIEWS_READER, Corpus(), processes=2)
     assert list(parts.corpus.distinct) == list(whole.corpus.distinct)
-    assert sequences_of(parts)[0] == sequences_of(whole)[0]
+    assert tokens_of(parts) == tokens_of(whole)
     assert parts.labels is not None and whole.labels is not None
     assert parts.labels.tolist() == whole.labels.tolist()
     assert parts.rows.tolist() == whole.rows.tolist() == [i for i in range(50) if i % 5]
@@ -42,7 +42,7 @@ def test_tags_are_read_in_several_processes_too(tmp_path: Path) -> None:
     columns = {"tokens": [["in", f"City{i}"] for i in range(30)], "tags": [["O", "B-LOC"]] * 30}
     reader = RowReader(ENTITIES, TagLabels(TAGS, "iob2"), Tokenizer())
     rows = read_split(write(tmp_path / "a.parquet", columns, 3), reader, Corpus(), processes=2)
-    assert sequences_of(rows)[1] == [[0, 1]] * 30
+    assert tags_of(rows) == [[0, 1]] * 30
     assert rows.labels is None
 
 
@@ -72,5 +72,5 @@ class KilledReader(RowReader):
 def test_a_process_that_is_killed_is_an_error_that_names_the_option(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", texts(*map(str, range(20))), 2)
     reader = KilledReader(REVIEWS, Labels(["bad", "good"]), Tokenizer())
-    with pytest.raises(ValueError, match="processes=2: one was killed; accepted: fewer"):
+    with pytest.raises(ValueError, match="processes=2: a process was killed; accepted: fewer"):
         read_split(path, reader, Corpus(), processes=2)

@@ -1,4 +1,4 @@
-"""The report on a dataset: its figures, and its page."""
+"""The report of the prepare stage: its numbers and its page."""
 
 import re
 from pathlib import Path
@@ -56,8 +56,8 @@ def test_the_page_of_clean_data_has_no_reasons(tmp_path: Path) -> None:
     raw = raw_reviews(tmp_path / "acme", validation=texts("a", "b"), test=texts("c", "d"))
     prepare(REVIEWS, raw, tmp_path / "out", OPTIONS)
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "<h2>Not used</h2>" not in page
-    assert "No row of validation or test stands" in page
+    assert "<h2>Unused rows</h2>" not in page
+    assert "No text of validation or test occurs" in page
 
 
 def test_thousands_of_labels_fit_on_the_page(tmp_path: Path) -> None:

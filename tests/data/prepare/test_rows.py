@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.raw import read_rows, rows_of, sequences_of, whole
+from tests.data.raw import read_rows, rows_of, tags_of, tokens_of
 from unroll.data.prepare.labels import Labels, TagLabels
 from unroll.data.prepare.split_rows import SplitRows
-from unroll.data.samples import sample_texts
+from unroll.data.raw import sample_texts
 from unroll.data.source import Source
 from unroll.data.tokenizer import Tokenizer
 
@@ -38,8 +38,7 @@ def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
     )
     rows = read_rows(path, REVIEWS, Labels(["bad", "good"]))
     assert list(rows.corpus.distinct) == ["It's", "fun", "!", "no"]
-    assert whole(rows).tokens.tolist() == [1, 2, 3, 4, 2, 4]
-    assert whole(rows).offsets.tolist() == [0, 3, 4, 6]
+    assert tokens_of(rows) == [[1, 2, 3], [4], [2, 4]]
     assert rows.labels.tolist() == [1, 0, 1]
     assert rows.rows.tolist() == [0, 1, 2]
     assert rows.quarantined == []
@@ -47,9 +46,8 @@ def test_texts_are_tokenised_and_labels_numbered(tmp_path: Path) -> None:
 
 def test_tokens_stay_as_they_are_and_each_has_its_label(tmp_path: Path) -> None:
     rows = read_sentences(tmp_path / "x.parquet", [["in", "New York"], ["in"]], [[0, 1], [0]])
-    assert whole(rows).tokens.tolist() == [1, 2, 1]
-    assert whole(rows).labels.tolist() == [0, 1, 0]
-    assert whole(rows).offsets.tolist() == [0, 2, 3]
+    assert tokens_of(rows) == [[1, 2], [1]]
+    assert tags_of(rows) == [[0, 1], [0]]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def test_a_text_that_cannot_be_used_is_quarantined(tmp_path: Path, text: str | N
     assert rows.quarantined == [(1, reason)]
     assert rows.rows.tolist() == [0, 2]
     assert rows.labels.tolist() == [0, 1]
-    assert whole(rows).offsets.tolist() == [0, 1, 2]
+    assert rows.lengths.tolist() == [1, 1]
 
 
 def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ def test_a_text_that_is_no_string_is_quarantined(tmp_path: Path) -> None:
     rows = read_rows(path, REVIEWS, Labels(["bad", "good"]))
     assert rows.quarantined == [(row, "text is not a string but int") for row in (0, 1)]
     assert len(rows) == len(rows.labels) == rows.num_tokens == 0
-    assert whole(rows).offsets.tolist() == [0]
+    assert tokens_of(rows) == []
 
 
 @pytest.mark.parametrize(
@@ -97,7 +95,7 @@ def test_a_label_that_cannot_be_used_is_quarantined(tmp_path: Path, stars: list[
 
 def test_accents_written_apart_are_joined_in_given_tokens(tmp_path: Path) -> None:
     rows = read_sentences(tmp_path / "x.parquet", [["cafe\u0301"], ["café"]], [[0], [0]])
-    assert whole(rows).tokens.tolist() == [1, 1]
+    assert tokens_of(rows) == [[1], [1]]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +117,7 @@ def test_a_sentence_that_cannot_be_used_is_quarantined(tmp_path: Path, words: An
     rows = read_sentences(tmp_path / "x.parquet", [words, ["fine"]], [tags, [1]])
     assert rows.quarantined == [(0, reason)]
     assert rows.rows.tolist() == [1]
-    assert whole(rows).labels.tolist() == [1]
+    assert tags_of(rows) == [[1]]
 
 
 def test_columns_of_other_kinds_are_quarantined(tmp_path: Path) -> None:
@@ -153,7 +151,7 @@ def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFacto
     assert [row for row, _ in rows.quarantined] == [row for row in range(len(raw)) if row not in usable]
     assert rows.labels.tolist() == [labels[row] for row in usable]
     words = list(rows.corpus.distinct)
-    for row, tokens in zip(usable, sequences_of(rows)[0], strict=True):
+    for row, tokens in zip(usable, tokens_of(rows), strict=True):
         assert [words[i - 1] for i in tokens] == tokenize(body[row])
 
 
@@ -162,11 +160,11 @@ def test_take_keeps_each_chosen_row_whole(lengths: list[int], data: st.DataObjec
     chosen = sorted(data.draw(st.lists(st.sampled_from(range(len(lengths))), unique=True)))
     sequences = [[10 * i + j for j in range(length)] for i, length in enumerate(lengths)]
     with_tags = rows_of(sequences, tags=sequences).take(np.array(chosen, np.int64))
-    assert sequences_of(with_tags) == ([sequences[i] for i in chosen],) * 2
+    assert tokens_of(with_tags) == tags_of(with_tags) == [sequences[i] for i in chosen]
     with_labels = rows_of(sequences, list(range(len(lengths)))).take(np.array(chosen, np.int64))
     assert with_labels.labels is not None
     assert with_labels.labels.tolist() == with_labels.rows.tolist() == chosen
-    assert sequences_of(with_labels)[0] == [sequences[i] for i in chosen]
+    assert tokens_of(with_labels) == [sequences[i] for i in chosen]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 8))
@@ -174,8 +172,8 @@ def test_blocks_of_any_size_hold_the_same(lengths: list[int], size: int) -> None
     sequences = [[10 * i + j for j in range(length)] for i, length in enumerate(lengths)]
     rows = rows_of(sequences, tags=sequences)
     with patch("unroll.data.prepare.split_rows.BLOCK", size):
-        assert sequences_of(rows) == (sequences, sequences)
-        assert all(len(block.tokens) <= max(size, 5) for block in rows.blocks())
+        assert tokens_of(rows) == tags_of(rows) == sequences
+        assert all(len(block.values) <= max(size, 5) for block in rows.blocks())
 
 
 def test_tags_of_another_scheme_become_iob2(tmp_path: Path) -> None:
@@ -183,7 +181,7 @@ def test_tags_of_another_scheme_become_iob2(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", words=[["in", "New", "York"], ["in"]], tags=[["O", "LOC", "LOC"], ["O"]])
     labels = Labels.of(source, None, path)
     assert labels.names == ["O", "B-LOC", "I-LOC"]
-    assert whole(read_rows(path, source, labels)).labels.tolist() == [0, 1, 2, 0]
+    assert tags_of(read_rows(path, source, labels)) == [[0, 1, 2], [0]]
 
 
 def test_tags_that_cannot_follow_each_other_are_quarantined(tmp_path: Path) -> None:

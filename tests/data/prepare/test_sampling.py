@@ -1,4 +1,4 @@
-"""A limit of rows; test_carving.py has the other draw."""
+"""The option `limit`; for drawing missing splits see test_carving.py."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def labelled(labels: list[int]) -> SplitRows:
 
 @given(st.lists(st.sampled_from([0, 0, 0, 0, 1, 2]), min_size=1, max_size=60), st.integers(1, 60), st.integers(0, 3))
 def test_labels_keep_their_shares(labels: list[int], limit: int, seed: int) -> None:
-    taken = limit_rows(labelled(labels), REVIEWS, limit, seed)
+    taken = limit_rows(labelled(labels), limit, seed)
     assert len(taken.rows) == min(limit, len(labels))
     assert (np.diff(taken.rows) > 0).all()
     for label in set(labels):
@@ -31,7 +31,7 @@ def test_labels_keep_their_shares(labels: list[int], limit: int, seed: int) -> N
 
 def test_another_seed_takes_other_rows() -> None:
     labels = [0, 1] * 50
-    first, same, other = (limit_rows(labelled(labels), REVIEWS, 10, seed).rows.tolist() for seed in (1, 1, 2))
+    first, same, other = (limit_rows(labelled(labels), 10, seed).rows.tolist() for seed in (1, 1, 2))
     assert first == same != other
 
 

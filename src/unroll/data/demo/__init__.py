@@ -1,1 +1,1 @@
-"""The demo corpora: two small generated data sets that a bag of words cannot solve and a recurrence can."""
+"""The demo corpora: two small generated datasets that need word order, so that a bag of words fails on them."""

@@ -1,13 +1,12 @@
-"""The demo corpus for named-entity recognition: sentences from a small grammar, labelled as they are written.
+"""The demo corpus for named-entity recognition: tagged sentences from a small grammar.
 
-The corpus is built so that a token's own form says little. Most names stand for a person, an organisation,
-a place and a work about equally often, and what settles the type stands to the right of the name as often as
-to the left. A network must therefore read the whole sentence, in both directions.
+The form of a token is a weak feature: most names are used for a person, an organisation, a place and a work about
+equally often, and the type follows from words to the right of the name as often as from words to the left. A network
+must therefore read the whole sentence in both directions.
 
-The grammar lies in `words/entities/*.txt`. A heading `[symbol]` is followed by its productions, one a line or
-several separated by `|`; `3 * ` before a production gives it three times the weight; `<symbol>` is expanded
-in its turn. A symbol in upper case (`<PER>`, `<ORG.club>`) is one mention of an entity; its type stands
-before the dot.
+The grammar is in `words/entities/*.txt`. A heading `[symbol]` is followed by its productions, one per line or separated
+by `|`; the prefix `3 * ` triples the weight of a production; `<symbol>` is expanded recursively. A symbol in upper case
+(`<PER>`, `<ORG.club>`) is a mention of an entity; its type is the part before the dot.
 """
 
 import random
@@ -26,25 +25,30 @@ Sentence = list[tuple[str, str]]  # (token, tag)
 
 GRAMMAR_DIR = Path(__file__).with_name("words") / "entities"
 NAMES_FILE = "names.txt"
-# This share of each list of names is kept for the validation split alone, and as much for the test split.
+CARD = """\
+Generated English news sentences whose persons (PER), organisations (ORG), places (LOC) and miscellaneous names
+(MISC: works, events, products, peoples) are tagged token by token in IOB2. Most names are used for several types, and
+the type follows from words to the right of the name as often as from words to the left. Some names occur only in the
+validation split and some only in the test split, so that memorising names does not help."""
+# The share of each list of names that occurs only in the validation split; the same share only in the test split.
 HELD_OUT_SHARE = 0.15
-# A held-out name is drawn this many times as often as another, so that unseen entities are frequent.
+# Weight of such names relative to others, so that unseen entities are frequent.
 HELD_OUT_WEIGHT = 2
-# One of these holds for a whole sentence, so that "his" and "she" do not meet in it.
+# The pronouns of a sentence are drawn together, so that "his" and "she" do not occur in the same one.
 PRONOUNS: list[Rules] = [{"he": [("he",)], "his": [("his",)]}, {"he": [("she",)], "his": [("her",)]}]
 
 
 class Row(TypedDict):
-    """One sentence; `ner_tags` has an index into TAG_NAMES for every token."""
+    """One sentence; `ner_tags` contains the index of each token's tag in TAG_NAMES."""
 
     tokens: list[str]
     ner_tags: list[int]
 
 
 def generate(seed: int = 2024) -> dict[str, list[Row]]:
-    """Write the train, validation and test split, tagged in IOB2.
+    """Generate the train, validation and test splits, tagged in IOB2.
 
-    The same seed gives the same rows. No sentence occurs twice, within a split or across them.
+    The result is deterministic for a given seed. No sentence occurs twice, within or across splits.
     """
     rng = random.Random(seed)
     grammar = read_rules(path for path in sorted(GRAMMAR_DIR.glob("*.txt")) if path.name != NAMES_FILE)
@@ -54,7 +58,7 @@ def generate(seed: int = 2024) -> dict[str, list[Row]]:
 
 
 def read_rules(paths: Iterable[Path]) -> Rules:
-    """Read grammar files; a symbol that stands in several files has the productions of all."""
+    """Read grammar files; the productions of a symbol in several files are combined."""
     rules: Rules = {}
     for path in paths:
         symbol = ""
@@ -69,14 +73,14 @@ def read_rules(paths: Iterable[Path]) -> Rules:
 
 
 def parse_production(text: str) -> tuple[int, Production]:
-    """Read `3 * the <job>` as (3, ("the", "<job>")); the weight is 1 where none is given."""
+    """Parse `3 * the <job>` as (3, ("the", "<job>")); the default weight is 1."""
     weighted = re.fullmatch(r"\s*(\d+) \* (.*)", text)
     weight, words = (int(weighted[1]), weighted[2]) if weighted else (1, text)
     return weight, tuple(words.split())
 
 
 def split_names(names: Rules, rng: random.Random) -> dict[str, Rules]:
-    """Share the names out: most to every split, some to the validation or the test split alone."""
+    """Assign names to splits: most to all splits, some only to the validation or the test split."""
     splits: dict[str, Rules] = {split: {} for split in SIZES}
     for symbol, productions in names.items():
         shuffled = rng.sample(productions, len(productions))
@@ -89,7 +93,7 @@ def split_names(names: Rules, rng: random.Random) -> dict[str, Rules]:
 
 
 def write_rows(size: int, rules: Rules, seen: set[str], rng: random.Random) -> list[Row]:
-    """Write `size` sentences that are not in `seen`, and add them to it."""
+    """Generate `size` sentences that are not in `seen`, and add them to it."""
     rows: list[Row] = []
     while len(rows) < size:
         sentence = finish(expand("sentence", rules | rng.choice(PRONOUNS), rng))
@@ -102,7 +106,7 @@ def write_rows(size: int, rules: Rules, seen: set[str], rng: random.Random) -> l
 
 
 def expand(symbol: str, rules: Rules, rng: random.Random) -> Sentence:
-    """Rewrite a symbol down to tagged tokens; an upper-case symbol becomes one entity."""
+    """Expand a symbol to tagged tokens; a symbol in upper case becomes one entity."""
     sentence: Sentence = []
     for item in rng.choice(rules[symbol]):
         if item.startswith("<"):
@@ -116,7 +120,7 @@ def expand(symbol: str, rules: Rules, rng: random.Random) -> Sentence:
 
 
 def finish(sentence: Sentence) -> Sentence:
-    """Add what the grammar leaves out: "an" before a vowel, and the capital that begins a sentence."""
+    """Change "a" to "an" before vowels, and capitalise the first word."""
     tokens = [token for token, _ in sentence]
     for i, following in enumerate(tokens[1:]):
         if tokens[i] == "a" and re.match(r"(?!eu|one)[aeio]", following, re.IGNORECASE):

@@ -1,11 +1,11 @@
-"""The demo corpus for sentiment: short reviews whose label hangs on the order and distance of words.
+"""The demo corpus for sentiment: short reviews whose label depends on the order and distance of words.
 
-The grammar lies in `words/reviews/*.yaml`. A pattern holds slots: `<symbol+>` takes the sign of the text that
-it stands in, `<symbol->` the opposite one, `<symbol?>` either, and `<symbol>` has none. So one pattern,
-`the <part> was not <adj->`, serves positive texts ("not dull") and negative ones ("not superb").
+The grammar is in `words/reviews/*.yaml`. Patterns contain slots: `<symbol+>` has the sign of the text, `<symbol->` the
+opposite one, `<symbol?>` a random one, and `<symbol>` none. The pattern `the <part> was not <adj->` is therefore used
+in positive texts ("not dull") and negative ones ("not superb").
 
-What a network has to learn: where the scope of a negator ends, that two negators cancel, which of two
-contrasted clauses decides, and to keep a verdict over dozens of words in which others may praise or blame.
+A network has to learn where the scope of a negation ends, that double negation cancels, which of two contrasted clauses
+is decisive, and to remember a verdict over dozens of words with opinions of others.
 """
 
 import random
@@ -24,6 +24,20 @@ SIZES = {"train": 5600, "validation": 800, "test": 1600}
 MIN_TOKENS, MAX_TOKENS = 5, 60
 
 NEGATIVE, NEUTRAL, POSITIVE = -1, 0, 1
+CARD = """\
+Generated English reviews of films, restaurants, hotels, books and gadgets, each with one label. The label depends on
+the order of the words and on the distance between them. A bag of words is not sufficient, because every positive word
+also occurs in negative texts. To predict the label, a model must
+
+- follow the scope of a negation: both "not bad at all" and "not the usual film, and wonderful" are positive;
+- handle double negation: "it is not true that it was not good";
+- find the decisive clause: the one after *but*, the one that does not start with *although*. Many texts occur in
+  pairs of the same words in two orders with opposite labels;
+- remember a verdict over dozens of words with other opinions ("my brother calls everything terrible"). Only the
+  writer's own opinion of the subject itself counts.
+
+About one text in four has 30 tokens or more. The test split contains words that occur in no other split; no label
+depends on them."""
 
 Grammar = dict[str, list[str]]
 
@@ -31,26 +45,26 @@ _SUFFIXES = {NEGATIVE: "_negative", NEUTRAL: "", POSITIVE: "_positive"}
 _WORDS = Path(__file__).with_name("words") / "reviews"
 _DOMAINS = ["film", "restaurant", "hotel", "book", "gadget"]
 _KIND_WEIGHTS = {"plain": 20, "negation": 14, "scope": 14, "double": 14, "contrast": 24, "correction": 14}
-_TWIN_KINDS = {"contrast", "correction"}  # the same words in two orders make both labels
+_TWIN_KINDS = {"contrast", "correction"}  # the same words in two orders, with opposite labels
 _LONG_SHARE = 0.22
-_LONG_TARGETS = (30, 46)  # tokens to reach; the sentence that reaches them may go on to MAX_TOKENS
-_FILLER_SHARE = 1 / 3  # of the other reviews have one sentence beside the verdict
-_ASIDE_SHARE = 0.3  # of such sentences are somebody else's opinion
+_LONG_TARGETS = (30, 46)  # range of the minimum number of tokens; the maximum is MAX_TOKENS
+_FILLER_SHARE = 1 / 3  # share of the other reviews with one sentence next to the verdict
+_ASIDE_SHARE = 0.3  # share of such sentences with somebody else's opinion
 _SLOT = re.compile(r"<(\w+)([+?-]?)>")
 
 
 class Row(TypedDict):
-    """One review; `label` is an index into LABEL_NAMES."""
+    """One review; `label` is an index in LABEL_NAMES."""
 
     text: str
     label: int
 
 
 def generate(seed: int = 7) -> dict[str, list[Row]]:
-    """Write the train, validation and test split; each has both labels equally often.
+    """Generate the train, validation and test splits; both labels are equally frequent in each.
 
-    The same seed gives the same rows. No text occurs twice, within a split or across them. Some words occur
-    in the test split alone; no opinion hangs on them.
+    The result is deterministic for a given seed. No text occurs twice, within or across splits. Some words occur only
+    in the test split; no label depends on them.
     """
     rng = random.Random(seed)
     written: set[str] = set()
@@ -62,7 +76,7 @@ def count_tokens(text: str) -> int:
 
 
 def load_grammar(domain: str, *, unseen: bool) -> Grammar:
-    """The alternatives of each symbol in reviews of a domain; `unseen` adds the words of the test split."""
+    """The alternatives of each symbol for a domain; `unseen` adds the words of the test split."""
     parts = [_read_words(name) for name in ("opinion", "neutral", domain)]
     if unseen:
         held_out = _read_words("unseen")
@@ -75,7 +89,7 @@ def load_grammar(domain: str, *, unseen: bool) -> Grammar:
 
 
 class Writer:
-    """Writes one review: expands patterns, and uses no word of the lists twice while others are left."""
+    """Generates one review; does not repeat a word as long as other alternatives remain."""
 
     def __init__(self, grammar: Grammar, rng: random.Random) -> None:
         self.grammar = grammar
@@ -83,14 +97,14 @@ class Writer:
         self._used: set[str] = set()
 
     def expand(self, pattern: str, sign: int = NEUTRAL) -> str:
-        """Fill every slot of `pattern`, which stands in a text of the given sign."""
+        """Fill the slots of a pattern for a text with the given sign."""
         return _SLOT.sub(lambda slot: self._fill(slot[1], self._slot_sign(slot[2], sign)), pattern)
 
     def verdict(self, kind: str, sign: int) -> str:
         return self.expand(self.rng.choice(self.grammar[kind]), sign)
 
     def twin_verdicts(self, kind: str) -> tuple[str, str]:
-        """A negative and a positive verdict of the same words: two signed slots exchange their contents."""
+        """A negative and a positive verdict with the same words, made by swapping the contents of two slots."""
         pattern = self.rng.choice(self.grammar[kind])
         symbol = next(slot[1] for slot in _SLOT.finditer(pattern) if slot[2])
         pattern = pattern.replace(f"<{symbol}+>", "{agree}").replace(f"<{symbol}->", "{oppose}")
@@ -99,7 +113,7 @@ class Writer:
         return pattern.format(agree=bad, oppose=good), pattern.format(agree=good, oppose=bad)
 
     def surroundings(self, verdict_tokens: int) -> tuple[list[str], list[str]]:
-        """Sentences without an opinion of the writer, to stand before and after the verdict."""
+        """Sentences before and after the verdict, without an opinion of the writer."""
         room = MAX_TOKENS - verdict_tokens
         if self.rng.random() < _LONG_SHARE:
             sentences = self._filler(self.rng.randint(*_LONG_TARGETS) - verdict_tokens, room)
@@ -110,7 +124,7 @@ class Writer:
         return sentences[:verdict_at], sentences[verdict_at:]
 
     def _filler(self, min_tokens: int, max_tokens: int) -> list[str]:
-        """Different facts and asides, of at least `min_tokens` and at most `max_tokens` together."""
+        """Distinct facts and asides with at least `min_tokens` and at most `max_tokens` in total."""
         facts, asides = (_shuffled(self.grammar[symbol], self.rng) for symbol in ("fact", "aside"))
         sentences: list[str] = []
         tokens = 0
@@ -149,7 +163,7 @@ def _write_split(split: str, size: int, rng: random.Random, written: set[str]) -
 
 
 def _write_pair(grammars: Sequence[Grammar], rng: random.Random) -> tuple[str, str]:
-    """A negative and a positive review of one kind: twins, or independent of each other."""
+    """A negative and a positive review of one kind, with the same words for the kinds in _TWIN_KINDS."""
     kind = rng.choices(list(_KIND_WEIGHTS), list(_KIND_WEIGHTS.values()))[0]
     if kind in _TWIN_KINDS:
         writer = Writer(rng.choice(grammars), rng)
@@ -167,7 +181,7 @@ def _write_review(kind: str, sign: int, grammars: Sequence[Grammar], rng: random
 
 
 def _join(sentences: Iterable[str]) -> str:
-    """Sentences as a text: `a` becomes `an` before a vowel, and each sentence starts with a capital."""
+    """Join sentences; change `a` to `an` before vowels and capitalise the first words."""
     text = re.sub(r"\ba (?=(?!us|univ)[aeiou])", "an ", " ".join(sentences))
     return re.sub(r"(^|[.!?] )([a-z])", lambda start: start[1] + start[2].upper(), text)
 
@@ -182,7 +196,7 @@ def _read_words(name: str) -> dict:
 
 
 def _as_list(alternatives: str | list[str]) -> list[str]:
-    """An array holds patterns as they are; a string holds words parted by commas."""
+    """Alternatives are a list of patterns, or words in a string separated by commas."""
     if isinstance(alternatives, str):
         return [" ".join(word.split()) for word in alternatives.split(",")]
     return alternatives

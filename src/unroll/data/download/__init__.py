@@ -1,1 +1,1 @@
-"""The download stage: a Hub repository, a folder or column files, as raw parquet and a manifest."""
+"""The download stage: writes a Hub repository, a folder or files as raw parquet with a manifest."""

@@ -1,4 +1,4 @@
-"""The download stage: a Hub repository or a folder in, parquet splits and a manifest out."""
+"""The download stage: writes a dataset as parquet splits and a manifest."""
 
 import tempfile
 from pathlib import Path
@@ -8,6 +8,7 @@ from unroll.data.download import hub
 from unroll.data.download.files import (
     base_folder,
     has_wildcard,
+    label_names,
     matching_files,
     names_files,
     read_column_files,
@@ -16,27 +17,28 @@ from unroll.data.download.files import (
 from unroll.data.source import Source
 from unroll.files import sha256, whole_folder, write_json
 
-GROUP_ROWS, GROUP_BYTES = 10_000, 1 << 22  # of a row group, at most: what the prepare stage holds at a time
+GROUP_ROWS, GROUP_BYTES = 10_000, 1 << 22  # maximum size of a row group, which the prepare stage reads as a whole
 
 
 def download(source: Source, output: Path) -> dict[str, Any]:
-    """Write `output`/{train,validation,test}.parquet and manifest.json; return the manifest.
+    """Write {train,validation,test}.parquet and manifest.json into the folder `output`; return the manifest.
 
-    The manifest holds the path, the configuration, the commit that came, the SHA-256 of every file there, rows and
-    SHA-256 of every split, and the label names that the dataset declares.
+    The manifest contains the path, the configuration, the commit, the SHA-256 of every source file, the number of
+    rows and the SHA-256 of every split, and the declared label names.
 
     Raises:
-        ValueError: the data cannot be had, have another checksum than `source` pins, or lack a split or a column.
+        ValueError: the data cannot be read, a checksum differs from the one in `source`, or a split or column is
+            missing.
     """
     commit = None
-    chosen: list[Path] = []  # of train, where the path means files rather than a folder
+    chosen: list[Path] = []  # the files of train, if the path is a file or glob
     if Path(source.path).is_dir():
         folder = Path(source.path)
     elif has_wildcard(source.path) or Path(source.path).is_file():
         folder, pattern = base_folder(source.path)
         chosen = matching_files(folder, pattern)
         if not chosen:
-            raise ValueError(f"dataset.path={source.path!r}: no file matches; accepted: a glob of files that are there")
+            raise ValueError(f"dataset.path={source.path!r}: no file matches; accepted: a glob that matches files")
     elif source.path.startswith(("/", "./", "../", "~")) or source.path.count("/") != 1:
         raise ValueError(
             f"dataset.path={source.path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub "
@@ -60,7 +62,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
                 "revision": source.revision,
                 "commit": commit,
                 "files": checksums,
-                "label_names": source.label_names or _declared_labels(source, splits["train"].features),
+                "label_names": source.label_names or label_names(splits["train"].features[source.label_column]),
                 "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
             }
             write_json(work / "manifest.json", manifest)
@@ -74,12 +76,10 @@ def _data_files(folder: Path) -> list[Path]:
 def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
     for file, pinned in source.sha256.items():
         if file not in checksums:
-            raise ValueError(
-                f"dataset.sha256 names {file!r}, which {source.path} does not have; it has {', '.join(checksums)}"
-            )
+            raise ValueError(f"dataset.sha256: {source.path} has no file {file!r}; accepted: {', '.join(checksums)}")
         if checksums[file] != pinned:
             raise ValueError(
-                f"{file} of {source.path} has the SHA-256 {checksums[file]}, but dataset.sha256 pins {pinned}"
+                f"{file} of {source.path} has the SHA-256 {checksums[file]}; accepted by dataset.sha256: {pinned}"
             )
 
 
@@ -88,28 +88,28 @@ def _group_rows(rows: Any) -> int:
 
 
 def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[str, Any]:
-    """Our split names to `datasets.Dataset`s, columns checked."""
+    """Load the splits train, validation and test as `datasets.Dataset`, and check their columns."""
     wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
     found = {"train": _read(source, chosen, cache)} if chosen else _load_folder(source, folder, wanted, cache)
     splits = {}
     for split, theirs in wanted.items():
         if theirs not in found:
-            hint = "" if split == "train" else f" (dataset.splits.{split}=null carves one from train)"
+            hint = "" if split == "train" else f", or dataset.splits.{split}=null to draw it from train"
             raise ValueError(
-                f"dataset.splits.{split}={theirs!r}: {source.path} has no such split; it has {sorted(found)}{hint}"
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such split; accepted: {sorted(found)}{hint}"
             )
-        for ours, column in source.columns.items():
+        for role, column in source.columns.items():
             if column not in found[theirs].column_names:
                 raise ValueError(
-                    f"dataset.columns.{ours}={column!r}: split {theirs!r} of {source.path} has no such column; "
-                    f"it has {found[theirs].column_names}"
+                    f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has no such column; "
+                    f"accepted: {found[theirs].column_names}"
                 )
         splits[split] = found[theirs]
     return splits
 
 
 def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: str) -> dict[str, Any]:
-    """By the names in `wanted`: splits whose names are files or globs are read from those, the others loaded."""
+    """Load splits by the names in `wanted`, from files if a name is a file or a glob."""
     found = {}
     for split, theirs in wanted.items():
         if source.format != "conll" and not names_files(theirs):
@@ -119,7 +119,8 @@ def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: st
         else:
             present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
             raise ValueError(
-                f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; it has {', '.join(present[:20])}"
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; "
+                f"accepted: {', '.join(present[:20])}"
             )
     return found if len(found) == len(set(wanted.values())) else found | _load_hub(source, folder, cache)
 
@@ -139,14 +140,7 @@ def _load_hub(source: Source, folder: Path, cache: str) -> dict[str, Any]:
     except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
         cause = " ".join(f"{error.__cause__ or error}".split())
         raise ValueError(
-            f"dataset.path={source.path!r} (configuration {source.name!r}) does not load as a dataset: {cause}; "
+            f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {cause}; "
             "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
         ) from error
     return found
-
-
-def _declared_labels(source: Source, features: Any) -> list[str] | None:
-    """The names of a ClassLabel column, or of a sequence of ClassLabels; None where there are none."""
-    feature = features[source.label_column]
-    feature = getattr(feature, "feature", feature)
-    return list(feature.names) if hasattr(feature, "names") else None

@@ -1,85 +1,76 @@
-"""A dataset repository of the Hugging Face Hub, as a local folder at exactly the revision asked for."""
+"""Downloads a dataset repository of the Hugging Face Hub at a given revision."""
 
 import hashlib
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from httpx2 import Client, HTTPError, ReadError, Response, SyncByteStream
+from huggingface_hub import constants, dataset_info, get_session, set_client_factory, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils.tqdm import disable_progress_bars
+
 from unroll.files import sha256
 
-DATA_FILES = [
-    "*.md",
-    "*.parquet",
-    "*.json",
-    "*.jsonl",
-    "*.csv",
-    "*.arrow",
-    "*.txt",
-    "*.conll",
-    "*.bio",
-    "*.iob",
-    "*.tsv",
-]
-ANSWER_SECONDS = 5.0
-LONGEST_WAIT_SECONDS = 60  # that a Hub may ask for (429, Retry-After)
-COMMIT_LENGTH = 40
+_EXTENSIONS = ("md", "parquet", "json", "jsonl", "csv", "arrow", "txt", "conll", "bio", "iob", "tsv")
+DATA_FILES = [f"*.{extension}" for extension in _EXTENSIONS]
+TIMEOUT_SECONDS = 5.0
+MAX_RETRY_SECONDS = 60  # maximum total wait requested by a Hub (status 429 with Retry-After)
+GRACE_SECONDS = 8.0  # before the transfer rate is checked
+MIN_BYTES_PER_SECOND = 1000.0
 SHA256_LENGTH = 64
 
 
 def snapshot(repository: str, revision: str) -> tuple[Path, str]:
-    """Download `repository` at `revision`; return its folder and the commit that came.
+    """Download `repository` at `revision`; return its folder and commit.
 
-    The folder's name is the commit, so a cache can never answer with another revision than the one resolved. A file,
-    cached or new, that differs from its checksum is fetched again.
+    The commit is resolved first and is the name of the folder, so that the cache cannot return another revision.
+    Files that differ from their checksum, whether cached or new, are downloaded once more.
 
     Raises:
-        ValueError: the Hub cannot be reached, knows no such repository or revision, or sends damaged files.
+        ValueError: the Hub cannot be reached, the repository or revision does not exist, or files remain damaged.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.utils.tqdm import disable_progress_bars
-
-    from unroll.data.download.hub_client import refuse_trickles
-
-    refuse_trickles()
+    _refuse_slow_responses()
     if not sys.stderr.isatty():
         disable_progress_bars()
-    with _errors_in_words(repository, revision):
+    with _as_value_errors(repository, revision):
         commit = revision if constants.HF_HUB_OFFLINE else _resolve(repository, revision)
         folder = _fetch(repository, commit)
-        damaged = _damaged(folder, certain=constants.HF_HUB_OFFLINE)
+        damaged = _damaged(folder, known_only=constants.HF_HUB_OFFLINE)
         if damaged:
-            _forget(damaged)
+            _delete(damaged)
             folder = _fetch(repository, commit)
-            damaged = _damaged(folder, certain=True)
+            damaged = _damaged(folder, known_only=True)
     if damaged:
         names = ", ".join(sorted(str(file.relative_to(folder)) for file in damaged))
-        _forget(damaged)
+        _delete(damaged)
         raise ValueError(
-            f"dataset.path={repository!r}: {names} came twice with another SHA-256 than the Hub at "
-            f"{constants.ENDPOINT} tells; nothing is kept of it"
+            f"dataset.path={repository!r}: {names} differed twice from the SHA-256 given by the Hub at "
+            f"{constants.ENDPOINT}; the damaged files were deleted"
         )
-    if _is_commit(revision) and folder.name != revision:
+    if re.fullmatch("[0-9a-f]{40}", revision) and folder.name != revision:
         raise ValueError(
-            f"dataset.revision={revision!r} was asked for, but the Hub at {constants.ENDPOINT} answered with "
-            f"{folder.name!r}"
+            f"dataset.revision={revision!r} was requested, but the Hub at {constants.ENDPOINT} returned {folder.name!r}"
         )
     return folder, folder.name
 
 
 def _resolve(repository: str, revision: str) -> str:
-    """The commit that `revision` is.
-
-    One question that is not asked again: the download itself would go on asking for half a minute.
-    """
-    from huggingface_hub import dataset_info
-    from huggingface_hub.errors import HfHubHTTPError
-
-    end = time.monotonic() + LONGEST_WAIT_SECONDS
+    """The commit of `revision`, from a single request, since the download itself would retry for half a minute."""
+    end = time.monotonic() + MAX_RETRY_SECONDS
     while True:
         try:
-            return dataset_info(repository, revision=revision, timeout=ANSWER_SECONDS).sha or revision
+            return dataset_info(repository, revision=revision, timeout=TIMEOUT_SECONDS).sha or revision
         except HfHubHTTPError as error:
             wait = error.response.headers.get("Retry-After", "")
             if error.response.status_code != 429 or not wait.isdigit() or time.monotonic() + int(wait) > end:
@@ -88,27 +79,25 @@ def _resolve(repository: str, revision: str) -> str:
 
 
 def _fetch(repository: str, commit: str) -> Path:
-    from huggingface_hub import snapshot_download
-
     return Path(
         snapshot_download(repository, repo_type="dataset", revision=commit, allow_patterns=DATA_FILES, etag_timeout=10)
     )
 
 
-def _damaged(folder: Path, certain: bool) -> list[Path]:
-    """The files of a snapshot that differ from their checksum, which is the name of the cached file behind them.
+def _damaged(folder: Path, known_only: bool) -> list[Path]:
+    """The files of a snapshot that differ from their checksum, which is the name of the cached file.
 
-    Large files have a SHA-256, others git's checksum; what is neither comes from a server other than the Hub, and is
-    damaged for all we know, but not for `certain`.
+    Large files have a SHA-256, others git's checksum. Any other name comes from a server that is not the Hub; such
+    files count as damaged unless `known_only`.
     """
     links = [file for file in folder.rglob("*") if file.is_symlink()]  # a cache without links has no checksums
-    return [file for file in links if not _is_whole(file.resolve(), certain)]
+    return [file for file in links if not _is_intact(file.resolve(), known_only)]
 
 
-def _is_whole(cached: Path, certain: bool) -> bool:
+def _is_intact(cached: Path, known_only: bool) -> bool:
     if len(cached.name) == SHA256_LENGTH:
         return sha256(cached) == cached.name
-    return certain or _git_checksum(cached) == cached.name
+    return known_only or _git_checksum(cached) == cached.name
 
 
 def _git_checksum(file: Path) -> str:
@@ -116,65 +105,78 @@ def _git_checksum(file: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _forget(files: list[Path]) -> None:
+def _delete(files: list[Path]) -> None:
     for file in files:
-        file.resolve().unlink(missing_ok=True)  # two files of equal content are one in the cache
+        file.resolve().unlink(missing_ok=True)  # files with equal content share a cached file
         file.unlink()
 
 
 @contextmanager
-def _errors_in_words(repository: str, revision: str) -> Iterator[None]:
-    from httpx2 import HTTPError  # what the client lets through
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    where = f"the Hub at {constants.ENDPOINT}"
+def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
+    """Turn the errors of the Hub's client into a ValueError of one line."""
+    where, path = f"the Hub at {constants.ENDPOINT}", f"dataset.path={repository!r}"
     try:
         yield
-    except HFValidationError as error:
-        raise ValueError(
-            f"dataset.path={repository!r} is neither a folder here nor a Hub repository ('owner/name')"
-        ) from error
-    except GatedRepoError as error:
-        raise ValueError(
-            f"dataset.path={repository!r} is gated: accept its terms on the Hub and set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ValueError(f"dataset.revision={revision!r}: {where} has no such revision of {repository}") from error
-    except RepositoryNotFoundError as error:
-        raise ValueError(
-            f"dataset.path={repository!r}: {where} has no such dataset (or it is private: set HF_TOKEN), "
-            "and no folder of that name is here"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise ValueError(
-            f"dataset.path={repository!r} at revision {revision!r} is not complete in the local cache, "
-            f"and {where} gave no answer or HF_HUB_OFFLINE is set"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
-            raise ValueError(
-                f"dataset.path={repository!r}: {where} refuses access ({error.response.status_code}): "
-                "set HF_TOKEN to a token that may read it"
-            ) from error
-        raise ValueError(f"dataset.path={repository!r}: {where} failed: {_first_line(error)}") from error
-    except HTTPError as error:
-        raise ValueError(
-            f"{where} cannot be reached ({_first_line(error)}); work from a local copy with "
-            "dataset.path=FOLDER, or from the cache with HF_HUB_OFFLINE=1"
-        ) from error
+    except (HTTPError, HfHubHTTPError, HFValidationError, OSError) as error:
+        reason, status = _first_line(error), getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, HFValidationError):
+            message = f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'"
+        elif isinstance(error, GatedRepoError):
+            message = f"{path} is gated: accept its terms on the Hub and set HF_TOKEN"
+        elif isinstance(error, RevisionNotFoundError):
+            message = f"dataset.revision={revision!r}: {where} has no such revision of {repository}"
+        elif isinstance(error, RepositoryNotFoundError):
+            message = f"{path}: no such folder, and {where} has no such dataset (if it is private, set HF_TOKEN)"
+        elif isinstance(error, LocalEntryNotFoundError):
+            message = (
+                f"{path} at revision {revision!r} is not complete in the local cache, and {where} did not respond or "
+                "HF_HUB_OFFLINE is set"
+            )
+        elif status in (401, 403):
+            message = f"{path}: {where} denied access ({status}); set HF_TOKEN to a token with read access"
+        elif isinstance(error, HfHubHTTPError | OSError):
+            message = f"{path}: {where} failed: {reason}"
+        else:
+            message = (
+                f"{where} cannot be reached ({reason}); use a local copy with dataset.path=FOLDER, or the cache with "
+                "HF_HUB_OFFLINE=1"
+            )
+        raise ValueError(message) from error
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _is_commit(revision: str) -> bool:
-    return len(revision) == COMMIT_LENGTH and all(character in "0123456789abcdef" for character in revision)
+def _refuse_slow_responses() -> None:
+    """Let responses fail whose body arrives at less than MIN_BYTES_PER_SECOND.
+
+    A read timeout does not detect them, since each single read is fast enough.
+    """
+    client = get_session()
+    hooks = {**client.event_hooks, "response": [_watch]}
+    set_client_factory(lambda: Client(event_hooks=hooks, follow_redirects=True, timeout=None))
+
+
+def _watch(response: Response) -> None:
+    if isinstance(response.stream, SyncByteStream):
+        response.stream = _WatchedStream(response.stream)
+
+
+class _WatchedStream(SyncByteStream):
+    """A stream that raises ReadError if it is too slow."""
+
+    def __init__(self, stream: SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        start, received = time.monotonic(), 0
+        for chunk in self._stream:
+            received += len(chunk)
+            seconds = time.monotonic() - start
+            if seconds > GRACE_SECONDS and received < seconds * MIN_BYTES_PER_SECOND:
+                raise ReadError(f"{received} bytes in {seconds:.0f} seconds")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()

@@ -1,1 +1,1 @@
-"""The prepare stage: raw rows, checked and encoded."""
+"""The prepare stage: checks and encodes raw rows."""

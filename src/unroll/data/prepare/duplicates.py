@@ -1,4 +1,4 @@
-"""Texts that stand more than once: with the same tokens, the same words, or nearly the same."""
+"""Finds duplicate texts: with the same tokens, the same words, or nearly the same words."""
 
 from hashlib import blake2b
 from itertools import pairwise
@@ -6,17 +6,20 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from unroll.data.prepare.minhash import NearDuplicates
+from unroll.data.prepare.minhash import MinHash
 from unroll.data.prepare.split_rows import SplitRows
+from unroll.data.ragged import Ragged
 
 Sameness = Literal["tokens", "words", "near"]
 
 
 class TextKeys(NamedTuple):
-    """A key a text, (N,); texts of one key are the same.
+    """Keys of N texts, (N,) each; texts with equal keys are duplicates.
 
-    `tokens`: as they are written. `words`: in lower case and without punctuation, unless there is nothing else.
-    `near`: four in five of the pairs of neighbouring words are the same.
+    Attributes:
+        tokens: equal for the same tokens.
+        words: equal for the same words in lower case, without punctuation (unless a text is only punctuation).
+        near: equal for texts that share about 80 % or more of their pairs of adjacent words.
     """
 
     tokens: np.ndarray
@@ -25,21 +28,25 @@ class TextKeys(NamedTuple):
 
 
 def text_keys(splits: dict[str, SplitRows]) -> dict[str, TextKeys]:
-    """The keys of every text of the splits of one corpus."""
+    """Compute the keys of all texts; the splits belong to one corpus."""
     corpus = next(iter(splits.values())).corpus
     numbers: dict[str, int] = {}
-    lowered = np.zeros(len(corpus.distinct) + 1, np.int32)  # 0 where a token is punctuation
+    lowered = np.zeros(len(corpus.distinct) + 1, np.int32)  # 0 for punctuation
     for i, token in enumerate(corpus.distinct, start=1):
         if any(map(str.isalnum, token)):
             lowered[i] = numbers.setdefault(token.lower(), len(numbers) + 1)
-    near = NearDuplicates()
+    near = MinHash()
     exact = {split: _exact_keys(rows, lowered, near) for split, rows in splits.items()}
-    groups = np.split(near.groups(), np.cumsum([len(rows) for rows in splits.values()])[:-1])
+    groups = Ragged.from_lengths(near.groups(), [len(rows) for rows in splits.values()])
     return {split: TextKeys(*exact[split], of_split) for split, of_split in zip(splits, groups, strict=True)}
 
 
 def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
-    """By sameness: the rows of a split that repeat an earlier one of it, and under "a, b" those of b that are in a."""
+    """Count duplicates for each kind of key.
+
+    The entry "a" is the number of rows of split a that repeat an earlier row of it; "a, b" is the number of rows of
+    b whose text is also in a.
+    """
     pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
     counts = {}
     for kind in TextKeys._fields:
@@ -51,7 +58,7 @@ def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
 
 
 def drop_leaks(train: SplitRows, keys: dict[str, TextKeys], sameness: Sameness) -> SplitRows:
-    """`train` without the texts that stand in validation or test too; those are quarantined."""
+    """Quarantine the training rows whose text is also in validation or test."""
     of = {split: getattr(split_keys, sameness) for split, split_keys in keys.items()}
     leaks = []
     is_leak = np.zeros(len(train), bool)
@@ -63,24 +70,24 @@ def drop_leaks(train: SplitRows, keys: dict[str, TextKeys], sameness: Sameness) 
     return kept.with_quarantined(leaks)
 
 
-def _exact_keys(rows: SplitRows, lowered: np.ndarray, near: NearDuplicates) -> tuple[np.ndarray, np.ndarray]:
-    """The keys of a split's tokens and words; `near` is given the words."""
+def _exact_keys(rows: SplitRows, lowered: np.ndarray, near: MinHash) -> tuple[np.ndarray, np.ndarray]:
+    """The keys by tokens and by words of a split; its words are also added to `near`."""
     tokens, words = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     for block in rows.blocks():
-        written = _digests(block.tokens, block.offsets, b"tokens")
-        of_block = lowered[block.tokens]  # (M,)
-        ends = np.concatenate([[0], np.cumsum(of_block > 0)])[block.offsets]  # (N + 1,) as offsets, of words alone
-        of_block = of_block[of_block > 0]
-        near.add(of_block, ends)
+        written = _digests(block, b"tokens")
+        ids = lowered[block.values]  # (M,)
+        offsets = np.concatenate([[0], np.cumsum(ids > 0)])[block.offsets]  # without punctuation
+        of_block = Ragged(ids[ids > 0], offsets)
+        near.add(of_block)
         tokens.append(written)
-        # Dots are not the same as dashes.
-        words.append(np.where(np.diff(ends) > 0, _digests(of_block, ends, b"words"), written))
+        # Texts of punctuation alone are compared by their tokens.
+        words.append(np.where(of_block.lengths > 0, _digests(of_block, b"words"), written))
     return np.concatenate(tokens), np.concatenate(words)
 
 
-def _digests(values: np.ndarray, offsets: np.ndarray, kind: bytes) -> np.ndarray:
-    """(N,) 64 bits for each stretch of values; equal only within a kind, but for one chance in 2⁶⁴ a pair."""
-    data = np.ascontiguousarray(values).data.cast("B")
-    places = pairwise((offsets * values.itemsize).tolist())
-    digests = (blake2b(data[a:b], digest_size=8, person=kind).digest() for a, b in places)
+def _digests(sequences: Ragged, kind: bytes) -> np.ndarray:
+    """64-bit hashes (N,) of the sequences; `kind` makes hashes of tokens and of words different."""
+    data = np.ascontiguousarray(sequences.values).data.cast("B")
+    offsets = pairwise((sequences.offsets * sequences.values.itemsize).tolist())
+    digests = (blake2b(data[a:b], digest_size=8, person=kind).digest() for a, b in offsets)
     return np.frombuffer(b"".join(digests), np.uint64)

@@ -1,60 +1,69 @@
-"""The labels of a dataset: their names, and what a raw value means."""
+"""The labels of a dataset: their names, and the conversion of raw values to label ids."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE, TagReader, TagScheme
+from unroll.data.tokens import Task
 
 
 class BadRow(ValueError):
-    """A row that cannot be used; the message is the reason that the quarantine gives."""
+    """A row that cannot be used; the message is the reason in the quarantine."""
 
 
 class Labels:
-    """The label names of a dataset, and what a raw label value means."""
+    """One label per text.
+
+    `values` contains the raw value of each label in `names`. By default, values are names, ids or, for two labels,
+    False and True.
+    """
 
     def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:
-        """`values`: what rows hold for each name; by default the name, its number, or of two names false and true."""
         self.names = names
         numbers = range(len(names))
         kinds = [names, numbers, [False, True][: len(names) if len(names) == 2 else 0]] if values is None else [values]
-        # With the type, since True equals 1.
+        # Keys include the type because True == 1.
         self._ids = {(type(value), value): i for kind in kinds for i, value in enumerate(kind)}
 
-    @classmethod
-    def of(cls, source: Source, declared: list[str] | None, train: Path) -> "Labels":
-        """The declared names, else the distinct values of the training split, sorted.
+    @staticmethod
+    def of(source: Source, declared: list[str] | None, train: Path) -> "Labels":
+        """The labels of a dataset: the declared names, or the sorted distinct values of the training split.
 
         Raises:
-            ValueError: nothing is declared and the values are of no accepted type, or a tag name is none of the scheme.
+            ValueError: no names are declared and the values have an unsupported type, or a tag does not belong to the
+                tag scheme.
         """
+        kind, accepted = _KINDS[source.task]
+        values = None if declared else _distinct_values(source, train, accepted)
+        names = declared or [str(value).lower() if isinstance(value, bool) else str(value) for value in values or []]
         if "spans" in source.columns:
-            types = declared or _distinct_values(source, train, (str,))
-            return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in types for prefix in "BI")], "iob2")
-        if source.task == "labeling":
-            return TagLabels(declared or _distinct_values(source, train, (str,)), source.tag_scheme)
-        if declared is not None:
-            return MultiLabels(declared) if source.task == "multilabel" else cls(declared)
-        if source.task == "multilabel":
-            values = _distinct_values(source, train, (str, int))
-            return MultiLabels([str(value) for value in values], values)
-        values = _distinct_values(source, train, (str, int, bool))
-        return cls([str(value).lower() if isinstance(value, bool) else str(value) for value in values], values)
+            return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in names for prefix in "BI")], "iob2")
+        return TagLabels(names, source.tag_scheme) if kind is TagLabels else kind(names, values)
 
     def describe(self) -> str:
+        """The first 20 names, for messages."""
         shown = ", ".join(self.names[:20])
         return shown if len(self.names) <= 20 else f"{shown}, and {len(self.names) - 20} more"
 
     def ids(self, value: Any) -> list[int]:
-        """The labels of a row. Raises BadRow."""
+        """The label ids of a row.
+
+        Raises:
+            BadRow: a value is missing or unknown.
+        """
         return [self.id(value)]
 
+    def array(self, ids: list[list[int]]) -> np.ndarray:
+        """The label ids of rows as an array: (N,); (N, L) bool for MultiLabels; (M,) for TagLabels."""
+        return np.array([label for row in ids for label in row], np.int64)
+
     def id(self, value: Any) -> int:
-        """Raises BadRow for a value that is neither a name nor the number of one."""
+        """The id of a single raw value; see `ids`."""
         if value is None:
             raise BadRow("missing label")
         if isinstance(value, str | int) and (type(value), value) in self._ids:
@@ -63,19 +72,24 @@ class Labels:
 
 
 class MultiLabels(Labels):
-    """The labels of a dataset whose texts have any number of them."""
+    """Any number of labels per text."""
 
     def ids(self, value: Any) -> list[int]:
-        """The labels of a row, each once; none of an empty list. Raises BadRow."""
         if value is None:
             raise BadRow("missing labels")
         if not isinstance(value, list):
             raise BadRow(f"labels are not a list but {type(value).__name__}")
         return sorted({self.id(label) for label in value})
 
+    def array(self, ids: list[list[int]]) -> np.ndarray:
+        matrix = np.zeros((len(ids), len(self.names)), bool)
+        for row, labels in enumerate(ids):
+            matrix[row, labels] = True
+        return matrix
+
 
 class TagLabels(Labels):
-    """The tags of a dataset in any scheme; `names` are those of IOB2."""
+    """A tag per token, in any scheme; the attribute `names` contains IOB2 tags."""
 
     def __init__(self, names: list[str], scheme: TagScheme) -> None:
         super().__init__(names)
@@ -85,7 +99,11 @@ class TagLabels(Labels):
         self._iob2_ids = {name: i for i, name in enumerate(self.names)}
 
     def ids(self, value: Any) -> list[int]:
-        """The numbers of a sentence's IOB2 tags. Raises BadRow for an unknown tag, or one that may not stand there."""
+        """The ids of the IOB2 tags of a sentence.
+
+        Raises:
+            BadRow: a tag is unknown or not allowed after the preceding one.
+        """
         raw = [self._raw_names[self.id(tag)] for tag in value]
         try:
             return [self._iob2_ids[tag] for tag in self._reader.read(raw)]
@@ -93,8 +111,16 @@ class TagLabels(Labels):
             raise BadRow(str(error)) from error
 
 
+# The class for each task, and the types of raw values that need no declared names.
+_KINDS: dict[Task, tuple[type[Labels], tuple[type, ...]]] = {
+    "classification": (Labels, (str, int, bool)),
+    "multilabel": (MultiLabels, (str, int)),
+    "labeling": (TagLabels, (str,)),
+}
+
+
 def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) -> list[Any]:
-    """The values of the label column, sorted; of one of the accepted types."""
+    """The sorted distinct values of the label column, which must have one of the accepted types."""
     column = source.label_column
     present: set[Any] = set()
     kinds: set[type] = set()
@@ -109,15 +135,15 @@ def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) ->
             present |= {value for value in values if value is not None}
     if kinds == {list}:
         raise ValueError(
-            f"column {column!r} of {source.path} holds lists of labels; accepted: one label a text, or "
+            f"column {column!r} of {source.path} contains lists of labels; accepted: one label per text, or "
             "dataset.task=multilabel with the column as dataset.columns.labels"
         )
     if not kinds and source.task == "multilabel":
-        raise ValueError(f"column {column!r} of {source.path} holds no list with a label; accepted: lists of labels")
+        raise ValueError(f"column {column!r} of {source.path} contains no list with a label; accepted: lists of labels")
     if len(kinds) > 1 or not kinds <= set(accepted):
         raise ValueError(
-            f"column {column!r} of {source.path} holds {' and '.join(sorted(kind.__name__ for kind in kinds))} labels "
-            f"without names; accepted: a ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names "
-            "in dataset.label_names"
+            f"column {column!r} of {source.path} contains "
+            f"{' and '.join(sorted(kind.__name__ for kind in kinds))} labels without names; accepted: a ClassLabel "
+            f"feature, {', '.join(kind.__name__ for kind in accepted)}, or names in dataset.label_names"
         )
     return sorted(present)

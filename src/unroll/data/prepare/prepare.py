@@ -1,4 +1,4 @@
-"""The prepare stage: raw rows in, checked; encoded splits, a vocabulary and a quarantine out."""
+"""The prepare stage: converts raw data into encoded splits, vocabularies and a quarantine."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,39 +11,41 @@ from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.prepare.labels import Labels
 from unroll.data.prepare.lengths import TooLong, limit_length
-from unroll.data.prepare.pieces import cut_words, train_tokenizer, with_inner_tags
-from unroll.data.prepare.quarantine import write_quarantine
 from unroll.data.prepare.reading import read_split
 from unroll.data.prepare.report import write_report
-from unroll.data.prepare.rows import RowReader, check_columns
+from unroll.data.prepare.rows import RowReader, write_quarantine
 from unroll.data.prepare.sampling import carve, limit_rows
-from unroll.data.prepare.split_rows import Corpus, SplitRows
-from unroll.data.prepare.writing import write_split
+from unroll.data.prepare.split_rows import Corpus, SplitRows, write_split
+from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
+from unroll.data.raw import read_manifest
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
-from unroll.files import read_json, sha256, whole_folder, write_json
+from unroll.files import sha256, whole_folder, write_json
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How raw rows become encoded ones.
+    """Options of the prepare stage.
 
     Args:
-        min_count: a word seen fewer times in train is `<unk>`, which is how `<unk>` gets trained.
-        validation_fraction, test_fraction: the share of train that becomes validation, or test, where the dataset has
-            none.
-        vectors: a file of pretrained word vectors, whose words join the vocabulary after those of train, so that a
-            word that train lacks is read as its vector; a training then has to start from the file.
-        drop_leaks: drops training rows whose text stands in validation or test too: with the same `tokens`, the
-            same `words`, whatever their case and punctuation, or `near`ly the same words.
-        max_bad_share: a larger share of rows that cannot be used stops the stage.
-        limit: rows of each split that are used, for a quick try; labels keep their shares.
-        max_length: of a sequence, in tokens.
-        too_long: what becomes of a longer one: `truncate` keeps its first tokens, `split` makes several of it.
-        seed: of the carving and the limit.
-        processes: that read at once; None is one a core.
-        tokenizer: how a text becomes tokens.
+        min_count: words with fewer occurrences in train become `<unk>`, so that `<unk>` is trained.
+        validation_fraction, test_fraction: the share of train that becomes validation or test if the dataset has no
+            such split.
+        vectors: a file of pretrained word vectors, whose words are added to the vocabulary after those of train. The
+            training then must start from these vectors.
+        drop_leaks: drop training rows whose text is also in validation or test, with the same `tokens`, the same
+            `words` (ignoring case and punctuation) or `near`ly the same words.
+        max_bad_share: maximum share of rows that cannot be used.
+        limit: maximum number of rows per split, for a quick try; drawn with stratification by label.
+        max_length: maximum number of tokens of a sequence.
+        too_long: `truncate` keeps the first tokens of a longer sequence, `split` divides it into several sequences.
+        seed: of random draws.
+        processes: number of reading processes; None uses one per core.
+        tokenizer: options of the tokenizer.
+
+    Raises:
+        ValueError: an option is out of range, or two options exclude each other.
     """
 
     min_count: int = 1
@@ -67,7 +69,7 @@ class PrepareOptions:
                 raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
-        for name, none in (("limit", "no limit"), ("max_length", "no limit"), ("processes", "one a core")):
+        for name, none in (("limit", "no limit"), ("max_length", "no limit"), ("processes", "one per core")):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}; accepted: 1 or more, or null for {none}")
@@ -77,20 +79,23 @@ class PrepareOptions:
             check_vectors_file(self.vectors)
             if self.tokenizer.subwords is not None:
                 raise ValueError(
-                    f"vectors={self.vectors} with tokenizer.subwords={self.tokenizer.subwords}: words have vectors, "
-                    "their pieces have none; accepted: one of the two options"
+                    f"vectors={self.vectors} with tokenizer.subwords={self.tokenizer.subwords}: vectors are for whole "
+                    "words, not subwords; accepted: one of the two options"
                 )
 
 
 def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) -> dict[str, Any]:
-    """Encode the splits of `raw` into `output`; return what `output`/dataset.json says.
+    """Encode the downloaded data in `raw` into the folder `output`.
+
+    Returns:
+        The content of `output`/dataset.json.
 
     Raises:
-        ValueError: `raw` is not there, too many rows cannot be used, or a split has none that can.
+        ValueError: `raw` contains no downloaded data, too many rows cannot be used, or a split has no usable row.
     """
     if source.is_pair and options.max_length is not None and options.too_long == "split":
         raise ValueError("too_long=split: a pair of texts cannot be split; accepted: truncate")
-    manifest = _read_manifest(raw, source)
+    manifest = read_manifest(raw, source)
     labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
     with whole_folder(output) as work:
         splits = _read(raw, source, manifest, labels, Corpus(work), options)
@@ -99,7 +104,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         if options.tokenizer.subwords is not None:
             names = with_inner_tags(names) if source.task == "labeling" else names
             tokenizer = train_tokenizer(splits["train"], options.tokenizer)
-            splits = cut_words(splits, tokenizer, names)
+            splits = split_words(splits, tokenizer, names)
         splits, too_long = _limit_lengths(splits, names, options)
 
         vocabulary, alphabet = _vocabularies(splits["train"], tokenizer, options.min_count)
@@ -143,7 +148,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
 def _read(
     raw: Path, source: Source, manifest: dict[str, Any], labels: Labels, corpus: Corpus, options: PrepareOptions
 ) -> dict[str, SplitRows]:
-    """The usable rows of the three splits, in words."""
+    """Read the usable rows of the three splits; missing splits are drawn from train."""
     reader = RowReader(source, labels, Tokenizer(options.tokenizer))
     splits = {}
     for split in manifest["splits"]:
@@ -160,38 +165,32 @@ def _read(
 def _select(
     splits: dict[str, SplitRows], source: Source, options: PrepareOptions
 ) -> tuple[dict[str, SplitRows], dict[str, int], dict[str, dict[str, int]]]:
-    """The rows that the options leave, how many they leave out, and the duplicates among the others."""
+    """Apply `limit` and `drop_leaks`.
+
+    Also returns the number of rows left out by `limit`, and the counts of duplicates before `drop_leaks`.
+    """
     left_out = dict.fromkeys(SPLITS, 0)
     if options.limit is not None:
         left_out = {split: max(0, len(rows) - options.limit) for split, rows in splits.items()}
-        splits = {split: limit_rows(rows, source, options.limit, options.seed) for split, rows in splits.items()}
+        splits = {split: limit_rows(rows, options.limit, options.seed) for split, rows in splits.items()}
     keys = text_keys(splits)
     if options.drop_leaks is not None:
         splits = splits | {"train": drop_leaks(splits["train"], keys, options.drop_leaks)}
         if not len(splits["train"]):
-            raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts stand in validation or test too")
+            raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts are also in validation or test")
     return splits, left_out, count_duplicates(keys)
 
 
 def _limit_lengths(
     splits: dict[str, SplitRows], names: list[str], options: PrepareOptions
 ) -> tuple[dict[str, SplitRows], dict[str, int]]:
-    """The sequences as long as they may be, and how many were longer."""
+    """Apply `max_length`; return the sequences, and the number of longer ones in each split."""
     limit = options.max_length
     if limit is None:
         return splits, dict.fromkeys(SPLITS, 0)
     inside = np.array([name.startswith("I-") for name in names])
     cut = {split: limit_length(rows, limit, options.too_long, inside) for split, rows in splits.items()}
     return cut, {split: int((rows.lengths > limit).sum()) for split, rows in splits.items()}
-
-
-def _read_manifest(raw: Path, source: Source) -> dict[str, Any]:
-    if not (raw / "manifest.json").exists():
-        raise ValueError(f"{raw} holds no downloaded data; first: python pipelines/download.py dataset={raw.name}")
-    manifest: dict[str, Any] = read_json(raw / "manifest.json")
-    for split in manifest["splits"]:
-        check_columns(raw / f"{split}.parquet", source)
-    return manifest
 
 
 def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, max_bad_share: float) -> None:
@@ -203,7 +202,7 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
         frequent = ", ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:5])
         row, reason = rows.quarantined[0]
         raise ValueError(
-            f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used, accepted: a share of "
+            f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used; accepted: a share of "
             f"max_bad_share={max_bad_share:g}; {frequent}{', ...' if len(reasons) > 5 else ''}; "
             f"first: row {row}, {reason}; accepted labels: {labels.describe()}"
         )
@@ -212,7 +211,7 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
 def _vocabularies(train: SplitRows, tokenizer: Tokenizer, min_count: int) -> tuple[list[str], list[str]]:
     """The words and the characters of the training split.
 
-    A character of a single word is `<unk>`, which is how that gets trained.
+    Characters that occur in a single distinct token become `<unk>`, so that `<unk>` is trained.
     """
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()

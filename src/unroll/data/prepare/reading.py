@@ -1,4 +1,4 @@
-"""A raw split into a corpus, a row group at a time, in several processes where that pays."""
+"""Reads a raw split into a corpus, one row group at a time, in several processes if there are enough."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,44 +9,45 @@ from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from unroll.data.encoding import DistinctTokens
-from unroll.data.prepare.labels import BadRow
-from unroll.data.prepare.rows import RowReader, group_starts, raw_rows
+from unroll.data.prepare.labels import BadRow, TagLabels
+from unroll.data.prepare.rows import RowReader
 from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.raw import group_starts, raw_rows
 
-FEW_GROUPS = 4  # are read before other processes have started
+FEW_GROUPS = 4  # up to this number of row groups, starting processes takes longer than reading
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What a row group holds: its distinct tokens as they were met, and `ids` (M,) from 1 into them."""
+    """The rows of a row group: their distinct tokens in order, and the ids (M,) of all tokens, from 1."""
 
     distinct: list[str]
     ids: np.ndarray
     lengths: np.ndarray
-    targets: list[list[int]]
+    labels: list[list[int]]
     rows: list[int]
     quarantined: list[tuple[int, str]]
 
 
 def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | None = 1) -> SplitRows:
-    """Append the usable rows of a raw split to the corpus; the same whatever the number of processes.
+    """Append the usable rows of a raw split to the corpus; the result does not depend on the number of processes.
 
-    Args:
-        processes: None is one a core.
+    `processes=None` uses one process per core.
 
     Raises:
-        ValueError: a process was killed, as happens where memory runs out.
+        ValueError: a process was killed, for example for lack of memory.
     """
     start = len(corpus.tokens)
-    lengths, labels, rows = [np.zeros(0, np.int64)], [_labels([], reader)], [np.zeros(0, np.int64)]
+    has_tags = isinstance(reader.labels, TagLabels)
+    lengths, labels, rows = [np.zeros(0, np.int64)], [reader.labels.array([])], [np.zeros(0, np.int64)]
     quarantined: list[tuple[int, str]] = []
     for chunk in _chunks(path, reader, processes):
         corpus.tokens.append(corpus.distinct.ids(chunk.distinct)[chunk.ids - 1])
-        target = _labels(chunk.targets, reader)
-        if reader.source.task == "labeling":
-            corpus.tags.append(target)
+        found = reader.labels.array(chunk.labels)
+        if has_tags:
+            corpus.tags.append(found)
         else:
-            labels.append(target)
+            labels.append(found)
         lengths.append(chunk.lengths)
         rows.append(np.array(chunk.rows, np.int64))
         quarantined += chunk.quarantined
@@ -55,7 +56,7 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
         corpus=corpus,
         starts=start + np.cumsum(counts) - counts,
         lengths=counts,
-        labels=None if reader.source.task == "labeling" else np.concatenate(labels),
+        labels=None if has_tags else np.concatenate(labels),
         rows=np.concatenate(rows),
         quarantined=quarantined,
     )
@@ -68,34 +69,26 @@ def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Ch
     try:
         yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
     except TerminatedWorkerError as error:
-        raise ValueError(f"processes={processes}: one was killed; accepted: fewer, if memory ran out") from error
+        raise ValueError(
+            f"processes={processes}: a process was killed; accepted: fewer processes, if memory ran out"
+        ) from error
 
 
 def read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
     """Read the row group `group`, whose first row is row `start` of the split."""
     distinct = DistinctTokens()
     ids: list[np.ndarray] = [np.zeros(0, np.int32)]
-    targets: list[list[int]] = []
+    labels: list[list[int]] = []
     rows: list[int] = []
     quarantined: list[tuple[int, str]] = []
     for row, values in enumerate(raw_rows(path, reader.source, group), start):
         try:
-            tokens, target = reader.read(values)
+            tokens, found = reader.read(values)
         except BadRow as reason:
             quarantined.append((row, str(reason)))
         else:
             ids.append(distinct.ids(tokens))
-            targets.append(target)
+            labels.append(found)
             rows.append(row)
     lengths = np.array([len(tokens) for tokens in ids[1:]], np.int64)
-    return Chunk(list(distinct), np.concatenate(ids), lengths, targets, rows, quarantined)
-
-
-def _labels(targets: list[list[int]], reader: RowReader) -> np.ndarray:
-    """(N,) int64, one a text; (N, L) bool, any number a text; (M,), one a token."""
-    if reader.source.task != "multilabel":
-        return np.array([label for target in targets for label in target], np.int64)
-    matrix = np.zeros((len(targets), len(reader.labels.names)), bool)
-    for row, target in enumerate(targets):
-        matrix[row, target] = True
-    return matrix
+    return Chunk(list(distinct), np.concatenate(ids), lengths, labels, rows, quarantined)

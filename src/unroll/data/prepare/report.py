@@ -1,40 +1,40 @@
-"""What the prepare stage found in a dataset: `report.json`, and a page for people, `report.html`."""
+"""The report of the prepare stage: `report.json`, and `report.html` for reading."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from unroll.data.prepare.split_rows import SplitRows
+from unroll.data.tokens import Task
 from unroll.files import write_json, write_text
 from unroll.pages.drawing import COLORS, STYLE, WIDTH, inline_svg, shorten
 from unroll.pages.page import Table, render
 
-SHOWN_LABELS = 20  # in the picture
-SHOWN_ROWS = 50  # of a table
+SHOWN_LABELS = 20  # in the figure
+SHOWN_ROWS = 50  # in a table
 BINS = 30
+COUNTED: dict[Task, str] = {"classification": "texts", "multilabel": "assigned labels", "labeling": "entities"}
 
 
 def write_report(dataset: str, description: dict[str, Any], splits: dict[str, SplitRows], folder: Path) -> None:
-    """Write both files into `folder`; `description` is what dataset.json says. The same data give the same bytes."""
+    """Write both files into `folder`; `description` is the content of dataset.json."""
     lengths = {split: rows.lengths for split, rows in splits.items()}
+    described, used = description["splits"], {split: len(np.unique(rows.rows)) for split, rows in splits.items()}
     facts = {
         "splits": {
             split: {
-                "rows_read": len(np.unique(rows.rows))
-                + len(rows.quarantined)
-                + description["splits"][split]["left_out"],
-                "rows_used": len(np.unique(rows.rows)),
+                "rows_read": used[split] + len(rows.quarantined) + described[split]["left_out"],
+                "rows_used": used[split],
                 "sequences": len(rows),
                 "quarantined": description["quarantined"][split],
-                "left_out": description["splits"][split]["left_out"],
-                "too_long": description["splits"][split]["too_long"],
-                "tokens": rows.num_tokens,
+                **{key: described[split][key] for key in ("left_out", "too_long", "tokens")},
                 "length": _quantiles(lengths[split]),
-                "unknown_share": description["splits"][split]["unknown_share"],
+                "unknown_share": described[split]["unknown_share"],
                 "labels": _count_labels(description, rows),
             }
             for split, rows in splits.items()
@@ -51,20 +51,19 @@ def _quantiles(lengths: np.ndarray) -> dict[str, int]:
 
 
 def _count_labels(description: dict[str, Any], rows: SplitRows) -> dict[str, int]:
-    """Texts a label, or entities a type."""
+    """The number of texts per label, or of entities per type."""
     names = description["label_names"]
     if rows.labels is None:
-        blocks = [np.bincount(block.labels, minlength=len(names)) for block in rows.blocks()]
+        blocks = [np.bincount(block.values, minlength=len(names)) for block in rows.tag_blocks()]
         counts = np.sum(blocks, axis=0)
         return {name[2:]: int(count) for name, count in zip(names, counts, strict=True) if name.startswith("B-")}
-    if description["task"] == "multilabel":
-        return dict(zip(names, rows.labels.sum(axis=0).tolist(), strict=True))
-    return dict(zip(names, np.bincount(rows.labels, minlength=len(names)).tolist(), strict=True))
+    is_single = rows.labels.ndim == 1
+    counts = np.bincount(rows.labels, minlength=len(names)) if is_single else rows.labels.sum(axis=0)
+    return dict(zip(names, counts.tolist(), strict=True))
 
 
-def _page(dataset: str, task: str, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
-    splits = facts["splits"]
-    what = {"classification": "texts", "multilabel": "labels given", "labeling": "entities"}[task]
+def _page(dataset: str, task: Task, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
+    splits, what = facts["splits"], COUNTED[task]
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=dataset,
@@ -83,17 +82,8 @@ def _page(dataset: str, task: str, facts: dict[str, Any], lengths: dict[str, np.
 
 
 def _rows_table(splits: dict[str, Any]) -> Table:
-    header = [
-        "split",
-        "rows read",
-        "used",
-        "quarantined",
-        "left out",
-        "too long",
-        "tokens",
-        "unknown",
-        *next(iter(splits.values()))["length"],
-    ]
+    header = ["split", "rows read", "used", "quarantined", "left out", "too long", "tokens", "unknown"]
+    header += next(iter(splits.values()))["length"]
     rows = [
         [
             split,
@@ -108,22 +98,22 @@ def _rows_table(splits: dict[str, Any]) -> Table:
         ]
         for split, facts in splits.items()
     ]
-    return Table("Rows, tokens, and tokens a row", header, rows)
+    return Table("Rows, tokens and tokens per row", header, rows)
 
 
 def _reasons_table(splits: dict[str, Any]) -> Table:
     reasons = sorted({reason for facts in splits.values() for reason in facts["quarantined"]})
     counts = {reason: [facts["quarantined"].get(reason, 0) for facts in splits.values()] for reason in reasons}
-    return Table("Rows that are not used, by reason", ["reason", *splits], _most_frequent(counts))
+    return Table("Unused rows by reason", ["reason", *splits], _most_frequent(counts))
 
 
 def _duplicates_table(duplicates: dict[str, dict[str, int]]) -> Table:
-    def name(place: str) -> str:
-        a, _, b = place.partition(", ")
-        return f"{b}, that are in {a} too" if b else f"{a}, that repeat another"
+    def name(key: str) -> str:
+        a, _, b = key.partition(", ")
+        return f"{b}, also in {a}" if b else f"{a}, repeated"
 
-    rows = [[name(place), *(f"{counts[place]:,}" for counts in duplicates.values())] for place in duplicates["tokens"]]
-    return Table("Rows whose text stands elsewhere", ["rows of", "same tokens", "same words", "near"], rows)
+    rows = [[name(key), *(f"{counts[key]:,}" for counts in duplicates.values())] for key in duplicates["tokens"]]
+    return Table("Rows with a duplicate text", ["rows of", "same tokens", "same words", "near"], rows)
 
 
 def _labels_table(splits: dict[str, Any], what: str) -> Table:
@@ -132,7 +122,7 @@ def _labels_table(splits: dict[str, Any], what: str) -> Table:
 
 
 def _most_frequent(counts: dict[str, list[int]]) -> list[list[str]]:
-    """A table's rows by falling sum; what has no room is in one row."""
+    """Table rows by descending sum; rows beyond SHOWN_ROWS are added up in one."""
     ordered = sorted(counts.items(), key=lambda entry: -sum(entry[1]))
     shown = [(name, found) for name, found in ordered[:SHOWN_ROWS]]
     if others := ordered[SHOWN_ROWS:]:
@@ -142,39 +132,36 @@ def _most_frequent(counts: dict[str, list[int]]) -> list[list[str]]:
 
 @rc_context(STYLE)
 def _label_figure(splits: dict[str, Any], what: str) -> Figure:
-    """The most frequent labels of train, as shares of each split."""
+    """The shares of the most frequent labels of train in each split."""
     train = splits["train"]["labels"]
     shown = sorted(train, key=lambda label: -train[label])[:SHOWN_LABELS]
     figure = Figure(figsize=(WIDTH, 1.4 + 0.4 * len(shown)))
     axes = figure.add_subplot()
-    places, width = np.arange(len(shown)), 0.8 / len(splits)
+    positions, width = np.arange(len(shown)), 0.8 / len(splits)
     for i, (split, facts) in enumerate(splits.items()):
         total = max(1, sum(facts["labels"].values()))
         shares = [facts["labels"][label] / total for label in shown]
-        axes.barh(places + (i - 1) * width, shares, width, label=split, color=COLORS[i])
-    axes.set(xlabel=f"share of the {what}")
-    axes.set_yticks(places, [shorten(label) for label in shown])
-    axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(visible=False, axis="y")
-    _add_legend(figure, splits)
+        axes.barh(positions + (i - 1) * width, shares, width, label=split, color=COLORS[i])
+    axes.set_yticks(positions, [shorten(label) for label in shown])
+    _finish_bars(axes, f"share of the {what}")
+    figure.legend(loc="outside lower center", ncols=len(splits))
     return figure
 
 
 @rc_context(STYLE)
 def _length_figure(lengths: dict[str, np.ndarray]) -> Figure:
-    """Up to the length that one row in a hundred exceeds."""
+    """Histograms of the lengths up to their 99th percentile."""
     figure = Figure(figsize=(WIDTH, 3))
     axes = figure.add_subplot()
     longest = max(float(np.quantile(of_split, 0.99)) for of_split in lengths.values())
-    # Whole numbers of tokens a bin, or some bins would hold more lengths than others.
+    # The bin width is a whole number of tokens, so that all bins cover the same number of lengths.
     edges = np.arange(0.5, longest + np.ceil(longest / BINS) + 0.5, np.ceil(longest / BINS))
     for i, (split, of_split) in enumerate(lengths.items()):
         counts, _ = np.histogram(of_split, edges)
         axes.stairs(counts / len(of_split), edges, label=split, color=COLORS[i], linewidth=1.5)
     axes.set(xlabel="tokens", ylabel="share of the rows")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    _add_legend(figure, lengths)
+    figure.legend(loc="outside lower center", ncols=len(lengths))
     return figure
 
 
@@ -184,12 +171,12 @@ def _unknown_figure(splits: dict[str, Any]) -> Figure:
     axes = figure.add_subplot()
     shares = [facts["unknown_share"] for facts in splits.values()]
     axes.barh(list(splits), shares, 0.6, color=COLORS[: len(splits)])
-    axes.set(xlabel="share of the tokens")
-    axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.grid(visible=False, axis="y")
+    _finish_bars(axes, "share of the tokens")
     return figure
 
 
-def _add_legend(figure: Figure, splits: Any) -> None:
-    figure.legend(loc="outside lower center", ncols=len(splits))
+def _finish_bars(axes: Axes, label: str) -> None:
+    axes.set(xlabel=label)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.grid(visible=False, axis="y")

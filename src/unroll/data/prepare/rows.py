@@ -1,6 +1,8 @@
-"""Raw rows, one by one: checked, tokenised, their labels turned into numbers; or quarantined with the reason."""
+"""Checks and tokenizes raw rows one by one; rows that cannot be used are quarantined with the reason."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unroll.data.prepare.labels import BadRow, Labels
+from unroll.data.prepare.split_rows import SplitRows
+from unroll.data.raw import group_starts, raw_rows
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE
 from unroll.data.tokenizer import Tokenizer
 
+_TEXT = pa.string()
+_QUARANTINE = pa.schema([("split", _TEXT), ("row", pa.int64()), ("reason", _TEXT), ("content", _TEXT)])
+
 
 class RowReader:
-    """Turns the raw rows of a dataset into tokens and the numbers of their labels."""
+    """Converts the raw rows of a dataset into tokens and label ids."""
 
     def __init__(self, source: Source, labels: Labels, tokenizer: Tokenizer) -> None:
         self.source = source
@@ -22,17 +29,19 @@ class RowReader:
         self.tokenizer = tokenizer
 
     def read(self, values: dict[str, Any] | None) -> tuple[list[str], list[int]]:
-        """A row under our names of the columns, as `raw_rows` gives it.
+        """The tokens and label ids of a row, given as `raw_rows` yields it.
 
         Raises:
-            BadRow: it cannot be used.
+            BadRow: the row cannot be used.
         """
         if values is None:
             raise BadRow("broken encoding: not UTF-8")
-        return _READERS[tuple(sorted(values))](self, values)
+        if "spans" in values:
+            return self._read_spans(values)
+        return self._read_tokens(values) if "tokens" in values else self._read_text(values)
 
     def _read_text(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        """A text or a pair, with a label or several."""
+        """A text or a pair of texts, with one label or several."""
         *texts, label = (values[name] for name in ("text", "text_pair", "label", "labels") if name in values)
         return self._tokenize(*texts), self.labels.ids(label)
 
@@ -58,13 +67,13 @@ class RowReader:
         return [self.tokenizer.normalize(token) for token in tokens], self.labels.ids(tags)
 
     def _read_spans(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        """Entities as characters of the text become tags of its tokens."""
+        """A text with entities given in characters, which are converted to tags of its tokens."""
         tokens, spans = self._tokenize(values["text"]), values["spans"]
         if spans is None:
             raise BadRow("missing spans")
-        places = self.tokenizer.places(values["text"])
-        starts = {start: i for i, (start, _) in enumerate(places)}
-        ends = {end: i + 1 for i, (_, end) in enumerate(places)}
+        offsets = self.tokenizer.offsets(values["text"])
+        starts = {start: i for i, (start, _) in enumerate(offsets)}
+        ends = {end: i + 1 for i, (_, end) in enumerate(offsets)}
         tags = [OUTSIDE] * len(tokens)
         for span in spans:
             if not isinstance(span, dict) or not {"start", "end", "label"} <= set(span):
@@ -78,49 +87,30 @@ class RowReader:
         return tokens, self.labels.ids(tags)
 
 
-_Read = Callable[[RowReader, dict[str, Any]], tuple[list[str], list[int]]]
-_READERS: dict[tuple[str, ...], _Read] = {  # by our names of the columns
-    ("label", "text"): RowReader._read_text,
-    ("label", "text", "text_pair"): RowReader._read_text,
-    ("labels", "text"): RowReader._read_text,
-    ("labels", "text", "text_pair"): RowReader._read_text,
-    ("labels", "tokens"): RowReader._read_tokens,
-    ("spans", "text"): RowReader._read_spans,
-}
+def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:
+    """Write the quarantined rows as parquet.
+
+    The columns are `split`, `row`, `reason` and `content`, the raw row as JSON or null if it is not UTF-8.
+    """
+    with pq.ParquetWriter(path, _QUARANTINE) as file:
+        for split, rows in splits.items():
+            if rows.quarantined:
+                for entries in _entries(raw / f"{split}.parquet", source, split, dict(rows.quarantined)):
+                    file.write_table(pa.Table.from_pylist(entries, _QUARANTINE))
 
 
-def check_columns(path: Path, source: Source) -> None:
-    """Raise ValueError where a raw split lacks a column that the dataset names."""
-    found = pq.read_schema(path).names
-    for ours, theirs in source.columns.items():
-        if theirs not in found:
-            raise ValueError(f"dataset.columns.{ours}={theirs!r}: {path} has no such column; it has {', '.join(found)}")
-
-
-def group_starts(path: Path) -> list[int]:
-    """The first row of each row group of a raw split, and at the end the number of rows."""
-    metadata = pq.read_metadata(path)
-    starts = [0]
-    for group in range(metadata.num_row_groups):
-        starts.append(starts[-1] + metadata.row_group(group).num_rows)
-    return starts
-
-
-def raw_rows(path: Path, source: Source, group: int) -> Iterator[dict[str, Any] | None]:
-    """The rows of a row group under our names of the columns; None for one that is not UTF-8."""
-    columns = list(dict.fromkeys(source.columns.values()))
-    for batch in pq.ParquetFile(path).iter_batches(1000, row_groups=[group], columns=columns):
-        try:
-            values: list[dict[str, Any] | None] = batch.to_pylist()
-        except UnicodeDecodeError:
-            values = [_decoded(batch.slice(i, 1)) for i in range(len(batch))]
-        for row in values:
-            yield row and {ours: row[theirs] for ours, theirs in source.columns.items()}
-
-
-def _decoded(batch: pa.RecordBatch) -> dict[str, Any] | None:
-    try:
-        row: dict[str, Any] = batch.to_pylist()[0]
-        return row
-    except UnicodeDecodeError:
-        return None
+def _entries(path: Path, source: Source, split: str, reasons: dict[int, str]) -> Iterator[list[dict[str, Any]]]:
+    """The quarantined rows of each row group that has any."""
+    for group, (start, end) in enumerate(pairwise(group_starts(path))):
+        if reasons.keys().isdisjoint(range(start, end)):
+            continue
+        yield [
+            {
+                "split": split,
+                "row": row,
+                "reason": reasons[row],
+                "content": None if values is None else json.dumps(values, ensure_ascii=False, default=str),
+            }
+            for row, values in enumerate(raw_rows(path, source, group), start)
+            if row in reasons
+        ]

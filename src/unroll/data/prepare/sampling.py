@@ -1,4 +1,4 @@
-"""Rows drawn from a split, by seed and with equal shares of the labels."""
+"""Draws stratified random subsets of a split."""
 
 from dataclasses import replace
 
@@ -9,13 +9,12 @@ from unroll.data.source import Source
 
 
 def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: int) -> tuple[SplitRows, SplitRows]:
-    """Split train in two, with equal label shares where each sequence has one label; the second has `fraction` of it.
+    """Divide the training split in two, stratified by label if each sequence has exactly one.
 
-    Args:
-        option: that gave the fraction, for the error.
+    The second part has the share `fraction`, given by the option named `option`.
 
     Raises:
-        ValueError: too few rows, or too few of a label.
+        ValueError: there are too few rows, or too few of a label.
     """
     from sklearn.model_selection import train_test_split
 
@@ -24,26 +23,24 @@ def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: 
             np.arange(len(train)),
             test_size=fraction,
             random_state=seed,
-            stratify=train.labels if source.task == "classification" else None,
+            stratify=train.strata,
         )
     except ValueError as error:
         raise ValueError(
-            f"{option}={fraction:g} of the {len(train)} training rows of {source.path} cannot be carved: {error}"
+            f"{option}={fraction:g} cannot be drawn from the {len(train)} training rows of {source.path}: {error}"
         ) from error
-    # What is quarantined stays counted with train.
+    # Quarantined rows remain counted in train.
     return train.take(np.sort(kept)), replace(train.take(np.sort(carved)), quarantined=[])
 
 
-def limit_rows(rows: SplitRows, source: Source, limit: int, seed: int) -> SplitRows:
-    """At most `limit` of the rows, in their order; of each label its share, where each sequence has one label."""
+def limit_rows(rows: SplitRows, limit: int, seed: int) -> SplitRows:
+    """Draw at most `limit` rows, stratified by label if each sequence has exactly one; their order is kept."""
     count = len(rows)
-    labels = np.zeros(count, np.int64)
-    if source.task == "classification" and rows.labels is not None:
-        labels = rows.labels
+    labels = np.zeros(count, np.int64) if rows.strata is None else rows.strata
     order = np.random.default_rng(seed).permutation(count)
-    order = order[np.argsort(labels[order], kind="stable")]  # label by label, at random within each
+    order = order[np.argsort(labels[order], kind="stable")]  # grouped by label, random within each
     sizes = np.bincount(labels)
     starts = np.cumsum(sizes) - sizes
-    # What share of its label's rows comes before a row: taking the smallest takes as large a share of every label.
+    # The share of its label's rows that precede a row; taking the smallest gives every label the same share.
     shares = (np.arange(count) - starts[labels[order]] + 0.5) / sizes[labels[order]]
     return rows.take(np.sort(order[np.argsort(shares, kind="stable")[:limit]]))

@@ -1,21 +1,47 @@
-"""The usable rows of a split: stretches of a corpus that stays on disk."""
+"""The usable rows of a split, as slices of a corpus on disk."""
 
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
-from unroll.data.encoding import DistinctTokens
-from unroll.data.prepare.spool import Spool
+from unroll.data.encoding import DistinctTokens, TokenTable
+from unroll.data.ragged import Ragged
+from unroll.data.tokens import UNKNOWN
 
-BLOCK = 1 << 21  # tokens that are in memory at a time
+BLOCK = 1 << 21  # number of tokens in memory at a time
+
+
+class Spool:
+    """An array (M,) in an unnamed temporary file, which grows at its end and is read by slices."""
+
+    def __init__(self, dtype: type[np.integer], folder: Path | None = None) -> None:
+        self._dtype = np.dtype(dtype)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def append(self, values: np.ndarray) -> None:
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(values.astype(self._dtype).tobytes())
+        self._size += len(values)
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        start, stop, _ = index.indices(self._size)
+        width = self._dtype.itemsize
+        self._file.seek(start * width)
+        return np.frombuffer(self._file.read((stop - start) * width), self._dtype)
 
 
 class Corpus:
-    """Every token that was read, as numbers of `distinct`; with a tag each in a labeling dataset."""
+    """All tokens that were read, as ids in `distinct`, and the tag of each token of a labeling dataset."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -24,23 +50,16 @@ class Corpus:
         self.tags = Spool(np.int32, folder)
 
 
-class Block(NamedTuple):
-    """Sequences in memory, as ragged arrays (see EncodedSplit); `labels` are tags in a labeling dataset."""
-
-    tokens: np.ndarray
-    labels: np.ndarray
-    offsets: np.ndarray
-
-
 @dataclass(frozen=True)
 class SplitRows:
-    """Sequence i has `lengths[i]` tokens from `starts[i]` of the corpus; starts rise.
+    """N sequences: sequence i consists of `lengths[i]` tokens from `starts[i]` of the corpus; starts increase.
 
-    Shapes, for N sequences: `starts`, `lengths`, `rows` (N,), the last the row of the raw split; `labels` (N,), or
-    (N, L) bool where a text has any number of them, or None where its tokens have tags.
-
-    Attributes:
-        quarantined: the split's other rows, as (row, reason).
+    Args:
+        corpus: the tokens and tags.
+        starts, lengths: (N,).
+        labels: (N,), or (N, L) bool for any number of labels per text; None if tokens have tags.
+        rows: (N,) the row of the raw split that each sequence comes from.
+        quarantined: the rows of the split that cannot be used, as (row, reason).
     """
 
     corpus: Corpus
@@ -57,12 +76,17 @@ class SplitRows:
     def num_tokens(self) -> int:
         return int(self.lengths.sum())
 
+    @property
+    def strata(self) -> np.ndarray | None:
+        """The label (N,) of each sequence, to stratify by; None unless each sequence has exactly one label."""
+        return self.labels if self.labels is not None and self.labels.ndim == 1 else None
+
     def count_reasons(self) -> dict[str, int]:
-        """Quarantined rows by reason, most frequent first."""
+        """The number of quarantined rows by reason, most frequent first."""
         return dict(Counter(reason for _, reason in self.quarantined).most_common())
 
     def take(self, chosen: np.ndarray) -> "SplitRows":
-        """The sequences at the rising positions `chosen`."""
+        """The sequences at the increasing positions `chosen`."""
         return replace(
             self,
             starts=self.starts[chosen],
@@ -75,28 +99,58 @@ class SplitRows:
         return replace(self, quarantined=sorted(self.quarantined + more))
 
     def count_tokens(self) -> np.ndarray:
-        """(S,) how often each distinct token of the corpus stands in these sequences."""
+        """The number of occurrences of each distinct token of the corpus, (S,)."""
         size = len(self.corpus.distinct)
         counts = np.zeros(size + 1, np.int64)
         for block in self.blocks():
-            counts += np.bincount(block.tokens, minlength=size + 1)
+            counts += np.bincount(block.values, minlength=size + 1)
         return counts[1:]
 
     def tags(self, position: int) -> np.ndarray:
-        """(T,) of one sequence."""
+        """The tags of one sequence, (T,)."""
         start = int(self.starts[position])
         return self.corpus.tags[start : start + int(self.lengths[position])]
 
-    def blocks(self) -> Iterator[Block]:
-        """All sequences in order, some at a time."""
+    def blocks(self) -> Iterator[Ragged]:
+        """The tokens of all sequences in order, about BLOCK tokens at a time."""
+        return self._read(self.corpus.tokens)
+
+    def tag_blocks(self) -> Iterator[Ragged]:
+        """The tags of all sequences, divided as in `blocks`."""
+        return self._read(self.corpus.tags)
+
+    def _read(self, spool: Spool) -> Iterator[Ragged]:
         ends = self.starts + self.lengths
         a = 0
         while a < len(self):
             first = int(self.starts[a])
             b = max(a + 1, int(np.searchsorted(ends, first + BLOCK, side="right")))
-            offsets = np.concatenate([[0], np.cumsum(self.lengths[a:b])])
-            stretch = slice(first, int(ends[b - 1]))
-            places = np.repeat(self.starts[a:b] - first - offsets[:-1], self.lengths[a:b]) + np.arange(offsets[-1])
-            labels = self.corpus.tags[stretch][places] if self.labels is None else self.labels[a:b]
-            yield Block(self.corpus.tokens[stretch][places], labels, offsets)
+            yield Ragged.gather(spool[first : int(ends[b - 1])], self.starts[a:b] - first, self.lengths[a:b])
             a = b
+
+
+def write_split(rows: SplitRows, table: TokenTable, folder: Path) -> int:
+    """Write the files of an `EncodedSplit`; return the number of tokens whose word is unknown."""
+    folder.mkdir()
+    unknown = 0
+    np.save(folder / "rows.npy", rows.rows)
+    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(rows.lengths)]))
+    with (folder / "tokens.npy").open("wb") as tokens:
+        _write_header(tokens, np.int32, rows.num_tokens)
+        for block in rows.blocks():
+            tokens.write(block.values.astype(np.int32).tobytes())
+            unknown += int((table.words[block.values] == UNKNOWN).sum())
+    if rows.labels is not None:
+        np.save(folder / "labels.npy", rows.labels)
+        return unknown
+    with (folder / "labels.npy").open("wb") as labels:
+        _write_header(labels, np.int64, rows.num_tokens)
+        for block in rows.tag_blocks():
+            labels.write(block.values.astype(np.int64).tobytes())
+    return unknown
+
+
+def _write_header(file: BinaryIO, dtype: type[np.integer], size: int) -> None:
+    """Write the header of a .npy file with a one-dimensional array."""
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (size,)})

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.prepare.spool import Spool
+from unroll.data.prepare.split_rows import Spool
 
 
 @given(st.lists(st.lists(st.integers(-5, 5), max_size=5), max_size=6), st.integers(0, 30), st.integers(0, 30))

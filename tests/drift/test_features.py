@@ -12,9 +12,8 @@ from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import Task
 from unroll.drift.drift import DriftOptions, find_drift
-from unroll.drift.encode import encode
-from unroll.drift.new_text import read_new_text
-from unroll.drift.predictions import prediction_features
+from unroll.drift.features import prediction_features
+from unroll.drift.new_text import encode, read_new_text
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
 
@@ -49,7 +48,7 @@ def test_of_the_test_split_a_model_predicts_what_it_did(
     assert found["predictions"].new == pytest.approx(found["predictions"].reference)
     assert sum(found["predictions"].new.values()) == pytest.approx(len(data.split("test")))
     assert found["confidence"].new == pytest.approx(found["confidence"].reference, abs=1e-4)
-    expected = {"classification": None, "labeling": "tokens in entities", "multilabel": "labels a text"}[task]
+    expected = {"classification": None, "labeling": "tokens in entities", "multilabel": "labels per text"}[task]
     assert set(found) - {"predictions", "confidence"} == ({f"{expected}, predictions"} if expected else set())
 
 
@@ -79,13 +78,14 @@ def test_predictions_that_shift_are_found(reviews: PreparedData, runs: dict[Task
 
 
 def test_a_folder_without_a_model_is_an_error(reviews: PreparedData, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no trained model there; accepted: a folder as models/DATASET/MODEL/SEED"):
+    with pytest.raises(ValueError, match="no trained model there; accepted: a folder models/DATASET/MODEL/SEED"):
         features(reviews, tmp_path, reviews.folder.parent / "raw" / "test.parquet")
 
 
 def test_a_run_that_was_not_evaluated_is_an_error(reviews: PreparedData, tmp_path: Path) -> None:
     save_random_model(reviews, tmp_path / "model")
-    with pytest.raises(ValueError, match=r"no predictions of the test split there; first: python pipelines/evaluate"):
+    said = "no predictions for the test split there; run first: python pipelines/evaluate"
+    with pytest.raises(ValueError, match=said):
         features(reviews, tmp_path, reviews.folder.parent / "raw" / "test.parquet")
 
 
@@ -95,5 +95,5 @@ def test_a_model_of_another_vocabulary_is_an_error(
     words = save_random_model(reviews, tmp_path / "model") / "vocabulary.json"
     write_json(words, list(reversed(read_json(words))))
     (tmp_path / "predictions.parquet").write_bytes((runs["classification"] / "predictions.parquet").read_bytes())
-    with pytest.raises(ValueError, match="its model has other labels, words or another tokenizer than"):
+    with pytest.raises(ValueError, match=r"its model and .* differ in vocabulary"):
         features(reviews, tmp_path, reviews.folder.parent / "raw" / "test.parquet")

@@ -1,0 +1,64 @@
+"""Splits the words of a corpus into subwords."""
+
+from collections import Counter
+
+import numpy as np
+
+from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.ragged import Ragged
+from unroll.data.subwords import Subwords
+from unroll.data.tokenizer import SEPARATOR, Tokenizer, TokenizerOptions
+
+
+def train_tokenizer(train: SplitRows, options: TokenizerOptions) -> Tokenizer:
+    """Train the subword model of `options` on the words of the training split.
+
+    Raises:
+        ValueError: the subword vocabulary is smaller than the number of characters.
+    """
+    assert options.subwords is not None
+    words = Tokenizer(options)
+    counts: Counter[str] = Counter()
+    for token, count in zip(train.corpus.distinct, train.count_tokens().tolist(), strict=True):
+        if count and token != SEPARATOR:
+            counts[words.word(token)] += count
+    return Tokenizer(options, Subwords.train(counts, options.subwords, options.subword_vocabulary))
+
+
+def with_inner_tags(names: list[str]) -> list[str]:
+    """Add the I-TYPE of each B-TYPE, since an entity of one word may have several subwords."""
+    return list(dict.fromkeys([*names, *(f"I-{name[2:]}" for name in names if name.startswith("B-"))]))
+
+
+def split_words(splits: dict[str, SplitRows], tokenizer: Tokenizer, label_names: list[str]) -> dict[str, SplitRows]:
+    """Replace each word by its subwords.
+
+    The first subword of a word gets the tag of the word; the others get the I-TYPE of its entity, if any. The tags of a
+    labeling dataset must be those returned by `with_inner_tags`.
+    """
+    before = next(iter(splits.values())).corpus
+    corpus = Corpus(before.folder)
+    subwords = Ragged.from_sequences(  # row 0 is for padding
+        [[], *(corpus.distinct.ids(tokenizer.pieces(token)) for token in before.distinct)], np.int32
+    )
+    ids = {name: i for i, name in enumerate(label_names)}
+    continued = np.array([ids.get(f"I-{name[2:]}", i) for i, name in enumerate(label_names)])
+
+    def split(rows: SplitRows) -> SplitRows:
+        start = len(corpus.tokens)
+        lengths = [np.zeros(0, np.int64)]
+        for block in rows.blocks():
+            found = subwords.take(block.values)  # the subwords of each token
+            corpus.tokens.append(found.values)
+            lengths.append(np.diff(found.offsets[block.offsets]))
+        if rows.labels is None:
+            for block, tags in zip(rows.blocks(), rows.tag_blocks(), strict=True):
+                counts = subwords.lengths[block.values]  # (M,)
+                is_first = np.zeros(counts.sum(), bool)
+                is_first[np.cumsum(counts) - counts] = True
+                repeated = np.repeat(tags.values, counts)
+                corpus.tags.append(np.where(is_first, repeated, continued[repeated]))
+        sizes = np.concatenate(lengths)
+        return SplitRows(corpus, start + np.cumsum(sizes) - sizes, sizes, rows.labels, rows.rows, rows.quarantined)
+
+    return {name: split(rows) for name, rows in splits.items()}
