@@ -111,7 +111,7 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     model = RegisteredModel(client, candidate.best.dataset)
     version = model.find_version(candidate.run_ids)
     if version is not None and "decision" in version.tags:
-        return _read_registration(client, version)
+        return _read_registration(client, candidate, version)
     lineage = find_lineage(client, candidate)
     if version is None:
         version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
@@ -132,11 +132,11 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     return Registration(model.name, number, decision.wins, decision.reason, card)
 
 
-def _read_registration(client: MlflowClient, version: ModelVersion) -> Registration:
+def _read_registration(client: MlflowClient, candidate: Candidate, version: ModelVersion) -> Registration:
     """What :func:`register` returned when it created the version."""
     path = f"{_artifacts(int(version.version))}/{CARD}"
     with tempfile.TemporaryDirectory() as work:
-        card = Path(client.download_artifacts(version.run_id, path, work)).read_text(encoding="utf-8")
+        card = Path(client.download_artifacts(candidate.best.run_id, path, work)).read_text(encoding="utf-8")
     tags = version.tags
     return Registration(version.name, int(version.version), tags["gate.champion"] == "true", tags["decision"], card)
 
