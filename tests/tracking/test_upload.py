@@ -28,7 +28,7 @@ TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
 @pytest.fixture
 def trained(reviews: PreparedData, tmp_path: Path) -> Path:
-    """A run folder of which the store has the beginning only."""
+    """A run folder whose run is only created in the store."""
     return train_pretending(reviews, tmp_path / "gru" / "3")
 
 
@@ -38,7 +38,7 @@ def evaluated(reviews: PreparedData, trained: Path) -> Path:
 
 
 def points(folder: Path, name: str) -> dict[int, list[float]]:
-    """By epoch, what the run has; nan, which does not equal itself, as a word."""
+    """The values of a metric of the run by epoch, with nan as text."""
     run = run_of(folder)
     found: dict[int, list[Any]] = {}
     for point in run.client.get_metric_history(run.run_id, name):
@@ -65,7 +65,7 @@ def test_a_second_time_nothing_is_missing(evaluated: Path) -> None:
     before = run.client.get_run(run.run_id)
     assert upload(evaluated) == []
     after = run.client.get_run(run.run_id)
-    assert str(after.to_dictionary()) == str(before.to_dictionary())  # nan does not equal itself
+    assert str(after.to_dictionary()) == str(before.to_dictionary())  # as text, because nan is not equal to itself
     assert all(len(run.client.get_metric_history(run.run_id, name)) == 1 for name in FIGURES)
 
 
@@ -167,9 +167,9 @@ def test_a_folder_in_which_another_training_is_under_way_is_left_alone(tmp_path:
     write_json(tmp_path / "run.json", {"run_id": "old"})
     write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "new"})
     assert run_folders(tmp_path) == []
-    write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed in its own upload
+    write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed during its upload
     assert run_folders(tmp_path) == [tmp_path]
-    with run_lock(tmp_path):  # and in the middle of it
+    with run_lock(tmp_path):  # its upload is running
         assert run_folders(tmp_path) == []
 
 

@@ -1,4 +1,4 @@
-"""Uploads whatever of a run folder is missing from MLflow: results are logged once, however often this is called."""
+"""Uploads the parts of a run folder that are missing from MLflow; nothing is logged twice."""
 
 import csv
 import tempfile
