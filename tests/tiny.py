@@ -82,7 +82,7 @@ def save_baseline(data: PreparedData, folder: Path, model: str) -> Path:
     baseline = build_model(config, data.schema)
     assert isinstance(baseline, Baseline)
     baseline.fit(data.split("train"), data.split("validation"))
-    ModelFolder(baseline, data).save(folder, config.schema)
+    ModelFolder(baseline, data.schema).save(folder, config)
     return folder
 
 
