@@ -14,16 +14,27 @@ PARAMS = Path("params.yaml")  # lists the runs of the pipeline
 
 @stage
 def main(config: DictConfig) -> None:
+    from unroll.data.prepared import PreparedData
+    from unroll.data.raw import sample_texts
+    from unroll.evaluation.runs import read_runs
     from unroll.plan.plan import read_plan
     from unroll.registry.gate import Gate
-    from unroll.registry.versions import RegisterPaths, register_best
+    from unroll.registry.versions import register_best
 
-    dataset, source = HydraConfig.get().runtime.choices["dataset"], source_of(config)
-    gate, paths = build_options(Gate, config), build_options(RegisterPaths, config)
+    dataset, source, gate = HydraConfig.get().runtime.choices["dataset"], source_of(config), build_options(Gate, config)
     chosen = read_plan(optional_path(config.plan), source.task)
     pipeline = read_plan(PARAMS if PARAMS.is_file() else None, source.task)
-    planned = set(product(pipeline.models or [], pipeline.seeds or []))
-    done = register_best(dataset, source, paths, gate, chosen.models, chosen.seeds, planned)
+    done = register_best(
+        dataset,
+        runs=read_runs(Path(config.runs), chosen.models, chosen.seeds),
+        folder=Path(config.runs),
+        raw=Path(config.raw),
+        data=PreparedData(Path(config.data)),
+        texts=sample_texts(Path(config.raw), source),
+        gate=gate,
+        planned=set(product(pipeline.models or [], pipeline.seeds or [])),
+        output=Path(config.output),
+    )
     print(f"{done.registered_model} version {done.version}: {done.reason}")
 
 

@@ -55,7 +55,7 @@ MISTAKES = {
     "register.py level=2": ["level=2", "between 0 and 1"],
     "register.py cost=size": ["cost='size'", "'parameters', 'training_seconds' or 'tokens_per_second'"],
     "rollback.py dataset=imdb": ["dataset=imdb", "no champion"],
-    "rollback.py version=99": ["version=99", "demo_reviews has no such version; it has 1"],
+    "rollback.py version=99": ["version=99", "no such version of demo_reviews; accepted: 1"],
     "rollback.py version=first": ["version='first'", "integer"],
     "download.py dataset.path=nowhere": ["dataset.path='nowhere'", "owner/name"],
     "download.py dataset.task=parsing": ["dataset.task='parsing'", "'classification', 'labeling' or 'multilabel'"],

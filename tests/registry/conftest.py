@@ -1,4 +1,4 @@
-"""The registry's tests use the same database and repository as those of tracking."""
+"""The tests of the registry use the fixtures of tracking."""
 
 from tests.tracking.conftest import repository, store_folder, tracking_uri
 

@@ -12,7 +12,7 @@ EXAMPLES = 2000
 
 
 def predictions(wrong: int, first: int = 0, examples: int = EXAMPLES) -> list[pd.DataFrame]:
-    """One seed that errs on `wrong` examples from `first` on."""
+    """Predictions of one seed with errors on `wrong` examples, starting at `first`."""
     rows = np.arange(examples)
     errs = (rows >= first) & (rows < first + wrong)
     table = pd.DataFrame({"row": rows, "label": "yes", "predicted": np.where(errs, "no", "yes")})
@@ -51,7 +51,7 @@ def test_the_figures_are_those_of_the_paired_test() -> None:
 
 
 def test_a_difference_that_chance_can_give_is_none() -> None:
-    """Errors on other examples: one more right in all, of many that differ."""
+    """One error less in total, but on other examples."""
     decision = against_champion(wrong=199, first=200)
     assert not decision.wins
     assert decision.reason.startswith(
@@ -71,7 +71,7 @@ def test_an_equal_one_wins_if_it_is_cheaper_by_the_share() -> None:
 
 
 def test_a_cheaper_one_that_may_be_worse_than_the_margin_does_not_win() -> None:
-    """As many errors, half of them on other examples: at the interval's end it is 1.4 points worse."""
+    """As many errors, half of them on other examples: the lower bound of the difference is -1.4 points."""
     assert not against_champion(wrong=200, first=100, cost=10).wins
     assert against_champion(wrong=200, first=100, cost=10, gate=Gate(0.05, 0.02, 0.1, "parameters")).wins
 
@@ -79,7 +79,7 @@ def test_a_cheaper_one_that_may_be_worse_than_the_margin_does_not_win() -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("wrong", [0, 1])
 def test_few_examples_do_not_prove_that_a_cheaper_one_is_as_good(wrong: int, seeds: int) -> None:
-    """The same answers to 20 texts leave room for more than a point; those to 2,000 do not."""
+    """Equal predictions for 20 texts do not exclude a difference of a point; for 2,000 they do."""
     small = [
         Contender(name, predictions(wrong, examples=20) * seeds, cost) for name, cost in (("new", 10), ("old", 99))
     ]
@@ -110,7 +110,7 @@ def test_of_tokens_a_second_more_is_cheaper(speed: float, wins: bool) -> None:
 
 
 def test_a_stricter_level_lets_fewer_pass() -> None:
-    """12 errors less on 12 examples: p = 0.0005 of McNemar's test."""
+    """12 errors less: p = 0.0005 with McNemar's test."""
     assert against_champion(wrong=188).wins
     assert not against_champion(wrong=188, gate=Gate(1e-4, 0.01, 0.1, "parameters")).wins
 

@@ -21,7 +21,7 @@ LOCK = b"schema: '2.0'\n"
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of one commit."""
+    """A repository with one commit."""
     folder = tmp_path_factory.mktemp("repository")
     (folder / "params.yaml").write_text("seeds: [1, 2]\n")
     commit_everything(folder)
@@ -32,7 +32,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(
     reviews: PreparedData, repository: Path, store_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Candidate:
-    """A model of two seeds, trained and evaluated at that commit; the second seed is the better."""
+    """A model with two seeds, trained and evaluated at that commit; the second seed is better."""
     folder = tmp_path_factory.mktemp("models") / "lineage"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
@@ -44,13 +44,13 @@ def trained(
 
 @pytest.fixture
 def candidate(trained: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Candidate:
-    """The model, and the folder of the commit is the current one."""
+    """The same model, with the repository as the current folder."""
     enter(repository, monkeypatch)
     return trained
 
 
 def says(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline) -> None:
-    """Let DVC report that part of `pipeline` that it is asked about."""
+    """Let `read_pipeline` return the part of `pipeline` that concerns the given models."""
 
     def read_pipeline(models: Sequence[Path]) -> Pipeline:
         return replace(pipeline, stages={model: pipeline.stages[model] for model in models if model in pipeline.stages})
@@ -128,7 +128,7 @@ def test_a_model_trained_by_hand_comes_from_the_commit_of_its_training(
 def test_a_model_that_the_plan_does_not_list_is_by_hand_though_it_is_in_an_output_of_a_stage(
     candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The output of the stage is a folder of all models of a dataset, and DVC does not tell who wrote a file there."""
+    """The output of the stage is the folder of all models of a dataset, including those trained by hand."""
     says(monkeypatch, made_by_dvc(candidate))
     commit = commit_everything(repository)
     for planned in ((), {("gru", 1)}, {("lstm", 2)}):

@@ -26,12 +26,12 @@ TEXTS = ["Not very good today.", "Ada Brown met us in Paris!"]
 GATE = Gate(level=0.05, margin=0.2, cheaper_by=0.1, cost="parameters")  # the test split has few examples
 LOCK = b"schema: '2.0'\n"
 
-# Of 18 test examples. Named for what they are beside `good`.
+# With 18 test examples. The names compare them with `good`.
 MODELS = {
     "good": {"score": 0.8, "wrong": 2},
     "equal": {"score": 0.81, "wrong": 2},
     "cheaper": {"score": 0.79, "wrong": 2, "parameters": 900},
-    "worse": {"score": 0.9, "wrong": 12, "parameters": 10},  # better on validation, which does not help it
+    "worse": {"score": 0.9, "wrong": 12, "parameters": 10},  # a better validation score is not considered
     "better": {"score": 0.7, "wrong": 0, "parameters": 2000},
     "poor": {"score": 0.5, "wrong": 14},
 }
@@ -39,7 +39,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of one commit."""
+    """A repository with one commit."""
     folder = tmp_path_factory.mktemp("repository")
     commit_everything(folder)
     return folder
@@ -49,7 +49,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(
     reviews: PreparedData, repository: Path, store_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """models/DATASET with one seed of each."""
+    """models/DATASET with one seed of each model."""
     folder = tmp_path_factory.mktemp("models") / "registry"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
@@ -70,7 +70,7 @@ def candidate(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Get:
-    """A function that gives a model as the candidate for a registered model of the test's own."""
+    """A function that returns a model as the candidate for a registered model named after the test."""
     enter(repository, monkeypatch)
     return lambda model: named(candidate_of(models, reviews, [model]), request.node.name)
 
@@ -158,7 +158,7 @@ def test_a_model_of_label_sets_is_registered_and_served(
     ("model", "champion"), [("better", True), ("cheaper", True), ("equal", False), ("worse", False)]
 )
 def test_the_gate_decides_and_its_figures_stay_on_the_version(candidate: Get, model: str, champion: bool) -> None:
-    """`better` is so on the test examples of `poor`; the others meet `good`."""
+    """`better` is compared with `poor`, the others with `good`."""
     name = candidate("good").best.dataset
     put(candidate("poor" if model == "better" else "good"))
     registration = put(candidate(model))
@@ -176,7 +176,7 @@ def test_the_gate_decides_and_its_figures_stay_on_the_version(candidate: Get, mo
 
 
 def test_the_champion_is_judged_by_what_the_store_has(candidate: Get, models: Path, tmp_path: Path) -> None:
-    """Its folder has another model by now."""
+    """The folder of the champion is gone."""
     put(candidate("poor"))
     (models / "poor").rename(tmp_path / "poor")
     try:
@@ -211,7 +211,7 @@ def test_the_newest_that_did_not_win_is_the_challenger(candidate: Get) -> None:
 
 @pytest.mark.parametrize("model", ["good", "equal"])
 def test_registering_the_same_runs_again_changes_nothing(candidate: Get, repository: Path, model: str) -> None:
-    """Nor does it ask for a committed tree, since no version is made."""
+    """Uncommitted files are accepted, because no version is created."""
     name = candidate("good").best.dataset
     put(candidate("good"))
     first = put(candidate(model))
@@ -236,7 +236,7 @@ def test_what_was_decided_stays_after_a_roll_back(candidate: Get) -> None:
     put(candidate("good"))
     put(candidate("cheaper"))
     open_store().set_registered_model_alias(name, CHAMPION, "1")
-    assert put(candidate("cheaper")).champion  # it was, when it was registered
+    assert put(candidate("cheaper")).champion  # it was when it was registered
     assert aliases(name) == (1, None)
 
 
@@ -265,7 +265,7 @@ def test_a_version_that_labels_otherwise_is_not_made_champion(
     assert str(other_weights) in str(error.value)
     assert aliases(name) == ((None, None) if is_first else (1, None))
 
-    registration = put(candidate("better"))  # mended, and the version that was made is taken
+    registration = put(candidate("better"))  # the version that was created is used
     assert (registration.version, registration.champion) == (1 if is_first else 2, True)
 
 

@@ -1,4 +1,4 @@
-"""One database for all tests of this folder, each of which takes names of its own in it."""
+"""One database for all tests in this folder; each test uses its own names in it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def tracking_uri(store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The database's URI; a new database takes seconds, so there is one."""
+    """The URI of the database, which the tests share because creating one takes seconds."""
     uri = f"sqlite:///{store_folder}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
@@ -22,7 +22,7 @@ def tracking_uri(store_folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of one commit, which is the current folder."""
+    """A project with one commit, as the current folder."""
     for name in ("src/net.py", "conf/train.yaml", "dvc.lock", "README.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("one")

@@ -1,4 +1,4 @@
-"""A git repository of a test's own."""
+"""A git repository for one test."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit_everything(folder: Path) -> str:
-    """Commit what `folder` holds, in a repository that is made there if need be; return the commit."""
+    """Commit everything in `folder`, and create the repository if there is none; return the commit."""
     git(folder, "init", "-q")
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "--allow-empty", "-m", "a commit")
@@ -23,6 +23,6 @@ def commit_everything(folder: Path) -> str:
 
 
 def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """Make `folder` the current folder, and the project whose code runs."""
+    """Make `folder` the current folder and the root of the project."""
     patch.chdir(folder)
     patch.setattr("unroll.tracking.git.PROJECT", folder)

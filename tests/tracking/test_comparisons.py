@@ -17,7 +17,7 @@ from unroll.tracking.store import open_store
 
 @pytest.fixture
 def compared(reviews: PreparedData, tmp_path: Path, request: pytest.FixtureRequest) -> tuple[list[Run], Path]:
-    """The one run of a dataset that is the test's own, evaluated and in the store, and the folder of its report."""
+    """The only run of a dataset, evaluated and in the store, and the folder of its report."""
     dataset = f"compared-{request.node.name}"
     folder = train_pretending(reviews, tmp_path / dataset / "gru" / "3", dataset)
     history = pd.read_csv(folder / "history.csv")
@@ -44,7 +44,7 @@ def test_a_comparison_is_a_finished_run_of_the_dataset_with_the_winner_s_figures
     assert run.data.tags["comparison.winner"] == "gru"
     assert run.data.metrics["test/accuracy"] == runs[0].metrics["test/accuracy"]
     assert run.data.metrics["val/accuracy"] == 0.75
-    assert "test/accuracy_sd" not in run.data.metrics  # of one seed
+    assert "test/accuracy_sd" not in run.data.metrics  # there is only one seed
 
 
 def test_its_artifacts_are_the_report(compared: tuple[list[Run], Path]) -> None:

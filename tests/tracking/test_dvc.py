@@ -39,7 +39,7 @@ INSIDE = Path("runs/all/gru/1/model")  # in a folder that is an output
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A committed project whose pipeline ran."""
+    """A committed project whose pipeline has run."""
     root = tmp_path_factory.mktemp("project")
     files = {"dvc.yaml": textwrap.dedent(STAGES), "words.txt": "a b", "conf/model.yaml": "size: 8"}
     for name, text in files.items():
@@ -54,7 +54,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(reproduced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of that project, which is the current folder."""
+    """A copy of that project, as the current folder."""
     root = tmp_path / "project"
     shutil.copytree(reproduced, root, symlinks=True)
     monkeypatch.chdir(root)

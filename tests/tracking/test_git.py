@@ -95,7 +95,7 @@ def test_outside_a_repository_or_without_git_nothing_is_known(tmp_path: Path, mo
 
 @pytest.fixture
 def code(repository: Path) -> str:
-    """A commit with two files of code more."""
+    """A commit that adds two code files."""
     for name in ("src/a.py", "src/b.py"):
         (repository / name).write_text(name)
     return commit_everything(repository)

@@ -23,7 +23,7 @@ from unroll.tracking.store import open_experiment, open_store
 TEXTS = ["Not very good today.", "Ada Brown met us in Paris, so warm!", "unheard-of", "old"]
 SOURCE = Path(unroll.__file__).parent
 
-# Loads the models named on the command line, with this project's package out of reach; prints what they answer.
+# Loads the models given on the command line without access to this project's package; prints their predictions.
 ELSEWHERE = """
 import json, sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
@@ -64,7 +64,7 @@ def uris(
     store_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
-    """Each model, logged to a run of its own."""
+    """The URI of each model, logged to its own run."""
     logged = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store_folder}/mlflow.db")
@@ -103,7 +103,7 @@ def test_a_model_loads_where_this_project_is_not(
 
 
 def imported_packages(file: Path, seen: set[Path]) -> set[str]:
-    """The top-level packages that a module of ours imports, through other modules of ours too."""
+    """The top-level packages that a module of this project imports, directly or through other modules of it."""
     seen.add(file)
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

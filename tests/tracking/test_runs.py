@@ -41,7 +41,7 @@ def record(tmp_path: Path) -> Path:
 
 
 def logged(record: Path) -> Run:
-    """The run that `record` names, as the store has it."""
+    """The run in `record`, from the store."""
     return open_store().get_run(read_json(record)["run_id"])
 
 
@@ -215,7 +215,7 @@ def test_a_training_killed_while_its_run_is_created_goes_on_in_that_run(
     provenance = make_provenance(data, config=CONFIG)
     with monkeypatch.context() as patch, suppress(SystemExit):
         patch.setattr(MlflowClient, "log_artifacts", lambda *_: sys.exit())
-        patch.setattr(MlflowClient, "set_terminated", lambda *_: None)  # a process that is killed ends nothing
+        patch.setattr(MlflowClient, "set_terminated", lambda *_: None)  # a killed process does not end its run
         with training_run(provenance, record):
             pass
     begun = logged(record)
@@ -256,7 +256,7 @@ def test_a_run_that_other_code_goes_on_with_says_so(data: PreparedData, record: 
     assert provenance.resumed() == provenance
     (repository / "README.md").write_text("two")
     (repository / "conf/train.yaml").write_text("two")
-    assert provenance.resumed() == provenance  # the configuration is compared by what it composes to
+    assert provenance.resumed() == provenance  # configurations are compared after composition
     (repository / "src/net.py").write_text("two")
     mixed = provenance.resumed()
     with training_run(mixed, record):

@@ -1,4 +1,4 @@
-"""An MLflow server on PostgreSQL with its artifacts in S3: a model goes all the way, from training to its alias."""
+"""A model from training to its alias, with an MLflow server on PostgreSQL and its artifacts in S3."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(not POSTGRES, reason="no PostgreSQL in /usr/lib/
 
 @contextmanager
 def s3(environment: dict[str, str]) -> Iterator[None]:
-    """A bucket; fills in what a client of it reads from the environment."""
+    """Serve a bucket; add the variables that a client needs to `environment`."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -70,7 +70,7 @@ def s3(environment: dict[str, str]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[dict[str, str]]:
-    """The environment of whoever uses the server."""
+    """The environment variables of a client of the server."""
     port = free_port()
     environment = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
     with postgres() as database, s3(environment):
@@ -103,7 +103,7 @@ def wait_for(process: subprocess.Popen[bytes], address: str) -> None:
 
 @pytest.fixture
 def client(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    """A client of the server, in a folder of one commit."""
+    """A client of the server, in a project with one commit."""
     for name, value in server.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "README.md").touch()
@@ -113,7 +113,7 @@ def client(server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def run_pipeline(data: PreparedData, folder: Path, max_epochs: int) -> None:
-    """The train and the evaluate stage, into `folder`, which is models/DATASET/MODEL/SEED."""
+    """Run the train and the evaluate stage; `folder` is models/DATASET/MODEL/SEED."""
     provenance = make_provenance(data, folder.parts[-3])
     with training_run(provenance, folder / "checkpoints" / "run.json") as run:
         result = train(data, tiny_parts("gru", max_epochs=max_epochs), OPTIONS, folder, EpochLogger(run))
@@ -144,7 +144,7 @@ def test_a_model_goes_from_training_to_champion_and_back(
     run = client.get_run(client.get_model_version("reviews", "2").run_id)
     assert run.info.artifact_uri.startswith(f"s3://{BUCKET}/")
     assert [point.step for point in client.get_metric_history(run.info.run_id, "val/loss")] == [1, 2, 3]
-    assert register(candidate, candidate.runs, GATE, TEXTS) == second  # again, and nothing changes
+    assert register(candidate, candidate.runs, GATE, TEXTS) == second  # the second time nothing changes
 
     before, after = RegisteredModel(client, "reviews").roll_back(version=1)
     assert (before, after) == (2 if second.champion else 1, 1)

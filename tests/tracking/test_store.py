@@ -16,7 +16,7 @@ from unroll.tracking.store import open_experiment, open_store
 
 
 def begin_a_run(uri: str) -> tuple[int, str]:
-    """What each of several processes does at once; returns its id and the experiment's."""
+    """Create a run; return the id of the process and of the experiment."""
     os.environ["MLFLOW_TRACKING_URI"] = uri
     client = open_store()
     experiment = open_experiment(client, "reviews")
@@ -25,8 +25,8 @@ def begin_a_run(uri: str) -> tuple[int, str]:
 
 
 def begin_runs_at_once(uri: str, count: int) -> None:
-    """In several processes, each of which finds no database, or an empty one."""
-    context = get_context("forkserver")  # imports MLflow once, and makes processes of its own from there
+    """Create runs in several processes, which find no database, or an empty one."""
+    context = get_context("forkserver")  # imports MLflow once for all processes
     context.set_forkserver_preload(["unroll.tracking.store"])
     with ProcessPoolExecutor(count, mp_context=context) as pool:
         answers = list(pool.map(begin_a_run, [uri] * count))
@@ -105,7 +105,7 @@ def test_a_server_that_does_not_answer_is_named_in_seconds(
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if hangs:
-            server.listen()  # takes connections, and says nothing
+            server.listen()  # accepts connections, and sends nothing
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         said = refused(monkeypatch, uri)
     assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used: " in said

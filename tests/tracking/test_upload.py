@@ -17,6 +17,7 @@ from unroll.data.tokens import Task
 from unroll.evaluation.figures import confusion_figure
 from unroll.files import read_json, write_json
 from unroll.locks import run_lock
+from unroll.run_folder import RunFolder
 from unroll.tracking.logger import EpochLogger
 from unroll.tracking.models import find_model
 from unroll.tracking.provenance import PROVENANCE, Provenance
@@ -28,7 +29,7 @@ TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
 
 @pytest.fixture
 def trained(reviews: PreparedData, tmp_path: Path) -> Path:
-    """A run folder of which the store has the beginning only."""
+    """A run folder whose run is only created in the store."""
     return train_pretending(reviews, tmp_path / "gru" / "3")
 
 
@@ -38,7 +39,7 @@ def evaluated(reviews: PreparedData, trained: Path) -> Path:
 
 
 def points(folder: Path, name: str) -> dict[int, list[float]]:
-    """By epoch, what the run has; nan, which does not equal itself, as a word."""
+    """The values of a metric of the run by epoch, with nan as text."""
     run = run_of(folder)
     found: dict[int, list[Any]] = {}
     for point in run.client.get_metric_history(run.run_id, name):
@@ -65,7 +66,7 @@ def test_a_second_time_nothing_is_missing(evaluated: Path) -> None:
     before = run.client.get_run(run.run_id)
     assert upload(evaluated) == []
     after = run.client.get_run(run.run_id)
-    assert str(after.to_dictionary()) == str(before.to_dictionary())  # nan does not equal itself
+    assert str(after.to_dictionary()) == str(before.to_dictionary())  # as text, because nan is not equal to itself
     assert all(len(run.client.get_metric_history(run.run_id, name)) == 1 for name in FIGURES)
 
 
@@ -167,9 +168,9 @@ def test_a_folder_in_which_another_training_is_under_way_is_left_alone(tmp_path:
     write_json(tmp_path / "run.json", {"run_id": "old"})
     write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "new"})
     assert run_folders(tmp_path) == []
-    write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed in its own upload
+    write_json(tmp_path / "checkpoints" / "run.json", {"run_id": "old"})  # killed during its upload
     assert run_folders(tmp_path) == [tmp_path]
-    with run_lock(tmp_path):  # and in the middle of it
+    with run_lock(tmp_path):  # its upload is running
         assert run_folders(tmp_path) == []
 
 
@@ -210,7 +211,7 @@ def scored(request: pytest.FixtureRequest, prepared: dict[Task, PreparedData], t
 
 
 def test_test_metrics_and_speed_are_added_to_the_training_s_run(scored: Path) -> None:
-    log_evaluation(scored)
+    log_evaluation(run_of(scored), RunFolder(scored))
     run = run_of(scored).client.get_run(run_of(scored).run_id)
     speed = read_json(scored / "throughput.json")["tokens_per_second"]
     assert run.data.metrics == read_json(scored / "metrics.json") | {"tokens_per_second": speed}
@@ -219,14 +220,14 @@ def test_test_metrics_and_speed_are_added_to_the_training_s_run(scored: Path) ->
 
 @pytest.mark.parametrize("scored", ["multilabel"], indirect=True)
 def test_labels_that_are_decided_by_themselves_have_tables_and_no_picture(scored: Path) -> None:
-    log_evaluation(scored)
+    log_evaluation(run_of(scored), RunFolder(scored))
     folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_of(scored).run_id}/evaluation"))
     assert {file.name for file in folder.iterdir()} == TABLES
 
 
 @pytest.mark.parametrize("scored", ["classification", "labeling"], indirect=True)
 def test_tables_and_the_picture_are_artifacts(scored: Path) -> None:
-    log_evaluation(scored)
+    log_evaluation(run_of(scored), RunFolder(scored))
     folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run_of(scored).run_id}/evaluation"))
     assert {file.name for file in folder.iterdir()} == {*TABLES, "confusion.png"}
     for name in TABLES:
@@ -247,32 +248,32 @@ def test_labels_that_look_like_something_else_are_drawn_as_they_are(
     monkeypatch.setattr(
         "unroll.tracking.upload.confusion_figure", lambda table: drawn.append(table) or confusion_figure(table)
     )
-    log_evaluation(scored)
+    log_evaluation(run_of(scored), RunFolder(scored))
     pd.testing.assert_frame_equal(drawn[0], confusion)
 
 
 @pytest.mark.parametrize("scored", ["classification"], indirect=True)
 def test_what_is_there_already_is_not_logged_again(scored: Path) -> None:
-    assert log_evaluation(scored) == ["evaluation"]
-    assert log_evaluation(scored) == []
+    assert log_evaluation(run_of(scored), RunFolder(scored)) == ["evaluation"]
+    assert log_evaluation(run_of(scored), RunFolder(scored)) == []
     assert len(run_of(scored).client.get_metric_history(run_of(scored).run_id, "test/accuracy")) == 1
 
 
 @pytest.mark.parametrize("scored", ["classification"], indirect=True)
 def test_a_file_that_is_missing_is_logged_and_no_score_again(scored: Path) -> None:
-    log_evaluation(scored)
+    log_evaluation(run_of(scored), RunFolder(scored))
     run = run_of(scored)
     Path(run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://"), "evaluation/confusion.png").unlink()
-    assert log_evaluation(scored) == ["evaluation"]
-    assert log_evaluation(scored) == []
+    assert log_evaluation(run_of(scored), RunFolder(scored)) == ["evaluation"]
+    assert log_evaluation(run_of(scored), RunFolder(scored)) == []
     assert len(run.client.get_metric_history(run.run_id, "test/accuracy")) == 1
 
 
 @pytest.mark.parametrize("scored", ["classification"], indirect=True)
 def test_another_score_is_logged_beside_the_first(scored: Path) -> None:
-    log_evaluation(scored)
+    log_evaluation(run_of(scored), RunFolder(scored))
     write_json(scored / "metrics.json", read_json(scored / "metrics.json") | {"test/accuracy": 0.125})
-    assert log_evaluation(scored) == ["evaluation"]
+    assert log_evaluation(run_of(scored), RunFolder(scored)) == ["evaluation"]
     run = run_of(scored)
     assert run.client.get_run(run.run_id).data.metrics["test/accuracy"] == 0.125
     assert len(run.client.get_metric_history(run.run_id, "test/loss")) == 1

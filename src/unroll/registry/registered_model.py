@@ -1,6 +1,6 @@
 """A registered model: its versions, its aliases `champion` and `challenger`, and roll-back to an earlier champion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,21 +42,10 @@ class RegisteredModel:
 
     def aliased(self, alias: str) -> ModelVersion | None:
         """The version with this alias."""
-        try:
-            return self.client.get_model_version_by_alias(self.name, alias)
-        except MlflowException as error:
-            if error.error_code in NOT_FOUND:
-                return None
-            raise
+        return self._find(self.client.get_model_version_by_alias, alias)
 
     def has_version(self, version: int) -> bool:
-        try:
-            self.client.get_model_version(self.name, str(version))
-        except MlflowException as error:
-            if error.error_code in NOT_FOUND:
-                return False
-            raise
-        return True
+        return self._find(self.client.get_model_version, str(version)) is not None
 
     def find_version(self, run_ids: Sequence[str]) -> ModelVersion | None:
         """The version that was registered from exactly these runs; the first is the run of its network."""
@@ -122,17 +111,21 @@ class RegisteredModel:
         present = self.champion
         if present is None:
             raise ValueError(f"dataset={self.name}: no champion is registered; first: python pipelines/register.py")
-        chosen = self._previous(present) if version is None else self._existing(version)
+        chosen = self.previous_champion() if version is None else version
+        if chosen is None:
+            message = f"no version was champion before version {present}; choose one with version=N"
+            raise ValueError(f"dataset={self.name}: {message}")
+        if not self.has_version(chosen):
+            versions = self.client.search_model_versions(f"name = '{self.name}'")
+            accepted = ", ".join(map(str, sorted(int(it.version) for it in versions)))
+            raise ValueError(f"version={chosen}: no such version of {self.name}; accepted: {accepted}")
         try:
             self.predict(chosen)
         except Exception as error:  # whatever the code of a model raises
             raise ValueError(
                 f"models:/{self.name}/{chosen} does not load and predict ({error}): the champion is not changed"
             ) from error
-        if version is None:
-            self.restore_champion(chosen)
-        else:
-            self.make_champion(chosen)
+        (self.restore_champion if version is None else self.make_champion)(chosen)
         return present, chosen
 
     def predict(self, version: int, texts: Texts | None = None) -> list[dict[str, Any]]:
@@ -143,20 +136,13 @@ class RegisteredModel:
         predictions: list[dict[str, Any]] = loaded.predict(frame).to_dict("records")
         return predictions
 
-    def _previous(self, present: int) -> int:
-        version = self.previous_champion()
-        if version is None:
-            raise ValueError(
-                f"dataset={self.name}: no version was champion before version {present}; choose one with version=N"
-            )
-        return version
-
-    def _existing(self, version: int) -> int:
-        if not self.has_version(version):
-            versions = self.client.search_model_versions(f"name = '{self.name}'")
-            accepted = ", ".join(map(str, sorted(int(it.version) for it in versions)))
-            raise ValueError(f"version={version}: no such version of {self.name}; accepted: {accepted}")
-        return version
+    def _find(self, get: Callable[[str, str], ModelVersion], key: str) -> ModelVersion | None:
+        try:
+            return get(self.name, key)
+        except MlflowException as error:
+            if error.error_code in NOT_FOUND:
+                return None
+            raise
 
     def _earlier(self) -> list[int]:
         tag: str = self.client.get_registered_model(self.name).tags.get(EARLIER, "")

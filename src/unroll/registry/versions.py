@@ -10,9 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from unroll.data.prepared import PreparedData
-from unroll.data.raw import sample_texts
-from unroll.data.source import Source
-from unroll.evaluation.runs import Run, check_scored_on, read_runs
+from unroll.evaluation.runs import Run, check_scored_on
 from unroll.files import write_json, write_text
 from unroll.inference.predictor import Predictor
 from unroll.registry.candidate import Candidate
@@ -43,50 +41,29 @@ class Registration:
         return {name: value for name, value in asdict(self).items() if name != "card"}
 
 
-@dataclass(frozen=True)
-class RegisterPaths:
-    """Folders of a dataset.
-
-    Args:
-        raw: the downloaded data.
-        data: the prepared data.
-        runs: ``models/DATASET``.
-        output: where ``champion.json`` and ``model_card.md`` are written.
-    """
-
-    raw: str
-    data: str
-    runs: str
-    output: str
-
-
 def register_best(
     dataset: str,
-    source: Source,
-    paths: RegisterPaths,
+    runs: Sequence[Run],
+    folder: Path,
+    raw: Path,
+    data: PreparedData,
+    texts: Texts,
     gate: Gate,
-    models: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    planned: Collection[tuple[str, int]] = (),
+    planned: Collection[tuple[str, int]],
+    output: Path,
 ) -> Registration:
-    """Register the model with the best mean validation score; write ``champion.json`` and ``model_card.md``.
+    """Register the best of the `runs` in `folder`; write ``champion.json`` and ``model_card.md`` to `output`.
 
-    Args:
-        models, seeds: the runs to choose from; None for all that are found.
-        planned: model and seed of each run that the pipeline trains.
+    For the arguments see :class:`Candidate` and :func:`register`.
 
     Raises:
-        ValueError: the runs are incomplete, of another dataset or scored on other data; or as :func:`register`.
+        ValueError: the runs are of another dataset or scored on other data; or as :func:`register`.
     """
-    runs, data = read_runs(Path(paths.runs), models, seeds), PreparedData(Path(paths.data))
     check_scored_on(runs, data)
     if runs[0].dataset != dataset:
-        raise ValueError(f"runs={paths.runs} are of {runs[0].dataset}; accepted with dataset={dataset}: runs of that")
-    candidate = Candidate.of(runs, Path(paths.runs), Path(paths.raw), data, planned)
-    texts = sample_texts(candidate.raw, source)
+        raise ValueError(f"runs={folder} are of {runs[0].dataset}; accepted with dataset={dataset}: runs of that")
     with requiring():
-        registration = register(candidate, runs, gate, texts)
-    output = Path(paths.output)
+        registration = register(Candidate.of(runs, folder, raw, data, planned), runs, gate, texts)
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "champion.json", registration.facts())
     write_text(output / CARD, registration.card)
@@ -111,7 +88,7 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     model = RegisteredModel(client, candidate.best.dataset)
     version = model.find_version(candidate.run_ids)
     if version is not None and "decision" in version.tags:
-        return _read_registration(client, version)
+        return _read_registration(client, candidate, version)
     lineage = find_lineage(client, candidate)
     if version is None:
         version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
@@ -122,21 +99,18 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     card = write_card(candidate, rivals, number, lineage, decision, gate.level)
     client.log_text(candidate.best.run_id, card, f"{_artifacts(number)}/{CARD}")
     client.update_model_version(model.name, str(number), description_of(card))
-    if decision.wins:
-        model.make_champion(number)
-    else:
-        model.make_challenger(number)
+    (model.make_champion if decision.wins else model.make_challenger)(number)
     figures = {f"gate.{name}": repr(value) for name, value in decision.figures.items()}
     outcome = {"gate.champion": str(decision.wins).lower(), "decision": decision.reason}  # last: marks completion
     model.tag_version(number, figures | outcome)
     return Registration(model.name, number, decision.wins, decision.reason, card)
 
 
-def _read_registration(client: MlflowClient, version: ModelVersion) -> Registration:
+def _read_registration(client: MlflowClient, candidate: Candidate, version: ModelVersion) -> Registration:
     """What :func:`register` returned when it created the version."""
     path = f"{_artifacts(int(version.version))}/{CARD}"
     with tempfile.TemporaryDirectory() as work:
-        card = Path(client.download_artifacts(version.run_id, path, work)).read_text(encoding="utf-8")
+        card = Path(client.download_artifacts(candidate.best.run_id, path, work)).read_text(encoding="utf-8")
     tags = version.tags
     return Registration(version.name, int(version.version), tags["gate.champion"] == "true", tags["decision"], card)
 

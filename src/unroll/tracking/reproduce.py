@@ -55,7 +55,8 @@ def reproduce(
     overrides += [override(key, text) for key, text in replaced.items()]
     found = differences(original, compose(overrides))
     print(f"run {run_id}: python pipelines/train.py {shlex.join(original.overrides)}")
-    print("\n".join([*code_remarks(original), *(f"differs: {line}" for line in found)]))
+    for line in [*code_remarks(original), *(f"differs: {line}" for line in found)]:
+        print(line)
     if found and not despite_differences:
         raise ValueError(
             f"{len(found)} differences, listed above, so that the results may differ; "

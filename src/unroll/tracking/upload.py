@@ -1,4 +1,4 @@
-"""Uploads whatever of a run folder is missing from MLflow: results are logged once, however often this is called."""
+"""Uploads the parts of a run folder that are missing from MLflow; nothing is logged twice."""
 
 import csv
 import tempfile
@@ -18,7 +18,7 @@ from unroll.run_folder import RunFolder, RunRecord
 from unroll.tracking.models import find_model, log_model
 from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.provenance import PROVENANCE, Provenance
-from unroll.tracking.runs import TrackedRun, create_run, describe_run, find_run, get_run, look_up
+from unroll.tracking.runs import TrackedRun, create_run, describe_run, get_run, look_up
 from unroll.tracking.store import open_store
 
 EVALUATION = "evaluation"  # folder among the artifacts of a run
@@ -93,7 +93,7 @@ def upload(path: Path) -> list[str]:
         log_model(run, folder.model)
         missing.append("model")
     if folder.metrics.exists():
-        missing += log_evaluation(path)
+        missing += log_evaluation(run, folder)
     if logged.info.status != "FINISHED":
         end = int(folder.record.stat().st_mtime * 1000)
         client.set_terminated(run.run_id, "FINISHED", max(end, logged.info.start_time))
@@ -139,22 +139,16 @@ def _log_figures(run: TrackedRun, record: RunRecord, logged: Run) -> list[str]:
     return ["figures"] if new else []
 
 
-def log_evaluation(path: Path) -> list[str]:
-    """Add the test metrics, the speed, the tables and the confusion picture in the run folder `path` to its run.
+def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
+    """Add the test metrics, the speed, the tables and the confusion picture of a run folder to the run.
 
     There is no confusion picture for a multilabel task, where labels are predicted independently. Returns what was
     missing, in words; empty if nothing was.
-
-    Raises:
-        ValueError: the run is not in this tracking store.
     """
-    folder = RunFolder(path)
-    record = folder.read_record()
-    run = find_run(record.run_id)
     speed = {"tokens_per_second": read_json(folder.throughput)["tokens_per_second"]}
     metrics = {**read_json(folder.metrics), **speed}
     tables = [folder.classes, folder.confusion, folder.history, folder.predictions]
-    files = {table.name for table in tables} | ({PICTURE} if record.task != "multilabel" else set())
+    files = {table.name for table in tables} | ({PICTURE} if folder.read_record().task != "multilabel" else set())
     logged = run.client.get_run(run.run_id).data.metrics
     present = {Path(file.path).name for file in run.client.list_artifacts(run.run_id, EVALUATION)}
     if metrics.items() <= logged.items() and files <= present:
