@@ -2,17 +2,16 @@
 
     python -m benchmarks.significance [--simulations 4000]
 
-Each line has a metric, the number of seeds of each model, and the standard deviation of a model's true score over
-seeds, in percentage points. Each cell has the share of simulated pairs that are significant at 5 %, in per cent, for
-500 / 2,000 test examples:
+Each line is for a metric, a number of seeds per model, and a standard deviation of a model's true score over seeds, in
+points. Each cell is the percentage of simulated pairs that are significant at 5 %, with 500 / 2,000 test examples:
 
-- examples alone: equally good models, by a test that ignores seeds as a source of variance;
-- alike, unlike, uneven, baseline, single: equally good models, by the package's test. The models find the same examples
-  difficult, or partly different ones; or only one of the models varies over seeds; or a network is compared with a
-  baseline whose runs are all equal; or a single run is compared with several;
-- power: models as in `alike` whose true scores differ by 1, 2 or 4 points (a quarter as many pairs);
-- margin: models that are 1 point worse than the other, how often the registry's interval concludes that they are not
-  worse by more than that (a quarter as many pairs; it should be at most 2.5).
+- examples alone: equally good models, by a test that ignores the variance over seeds;
+- alike, unlike, uneven, baseline, single: equally good models, by the package's test. In `alike` both models find the
+  same examples difficult, in `unlike` partly different ones; in `uneven` only one model's score varies over seeds; in
+  `baseline` all runs of one model are equal; in `single` one model has a single run;
+- power: models as in `alike`, with true scores 1, 2 or 4 points apart (a quarter of the pairs);
+- margin: the second model is 1 point worse, and the registry's interval excludes that it is worse by more than that (a
+  quarter of the pairs; the nominal rate is 2.5 at most).
 """
 
 import argparse
@@ -31,14 +30,14 @@ LEVEL = 0.05
 SCORE = 0.8  # the true score of the first model
 TASKS = {"accuracy": "classification", "F1": "labeling"}
 KINDS = ("alike", "unlike", "uneven", "baseline", "single")
-OF_SEEDS = KINDS[2:]  # kinds that need several runs
-GAPS = (1.0, 2.0, 4.0)  # percentage points
+OF_SEEDS = KINDS[2:]  # those that need several runs
+GAPS = (1.0, 2.0, 4.0)  # points
 SIZES = (500, 2000)
-SPURIOUS = 0.6  # probability that an entity which is not found right is found wrong
+SPURIOUS = 0.6  # probability that an entity that is not found correctly is found with an error
 
 
 class Setting(NamedTuple):
-    """Pairs of models to simulate; sd and gap are in percentage points."""
+    """Pairs of models to simulate; `sd` and `gap` are in points."""
 
     metric: str
     seeds: int
@@ -49,7 +48,7 @@ class Setting(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Shares of simulated pairs that are significant, by the examples alone and by the package's test."""
+    """Shares of significant pairs, by the test that ignores seeds and by the package's test."""
 
     examples_alone: float
     ours: float
@@ -65,13 +64,13 @@ def main() -> None:
     simulations = parser.parse_args().simulations
     header = ["metric", "seeds", "sd", "examples alone", *KINDS, *(f"power at {gap:.0f}" for gap in GAPS), "margin"]
     print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|")
-    lines = [(1, 0.0), *product((2, 3, 5), (0.0, 0.5, 1.5))]  # one run of each model: no standard deviation
+    lines = [(1, 0.0), *product((2, 3, 5), (0.0, 0.5, 1.5))]  # with one run each there is no variance over seeds
     for metric, (seeds, sd) in product(TASKS, lines):
         print(f"| {metric} | {seeds} | {sd} | {' | '.join(cells(metric, seeds, sd, simulations))} |", flush=True)
 
 
 def cells(metric: str, seeds: int, sd: float, simulations: int) -> Iterator[str]:
-    """The other cells in the line of a metric, a number of seeds and a standard deviation."""
+    """The cells of a line."""
     for kind in KINDS:
         if seeds == 1 and kind in OF_SEEDS:
             yield ""
@@ -98,7 +97,7 @@ def rates(setting: Setting, simulations: int) -> Rates:
 
 
 def not_worse(setting: Setting, simulations: int) -> float:
-    """How often the registry's interval shows that the second model is worse than the first by at most the gap."""
+    """The share of pairs whose interval excludes that the second model is worse by more than the gap."""
     passed = 0
     for first, second in simulated_pairs(setting, simulations):
         low, _ = cautious_interval(second, first, TASKS[setting.metric], LEVEL)
@@ -107,7 +106,7 @@ def not_worse(setting: Setting, simulations: int) -> float:
 
 
 def simulated_pairs(setting: Setting, simulations: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Counts of two models, (K, N, 3) each; reproducible for each setting, whatever else is simulated."""
+    """Counts of two models, (K, N, 3) each; they depend only on the setting."""
     generator = np.random.default_rng(list(repr(setting).encode()))
     for _ in range(simulations):
         first, second = simulate(setting, generator)
@@ -146,12 +145,12 @@ def simulate(setting: Setting, generator: np.random.Generator) -> NDArray[np.int
 
 
 def found_share(f1: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share p of entities that must be found right for an F1 = 2 p / (1 + p + SPURIOUS (1 - p))."""
+    """The share p of entities found correctly that gives this F1 = 2 p / (1 + p + SPURIOUS (1 - p))."""
     return f1 * (1 + SPURIOUS) / (2 - f1 * (1 - SPURIOUS))
 
 
 def skill(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The skill that exceeds the given shares of difficulties; (2, K) to (2, K, 1, 1)."""
+    """The skill that is above this share of the difficulties: (2, K) → (2, K, 1, 1)."""
     return np.asarray(stats.norm.ppf(shares))[:, :, None, None]
 
 
@@ -160,7 +159,7 @@ def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np
 
 
 def examples_alone(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """The p-value of random swaps of predictions, by their normal approximation."""
+    """The p-value of a permutation test that swaps the predictions, by its normal approximation."""
     one, other = contributions(first), contributions(second)
     return float(2 * stats.norm.sf(abs(one.mean() - other.mean()) / np.sqrt(swap_variance(one, other))))
 
