@@ -51,7 +51,7 @@ def is_running(owner: dict[str, Any]) -> bool:
 
 
 def take(trial: Trial) -> None:
-    """Make this process the owner of the trial. The caller holds the study's lock, as for all functions below."""
+    """Make this process the owner of the trial. The caller holds the study's lock."""
     record_heartbeat(trial)
     trial.set_user_attr(WORKER, None)
     trial.set_user_attr(CLAIM, uuid4().hex)
@@ -59,12 +59,15 @@ def take(trial: Trial) -> None:
 
 
 def is_claimed(trial: Trial, claim: str) -> bool:
-    """Whether `claim` is still the trial's token, that is, no other process has taken the trial since."""
+    """Whether `claim` is still the trial's token: no other process has taken the trial. The caller holds the lock."""
     return bool(trial.storage.get_trial(trial._trial_id).user_attrs.get(CLAIM) == claim)
 
 
 def abandoned_trials(study: Study) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The running trials whose sweeper is dead, in two lists: those without a job, and those whose job still runs."""
+    """The running trials whose sweeper is dead: a list of those without a job, and of those whose job still runs.
+
+    The caller holds the study's lock.
+    """
     silent = silent_trials(study)
     running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
     abandoned = [trial for trial in running if not _has_live(SWEEPER, trial, silent)]

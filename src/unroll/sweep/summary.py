@@ -30,13 +30,11 @@ class Summary:
         lines: the text.
         metrics: the number of trials in each state, and the best values.
         status: of the sweep's MLflow run; RUNNING while another process runs a trial.
-        complete: the number of complete trials.
     """
 
     lines: list[str]
     metrics: dict[str, float]
     status: str
-    complete: int
 
 
 def end_sweep(
@@ -73,7 +71,7 @@ def end_sweep(
             note = "\n".join(f"- {line}" for line in summary.lines)
             close_parent(run, summary.status, summary.metrics, note)
         _log_figures(study, run, files, lock_study)
-    return summary.complete > 0
+    return summary.metrics["trials/complete"] > 0
 
 
 def trial_line(trial: FrozenTrial, objectives: list[str]) -> str:
@@ -96,7 +94,7 @@ def _summarize(study: Study, hint: Callable[[Study], str] | None, is_interrupted
         metrics |= {f"best/{name}": value for name, value in zip(objectives, best[0].values, strict=True)}
     ended = "KILLED" if is_interrupted else "FINISHED" if best else "FAILED"
     status = "RUNNING" if any(_runs_elsewhere(trial) for trial in trials) else ended
-    return Summary(lines, metrics, status, states[TrialState.COMPLETE])
+    return Summary(lines, metrics, status)
 
 
 def _runs_elsewhere(trial: FrozenTrial) -> bool:

@@ -64,7 +64,7 @@ class StudySweeper(Sweeper):
         self.storage = storage
         self.n_trials = n_trials
         self.n_jobs = n_jobs
-        self.sampler = sampler
+        self.sampler: Any = sampler  # a partial function
         self.pruner = pruner
         self.params = params
         if self.name is not None and not re.fullmatch(r"[\w.-]+", self.name):
@@ -179,12 +179,10 @@ class StudySweeper(Sweeper):
     def _is_grid(self) -> bool:
         from optuna.samplers import GridSampler
 
-        sampler: Any = self.sampler
-        return sampler.func is GridSampler
+        return bool(self.sampler.func is GridSampler)
 
     def _make_sampler(self, space: Space, number: int) -> "BaseSampler":
         """The sampler for the trial with that number."""
         if self._is_grid():  # its seed shuffles the points, which must have the same order for every trial
             return self.sampler(search_space=space.grid())
-        sampler: Any = self.sampler
-        return self.sampler(seed=sampler.keywords["seed"] + number)
+        return self.sampler(seed=self.sampler.keywords["seed"] + number)

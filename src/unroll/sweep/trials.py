@@ -100,16 +100,13 @@ class Trials:
                     f"trial {trial.number} is unfinished: {value}; to resume it, run the same command "
                     "when the store can be reached"
                 )
-            if not self._reload(trial).state.is_finished():
+            if not trial.storage.get_trial(trial._trial_id).state.is_finished():
                 trial.set_user_attr(ERROR, str(value))
                 self._study.tell(trial.number, state=TrialState.FAIL)
-        ended = self._reload(trial)
+            ended = trial.storage.get_trial(trial._trial_id)
         result = {TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}.get(ended.state)
         result = result or "  ".join(f"{value:.6g}" for value in ended.values)
         print(f"trial {trial.number}: {result}  {' '.join(assignments(trial.params))}", flush=True)
-
-    def _reload(self, trial: Trial) -> FrozenTrial:
-        return self._study._storage.get_trial(trial._trial_id)
 
 
 def overrides_of_job(trial: Trial) -> list[str]:
