@@ -9,6 +9,7 @@ from sklearn.dummy import DummyClassifier
 
 from unroll.baselines import Majority
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.ragged import Ragged
 from unroll.data.tokens import Task
 
 
@@ -63,7 +64,7 @@ def test_a_word_has_its_most_frequent_tag_and_an_unknown_one_that_of_all(entitie
 def test_tags_are_iob2(entities: PreparedData) -> None:
     """In the tiny corpus Brown continues a name; as a sequence of its own it cannot."""
     test = entities.split("test")
-    alone = replace(test, offsets=np.arange(len(test.tokens) + 1), rows=test.tokens)
+    alone = replace(test, sequences=Ragged(test.tokens, np.arange(len(test.tokens) + 1)), rows=test.tokens)
     model, names = fitted(entities), entities.label_names
     predicted = [[names[i] for i in prediction.labels] for prediction in model.predict(test, 8)]
     assert any(tag.startswith("I-") for tags in predicted for tag in tags)

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from unroll.baselines import TfIdf
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.ragged import Ragged
 
 OPTIONS = {"ngram_range": [1, 2], "min_count": 2, "C": 3.0, "max_iterations": 1000}
 
@@ -90,7 +91,7 @@ def test_a_loaded_model_predicts_like_the_saved_one(reviews: PreparedData, tmp_p
 
 def test_all_texts_of_unknown_words_have_the_same_probabilities(reviews: PreparedData) -> None:
     test = reviews.split("test")
-    unknown = replace(test, tokens=np.zeros_like(test.tokens))
+    unknown = replace(test, sequences=Ragged(np.zeros_like(test.tokens), test.offsets))
     found = fitted(reviews).predict(unknown, batch_size=8)
     assert len({prediction.probabilities.tobytes() for prediction in found}) == 1
 

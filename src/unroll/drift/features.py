@@ -1,6 +1,6 @@
 """The features that are compared: a number per text, or a distribution of labels."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,14 @@ BATCH_SIZE = 64
 # Name and number format of `LabelSet.amounts`.
 AMOUNTS: dict[Task, tuple[str, str] | None] = {
     "classification": None,
-    "labeling": ("tokens in entities", ".1%"),
     "multilabel": ("labels per text", ".2f"),
+    "labeling": ("tokens in entities", ".1%"),
+}
+# The confidence in the prediction for a text, from its probabilities in predictions.parquet.
+CONFIDENCES: dict[Task, Callable[[np.ndarray], float]] = {
+    "classification": np.max,
+    "multilabel": lambda probabilities: np.maximum(probabilities, 1 - probabilities).mean(),
+    "labeling": np.mean,
 }
 
 
@@ -188,15 +194,8 @@ def _probabilities(task: Task, prediction: Prediction) -> np.ndarray:
 
 
 def _confidences(task: Task, probabilities: Iterable[np.ndarray]) -> np.ndarray:
-    """The confidence (N,) in the prediction of each text: the probability of its label, or a mean.
-
-    For multilabel the mean is over the presence or absence of each label, for labeling over the tokens. Rounded to
-    four decimals, because padding affects further ones and many confidences are close to 1.
-    """
-    if task == "multilabel":
-        probabilities = (np.maximum(found, 1 - found) for found in probabilities)
-    mean_or_max = np.max if task == "classification" else np.mean
-    return np.round([mean_or_max(found) for found in probabilities], 4)
+    """The confidences (N,), rounded to four decimals: padding affects further ones, and many are close to 1."""
+    return np.round([CONFIDENCES[task](found) for found in probabilities], 4)
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The distribution of the labels or entities of texts, and the labels in a file of new text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,7 @@ class LabelSet:
         ids = {name: i for i, name in enumerate(names)}
         lists = [[value] for value in values] if task == "classification" else values
         found = Ragged.from_sequences([[ids.setdefault(name, len(ids)) for name in row] for row in lists], np.int64)
-        if task == "labeling":
-            return cls(task, list(ids), found)
-        if task == "classification":
-            return cls(task, list(ids), found.values)
-        assigned = np.zeros((len(found), len(ids)), bool)
-        assigned[np.repeat(np.arange(len(found)), found.lengths), found.values] = True
-        return cls(task, list(ids), assigned)
+        return cls(task, list(ids), _LABELS[task](found, len(ids)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -101,6 +95,20 @@ class LabelSet:
         types = list(dict.fromkeys(name[2:] for name in self.names if name != OUTSIDE))
         numbers = [0 if name == OUTSIDE else types.index(name[2:]) + 1 for name in self.names]
         return types, np.array(numbers), np.array([name.startswith("B-") for name in self.names])
+
+
+def _assigned(labels: Ragged, size: int) -> np.ndarray:
+    assigned = np.zeros((len(labels), size), bool)
+    assigned[np.repeat(np.arange(len(labels)), labels.lengths), labels.values] = True
+    return assigned
+
+
+# The labels of a LabelSet, from the label ids of each text and the number of labels.
+_LABELS: dict[Task, Callable[[Ragged, int], np.ndarray | Ragged]] = {
+    "classification": lambda labels, _: labels.values,
+    "multilabel": _assigned,
+    "labeling": lambda labels, _: labels,
+}
 
 
 def shorten_labels(labels: LabelSet, data: PreparedData) -> LabelSet:
