@@ -108,7 +108,10 @@ def test_sentences_with_tags_are_prepared(project: Path, tmp_path: Path) -> None
         ({"limits": 3}, r"limits: unknown key \(did you mean 'limit'\?\); accepted: .*splits.*limit"),
         ({"limit": "3"}, "limit='3': "),
         ({"tokenizer": {"lower": True}}, r"tokenizer\.lower: unknown key.*; accepted: .*lowercase"),
-        ({"columns": {"text": "text"}}, r"\['text'\]; a classification dataset has \['text', 'label'\]"),
+        (
+            {"columns": {"text": "text"}},
+            r"dataset\.columns=\['text'\] for dataset\.task=classification; accepted: \['text', 'label'\]",
+        ),
         ({"columns": {"text": "text", "label": "mood"}}, "'mood'.*has no such column"),
     ],
 )
@@ -183,7 +186,7 @@ def test_what_is_no_model_is_refused_with_what_is_accepted(tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def logged(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An MLflow store with a registered model; its folder, its store's URI and its run's id."""
-    from tests.tracking.trained import make_origin
+    from tests.tracking.trained import make_provenance
     from unroll.tracking.models import log_model
     from unroll.tracking.runs import training_run
     from unroll.tracking.store import open_store
@@ -193,7 +196,7 @@ def logged(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> d
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", store)
         model = save_random_model(reviews, folder / "model")
-        with training_run(make_origin(reviews), folder / "run.json") as run:
+        with training_run(make_provenance(reviews), folder / "run.json") as run:
             uri = log_model(run, model)
         client = open_store()
         client.create_registered_model("reviews")
