@@ -18,7 +18,7 @@ from unroll.registry.candidate import Candidate
 from unroll.registry.card import DESCRIPTION_LIMIT
 from unroll.registry.gate import Gate
 from unroll.registry.registered_model import CHAMPION, RegisteredModel
-from unroll.registry.versions import Registration, register
+from unroll.registry.versions import Registration, register, register_best
 from unroll.tracking.dvc import Pipeline
 from unroll.tracking.store import open_store
 
@@ -285,3 +285,17 @@ def test_a_champion_whose_predictions_are_gone_is_named(candidate: Get) -> None:
     open_store().set_model_version_tag(name, "1", "runs", run_id)
     with pytest.raises(ValueError, match=f"run {run_id} has no predictions"):
         put(candidate("equal"))
+
+
+def test_the_best_model_is_registered_and_its_card_written(candidate: Get, tmp_path: Path) -> None:
+    runs = [run for model in ("good", "poor") for run in candidate(model).runs]
+    good = candidate("good")
+    name = good.best.dataset
+    rest = (runs, good.folder.parent, good.raw, good.data, TEXTS, GATE, ())
+    with pytest.raises(ValueError, match=f"are of {name}; accepted with dataset=others: runs of that"):
+        register_best("others", *rest, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    registration = register_best(name, *rest, tmp_path)
+    assert registration.reason == "good (mean val/accuracy 0.8000) is the first champion"
+    assert json.loads((tmp_path / "champion.json").read_text()) == registration.facts()
+    assert (tmp_path / "model_card.md").read_text() == registration.card

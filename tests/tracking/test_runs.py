@@ -17,7 +17,7 @@ from unroll.data.prepared import PreparedData
 from unroll.exceptions import StoreUnavailable
 from unroll.files import read_json, write_json
 from unroll.tracking.provenance import Provenance
-from unroll.tracking.runs import create_run, find_run, flatten, get_run, look_up, training_run
+from unroll.tracking.runs import create_run, flatten, get_run, look_up, training_run
 from unroll.tracking.store import open_store
 
 LONG = "a path that goes on and on / " * 100
@@ -176,7 +176,7 @@ def test_a_run_is_found_by_its_id_and_by_that_of_the_run_it_stands_for(data: Pre
     client, old = open_store(), uuid.uuid4().hex
     run_id = create_run(client, make_provenance(data), original_id=old)
     for name in (run_id, old):
-        assert find_run(name).run_id == get_run(client, name).info.run_id == run_id
+        assert get_run(client, name).info.run_id == run_id
 
 
 @pytest.mark.parametrize("name", ["0" * 32, "nonsense", "it's"])
@@ -184,7 +184,7 @@ def test_a_run_that_is_not_there_is_an_error_that_names_the_command(tracking_uri
     client = open_store()
     assert look_up(client, name) is None
     with pytest.raises(ValueError) as error:
-        find_run(name)
+        get_run(client, name)
     for part in (tracking_uri, name, "python pipelines/upload.py", "MLFLOW_TRACKING_URI"):
         assert part in str(error.value)
 

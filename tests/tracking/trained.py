@@ -10,7 +10,8 @@ from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.run_folder import RunFolder, RunRecord
 from unroll.tracking.provenance import Provenance
-from unroll.tracking.runs import TrackedRun, find_run, training_run
+from unroll.tracking.runs import TrackedRun, get_run, training_run
+from unroll.tracking.store import open_store
 
 HISTORY = pd.DataFrame(
     {
@@ -64,4 +65,5 @@ def evaluate_tiny(data: PreparedData, path: Path) -> Path:
 
 def run_of(path: Path) -> TrackedRun:
     """The run of a run folder, in the current store."""
-    return find_run(RunFolder(path).read_record().run_id)
+    client = open_store()
+    return TrackedRun(client, get_run(client, RunFolder(path).read_record().run_id).info.run_id)

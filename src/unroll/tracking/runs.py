@@ -90,18 +90,12 @@ def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> N
     _log_provenance(client, run_id, provenance)
 
 
-def find_run(run_id: str) -> TrackedRun:
-    """The run with this id, or the one that replaces it, in the current store.
+def get_run(client: MlflowClient, run_id: str) -> Run:
+    """The run with this id, or the one that replaces it, with everything that is logged to it.
 
     Raises:
-        StoreError: there is no such run, or it is deleted.
+        StoreError: the store has no such run, or it is deleted.
     """
-    client = open_store()
-    return TrackedRun(client, get_run(client, run_id).info.run_id)
-
-
-def get_run(client: MlflowClient, run_id: str) -> Run:
-    """The data of the run with this id, or of the one that replaces it; raises as :func:`find_run` does."""
     run = look_up(client, run_id)
     if run is None:
         raise StoreError(
