@@ -41,10 +41,7 @@ CORPORA = [
         generate=reviews.generate,
         count_tokens=lambda row: reviews.count_tokens(row["text"]),
         schema=pa.schema({"text": pa.string(), "label": pa.int64()}),
-        features=[
-            {"name": "text", "dtype": "string"},
-            {"name": "label", "dtype": _class_label(reviews.LABEL_NAMES)},
-        ],
+        features=[{"name": "text", "dtype": "string"}, {"name": "label", "dtype": _class_label(reviews.LABEL_NAMES)}],
         columns={"text": "the review", "label": "0 `negative`, 1 `positive`; equally frequent"},
         card=reviews.CARD,
     ),

@@ -125,7 +125,7 @@ class Writer:
 
     def _filler(self, min_tokens: int, max_tokens: int) -> list[str]:
         """Distinct facts and asides with at least `min_tokens` and at most `max_tokens` in total."""
-        facts, asides = (_shuffled(self.grammar[symbol], self.rng) for symbol in ("fact", "aside"))
+        facts, asides = (self.rng.sample(found, len(found)) for found in (self.grammar["fact"], self.grammar["aside"]))
         sentences: list[str] = []
         tokens = 0
         while tokens < min_tokens:
@@ -184,10 +184,6 @@ def _join(sentences: Iterable[str]) -> str:
     """Join sentences; change `a` to `an` before vowels and capitalise the first words."""
     text = re.sub(r"\ba (?=(?!us|univ)[aeiou])", "an ", " ".join(sentences))
     return re.sub(r"(^|[.!?] )([a-z])", lambda start: start[1] + start[2].upper(), text)
-
-
-def _shuffled(items: Sequence[str], rng: random.Random) -> list[str]:
-    return rng.sample(items, len(items))
 
 
 @cache

@@ -119,28 +119,25 @@ def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
         yield
     except (HTTPError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason, status = _first_line(error), getattr(getattr(error, "response", None), "status_code", None)
-        if isinstance(error, HFValidationError):
-            message = f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'"
-        elif isinstance(error, GatedRepoError):
-            message = f"{path} is gated: accept its terms on the Hub and set HF_TOKEN"
-        elif isinstance(error, RevisionNotFoundError):
-            message = f"dataset.revision={revision!r}: {where} has no such revision of {repository}"
-        elif isinstance(error, RepositoryNotFoundError):
-            message = f"{path}: no such folder, and {where} has no such dataset (if it is private, set HF_TOKEN)"
-        elif isinstance(error, LocalEntryNotFoundError):
-            message = (
+        failed = f"denied access ({status}); set HF_TOKEN to a token with read access"
+        messages: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+            (HFValidationError, f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'"),
+            (GatedRepoError, f"{path} is gated: accept its terms on the Hub and set HF_TOKEN"),
+            (RevisionNotFoundError, f"dataset.revision={revision!r}: {where} has no such revision of {repository}"),
+            (RepositoryNotFoundError, f"{path}: no such folder; {where} has no such dataset, or HF_TOKEN is required"),
+            (
+                LocalEntryNotFoundError,
                 f"{path} at revision {revision!r} is not complete in the local cache, and {where} did not respond or "
-                "HF_HUB_OFFLINE is set"
-            )
-        elif status in (401, 403):
-            message = f"{path}: {where} denied access ({status}); set HF_TOKEN to a token with read access"
-        elif isinstance(error, HfHubHTTPError | OSError):
-            message = f"{path}: {where} failed: {reason}"
-        else:
-            message = (
+                "HF_HUB_OFFLINE is set",
+            ),
+            ((HfHubHTTPError, OSError), f"{path}: {where} {failed if status in (401, 403) else f'failed: {reason}'}"),
+            (
+                HTTPError,
                 f"{where} cannot be reached ({reason}); use a local copy with dataset.path=FOLDER, or the cache with "
-                "HF_HUB_OFFLINE=1"
-            )
+                "HF_HUB_OFFLINE=1",
+            ),
+        ]
+        message = next(message for kind, message in messages if isinstance(error, kind))
         raise ValueError(message) from error
 
 

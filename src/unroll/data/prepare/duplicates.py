@@ -1,5 +1,6 @@
 """Finds duplicate texts: with the same tokens, the same words, or nearly the same words."""
 
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -66,8 +67,7 @@ def drop_leaks(train: SplitRows, keys: dict[str, TextKeys], sameness: Sameness) 
         found = np.isin(of["train"], of[split]) & ~is_leak
         is_leak |= found
         leaks += [(int(row), f"the text is in {split} too") for row in train.rows[found]]
-    kept = train.take(np.flatnonzero(~is_leak))
-    return kept.with_quarantined(leaks)
+    return replace(train.take(np.flatnonzero(~is_leak)), quarantined=sorted(train.quarantined + leaks))
 
 
 def _exact_keys(rows: SplitRows, lowered: np.ndarray, near: MinHash) -> tuple[np.ndarray, np.ndarray]:

@@ -20,10 +20,7 @@ def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: 
 
     try:
         kept, carved = train_test_split(
-            np.arange(len(train)),
-            test_size=fraction,
-            random_state=seed,
-            stratify=train.strata,
+            np.arange(len(train)), test_size=fraction, random_state=seed, stratify=train.strata
         )
     except ValueError as error:
         raise ValueError(

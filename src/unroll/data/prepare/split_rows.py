@@ -95,9 +95,6 @@ class SplitRows:
             rows=self.rows[chosen],
         )
 
-    def with_quarantined(self, more: list[tuple[int, str]]) -> "SplitRows":
-        return replace(self, quarantined=sorted(self.quarantined + more))
-
     def count_tokens(self) -> np.ndarray:
         """The number of occurrences of each distinct token of the corpus, (S,)."""
         size = len(self.corpus.distinct)
