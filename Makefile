@@ -17,29 +17,29 @@ repro: $(RUN)
 	@git rev-parse --verify --quiet HEAD >/dev/null || \
 		{ echo "error: this folder is no git repository with a commit, which DVC and the registry need;" \
 		"first: git init && git add --all && git commit -m start" >&2; exit 1; }
-	dvc --wait-for-lock repro
-	@python -m unroll.plan
+	$(VENV)/bin/dvc --wait-for-lock repro
+	@$(VENV)/bin/python -m unroll.plan
 
 # One process runs the pipeline's tests, which share one reproduced project; the others take the rest.
 test: $(DEVELOP)
-	python -m pytest --numprocesses=$(CORES) --dist=loadgroup
+	$(VENV)/bin/python -m pytest --numprocesses=$(CORES) --dist=loadgroup
 
 lint: $(DEVELOP)
-	ruff check .
-	ruff format --check .
-	mypy
-	lint-imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 # Speed side by side with other ways; BENCH_DATA: a folder with copies of imdb and conll2003 in the Hub's layout.
 bench: $(DEVELOP)
-	python -m benchmarks $(BENCH_DATA)
+	$(VENV)/bin/python -m benchmarks $(BENCH_DATA)
 
 # A server has a page of its own; a database needs one here.
 ui: $(RUN)
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
 	*) echo "MLflow: http://127.0.0.1:$(PORT)"; \
-		exec mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port $(PORT) ;; \
+		exec $(VENV)/bin/mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port $(PORT) ;; \
 	esac
 
 # What was made here: environment, data, models, reports, runs. `dvc repro` makes the last four again.

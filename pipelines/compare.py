@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.build import optional_path, source_of
+from unroll.config.build import source_of
 from unroll.config.compose import task_overrides
 from unroll.stage import stage
 
@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     from unroll.plan.plan import read_plan
 
     source, output, raw = source_of(config), Path(config.output), Path(config.raw)
-    plan = read_plan(optional_path(config.plan), source.task)
+    plan = read_plan(config.plan, source.task)
     runs = read_runs(Path(config.runs), plan.models, plan.seeds)
     write_comparison(
         runs,

@@ -1,7 +1,5 @@
 """Evaluate stage: a trained model on the test split; or every model and seed of a plan."""
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from unroll.stage import stage
@@ -15,7 +13,7 @@ def main(config: DictConfig) -> None:
         from unroll.config.compose import choice, task_overrides
         from unroll.plan.all_runs import evaluate_all
 
-        evaluate_all(Path(config.plan), choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
+        evaluate_all(config.plan, choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
         return
 
     from unroll.plan.evaluate import Evaluation, evaluate_run

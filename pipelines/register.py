@@ -6,10 +6,10 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from unroll.config.build import build_options, optional_path, source_of
+from unroll.config.build import build_options, source_of
 from unroll.stage import stage
 
-PARAMS = Path("params.yaml")  # lists the runs of the pipeline
+PARAMS = "params.yaml"  # lists the runs of the pipeline
 
 
 @stage
@@ -22,8 +22,8 @@ def main(config: DictConfig) -> None:
     from unroll.registry.versions import register_best
 
     dataset, source, gate = HydraConfig.get().runtime.choices["dataset"], source_of(config), build_options(Gate, config)
-    chosen = read_plan(optional_path(config.plan), source.task)
-    pipeline = read_plan(PARAMS if PARAMS.is_file() else None, source.task)
+    chosen = read_plan(config.plan, source.task)
+    pipeline = read_plan(PARAMS if Path(PARAMS).is_file() else None, source.task)
     done = register_best(
         dataset,
         runs=read_runs(Path(config.runs), chosen.models, chosen.seeds),

@@ -1,7 +1,6 @@
 """Train stage: one model on one dataset with one seed, as one MLflow run; or every model and seed of a plan."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -17,7 +16,7 @@ def main(config: DictConfig) -> float | list[float] | None:
     if config.plan is not None:
         from unroll.plan.all_runs import train_all
 
-        train_all(Path(config.plan), choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
+        train_all(config.plan, choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
         return None
 
     from unroll.plan.train import Training, train_run

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import threading
 import time
@@ -103,6 +104,27 @@ def train_forever(output: Path) -> None:
     with run_lock(output):
         (output / "started").touch()
         time.sleep(600)
+
+
+def train_and_clean_up(output: Path, name: str) -> None:
+    with run_lock(output, wait=True):
+        checkpoints = output / "checkpoints"
+        checkpoints.mkdir(parents=True)  # fails if another process is at work
+        (output.parent / f"{name}.started").touch()
+        time.sleep(0.2)
+        shutil.rmtree(checkpoints)
+
+
+def test_several_processes_wait_for_one_another(tmp_path: Path) -> None:
+    spawn = get_context("spawn")
+    processes = [spawn.Process(target=train_and_clean_up, args=(tmp_path / "run", str(i))) for i in range(3)]
+    with run_lock(tmp_path / "run"):
+        for process in processes:
+            process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert len(list(tmp_path.glob("*.started"))) == 3
 
 
 def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:

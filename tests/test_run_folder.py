@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,33 +103,94 @@ def test_a_file_more_in_the_model_is_noticed(folder: RunFolder) -> None:
     assert not folder.is_trained({"code": "a"})
 
 
-def test_a_damaged_stamp_is_none(folder: RunFolder) -> None:
-    (folder.path / "trained.json").write_text("{")
+@pytest.mark.parametrize("content", ["{", "{}", "3", '{"inputs": 3, "sha256": 4}'])
+def test_a_damaged_stamp_is_none(folder: RunFolder, content: str) -> None:
+    (folder.path / "trained.json").write_text(content)
     assert not folder.is_trained({"code": "a"})
 
 
-def test_earlier_results_come_back_with_their_inputs(folder: RunFolder) -> None:
-    folder.set_aside()
-    assert not folder.model.exists()
-    assert not folder.is_trained({"code": "a"})
-    folder.model.mkdir()
+def replace_results(folder: RunFolder) -> None:
+    """By those of another training, which is not evaluated."""
+    folder.discard_evaluation()
+    (folder.model / "weights").unlink()
     (folder.model / "weights").write_bytes(b"other")
-    folder.write_record(replace(RECORD, seed=3, best_score=0.5))
+    folder.write_record(replace(RECORD, best_score=0.5))
     folder.stamp_training({"code": "c"})
 
+
+def test_kept_results_come_back_with_their_inputs(folder: RunFolder) -> None:
+    folder.keep()
+    replace_results(folder)
+    folder.keep()
     assert not folder.take_back({"code": "x"})
+    for _ in range(2):  # they stay where they are kept
+        assert folder.take_back({"code": "a"})
+        assert folder.is_trained({"code": "a"})
+        assert folder.is_evaluated({"code": "b"})
+        assert folder.read_record() == RECORD
+        assert folder.take_back({"code": "c"})
+        assert (folder.model / "weights").read_bytes() == b"other"
+        assert not folder.metrics.exists()
+
+
+def test_keeping_again_adds_the_evaluation(folder: RunFolder) -> None:
+    evaluation = {name: (folder.path / name).read_bytes() for name in (*EVALUATED, "evaluated.json")}
+    folder.discard_evaluation()
+    folder.keep()
+    for name, content in evaluation.items():
+        (folder.path / name).write_bytes(content)
+    folder.keep()
+    replace_results(folder)
     assert folder.take_back({"code": "a"})
-    assert folder.is_trained({"code": "a"})
     assert folder.is_evaluated({"code": "b"})
-    assert folder.read_record() == RECORD
-    assert folder.take_back({"code": "c"})  # what it replaced was kept in turn
-    assert (folder.model / "weights").read_bytes() == b"other"
-    assert not folder.metrics.exists()
 
 
-def test_damaged_earlier_results_stay_where_they_are(folder: RunFolder) -> None:
-    folder.set_aside()
-    (weights,) = folder.path.parents[2].glob(".earlier/reviews/gru/3/*/model/weights")
+def test_damaged_kept_results_are_not_taken_back(folder: RunFolder) -> None:
+    folder.keep()
+    replace_results(folder)
+    (weights,) = folder.path.parents[2].glob(".kept/reviews/gru/3/*/model/weights")
     weights.write_bytes(b"1235")
     assert not folder.take_back({"code": "a"})
-    assert not folder.model.exists()
+    assert folder.is_trained({"code": "c"})
+
+
+def test_damaged_results_with_the_same_inputs_are_replaced_by_the_kept_ones(folder: RunFolder) -> None:
+    folder.keep()
+    (folder.model / "weights").unlink()
+    (folder.model / "weights").write_bytes(b"garbage")
+    assert not folder.is_trained({"code": "a"})
+    assert folder.take_back({"code": "a"})
+    assert folder.is_trained({"code": "a"})
+
+
+def test_results_without_a_stamp_are_replaced(folder: RunFolder) -> None:
+    folder.keep()
+    for name in ("trained.json", "evaluated.json"):
+        (folder.path / name).unlink()
+    (folder.model / "half").write_text("written")
+    assert folder.take_back({"code": "a"})
+    assert folder.is_trained({"code": "a"})
+
+
+@pytest.mark.parametrize("rename", range(1, 8))
+def test_an_interruption_while_results_are_taken_back_loses_nothing(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, rename: int
+) -> None:
+    folder.keep()
+    replace_results(folder)
+    folder.keep()
+    link, calls = os.link, iter(range(100))
+
+    def interrupted(source: str, target: str) -> None:
+        if next(calls) == rename:
+            raise KeyboardInterrupt
+        link(source, target)
+
+    monkeypatch.setattr("os.link", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        folder.take_back({"code": "a"})
+    assert not folder.is_trained({"code": "a"})
+    monkeypatch.setattr("os.link", link)
+    assert folder.take_back({"code": "c"})
+    assert folder.take_back({"code": "a"})
+    assert folder.is_evaluated({"code": "b"})

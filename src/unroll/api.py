@@ -28,7 +28,7 @@ from unroll.inference.trained_model import Model
 from unroll.inference.trained_model import build_model as build
 from unroll.nn import SequenceModel
 from unroll.project import database_folder, project_root
-from unroll.run_folder import EVALUATED, RunFolder, RunRecord
+from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,8 +157,8 @@ def train(
     name = folder_model if folder_seed == str(seed) else name
     with run_lock(run.path), abandoned_without_checkpoint(run.path):
         result = train_parts(data, parts, train_options, run.path)
-        for stale in (*EVALUATED, "evaluated.json", "trained.json"):  # of an earlier training in this folder
-            (run.path / stale).unlink(missing_ok=True)
+        run.discard_evaluation()  # of an earlier training in this folder
+        (run.path / "trained.json").unlink(missing_ok=True)
         shutil.rmtree(run.provenance, ignore_errors=True)
         dataset, run_id = data.folder.name, uuid4().hex
         run.write_record(RunRecord(dataset=dataset, task=data.task, model=name, seed=seed, run_id=run_id, **result))

@@ -16,7 +16,6 @@ from unroll.exceptions import without_password
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-RUN_LOCK = "lock"  # the file in a run folder's checkpoints/
 PATIENCE = 600.0  # seconds to wait for a database: a holder needs seconds, many more on a busy machine
 ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one a database
 
@@ -31,7 +30,7 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
     Raises:
         ValueError: another process trains there, and `wait` is false.
     """
-    lock = FileLock(output / "checkpoints" / RUN_LOCK)  # creates the folder
+    lock = FileLock(_run_lock_file(output))  # creates the folder
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
@@ -47,13 +46,19 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
 
 def is_run_locked(output: Path) -> bool:
     """Whether a process trains in the run folder `output`."""
-    if not (output / "checkpoints" / RUN_LOCK).exists():
+    if not _run_lock_file(output).exists():
         return False
     try:
         with run_lock(output):
             return False
     except ValueError:
         return True
+
+
+def _run_lock_file(output: Path) -> Path:
+    """Beside the run folder, not in it: nothing that is deleted or replaced there takes the lock away."""
+    output = output.absolute()
+    return output.parent / f".{output.name}.running"
 
 
 def database_lock(url: "URL", patience: float = PATIENCE) -> AbstractContextManager[None]:

@@ -15,6 +15,7 @@ checkpoints/          only while a training is under way, or was interrupted
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -22,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from unroll.files import read_json, sha256, write_json
+from unroll.files import read_json, sha256, whole_folder, write_json
 
 T = TypeVar("T")
 TRAINED = ("model", "run.json", "history.csv", "training")
@@ -168,36 +169,50 @@ class RunFolder:
         """The same for the evaluation."""
         return self._is_current("evaluated.json", inputs, EVALUATED)
 
-    def set_aside(self) -> None:
-        """Move the results of the training to ``models/.earlier``, where `take_back` finds them by their inputs."""
-        if not (self.path / "trained.json").is_file():
-            return
-        inputs = read_json(self.path / "trained.json", keys=("inputs",))["inputs"]
-        earlier = self._earlier(inputs)
-        shutil.rmtree(earlier, ignore_errors=True)
-        earlier.mkdir(parents=True)
-        for name in (*STAMPS, *EVALUATED, *TRAINED):  # the stamps first: without them, the rest counts for nothing
-            if (self.path / name).exists():
-                (self.path / name).rename(earlier / name)
+    def discard_evaluation(self) -> None:
+        """Delete the results of an evaluation, which is one of another model, or about to be made again."""
+        for name in ("evaluated.json", *EVALUATED):
+            (self.path / name).unlink(missing_ok=True)
+
+    def keep(self) -> None:
+        """Keep the results, as hard links, in ``models/.kept``, where `take_back` finds them by the training's inputs.
+
+        They stay there when others take their place, and when DVC checks out other outputs.
+        """
+        kept = self._kept(read_json(self.path / "trained.json", keys=("inputs",))["inputs"])
+        with whole_folder(kept) as work:
+            self._link(self.path, work)
 
     def take_back(self, inputs: Mapping[str, str]) -> bool:
-        """Bring back the results that `set_aside` kept of these inputs; return whether there are any, undamaged."""
-        if not self.has_earlier(inputs):
+        """Replace the results by those kept of these inputs; return False where none are, or they are damaged."""
+        if not self.is_kept(inputs):
             return False
-        self.set_aside()
-        earlier = self._earlier(inputs)
-        for name in (*TRAINED, *EVALUATED, *STAMPS):
-            if (earlier / name).exists():
-                (earlier / name).rename(self.path / name)
+        for name in (*STAMPS, *EVALUATED, *TRAINED):  # the stamps first: without them, the rest counts for nothing
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._link(self._kept(inputs), self.path)
         return True
 
-    def has_earlier(self, inputs: Mapping[str, str]) -> bool:
-        """Whether there are results of these inputs to take back."""
-        return RunFolder(self._earlier(inputs)).is_trained(inputs)
+    def is_kept(self, inputs: Mapping[str, str]) -> bool:
+        """Whether there are undamaged results of these inputs to take back."""
+        return RunFolder(self._kept(inputs)).is_trained(inputs)
 
-    def _earlier(self, inputs: Mapping[str, str]) -> Path:
+    def _kept(self, inputs: Mapping[str, str]) -> Path:
         key = hashlib.sha256(json.dumps(dict(inputs), sort_keys=True).encode()).hexdigest()[:16]
-        return self.path.parents[2] / ".earlier" / Path(*self.path.parts[-3:]) / key
+        return self.path.parents[2] / ".kept" / Path(*self.path.parts[-3:]) / key
+
+    @staticmethod
+    def _link(source: Path, target: Path) -> None:
+        """Link or copy all results, the stamps last."""
+        for name in (*TRAINED, *EVALUATED, *STAMPS):
+            if (source / name).is_dir():
+                shutil.copytree(source / name, target / name, copy_function=_link_or_copy)
+            elif (source / name).exists():
+                _link_or_copy(source / name, target / name)
 
     def _stamp(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> None:
         write_json(self.path / name, {"inputs": dict(inputs), "sha256": self._checksums(outputs)})
@@ -216,3 +231,10 @@ class RunFolder:
         roots = [self.path / name for name in outputs]
         files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
         return {str(file.relative_to(self.path)): sha256(file) for file in files if file.is_file()}
+
+
+def _link_or_copy(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message
-from unroll.project import database_folder
+from unroll.project import database_folder, project_root
 from unroll.sweep.multirun import Job, at_end, write_job
 
 log = logging.getLogger("unroll")
@@ -47,6 +47,8 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         return value
 
     def command() -> None:
+        if project != project_root():
+            _run_with_code_of(project)
         set_environment(project)
         signal.signal(signal.SIGTERM, _terminate)
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(_as_trial(job))
@@ -58,6 +60,17 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
             sys.exit(128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT))
 
     return command
+
+
+def _run_with_code_of(project: Path) -> None:
+    """Start this command again with the code of the checkout that its script is in.
+
+    An installed package is that of one checkout; `dvc exp run --temp` and `--queue` work in copies of it.
+    """
+    source, others = str(project / "src"), os.environ.get("PYTHONPATH", "")
+    if (project / "src" / "unroll").is_dir() and others.partition(os.pathsep)[0] != source:
+        os.environ["PYTHONPATH"] = f"{source}{os.pathsep}{others}"
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -1,12 +1,11 @@
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unroll.config.build import build, build_options, optional_path, plain, source_of
+from unroll.config.build import build, build_options, plain, source_of
 from unroll.data.source import Source
 
 REVIEWS = {"task": "classification", "path": "acme/reviews", "columns": {"text": "text", "label": "label"}}
@@ -85,8 +84,3 @@ def test_a_source_is_what_the_dataset_group_declares() -> None:
 def test_a_source_that_is_none_is_named(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         source_of(OmegaConf.create({"dataset": REVIEWS | changes}))
-
-
-def test_a_path_may_be_null() -> None:
-    assert optional_path(None) is None
-    assert optional_path("params.yaml") == Path("params.yaml")

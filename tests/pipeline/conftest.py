@@ -85,6 +85,7 @@ def copy_project(root: Path) -> Project:
     trainer = root / "conf/trainer/cpu.yaml"
     trainer.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 1", trainer.read_text()))
     (root / ".venv").mkdir()
+    (root / ".venv/bin").symlink_to(Path(sys.executable).parent)
     (root / ".venv/.ready").touch()  # what `make` asks for; the environment is the one that these tests run in
     project = Project(root)
     project.ok("git init -q && git add -A")

@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -46,11 +48,26 @@ def test_a_model_that_fails_says_why_and_the_others_are_trained(reproduced: Proj
     assert (reproduced.root / f"models/demo_reviews/fcnn/{SEED}/trained.json").is_file()
 
 
-@pytest.mark.parametrize("option", ["model=gru", "seed=3", "output=elsewhere", "run_name=mine"])
+@pytest.mark.parametrize("option", ["model=gru", "++model=gru", "seed=3", "output=elsewhere", "run_name=mine"])
 def test_an_option_of_a_single_run_is_refused(reproduced: Project, option: str) -> None:
     done = reproduced.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {option}")
     assert done.returncode == 1
     assert f"error: {option} and plan=" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("jobs=-1", "jobs=-1; accepted: a whole number from 1"),
+        ("jobs=two", "jobs=two; accepted: a whole number from 1"),
+        ("-m", "plan=… in a multirun (-m)"),
+    ],
+)
+def test_options_that_do_not_fit_a_plan_are_refused(reproduced: Project, options: str, said: str) -> None:
+    done = reproduced.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {options}")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_plan_that_is_not_there_is_named(reproduced: Project) -> None:
@@ -65,29 +82,32 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     reproduced: Project, plan: Path, number: signal.Signals, status: int
 ) -> None:
     write_plan(plan, "lstm")
-    command = [sys.executable, "pipelines/train.py", "dataset=demo_reviews", "plan=other.yaml", "trainer.max_epochs=4"]
+    command = [sys.executable, "pipelines/train.py", "dataset=demo_reviews", "plan=other.yaml", "trainer.max_epochs=12"]
     training = subprocess.Popen(
         command, cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE, text=True
     )
     assert training.stdout is not None
-    assert any("epoch 1/4" in line for line in training.stdout)
+    reader = Thread(target=training.stdout.read)  # or its pipe would fill
+    reader.start()
+    folder = reproduced.root / f"models/demo_reviews/lstm/{SEED}"
+    while not (folder / "checkpoints/last.ckpt").exists():
+        time.sleep(0.02)
     workers = psutil.Process(training.pid).children(recursive=True)
     os.kill(training.pid, number)
     assert training.wait() == status
-    training.stdout.close()
+    reader.join()
     if number == signal.SIGKILL:  # nobody told the workers, which would finish
         for worker in workers:
             worker.kill()
     psutil.wait_procs(workers)
 
-    folder = reproduced.root / f"models/demo_reviews/lstm/{SEED}"
     begun = json.loads((folder / "checkpoints/run.json").read_text())["run_id"]
     client = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db")
     if number != signal.SIGKILL:
         assert client.get_run(begun).info.status == "KILLED"
     printed = reproduced.ok(" ".join(["python", *command[1:]]))
     assert f"models/demo_reviews/lstm/{SEED}: " in printed  # resumed
-    assert "epoch 1/4" not in printed
+    assert "epoch 1/12" not in printed
     assert json.loads((folder / "run.json").read_text())["run_id"] == begun
     assert client.get_run(begun).info.status == "FINISHED"
     assert "0 of 1 runs to be trained" in reproduced.ok(" ".join(["python", *command[1:]]))

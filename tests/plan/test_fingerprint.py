@@ -1,10 +1,11 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tiny import save_random_model, tiny_parts
+from tests.tiny import CONF, save_random_model, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.plan import fingerprint
 from unroll.plan.fingerprint import (
@@ -31,6 +32,27 @@ def test_training_depends_on_every_cell_and_on_how_batches_are_made() -> None:
     found = modules(TRAINING)
     assert {"nn/gru.py", "training/module.py", "baselines/tfidf.py", "data/batches.py", "files.py"} <= found
     assert {str(file.relative_to(PACKAGE)) for file in (PACKAGE / "nn").glob("*.py")} <= found
+
+
+@pytest.mark.parametrize("group", ["model", "optimizer", "scheduler", "trainer"])
+def test_training_depends_on_every_target_that_a_configuration_names(group: str) -> None:
+    files = {f"unroll.{file.removesuffix('.py').replace('/', '.')}" for file in modules(TRAINING)}
+    packages = {name.removesuffix(".__init__") for name in files}
+    text = "".join(file.read_text() for file in (CONF / group).glob("*.yaml"))
+    targets = set(re.findall(r"_target_: (unroll\.\S+)\.\w+", text))
+    assert targets <= packages
+    assert targets or group in ("optimizer", "trainer")
+
+
+def test_a_baseline_does_not_depend_on_how_networks_are_trained(reviews: PreparedData) -> None:
+    baseline = config() | {"model": {"_target_": "unroll.baselines.Majority"}}
+    changed = baseline | {"trainer": {"max_epochs": 9}, "optimizer": {"lr": 9}, "vectors": "nowhere"}
+    assert training_inputs(baseline, reviews) == training_inputs(changed, reviews)
+
+
+def test_vectors_that_are_not_there_are_named(reviews: PreparedData) -> None:
+    with pytest.raises(ValueError, match="vectors=nowhere: no such file"):
+        training_inputs(config(vectors="nowhere"), reviews)
 
 
 def test_neither_depends_on_what_only_shows_or_keeps_results() -> None:

@@ -43,9 +43,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         "seeds: [1]",
         "labeling: {models: [gru]}",
         "labeling: [gru]\nseeds: [1]",
-        "labeling: {models: [gru]}\nseeds: [one]",
-        "labeling: {models: [gru]}\nseeds: 1",
-        "labeling: {models: null}\nseeds: [1]",
         "",
         "labeling: {models: [gru",
     ],
@@ -58,8 +55,30 @@ def test_a_file_that_does_not_list_them_is_named(tmp_path: Path, content: str) -
     assert f"plan={path} does not list labeling.models and seeds" in str(error.value)
 
 
+@pytest.mark.parametrize("seeds", ["[one]", "1", "null", "[]", "[1, 1]", "[1.5]", "[true]", "[-1]"])
+def test_seeds_are_different_whole_numbers(tmp_path: Path, seeds: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"labeling: {{models: [gru]}}\nseeds: {seeds}")
+    with pytest.raises(ValueError, match=r"seeds=.*; accepted: a list of one or more different whole numbers from 0"):
+        read_plan(path, "labeling")
+
+
+@pytest.mark.parametrize("models", ["gru", "null", "[]", "[gru, gru]", "[[gru]]", "[null]"])
+def test_models_are_different_names(tmp_path: Path, models: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"labeling: {{models: {models}}}\nseeds: [1]")
+    with pytest.raises(ValueError, match=r"labeling\.models=.*; accepted: a list of one or more different names"):
+        read_plan(path, "labeling")
+
+
+@pytest.mark.parametrize("plan", [5, True, ["params.yaml"]])
+def test_what_is_no_path_is_named(plan: object) -> None:
+    with pytest.raises(ValueError, match="no such file; accepted: a params"):
+        read_plan(plan, "labeling")  # type: ignore[arg-type]
+
+
 def test_a_name_where_a_list_is_meant_is_not_read_letter_by_letter(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("labeling: {models: gru}\nseeds: [1]")
-    with pytest.raises(ValueError, match=r"does not list labeling\.models"):
+    with pytest.raises(ValueError, match=r"labeling\.models='gru'"):
         read_plan(path, "labeling")

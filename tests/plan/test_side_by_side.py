@@ -71,7 +71,7 @@ def test_a_caller_that_stops_early_interrupts_the_work(tmp_path: Path) -> None:
 
 def test_a_killed_callers_process_finishes_its_item_and_ends(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    command = [sys.executable, "-m", "tests.plan.work", str(first), str(second)]
+    command = [sys.executable, "-m", "tests.plan.work", "wait_for_file", str(first), str(second)]
     caller = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     worker = psutil.Process(int(wait_for(Path(f"{first}.started"))))
     os.kill(caller.pid, signal.SIGKILL)
@@ -80,3 +80,17 @@ def test_a_killed_callers_process_finishes_its_item_and_ends(tmp_path: Path) -> 
     worker.wait()
     assert Path(f"{first}.done").exists()
     assert not Path(f"{second}.started").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_lets_each_end_its_work_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    files = [tmp_path / name for name in ("first", "second")]
+    command = [sys.executable, "-m", "tests.plan.work", "end_in_order", *map(str, files)]
+    caller = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    workers = [psutil.Process(int(wait_for(Path(f"{file}.started")))) for file in files]
+    os.killpg(caller.pid, number)
+    caller.wait()
+    psutil.wait_procs(workers)
+    if number == signal.SIGINT:  # a caller without a handler of its own dies of SIGTERM
+        assert all(Path(f"{file}.ended").exists() for file in files)
+    assert not any(worker.is_running() for worker in workers)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 
@@ -40,11 +41,24 @@ def wait_for_ever(file: str) -> None:
         raise
 
 
+def end_in_order(file: str) -> None:
+    """Wait to be interrupted, and take a while to leave a file."""
+    try:
+        Path(f"{file}.started").write_text(str(os.getpid()))
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        for _ in range(20):
+            time.sleep(0.05)  # what a second signal would interrupt
+        Path(f"{file}.ended").touch()
+        raise
+
+
 def wait_for_file(file: str) -> str:
     """Leave a file with the process's number, and wait until there is another."""
     Path(f"{file}.started").write_text(str(os.getpid()))
     while not Path(file).exists():
-        signal.sigtimedwait([], 0.05)
+        time.sleep(0.05)
     Path(f"{file}.done").touch()
     return file
 
@@ -52,5 +66,7 @@ def wait_for_file(file: str) -> str:
 if __name__ == "__main__":  # a caller that can be killed
     from unroll.plan.side_by_side import side_by_side
 
-    for told in side_by_side(wait_for_file, sys.argv[1:], 1):
+    work, *files = sys.argv[1:]
+    processes = len(files) if work == "end_in_order" else 1
+    for told in side_by_side({"end_in_order": end_in_order, "wait_for_file": wait_for_file}[work], files, processes):
         print(told, flush=True)

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -47,7 +46,3 @@ def build_options(target: Callable[..., T], config: Mapping[str, Any] | DictConf
 def source_of(config: DictConfig) -> Source:
     """The dataset that the configuration's `dataset` group declares."""
     return build(Source, config.dataset, "dataset")
-
-
-def optional_path(value: str | None) -> Path | None:
-    return None if value is None else Path(value)

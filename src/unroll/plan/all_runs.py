@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
 from unroll.config.compose import compose_again
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
@@ -18,7 +21,7 @@ EVALUATION_MODULES = ("unroll.plan.evaluate", "unroll.evaluation.evaluate", "unr
 ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options that make no sense for several runs
 
 
-def train_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
+def train_all(plan: str, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
     """Train every model with every seed of the plan, in ``models/DATASET/MODEL/SEED``; skip what is up to date.
 
     Args:
@@ -30,56 +33,61 @@ def train_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], job
     Raises:
         ValueError: a training failed; the others were completed. Or an option is for a single run.
     """
-    common = _common(overrides)
+    common = _common(overrides, jobs)
     trainings = []
     for seed, model in _runs(plan, task):
         own = [*common, f"model={model}", f"seed={seed}"]
         config = compose_again("train", [*own, f"output=models/{dataset}/{model}/{seed}"])
-        trainings.append(Training(dataset, model, config, own))
-    stale = [training for training in trainings if not training.folder.is_trained(training.inputs())]
+        trainings.append(Training(dataset, model, config, own).with_inputs())
+    stale = [training for training in trainings if not training.folder.is_trained(training.inputs or {})]
     _say(dataset, "trained", len(trainings), len(stale))
     if stale:
-        processes = jobs or _processes(stale[0].config["trainer"])
+        processes = jobs or _processes(stale[0].config)
         _work(stale, [_title(training.folder.path) for training in stale], _train, processes, TRAINING_MODULES)
 
 
-def evaluate_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
+def evaluate_all(plan: str, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
     """Evaluate every run of the plan on the test split; skip what is up to date. Arguments as in `train_all`."""
-    common = _common(overrides)
+    common = _common(overrides, jobs)
     evaluations = []
     for seed, model in _runs(plan, task):
         own = [*common, f"model={model}", f"seed={seed}"]
-        evaluations.append(Evaluation(compose_again("evaluate", own)))
-    stale = [one for one in evaluations if not one.folder.is_evaluated(one.inputs())]
+        evaluations.append(Evaluation(compose_again("evaluate", own)).with_inputs())
+    stale = [one for one in evaluations if not one.folder.is_evaluated(one.inputs or {})]
     _say(dataset, "evaluated", len(evaluations), len(stale))
     if stale:
         titles = [_title(evaluation.folder.path) for evaluation in stale]
         _work(stale, titles, _evaluate, jobs or _cores(), EVALUATION_MODULES)
 
 
-def _runs(plan: Path, task: str) -> list[tuple[int, str]]:
+def _runs(plan: str, task: str) -> list[tuple[int, str]]:
     """Seed and model of each run; all models with the first seed come first."""
     listed = read_plan(plan, task)
     return [(seed, model) for seed in listed.seeds or [] for model in listed.models or []]
 
 
-def _common(overrides: Sequence[str]) -> list[str]:
-    """The overrides that hold for every run."""
-    for override in overrides:
-        if override.partition("=")[0] in ONE_RUN:
+def _common(overrides: Sequence[str], jobs: Any) -> list[str]:
+    """The overrides that hold for every run, once they and `jobs` are checked."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ValueError("plan=… in a multirun (-m): the plan lists the models and seeds; accepted: one of the two")
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise ValueError(f"jobs={jobs}; accepted: a whole number from 1, or null for one a core")
+    keys = {override: override.partition("=")[0].lstrip("+~") for override in overrides}
+    for override, key in keys.items():
+        if key in ONE_RUN:
             raise ValueError(f"{override} and plan=…: the plan lists the models and seeds; accepted: one of the two")
-    return [override for override in overrides if override.partition("=")[0] not in ("plan", "jobs")]
+    return [override for override, key in keys.items() if key not in ("plan", "jobs")]
 
 
 def _train(training: Training) -> str:
-    kept = training.folder.has_earlier(training.inputs())
+    is_kept = training.folder.is_kept(training.inputs or {})
     record: RunRecord = train_run(training, wait=True, skip=True)
-    how = "kept from an earlier training" if kept else f"{record.training_seconds:.0f} s"
+    how = "kept from an earlier training" if is_kept else f"{record.training_seconds:.0f} s"
     return f"{record.monitor} {record.best_score:.4f} in epoch {record.best_epoch} of {record.epochs}, {how}"
 
 
 def _evaluate(evaluation: Evaluation) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in evaluate_run(evaluation).items())
+    return "  ".join(f"{name} {value:.4f}" for name, value in evaluate_run(evaluation, keep=True).items())
 
 
 def _work(
@@ -95,10 +103,11 @@ def _work(
         for told in side_by_side(work, items, min(processes, len(items)), modules):
             title = titles[told.index]
             if not isinstance(told, Done):
-                if bar.disable:
-                    print(f"{title:<{width}}  {told.text}", flush=True)
-                else:
+                if told.text.startswith("epoch ") and not bar.disable:
                     bar.set_postfix_str(f"{title}: {told.text}"[:90])
+                else:
+                    bar.write(f"{title:<{width}}  {told.text}")
+                    sys.stdout.flush()
                 continue
             bar.update()
             done += 1
@@ -122,10 +131,10 @@ def _title(folder: Path) -> str:
     return " ".join(folder.parts[-2:])
 
 
-def _processes(trainer: dict[str, Any]) -> int:
-    """Trainings at once: each takes a core, unless it takes more by itself."""
-    is_alone = trainer.get("accelerator") != "cpu" or trainer.get("devices") != 1
-    return 1 if is_alone else _cores()
+def _processes(config: dict[str, Any]) -> int:
+    """Trainings at once: each takes as many cores as it has threads; on several devices or a GPU, one at a time."""
+    is_alone = config["trainer"].get("accelerator") != "cpu" or config["trainer"].get("devices") != 1
+    return 1 if is_alone else max(1, _cores() // config["threads"])
 
 
 def _cores() -> int:

@@ -1,32 +1,44 @@
 """One evaluation, from its configuration to the test scores in a run folder and in MLflow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from unroll.config.build import build_options
 from unroll.data.prepared import PreparedData
+from unroll.locks import run_lock
 from unroll.plan.fingerprint import evaluation_inputs
 from unroll.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation is made from: the resolved configuration of the evaluate stage."""
+    """What an evaluation is made from.
+
+    Args:
+        config: the resolved configuration of the evaluate stage.
+        inputs: checksums of all that the evaluation depends on, taken before its code was imported; None to take them
+            now.
+    """
 
     config: dict[str, Any]
+    inputs: dict[str, str] | None = None
 
     @property
     def folder(self) -> RunFolder:
         return RunFolder(Path(self.config["run"]))
 
-    def inputs(self) -> dict[str, str]:
-        """Checksums of all that the evaluation depends on."""
-        return evaluation_inputs(self.config, PreparedData(Path(self.config["data"])), self.folder)
+    def with_inputs(self) -> "Evaluation":
+        """The same with checksums of its inputs as they are now."""
+        data = PreparedData(Path(self.config["data"]))
+        return replace(self, inputs=evaluation_inputs(self.config, data, self.folder))
 
 
-def evaluate_run(evaluation: Evaluation) -> dict[str, float]:
-    """Score a trained model on the test split; return the metrics.
+def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]:
+    """Score a trained model on the test split; return the metrics. Waits for a training in the same folder.
+
+    Args:
+        keep: the results with those of the training.
 
     Raises:
         ValueError: the run folder holds no trained model, or one of other data.
@@ -36,9 +48,14 @@ def evaluate_run(evaluation: Evaluation) -> dict[str, float]:
     from unroll.tracking.upload import upload
 
     data, folder = PreparedData(Path(evaluation.config["data"])), evaluation.folder
-    (folder.path / "evaluated.json").unlink(missing_ok=True)
-    metrics = evaluate(data, folder.path, build_options(EvaluateOptions, evaluation.config))
-    folder.stamp_evaluation(evaluation.inputs())
-    with tolerating(f"the evaluation in {folder.path}"):
-        upload(folder.path)
+    options = build_options(EvaluateOptions, evaluation.config)
+    with run_lock(folder.path, wait=True):
+        inputs = evaluation.inputs or evaluation_inputs(evaluation.config, data, folder)
+        folder.discard_evaluation()
+        metrics = evaluate(data, folder.path, options)
+        folder.stamp_evaluation(inputs)
+        if keep:
+            folder.keep()
+        with tolerating(f"the evaluation in {folder.path}"):
+            upload(folder.path)
     return metrics

@@ -13,20 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from unroll.data.prepared import PreparedData
+from unroll.data.vectors import check_vectors_file
 from unroll.files import sha256
 from unroll.run_folder import RunFolder
 
 PACKAGE = Path(__file__).resolve().parents[1]
-TRAINING = ("unroll.training.train", "unroll.nn", "unroll.baselines")
+TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
 # Where results go, what the run is called, and how runs share the machine changes no result.
 WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
+OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}  # a baseline uses none of them
 
 
 def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
     """Checksums of all that a training with this resolved configuration depends on."""
+    if config["model"]["_target_"].startswith("unroll.baselines."):
+        config = {key: value for key, value in config.items() if key not in OF_NETWORKS}
     inputs = {"code": code_checksum(TRAINING), "config": config_checksum(config), "data": data.checksum}
-    if config["vectors"] is not None:
+    if config.get("vectors") is not None:
+        check_vectors_file(config["vectors"])
         inputs["vectors"] = sha256(Path(config["vectors"]))
     return inputs
 

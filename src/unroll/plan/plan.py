@@ -13,22 +13,31 @@ class Plan(NamedTuple):
     seeds: list[int] | None
 
 
-def read_plan(path: Path | None, task: str) -> Plan:
-    """What the `params.yaml` at `path` lists for the task; multilabel datasets stand under `classification`.
+def read_plan(path: str | Path | None, task: str) -> Plan:
+    """The models that the params.yaml at `path` lists for the task, and its seeds.
+
+    Multilabel datasets are trained with the models listed under ``classification``.
 
     Raises:
-        ValueError: there is no such file, or it does not list them.
+        ValueError: there is no such file, or it lists no models or seeds, one twice, or one of a wrong type.
     """
     if path is None:
         return Plan(None, None)
-    group = "labeling" if task == "labeling" else "classification"  # texts with several labels have the same models
-    if not path.is_file():
+    group = "labeling" if task == "labeling" else "classification"
+    if not isinstance(path, str | Path) or not Path(path).is_file():
         raise ValueError(f"plan={path}: no such file; accepted: a params.yaml, or null")
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         models, seeds = content[group]["models"], content["seeds"]
-        if not isinstance(models, list) or not isinstance(seeds, list):
-            raise TypeError(f"{models!r} and {seeds!r} are not both lists")
-        return Plan([str(name) for name in models], [int(seed) for seed in seeds])
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"plan={path} does not list {group}.models and seeds: {error!r}") from error
+    _check_list(f"plan={path}: {group}.models", models, (str, int), "names of files in conf/model")
+    _check_list(f"plan={path}: seeds", seeds, (int,), "whole numbers from 0")
+    return Plan([str(name) for name in models], seeds)
+
+
+def _check_list(where: str, values: Any, kinds: tuple[type, ...], accepted: str) -> None:
+    """Raise ValueError unless `values` are one or more different values of these types."""
+    is_list = isinstance(values, list) and len(values) > 0 and all(type(value) in kinds for value in values)
+    if not is_list or len(set(values)) < len(values) or any(type(v) is int and v < 0 for v in values):
+        raise ValueError(f"{where}={values!r}; accepted: a list of one or more different {accepted}")

@@ -68,6 +68,8 @@ def side_by_side(
     finally:
         for worker in workers.values():
             worker.terminate()
+        for worker in workers.values():
+            worker.close()
 
 
 class _Worker:
@@ -86,13 +88,14 @@ class _Worker:
 
     def give(self, item: tuple[int, Any]) -> None:
         self._index = item[0]
-        self.connection.send(item)
+        with suppress(OSError):  # it has died; `receive` will tell
+            self.connection.send(item)
 
     def receive(self) -> Line | Done:
         try:
             told: Line | Done = self.connection.recv()
             return told
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # it died, maybe in the middle of a message
             self._process.join()
             code = self._process.exitcode
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with status {code}"
@@ -104,12 +107,14 @@ class _Worker:
 
     def terminate(self) -> None:
         self._process.terminate()
-        self.close()
 
 
 def _context(preload: Sequence[str]) -> BaseContext:
-    """Processes forked from a fresh one that has imported `preload`, where the system can; else new ones."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """Processes forked from a fresh one that has imported `preload`, where the system can; else new ones.
+
+    macOS can fork, but its own libraries do not survive it.
+    """
+    if sys.platform == "darwin" or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
@@ -119,6 +124,7 @@ def _context(preload: Sequence[str]) -> BaseContext:
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Work on items until the other end of the connection is closed."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the caller's answer to it is SIGTERM
     try:
         while True:
             index, item = connection.recv()
@@ -127,8 +133,8 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
             connection.send(done)
     except (EOFError, ConnectionError):  # nobody waits for more
         pass
-    except KeyboardInterrupt as interrupt:
-        sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT))
+    except Terminated:
+        sys.exit(128 + signal.SIGTERM)
 
 
 def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
@@ -143,6 +149,7 @@ def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
 
 
 def _terminate(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one would interrupt what is ended in order
     raise Terminated
 
 

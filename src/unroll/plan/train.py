@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from unroll.config.compose import choice, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.locks import run_lock
 from unroll.plan.fingerprint import training_inputs
-from unroll.run_folder import EVALUATED, RunFolder, RunRecord
+from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -35,6 +35,7 @@ class Training:
         config: the resolved configuration of the train stage.
         overrides: what the command was given, ``model=lstm`` and so on.
         tags: of the MLflow run, in addition to those that every run has.
+        inputs: checksums of all that the training depends on, taken before its code was imported; None to take them now.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class Training:
     config: dict[str, Any]
     overrides: list[str]
     tags: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] | None = None
 
     @classmethod
     def of_this_command(cls, config: dict[str, Any]) -> "Training":
@@ -67,9 +69,9 @@ class Training:
         """Whether it is a trial of a study, which may prune it."""
         return "trial" in self.tags
 
-    def inputs(self) -> dict[str, str]:
-        """Checksums of all that the training depends on."""
-        return training_inputs(self.config, PreparedData(Path(self.config["data"])))
+    def with_inputs(self) -> "Training":
+        """The same with checksums of its inputs as they are now."""
+        return replace(self, inputs=training_inputs(self.config, PreparedData(Path(self.config["data"]))))
 
 
 def train_run(
@@ -80,7 +82,8 @@ def train_run(
     Args:
         callbacks: of Lightning, in addition to those that every training has.
         wait: for another process that trains in the same folder, instead of refusing.
-        skip: a training that is already there, or was, made from the same inputs; what is there is kept for later.
+        skip: a training whose results are already there, or kept, made from the same inputs; keep those of this one.
+            An interrupted training of other code is not resumed.
 
     Raises:
         ValueError: a value of the configuration is refused, the data are not prepared, or MLflow cannot be used.
@@ -109,31 +112,36 @@ def train_run(
     from unroll.training.train import microseconds_per_token, train
 
     check_objectives(config["objectives"])
-    inputs, output = training.inputs(), folder.path
+    inputs, output = training.inputs or training_inputs(config, data), folder.path
     with run_lock(output, wait):
         if skip and (folder.is_trained(inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
-        if skip:
-            folder.set_aside()
         checkpoints = open_checkpoints(output, data, parts, options)
         begun = checkpoints / PROVENANCE
-        if is_interrupted(output) and begun.exists():
-            origin = Provenance.load(begun).resumed()
-        else:
-            origin = Provenance.of(training.dataset, training.name, config, data, training.overrides, training.tags)
-        origin.save(begun)
-        if MIXED_CODE in origin.tags:
-            hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-            print(f"{output}: begun with other code ({origin.tags[MIXED_CODE]}), {hint}", flush=True)
-        with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
+        provenance = Provenance.load(begun).resumed() if is_interrupted(output) and begun.exists() else None
+        if provenance is not None and MIXED_CODE in provenance.tags:
+            changed = provenance.tags[MIXED_CODE]
+            if skip:
+                print(
+                    f"{output}: was interrupted, and the code has changed since ({changed}): starting over", flush=True
+                )
+                discard_checkpoints(output)
+                checkpoints, provenance = open_checkpoints(output, data, parts, options), None
+            else:
+                hint = f"it will not be registered; to start over: rm -r {checkpoints}"
+                print(f"{output}: begun with other code ({changed}), {hint}", flush=True)
+        if provenance is None:
+            names = training.dataset, training.name
+            provenance = Provenance.of(*names, config, data, training.overrides, training.tags)
+        provenance.save(begun)
+        with abandoned_without_checkpoint(output), training_run(provenance, checkpoints / "run.json") as run:
             logger = None if is_baseline else _epoch_logger(run)
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
-            for name in (*EVALUATED, "evaluated.json"):  # of a model that was here before
-                (output / name).unlink(missing_ok=True)
-            origin.save(folder.provenance)
+            folder.discard_evaluation()  # of a model that was here before
+            provenance.save(folder.provenance)
             record = RunRecord(
                 dataset=training.dataset,
                 task=data.task,
@@ -143,7 +151,10 @@ def train_run(
                 **result,
             )
             folder.write_record(record)
-            folder.stamp_training(inputs)
+            if MIXED_CODE not in provenance.tags:
+                folder.stamp_training(inputs)
+            if skip:
+                folder.keep()
         with tolerating(f"all of {output}"), impatient() if logger and logger.is_lost else nullcontext():
             upload(output)
         discard_checkpoints(output)

@@ -62,7 +62,8 @@ def upload_all(roots: Sequence[Path]) -> None:
 def run_folders(*roots: Path) -> list[Path]:
     """The folders of finished trainings in `roots`, at any depth."""
     folders = [RunFolder(record.parent) for root in roots for record in sorted(root.glob("**/run.json"))]
-    return [folder.path for folder in folders if folder.path.name != "checkpoints" and not _is_retrained(folder)]
+    own = [folder for folder in folders if "checkpoints" not in folder.path.parts and ".kept" not in folder.path.parts]
+    return [folder.path for folder in own if not _is_retrained(folder)]
 
 
 def _is_retrained(folder: RunFolder) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
 from unroll.files import read_json, write_json
-from unroll.locks import RUN_LOCK
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
@@ -24,7 +23,7 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = RunFolder(output).checkpoints
     record = folder / "identity.json"
-    files = [file for file in folder.glob("*") if file.name != RUN_LOCK]
+    files = list(folder.glob("*"))
     if files and not (record.exists() and read_json(record) == identity):
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in files:
