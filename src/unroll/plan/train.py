@@ -35,7 +35,7 @@ class Training:
         config: the resolved configuration of the train stage.
         overrides: what the command was given, ``model=lstm`` and so on.
         tags: of the MLflow run, in addition to those that every run has.
-        inputs: checksums of all that the training depends on, taken before its code was imported; None to take them now.
+        inputs: checksums of all that the training depends on, taken before its code was imported; or None.
     """
 
     dataset: str
