@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 RUN_LOCK = "lock"  # the file in a run folder's checkpoints/
-PATIENCE = 600.0  # seconds to wait for a database: a holder needs seconds, many more on a busy machine
-ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one a database
+PATIENCE = 600.0  # seconds to wait for a database, which others lock for seconds, or longer on a busy machine
+ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one per database
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
     """Let no other process train in the run folder `output`.
 
     Args:
-        wait: wait until the other process is done, instead of refusing.
+        wait: wait until the other process is done, instead of raising.
 
     Raises:
         ValueError: another process trains there, and `wait` is false.

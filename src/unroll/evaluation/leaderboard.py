@@ -18,7 +18,7 @@ class CostColumn(NamedTuple):
     Args:
         column: its name there.
         title: its name on the page.
-        better: which end is better, in words.
+        better: which direction is better, as text.
         more_is_cheaper: whether a larger value is a lower cost.
     """
 

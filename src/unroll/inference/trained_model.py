@@ -1,4 +1,4 @@
-"""A trained model and its folder: weights in a file of their own, everything else as JSON. No pickle, no code."""
+"""A trained model and its folder, which contains weights and JSON, but no pickle and no code."""
 
 import inspect
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every run that params.yaml lists for a dataset: those that are not up to date are trained or evaluated."""
+"""Trains or evaluates the runs of a dataset that params.yaml lists and that are not up to date."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from unroll.run_folder import RunRecord
 
 TRAINING_MODULES = ("unroll.plan.train", "unroll.training.network", "unroll.tracking.upload", "unroll.tracking.logger")
 EVALUATION_MODULES = ("unroll.plan.evaluate", "unroll.evaluation.evaluate", "unroll.tracking.upload")
-ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options that make no sense for several runs
+ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options for a single run only
 
 
 def train_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
@@ -23,12 +23,12 @@ def train_all(plan: Path, dataset: str, task: str, overrides: Sequence[str], job
 
     Args:
         plan: a params.yaml.
-        dataset, task: the dataset, and its task.
         overrides: of the train stage, for all runs.
-        jobs: trainings at once; None for one a core, or for one where the trainer takes several devices or a GPU.
+        jobs: number of parallel trainings; None for one per core, or a single one if the trainer uses a GPU or several
+            devices.
 
     Raises:
-        ValueError: a training failed; the others were completed. Or an option is for a single run.
+        ValueError: an override is for a single run only, or a training failed; the others are completed first.
     """
     common = _common(overrides)
     trainings = []
@@ -64,7 +64,7 @@ def _runs(plan: Path, task: str) -> list[tuple[int, str]]:
 
 
 def _common(overrides: Sequence[str]) -> list[str]:
-    """The overrides that hold for every run."""
+    """The overrides for every run; ValueError for one that is for a single run only."""
     for override in overrides:
         if override.partition("=")[0] in ONE_RUN:
             raise ValueError(f"{override} and plan=…: the plan lists the models and seeds; accepted: one of the two")
@@ -85,26 +85,26 @@ def _evaluate(evaluation: Evaluation) -> str:
 def _work(
     items: Sequence[Any], titles: Sequence[str], work: Callable[[Any], str], processes: int, modules: Sequence[str]
 ) -> None:
-    """Do the work side by side, and print what comes of it: lines in a log, a progress bar as well in a terminal."""
+    """Do the work in parallel, and print the results: as lines, in a terminal with a progress bar."""
     from tqdm import tqdm
 
     errors: dict[str, str] = {}
     start, width, done = time.monotonic(), max(map(len, titles)), 0
     bar = tqdm(total=len(items), unit="run", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False)
     with bar:
-        for told in side_by_side(work, items, min(processes, len(items)), modules):
-            title = titles[told.index]
-            if not isinstance(told, Done):
+        for event in side_by_side(work, items, min(processes, len(items)), modules):
+            title = titles[event.index]
+            if not isinstance(event, Done):
                 if bar.disable:
-                    print(f"{title:<{width}}  {told.text}", flush=True)
+                    print(f"{title:<{width}}  {event.text}", flush=True)
                 else:
-                    bar.set_postfix_str(f"{title}: {told.text}"[:90])
+                    bar.set_postfix_str(f"{title}: {event.text}"[:90])
                 continue
             bar.update()
             done += 1
-            if told.error is not None:
-                errors[title] = told.error
-            result = told.result if told.error is None else f"failed: {told.error}"
+            if event.error is not None:
+                errors[title] = event.error
+            result = event.result if event.error is None else f"failed: {event.error}"
             bar.write(f"[{done:>{len(str(len(items)))}}/{len(items)}] {title:<{width}}  {result}")
             sys.stdout.flush()
     print(f"{len(items)} runs in {time.monotonic() - start:.0f} s, {min(processes, len(items))} at a time", flush=True)
@@ -123,7 +123,7 @@ def _title(folder: Path) -> str:
 
 
 def _processes(trainer: dict[str, Any]) -> int:
-    """Trainings at once: each takes a core, unless it takes more by itself."""
+    """Number of parallel trainings: one per core, or one if the trainer uses a GPU or several devices."""
     is_alone = trainer.get("accelerator") != "cpu" or trainer.get("devices") != 1
     return 1 if is_alone else _cores()
 

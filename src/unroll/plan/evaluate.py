@@ -1,4 +1,4 @@
-"""One evaluation, from its configuration to the test scores in a run folder and in MLflow."""
+"""Evaluates one run: from the configuration to test scores in the run folder and in MLflow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from unroll.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation is made from: the resolved configuration of the evaluate stage."""
+    """An evaluation, given by the resolved configuration of the evaluate stage."""
 
     config: dict[str, Any]
 
@@ -21,7 +21,7 @@ class Evaluation:
         return RunFolder(Path(self.config["run"]))
 
     def inputs(self) -> dict[str, str]:
-        """Checksums of all that the evaluation depends on."""
+        """Checksums of everything that the evaluation depends on."""
         return evaluation_inputs(self.config, PreparedData(Path(self.config["data"])), self.folder)
 
 
@@ -29,7 +29,7 @@ def evaluate_run(evaluation: Evaluation) -> dict[str, float]:
     """Score a trained model on the test split; return the metrics.
 
     Raises:
-        ValueError: the run folder holds no trained model, or one of other data.
+        ValueError: the run folder contains no trained model, or one trained on other data.
     """
     from unroll.evaluation.evaluate import EvaluateOptions, evaluate
     from unroll.tracking.offline import tolerating

@@ -1,4 +1,4 @@
-"""Which models and seeds a comparison is about."""
+"""The models and seeds that a params.yaml lists."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,21 +7,21 @@ import yaml
 
 
 class Plan(NamedTuple):
-    """Models and seeds to compare; None for every one that is found."""
+    """Models and seeds; None for all that are found."""
 
     models: list[str] | None
     seeds: list[int] | None
 
 
 def read_plan(path: Path | None, task: str) -> Plan:
-    """What the `params.yaml` at `path` lists for the task; multilabel datasets stand under `classification`.
+    """Read the models and seeds for a task from a params.yaml; those of multilabel are under `classification`.
 
     Raises:
         ValueError: there is no such file, or it does not list them.
     """
     if path is None:
         return Plan(None, None)
-    group = "labeling" if task == "labeling" else "classification"  # texts with several labels have the same models
+    group = "labeling" if task == "labeling" else "classification"
     if not path.is_file():
         raise ValueError(f"plan={path}: no such file; accepted: a params.yaml, or null")
     try:

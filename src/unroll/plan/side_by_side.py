@@ -1,4 +1,4 @@
-"""Independent pieces of work side by side, in as many processes as there are cores."""
+"""Runs independent work in parallel processes."""
 
 import io
 import multiprocessing
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of the work on ``items[index]``, or the error that ended it: of the user's, or a bug's traceback."""
+    """The result of the work on ``items[index]``, or its error: the message of a user error, or the traceback of a bug."""
 
     index: int
     result: Any = None
@@ -35,15 +35,15 @@ class Done:
 def side_by_side(
     work: Callable[[Any], Any], items: Sequence[Any], processes: int, preload: Sequence[str] = ()
 ) -> Iterator[Line | Done]:
-    """Call `work` on every item, in processes of their own; yield what they print and how each ends, as it happens.
+    """Call `work` on every item in parallel processes; yield printed lines and results as they arrive.
 
-    An error ends the work on its own item only. When the caller stops early, or is interrupted, the processes receive
-    SIGTERM and are waited for. When the caller is killed, each process finishes its item and ends.
+    An error ends the work on its own item only. If the caller stops early or is interrupted, the processes receive
+    SIGTERM and are waited for. If the caller is killed, each process finishes its item and ends.
 
     Args:
-        work: a function at the top of a module, as are the items' classes: both are pickled.
-        processes: how many work at once.
-        preload: modules that are imported once, before the processes are forked from there.
+        work: a function at module level, since it is pickled, as the items are.
+        processes: maximum number of processes.
+        preload: modules that are imported once, before the processes are forked.
     """
     context = _context(preload)
     waiting = list(enumerate(items))[::-1]
@@ -57,9 +57,9 @@ def side_by_side(
             for connection in wait(list(workers)):
                 assert isinstance(connection, Connection)
                 worker = workers[connection]
-                told = worker.receive()
-                yield told
-                if isinstance(told, Done):
+                event = worker.receive()
+                yield event
+                if isinstance(event, Done):
                     if waiting and worker.is_alive:
                         worker.give(waiting.pop())
                     else:
@@ -71,14 +71,14 @@ def side_by_side(
 
 
 class _Worker:
-    """A process that works on one item after the other."""
+    """A process that works on one item after another."""
 
     def __init__(self, context: BaseContext, work: Callable[[Any], Any]) -> None:
         self.connection, other = multiprocessing.Pipe()
         self._index = -1
         self._process: Any = context.Process(target=_serve, args=(other, work))  # type: ignore[attr-defined]
         self._process.start()
-        other.close()  # so that the end of the process is seen here
+        other.close()  # so that `receive` notices when the process ends
 
     @property
     def is_alive(self) -> bool:
@@ -90,8 +90,8 @@ class _Worker:
 
     def receive(self) -> Line | Done:
         try:
-            told: Line | Done = self.connection.recv()
-            return told
+            event: Line | Done = self.connection.recv()
+            return event
         except (EOFError, ConnectionResetError):
             self._process.join()
             code = self._process.exitcode
@@ -108,7 +108,7 @@ class _Worker:
 
 
 def _context(preload: Sequence[str]) -> BaseContext:
-    """Processes forked from a fresh one that has imported `preload`, where the system can; else new ones."""
+    """Fork processes from a new one that has imported `preload`; spawn them where forking is not supported."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -125,7 +125,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
             with _printing_to(connection, index):
                 done = _attempt(work, index, item)
             connection.send(done)
-    except (EOFError, ConnectionError):  # nobody waits for more
+    except (EOFError, ConnectionError):  # the parent needs no more results
         pass
     except KeyboardInterrupt as interrupt:
         sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT))
@@ -148,7 +148,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 @contextmanager
 def _printing_to(connection: Connection, index: int) -> Iterator[None]:
-    """Send what is printed through the connection, line by line."""
+    """Send printed text through the connection, line by line."""
     writer = _LineWriter(lambda text: connection.send(Line(index, text)))
     with redirect_stdout(writer), redirect_stderr(writer):
         yield
@@ -156,7 +156,7 @@ def _printing_to(connection: Connection, index: int) -> Iterator[None]:
 
 
 class _LineWriter(io.TextIOBase):
-    """A text stream that hands on whole lines."""
+    """A text stream that passes on complete lines."""
 
     def __init__(self, send: Callable[[str], None]) -> None:
         self._send = send
@@ -179,5 +179,5 @@ class _LineWriter(io.TextIOBase):
         self._rest = ""
 
     def _try_to_send(self, line: str) -> None:
-        with suppress(OSError):  # nobody listens any more; the work is still finished
+        with suppress(OSError):  # the parent has ended; finish the work
             self._send(line)

@@ -1,4 +1,4 @@
-"""One training, from its configuration to a run folder and an MLflow run."""
+"""Trains one model: from the configuration to a run folder and an MLflow run."""
 
 import os
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ PARTS = ("model", "optimizer", "scheduler", "trainer")
 
 @dataclass(frozen=True)
 class Training:
-    """What a training is made from.
+    """A training, given by its configuration.
 
     Args:
         dataset, model: the names of their files in conf/.
         config: the resolved configuration of the train stage.
-        overrides: what the command was given, ``model=lstm`` and so on.
-        tags: of the MLflow run, in addition to those that every run has.
+        overrides: of the command, such as ``model=lstm``.
+        tags: of the MLflow run, in addition to those of every run.
     """
 
     dataset: str
@@ -45,7 +45,7 @@ class Training:
 
     @classmethod
     def of_this_command(cls, config: dict[str, Any]) -> "Training":
-        """The training that Hydra composed the configuration for, on its own or as a job of a sweep."""
+        """The training of the running command, which may be a job of a sweep."""
         from unroll.tracking.sweeps import sweep_tags
 
         tags = sweep_tags(HydraConfig.get())  # type: ignore[arg-type]
@@ -59,31 +59,32 @@ class Training:
 
     @property
     def name(self) -> str:
-        """Of the MLflow run."""
+        """Name of the MLflow run."""
         return self.config["run_name"] + (f" #{self.tags['trial']}" if self.is_trial else "")
 
     @property
     def is_trial(self) -> bool:
-        """Whether it is a trial of a study, which may prune it."""
+        """Whether the training is a trial of a study, which may prune it."""
         return "trial" in self.tags
 
     def inputs(self) -> dict[str, str]:
-        """Checksums of all that the training depends on."""
+        """Checksums of everything that the training depends on."""
         return training_inputs(self.config, PreparedData(Path(self.config["data"])))
 
 
 def train_run(
     training: Training, callbacks: "Sequence[Callback]" = (), wait: bool = False, skip: bool = False
 ) -> RunRecord:
-    """Train one model with one seed, as one MLflow run; a training that was interrupted is resumed.
+    """Train one model with one seed, as one MLflow run; an interrupted training is resumed.
 
     Args:
-        callbacks: of Lightning, in addition to those that every training has.
-        wait: for another process that trains in the same folder, instead of refusing.
-        skip: a training that is already there, or was, made from the same inputs; what is there is kept for later.
+        callbacks: of Lightning, in addition to those of every training.
+        wait: wait for another process that trains in the same folder, instead of raising.
+        skip: use the results of an earlier training with the same inputs, if there are any; results of other inputs are
+            kept in ``models/.earlier``.
 
     Raises:
-        ValueError: a value of the configuration is refused, the data are not prepared, or MLflow cannot be used.
+        ValueError: a value is not accepted, the data are not prepared, or MLflow cannot be used.
     """
     from unroll.training.options import TrainOptions
 
@@ -92,7 +93,7 @@ def train_run(
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
     is_baseline = config["model"]["_target_"].startswith("unroll.baselines.")
-    for name in ("model",) if is_baseline else PARTS:  # a baseline uses no other, and checking them imports Lightning
+    for name in ("model",) if is_baseline else PARTS:  # a baseline uses no other part, and checking them imports Lightning
         check_targets(parts[name], name)
 
     from unroll.sweep.objectives import MEASURED, check_objectives
@@ -119,21 +120,21 @@ def train_run(
         checkpoints = open_checkpoints(output, data, parts, options)
         begun = checkpoints / PROVENANCE
         if is_interrupted(output) and begun.exists():
-            origin = Provenance.load(begun).resumed()
+            provenance = Provenance.load(begun).resumed()
         else:
-            origin = Provenance.of(training.dataset, training.name, config, data, training.overrides, training.tags)
-        origin.save(begun)
-        if MIXED_CODE in origin.tags:
+            provenance = Provenance.of(training.dataset, training.name, config, data, training.overrides, training.tags)
+        provenance.save(begun)
+        if MIXED_CODE in provenance.tags:
             hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-            print(f"{output}: begun with other code ({origin.tags[MIXED_CODE]}), {hint}", flush=True)
-        with abandoned_without_checkpoint(output), training_run(origin, checkpoints / "run.json") as run:
+            print(f"{output}: begun with other code ({provenance.tags[MIXED_CODE]}), {hint}", flush=True)
+        with abandoned_without_checkpoint(output), training_run(provenance, checkpoints / "run.json") as run:
             logger = None if is_baseline else _epoch_logger(run)
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
-            for name in (*EVALUATED, "evaluated.json"):  # of a model that was here before
+            for name in (*EVALUATED, "evaluated.json"):  # of an earlier model
                 (output / name).unlink(missing_ok=True)
-            origin.save(folder.provenance)
+            provenance.save(folder.provenance)
             record = RunRecord(
                 dataset=training.dataset,
                 task=data.task,

@@ -58,7 +58,7 @@ class Promoted:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A trial's configuration, as a model's.
+    """A trial's configuration in the form of a model file.
 
     Args:
         model: the choice of conf/model that the trial started from.
@@ -116,7 +116,7 @@ def promotion_hint(study: Study, plan: Path) -> str:
 
 
 def recipe_of(overrides: Sequence[str]) -> Recipe:
-    """The configuration of `pipelines/train.py` with these overrides, as a model's.
+    """Convert the configuration of `pipelines/train.py` with these overrides to that of a model.
 
     Raises:
         ValueError: the optimizer, scheduler or vectors differ from those that the pipeline uses for every model.

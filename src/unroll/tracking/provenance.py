@@ -1,4 +1,4 @@
-"""What a training was made from: enough to create its MLflow run in another store, and to detect changes since."""
+"""The inputs of a training: enough to create its MLflow run in another store, and to detect later changes."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace

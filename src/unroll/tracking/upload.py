@@ -74,7 +74,7 @@ def _is_retrained(folder: RunFolder) -> bool:
 
 
 def upload(path: Path) -> list[str]:
-    """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, in words.
+    """Complete and end the MLflow run of the training in the run folder `path`; return descriptions of what was missing.
 
     A run that is not in the store is created. Its id is a new one, and a tag contains the id that is in the folder; the
     folder does not change.
