@@ -35,7 +35,7 @@ def test_one_at_a_time(database: URL) -> None:
             with database_lock(database, patience=30):
                 inside += 1
                 most = max(most, inside)
-                time.sleep(0.001)  # so that another one gets in, if there is a way
+                time.sleep(0.001)  # gives the other thread the chance to enter
                 inside -= 1
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -107,7 +107,7 @@ def train_forever(output: Path) -> None:
 
 def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
     assert not is_run_locked(tmp_path)
-    assert list(tmp_path.iterdir()) == []  # asking leaves nothing
+    assert list(tmp_path.iterdir()) == []  # the check creates no files
     process = get_context("spawn").Process(target=train_forever, args=(tmp_path,))
     process.start()
     try:

@@ -136,11 +136,11 @@ class RunFolder:
             return reader(path)
         except (ValueError, LookupError, OSError) as error:
             reason = str(error).removeprefix(f"{path} is damaged: ")
-            raise ValueError(f"{path} is damaged ({reason}): make it again with {self.command(name)}") from error
+            raise ValueError(f"{path} is damaged ({reason}): recreate it with {self.command(name)}") from error
 
     def missing(self, name: str) -> ValueError:
         """The error for a missing file, with the command that writes it."""
-        return ValueError(f"no run in {self.path} ({name} is missing): make it with {self.command(name)}")
+        return ValueError(f"no run in {self.path} ({name} is missing): create it with {self.command(name)}")
 
     def write_record(self, record: RunRecord) -> None:
         write_json(self.record, {name: value for name, value in asdict(record).items() if value is not None})

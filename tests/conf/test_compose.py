@@ -1,4 +1,4 @@
-"""Every file of conf/ composes, and says something that the package can build."""
+"""Every file of conf/ composes, and the package can build what it configures."""
 
 import re
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_every_group_is_chosen_from_somewhere() -> None:
 def test_every_file_composes_in_every_stage_that_has_its_group(primary: str, group: str, name: str) -> None:
     config = compose(primary, [f"{group}={name}"])
     text = (CONF / group / f"{name}.yaml").read_text()
-    if text.startswith("# @package _global_\n"):  # what was promoted, or a sweep
+    if text.startswith("# @package _global_\n"):  # a promoted model, or a sweep
         said = {key: value for key, value in yaml.safe_load(text).items() if key not in ("defaults", "hydra")}
         assert OmegaConf.merge(config, said) == config
     elif group != "hydra":
@@ -96,7 +96,7 @@ def test_every_dataset_is_a_source(name: str) -> None:
 
 
 def tasks_of(model: str) -> set[str]:
-    """The tasks that a model is for: a network for all, a baseline for what it says."""
+    """The tasks of a model: all for a network, those in `tasks` for a baseline."""
     target = get_object(yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["_target_"])
     return set(getattr(target, "tasks", COLUMNS))
 

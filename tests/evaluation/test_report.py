@@ -25,7 +25,7 @@ ALL_RUNS = ["classification_runs", "labeling_runs", "multilabel_runs", "awkward_
 
 
 class Page(HTMLParser):
-    """Collects what the tests ask about, and checks that every element is closed where it should be."""
+    """Collects the parts of a page that the tests check, and checks that every element is closed in order."""
 
     VOID = frozenset({"meta", "br"})
 

@@ -1,4 +1,4 @@
-"""All runs of a plan, in a real project: one that fails, options that do not fit, and interruptions."""
+"""All runs of a plan, in a real project: a failing run, options that are not accepted, and interruptions."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SEED = 11  # of no other test
 
 @pytest.fixture
 def plan(reproduced: Project) -> Iterator[Path]:
-    """A plan with a seed of its own, whose runs are removed afterwards."""
+    """A plan with another seed, whose runs are removed afterwards."""
     file = reproduced.root / "other.yaml"
     yield file
     file.unlink()
@@ -75,7 +75,7 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     os.kill(training.pid, number)
     assert training.wait() == status
     training.stdout.close()
-    if number == signal.SIGKILL:  # nobody told the workers, which would finish
+    if number == signal.SIGKILL:  # the workers were not interrupted, and would finish
         for worker in workers:
             worker.kill()
     psutil.wait_procs(workers)

@@ -1,4 +1,4 @@
-"""Every command of the README and of CONTRIBUTING is run: here, or where RUN_ELSEWHERE says."""
+"""Every command of the README and of CONTRIBUTING is run, here or in the tests listed in RUN_ELSEWHERE."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def test_a_command_runs(reproduced: Project, command: str) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
-    """A Hub that has a small made-up dataset in the place of rotten_tomatoes."""
+    """A Hub that has a small made-up dataset in place of rotten_tomatoes."""
     rows = {"text": [f"{word} number {i}" for i in range(20) for word in ("good", "bad")], "label": [1, 0] * 20}
     splits = dict.fromkeys(("train", "validation", "test"), rows)
     folder = write_dataset(tmp_path / "rotten", splits, {"label": ["neg", "pos"]})

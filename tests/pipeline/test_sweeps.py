@@ -1,4 +1,4 @@
-"""Sweeps of real trainings: on every launcher, killed in the middle of one, promoted into the pipeline."""
+"""Sweeps of real trainings: with every launcher, killed during a trial, and promoted to the pipeline."""
 
 import os
 import re
@@ -21,7 +21,7 @@ EXTRAS = {"submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launche
 
 
 def family(project: Project, name: str) -> tuple[Any, list[Any]]:
-    """The MLflow run of a sweep, and those beneath it."""
+    """The MLflow run of a sweep, and its child runs."""
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (parent,) = client.search_runs(experiments, f"attributes.run_name = '{name}'")

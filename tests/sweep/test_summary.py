@@ -48,7 +48,7 @@ def pictures(run_id: str) -> list[str]:
 
 
 def meanwhile(*events: Callable[[], object]) -> LockStudy:
-    """A lock before which, each time that it is taken, something else has happened."""
+    """A lock that calls the next of `events` each time that it is taken."""
     left = iter(events)
 
     @contextmanager

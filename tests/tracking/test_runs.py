@@ -127,7 +127,7 @@ def test_the_data_are_tags_and_an_input(data: PreparedData, record: Path) -> Non
     source = data.description["source"]
     assert run.data.tags["dataset"] == "reviews"
     assert run.data.tags["dataset.path"] == source["path"]
-    assert "dataset.revision" not in run.data.tags  # a folder has none
+    assert "dataset.revision" not in run.data.tags  # a folder has no revision
     assert run.data.tags["dataset.checksum"] == data.checksum
     assert run.data.tags["task"] == "classification"
     (used,) = run.inputs.dataset_inputs

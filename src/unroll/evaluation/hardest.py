@@ -51,7 +51,7 @@ class Vote(NamedTuple):
 
 
 class DistinctPrediction(NamedTuple):
-    """One prediction in words, and the models whose seeds most often make it."""
+    """One prediction as text, and the models whose seeds most often make it."""
 
     text: str
     is_right: bool
@@ -66,7 +66,7 @@ class HardExample:
         row: of the raw test split.
         wrong: number of runs whose prediction is wrong.
         text: shortened if it is long.
-        truth: labels in words; None where true entities are marked in the text.
+        truth: the true labels as text; None for labeling, where true entities are marked in the text.
         predictions: the most frequent first.
     """
 

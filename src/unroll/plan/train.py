@@ -126,7 +126,7 @@ def train_run(
         provenance.save(begun)
         if MIXED_CODE in provenance.tags:
             hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-            print(f"{output}: begun with other code ({provenance.tags[MIXED_CODE]}), {hint}", flush=True)
+            print(f"{output}: started with other code ({provenance.tags[MIXED_CODE]}), {hint}", flush=True)
         with abandoned_without_checkpoint(output), training_run(provenance, checkpoints / "run.json") as run:
             logger = None if is_baseline else _epoch_logger(run)
             result = train(data, parts, options, output, logger, callbacks)

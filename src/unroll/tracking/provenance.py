@@ -50,7 +50,7 @@ class Provenance:
     ) -> "Provenance":
         """The provenance of a training that starts now; `tags` are added to those that every run has."""
         source = data.description["source"]
-        revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has none
+        revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has no revision
         common = {
             "mlflow.source.type": "LOCAL",
             "mlflow.source.name": "pipelines/train.py",

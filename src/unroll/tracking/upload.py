@@ -142,8 +142,8 @@ def _log_figures(run: TrackedRun, record: RunRecord, logged: Run) -> list[str]:
 def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
     """Add the test metrics, the speed, the tables and the confusion picture of a run folder to the run.
 
-    There is no confusion picture for a multilabel task, where labels are predicted independently. Returns what was
-    missing, in words; empty if nothing was.
+    There is no confusion picture for a multilabel task, where labels are predicted independently. Returns
+    descriptions of what was missing.
     """
     speed = {"tokens_per_second": read_json(folder.throughput)["tokens_per_second"]}
     metrics = {**read_json(folder.metrics), **speed}
