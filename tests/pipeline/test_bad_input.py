@@ -123,7 +123,7 @@ def dataset(tmp_path: Path) -> WriteDataset:
 
 def prepare_fails(project: Project, folder: Path, *parts: str) -> None:
     project.ok(f"python pipelines/download.py dataset.path={folder} output=data/raw/bad")
-    fails(project, "prepare.py raw=data/raw/bad output=data/prepared/bad", *said)
+    fails(project, "prepare.py raw=data/raw/bad output=data/prepared/bad", *parts)
     assert not (project.root / "data/prepared/bad").exists()
 
 
