@@ -21,7 +21,6 @@ class TrainedModel:
     """A network or baseline, with everything that is needed to predict labels from text.
 
     Args:
-        model: the network or baseline.
         schema: of the data that it was trained on.
         config: the configuration that `build_model` built it from; a file of ``conf/model``.
     """

@@ -64,7 +64,7 @@ def _runs(plan: Path, task: str) -> list[tuple[int, str]]:
 
 
 def _common(overrides: Sequence[str]) -> list[str]:
-    """The overrides for every run; ValueError for one that is for a single run only."""
+    """The overrides for every run; raises ValueError for one that is for a single run only."""
     for override in overrides:
         if override.partition("=")[0] in ONE_RUN:
             raise ValueError(f"{override} and plan=…: the plan lists the models and seeds; accepted: one of the two")

@@ -48,7 +48,7 @@ def config_checksum(config: Mapping[str, Any]) -> str:
 
 @lru_cache
 def code_checksum(modules: tuple[str, ...]) -> str:
-    """SHA-256 of the modules' source files and of all files of this package that they import, directly or indirectly."""
+    """SHA-256 of the modules and of all files of this package that they import, directly or indirectly."""
     return sha256(*sorted(source_files(modules)))
 
 

@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of the work on ``items[index]``, or its error: the message of a user error, or the traceback of a bug."""
+    """The result of the work on ``items[index]``, or its error: a message for the user, or the traceback of a bug."""
 
     index: int
     result: Any = None

@@ -93,9 +93,7 @@ def train_run(
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
     is_baseline = config["model"]["_target_"].startswith("unroll.baselines.")
-    for name in (
-        ("model",) if is_baseline else PARTS
-    ):  # a baseline uses no other part, and checking them imports Lightning
+    for name in ("model",) if is_baseline else PARTS:  # checking the others imports Lightning
         check_targets(parts[name], name)
 
     from unroll.sweep.objectives import MEASURED, check_objectives

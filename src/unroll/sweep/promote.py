@@ -25,8 +25,6 @@ class PromoteOptions:
     """Options of a promotion.
 
     Args:
-        study: its name.
-        storage: the URL of its database.
         trial: the trial's number; None for the best one.
         name: of the new model; None for ``MODEL_STUDY``, after the trial's model and the study.
         plan: the params.yaml to list the model in.

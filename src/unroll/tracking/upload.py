@@ -74,7 +74,7 @@ def _is_retrained(folder: RunFolder) -> bool:
 
 
 def upload(path: Path) -> list[str]:
-    """Complete and end the MLflow run of the training in the run folder `path`; return descriptions of what was missing.
+    """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, as text.
 
     A run that is not in the store is created. Its id is a new one, and a tag contains the id that is in the folder; the
     folder does not change.
@@ -142,8 +142,8 @@ def _log_figures(run: TrackedRun, record: RunRecord, logged: Run) -> list[str]:
 def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
     """Add the test metrics, the speed, the tables and the confusion picture of a run folder to the run.
 
-    There is no confusion picture for a multilabel task, where labels are predicted independently. Returns
-    descriptions of what was missing.
+    There is no confusion picture for a multilabel task, where labels are predicted independently. Returns what was
+    missing, as text.
     """
     speed = {"tokens_per_second": read_json(folder.throughput)["tokens_per_second"]}
     metrics = {**read_json(folder.metrics), **speed}
