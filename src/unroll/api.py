@@ -117,7 +117,7 @@ def train(
 ) -> RunFolder:
     """Train a model with one seed; an interrupted training is resumed by the same call.
 
-    The training starts from weights drawn with `seed`, not from those of `model`, which stays as it is: pass the same
+    The training starts from weights drawn with `seed`, not from those of `model`, which is not changed: pass the same
     model for several seeds, and load the trained one with `load`.
 
     Args:

@@ -1,6 +1,6 @@
 """Locks between processes: of a run folder, of a database, and of the study in a database.
 
-Each is released when the process that holds it ends, however it ends.
+Each is released when the process that holds it ends, even if it is killed.
 """
 
 from collections.abc import Callable, Iterator

@@ -41,7 +41,7 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
             if is_mistake(error):
                 log.error("error: %s", message(error))
                 raise _failure(message(error)) from error
-            log.exception("this is a bug in unroll, or in what it calls:")
+            log.exception("this is a bug in unroll or in a library that it uses:")
             raise _failure(repr(error)) from error
         _record(value=value)
         return value

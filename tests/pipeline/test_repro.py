@@ -196,8 +196,8 @@ def test_a_comparison_is_a_run_beside_those_that_it_compares(
 def test_a_comparison_is_on_disk_whether_or_not_the_store_answers(reproduced: Project) -> None:
     command = "python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere"
     said = reproduced.ok(command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert said.count("warning: MLflow is missing the comparison in elsewhere") == 1
-    assert f"when the store is back: {command}" in said
+    assert said.count("warning: the comparison in elsewhere is missing from MLflow") == 1
+    assert f"to upload it later: {command}" in said
     page = reproduced.root / "reports/demo_reviews/index.html"
     assert (reproduced.root / "elsewhere/index.html").read_bytes() == page.read_bytes()
 

@@ -1,4 +1,4 @@
-"""Models side by side: mean and spread of scores over seeds, costs, and the Pareto front of score and cost."""
+"""The leaderboard: mean and spread of scores over seeds, costs, and the Pareto front of score and cost."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -18,7 +18,7 @@ from unroll.run_folder import RunFolder
 PACKAGE = Path(__file__).resolve().parents[1]
 TRAINING = ("unroll.training.train", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
-# Output paths, names and the number of jobs do not affect the results; the data have a checksum of their own.
+# Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
 WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
 
 

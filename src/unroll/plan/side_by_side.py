@@ -139,7 +139,7 @@ def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
             return Done(index, error=message(error))
         import traceback
 
-        return Done(index, error=f"this is a bug in unroll, or in what it calls:\n{traceback.format_exc()}")
+        return Done(index, error=f"this is a bug in unroll or in a library that it uses:\n{traceback.format_exc()}")
 
 
 def _terminate(number: int, frame: Any) -> None:

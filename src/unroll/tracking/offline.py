@@ -56,7 +56,7 @@ def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
         if not is_store_error(error):
             raise
         log.warning(
-            "warning: MLflow is missing %s, which is safe on disk (%s); when the store is back: %s",
+            "warning: %s is missing from MLflow, but complete on disk (%s); to upload it later: %s",
             what,
             reason(error),
             later,
