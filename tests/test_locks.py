@@ -46,7 +46,7 @@ def test_one_at_a_time(database: URL) -> None:
     assert most == 1
 
 
-def test_who_waits_in_vain_is_told(database: URL) -> None:
+def test_waiting_too_long_is_an_error(database: URL) -> None:
     with database_lock(database, patience=1):
         start = time.monotonic()
         told = pytest.raises(TimeoutError, match="another process has held its lock for 1 seconds")
@@ -62,7 +62,7 @@ def test_a_database_of_another_kind_has_no_lock() -> None:
         database_lock(make_url("mysql://me@here/studies"), patience=1)
 
 
-def test_who_waits_in_vain_for_a_study_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_too_long_for_a_study_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "database_lock", partial(database_lock, patience=0.1))
     storage = f"sqlite:///{tmp_path}/studies.db"
     said = pytest.raises(ValueError, match=r"studies\.db' cannot be used: another process has held")

@@ -85,7 +85,7 @@ def test_group_files_hold_plain_values() -> None:
 
 
 @pytest.mark.parametrize("file", [*CONF.glob("*.yaml"), *GROUP_FILES], ids=lambda file: str(file.relative_to(CONF)))
-def test_every_file_says_in_its_first_line_what_it_is(file: Path) -> None:
+def test_the_first_line_of_every_file_describes_it(file: Path) -> None:
     assert file.read_text().startswith("# ")
 
 
@@ -109,7 +109,7 @@ FITTING = [(name, task) for name in names("model") for task in COLUMNS if task i
 
 
 @pytest.mark.parametrize(("name", "task"), FITTING)
-def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
+def test_every_model_trains_and_predicts_for_each_of_its_tasks(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
     from unroll.data.batches import collate

@@ -50,7 +50,7 @@ def test_a_run_holds_what_its_files_say(labeling_runs: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "has_speed"), [("classification_runs", False), ("multilabel_runs", False), ("labeling_runs", True)]
 )
-def test_a_model_that_answers_the_same_to_every_text_has_no_speed(
+def test_a_model_that_predicts_the_same_for_every_text_has_no_speed(
     folder: str, has_speed: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     copy = tmp_path / "models" / "copy"

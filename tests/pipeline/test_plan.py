@@ -36,7 +36,7 @@ def write_plan(file: Path, *models: str) -> None:
     file.write_text(yaml.safe_dump({"classification": {"models": list(models)}, "seeds": [SEED]}))
 
 
-def test_a_model_that_fails_says_why_and_the_others_are_trained(reproduced: Project, plan: Path) -> None:
+def test_a_model_that_fails_prints_its_error_and_the_others_are_trained(reproduced: Project, plan: Path) -> None:
     write_plan(plan, "crfsuite", "fcnn")
     done = reproduced.run("python pipelines/train.py dataset=demo_reviews plan=other.yaml")
     assert done.returncode == 1

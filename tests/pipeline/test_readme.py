@@ -23,7 +23,7 @@ SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-man
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make lint": ".ci/run",
-    "make repro": "test_make_repro_waits_for_another_dvc_and_says_what_to_do_next",
+    "make repro": "test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next",
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
@@ -94,7 +94,7 @@ with Repo().lock:
 """
 
 
-def test_make_repro_waits_for_another_dvc_and_says_what_to_do_next(reproduced: Project) -> None:
+def test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next(reproduced: Project) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD_LOCK], cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE
     )
@@ -109,7 +109,7 @@ def test_make_repro_waits_for_another_dvc_and_says_what_to_do_next(reproduced: P
     assert "make ui" in printed
 
 
-def test_make_repro_without_a_commit_says_what_to_do(tmp_path: Path) -> None:
+def test_make_repro_without_a_commit_prints_what_to_do(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(PROJECT / name, tmp_path / name)
     (tmp_path / ".venv").mkdir()

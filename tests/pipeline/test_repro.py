@@ -193,7 +193,7 @@ def test_a_comparison_is_a_run_beside_those_that_it_compares(
     }
 
 
-def test_a_comparison_is_on_disk_whether_or_not_the_store_answers(reproduced: Project) -> None:
+def test_a_comparison_is_written_to_disk_if_the_store_cannot_be_reached(reproduced: Project) -> None:
     command = "python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere"
     said = reproduced.ok(command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert said.count("warning: the comparison in elsewhere is missing from MLflow") == 1

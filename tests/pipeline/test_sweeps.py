@@ -40,7 +40,7 @@ def test_each_launcher_puts_its_jobs_beneath_one_run(reproduced: Project, launch
     assert {child.data.params["seed"] for child in children} == set(swept.removeprefix("seed=").split(","))
 
 
-def test_a_training_that_was_killed_goes_on_in_its_trial_and_its_run(reproduced: Project) -> None:
+def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduced: Project) -> None:
     command = (
         "exec python pipelines/train.py -m hydra/sweeper=optuna hydra.sweeper.study=killed hydra.sweeper.n_trials=2 "
         "model=gru model.hidden_size=8,16 trainer.max_epochs=3"

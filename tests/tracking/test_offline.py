@@ -57,7 +57,7 @@ def test_another_error_passes(error: BaseException, caplog: pytest.LogCaptureFix
     assert caplog.messages == []
 
 
-def test_nothing_is_said_when_the_store_answers(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_when_the_store_responds(caplog: pytest.LogCaptureFixture) -> None:
     with tolerating("models/reviews/gru/1"):
         pass
     assert caplog.messages == []
