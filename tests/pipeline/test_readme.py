@@ -85,6 +85,18 @@ def test_ones_own_dataset_is_the_readmes_one_file(
     assert "val/accuracy" in reproduced.ok("python pipelines/train.py dataset=complaints model=fcnn")
 
 
+def test_the_python_example_runs(reproduced: Project) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    short = example.replace("epochs=4", "epochs=1").replace("hidden_size=64", "hidden_size=8")
+    assert short.count("=1") == 2 and "=8" in short  # else it would take long
+    (reproduced.root / "example.py").write_text(short)
+    *_, accuracy, prediction = reproduced.ok("python example.py").splitlines()
+    assert 0 <= float(accuracy) <= 1
+    assert prediction.startswith("[{'label': '")
+    shutil.rmtree(reproduced.root / "runs")
+    (reproduced.root / "example.py").unlink()
+
+
 HOLD_LOCK = """
 import time
 from dvc.repo import Repo
