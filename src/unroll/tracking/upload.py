@@ -66,7 +66,7 @@ def run_folders(*roots: Path) -> list[Path]:
 
 
 def _is_retrained(folder: RunFolder) -> bool:
-    """Whether a training is running in the folder, or a later one was interrupted, so that the files belong to two runs."""
+    """Whether a training is running in the folder or was interrupted, so that the files belong to two runs."""
     later = folder.checkpoints / "run.json"
     if is_run_locked(folder.path):
         return True
