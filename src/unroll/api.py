@@ -53,7 +53,7 @@ def prepare(
         output: the folder of the prepared data, which is replaced.
         task: ``classification``, ``multilabel`` or ``labeling``.
         columns: the dataset's names of the columns that the task needs, such as ``{"text": "body", "label": "stars"}``;
-            None if they have the names of the roles.
+            None if the names are the same.
         options: fields of `Source` (such as ``splits``) and of `PrepareOptions` (such as ``limit``); ``tokenizer`` is a
             dictionary of fields of `TokenizerOptions`.
 

@@ -80,7 +80,7 @@ def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
 
 def _failure(message: str) -> BaseException:
-    """The exception that ends a job whose error has been printed: the command, or in a multirun only this job."""
+    """The exception that ends a job whose error has been printed; in a multirun the other jobs still run."""
     _record(error=message)
     return JobFailed(message) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
 

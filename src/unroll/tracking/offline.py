@@ -65,7 +65,7 @@ def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Let requests fail immediately, for a store that has failed already."""
+    """Give each request two seconds and no retry, for a store that has failed already."""
     hurried = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
     before = {name: os.environ.get(name) for name in hurried}
     os.environ.update(hurried)
