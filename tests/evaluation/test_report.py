@@ -206,7 +206,7 @@ def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
 def test_the_test_score_is_said_to_choose_neither_epoch_nor_model(report: Path) -> None:
     text = " ".join((report / "index.html").read_text().split())
     assert "not used to choose the epoch or the model" in text
-    assert "only the registry's gate looks at it" in text
+    assert "only the registry's gate uses it" in text
 
 
 def test_one_seed_shows_no_spread(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:
