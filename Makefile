@@ -12,15 +12,15 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 
 .PHONY: repro test lint bench ui clean
 
-# Another `dvc repro` may be at work in this folder: wait for it, however long it takes.
+# Waits for another `dvc repro` in this folder.
 repro: $(RUN)
 	@git rev-parse --verify --quiet HEAD >/dev/null || \
-		{ echo "error: this folder is no git repository with a commit, which DVC and the registry need;" \
+		{ echo "error: this folder is not a git repository with a commit, which DVC and the registry need;" \
 		"first: git init && git add --all && git commit -m start" >&2; exit 1; }
 	$(VENV)/bin/dvc --wait-for-lock repro
 	@$(VENV)/bin/python -m unroll.plan
 
-# One process runs the pipeline's tests, which share one reproduced project; the others take the rest.
+# One process runs the pipeline's tests, which share one reproduced project; the others run the rest.
 test: $(DEVELOP)
 	$(VENV)/bin/python -m pytest --numprocesses=$(CORES) --dist=loadgroup
 
@@ -30,11 +30,11 @@ lint: $(DEVELOP)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# Speed side by side with other ways; BENCH_DATA: a folder with copies of imdb and conll2003 in the Hub's layout.
+# Speed compared with alternatives; BENCH_DATA: a folder with copies of imdb and conll2003 in the Hub's layout.
 bench: $(DEVELOP)
 	$(VENV)/bin/python -m benchmarks $(BENCH_DATA)
 
-# A server has a page of its own; a database needs one here.
+# Prints the address of a tracking server, or starts MLflow's page for a database.
 ui: $(RUN)
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
@@ -42,12 +42,12 @@ ui: $(RUN)
 		exec $(VENV)/bin/mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port $(PORT) ;; \
 	esac
 
-# What was made here: environment, data, models, reports, runs. `dvc repro` makes the last four again.
+# Deletes the environment, data, models, reports and runs; `make repro` recreates them.
 clean:
 	rm -rf $(VENV) data/raw data/prepared models reports multirun reproduced mlflow.db* mlartifacts optuna.db* \
 		.dvc/cache .dvc/tmp dvc.lock
 
-# The first Python of the machine that fits, or the one that PYTHON names.
+# The first supported Python of the machine, or the one that PYTHON names.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 

@@ -1,1 +1,1 @@
-"""Benchmarks. `python -m benchmarks` compares speed; the other modules with a `main` are commands of their own."""
+"""Benchmarks. `python -m benchmarks` compares speed; the other modules with a `main` are separate commands."""

@@ -1,4 +1,4 @@
-"""A real browser without a window, for tests of what a person sees."""
+"""A headless browser, for tests of what a person sees."""
 
 import shutil
 from collections.abc import Iterator

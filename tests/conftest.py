@@ -1,4 +1,4 @@
-"""What the tests of several folders share."""
+"""Fixtures and settings of all tests."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("unroll", deadline=None)  # a busy machine is no failure
+settings.register_profile("unroll", deadline=None)  # a busy machine must not fail a test
 settings.load_profile("unroll")
 
 
@@ -30,7 +30,7 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_datasets() -> Path:
-    """Public datasets in the Hub's layout, where somebody has put them beside the checkout."""
+    """Public datasets in the Hub's layout, if there are copies next to the checkout."""
     folder = PROJECT.parent / "shared" / "datasets"
     if not folder.is_dir():
         pytest.skip("no public datasets in ../shared/datasets, beside the checkout")

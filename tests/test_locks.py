@@ -36,7 +36,7 @@ def test_one_at_a_time(database: URL) -> None:
             with database_lock(database, patience=30):
                 inside += 1
                 most = max(most, inside)
-                time.sleep(0.001)  # so that another one gets in, if there is a way
+                time.sleep(0.001)  # gives the other thread the chance to enter
                 inside -= 1
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -47,7 +47,7 @@ def test_one_at_a_time(database: URL) -> None:
     assert most == 1
 
 
-def test_who_waits_in_vain_is_told(database: URL) -> None:
+def test_waiting_too_long_is_an_error(database: URL) -> None:
     with database_lock(database, patience=1):
         start = time.monotonic()
         told = pytest.raises(TimeoutError, match="another process has held its lock for 1 seconds")
@@ -63,7 +63,7 @@ def test_a_database_of_another_kind_has_no_lock() -> None:
         database_lock(make_url("mysql://me@here/studies"), patience=1)
 
 
-def test_who_waits_in_vain_for_a_study_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_too_long_for_a_study_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "database_lock", partial(database_lock, patience=0.1))
     storage = f"sqlite:///{tmp_path}/studies.db"
     said = pytest.raises(ValueError, match=r"studies\.db' cannot be used: another process has held")
@@ -129,7 +129,7 @@ def test_several_processes_wait_for_one_another(tmp_path: Path) -> None:
 
 def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
     assert not is_run_locked(tmp_path)
-    assert list(tmp_path.iterdir()) == []  # asking leaves nothing
+    assert list(tmp_path.iterdir()) == []  # the check creates no files
     process = get_context("spawn").Process(target=train_forever, args=(tmp_path,))
     process.start()
     try:

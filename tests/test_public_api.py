@@ -1,4 +1,4 @@
-"""``import unroll`` as a notebook uses it."""
+"""``import unroll`` as in a notebook."""
 
 import json
 import subprocess

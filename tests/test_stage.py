@@ -44,7 +44,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Run:
-    """A function that runs the stage `work` with overrides, from another folder than the project's."""
+    """A function that runs the stage `work` with overrides, from a folder outside the project."""
     root, elsewhere = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("elsewhere")
     for name in ("conf/model", "conf/hydra", "pipelines"):
         (root / name).mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_a_multirun_without_failures_ends_well(run: Run) -> None:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Stands for os.environ of somebody who has set nothing."""
+    """Represents os.environ without any variables set."""
     values: dict[str, str] = {}
     monkeypatch.setattr(os, "environ", values)
     return values

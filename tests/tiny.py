@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 def prepare_tiny(task: Task, folder: Path) -> PreparedData:
-    """Write a few dozen sentences into `folder`/hub in the Hub's layout, and take them through both data stages."""
+    """Write a few dozen sentences into `folder`/hub in the Hub's layout, then download and prepare them."""
     draw = random.Random(7)
     make_row = {"classification": _review, "labeling": _report, "multilabel": _news}[task]
     (folder / "hub" / "data").mkdir(parents=True)
@@ -47,7 +47,7 @@ def prepare_tiny(task: Task, folder: Path) -> PreparedData:
 
 
 def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[str, Any]:
-    """The parts that `train` takes, as conf/ has them but small; dropout stays what it is there."""
+    """The parts that `train` builds, as in conf/ but smaller; dropout is the same."""
     choices = {"model": model, "optimizer": "adamw", "scheduler": "linear", "trainer": trainer}
     parts = {group: yaml.safe_load((CONF / group / f"{name}.yaml").read_text()) for group, name in choices.items()}
     if model in NETWORKS:
@@ -60,7 +60,7 @@ def tiny_parts(model: str, trainer: str = "cpu", max_epochs: int = 3) -> dict[st
 
 
 def random_model(data: PreparedData, model: str, seed: int = 0) -> TrainedModel:
-    """An untrained network whose weights are so large that its answers vary."""
+    """An untrained network whose weights are so large that its predictions vary."""
     torch.manual_seed(seed)
     config = tiny_parts(model)["model"]
     network = build_model(config, data.schema)
@@ -88,7 +88,7 @@ def save_baseline(data: PreparedData, folder: Path, model: str) -> Path:
 
 
 def _review(draw: random.Random) -> Row:
-    """`not` turns the word after it around."""
+    """`not` inverts the next word."""
     good, turned = draw.random() < 0.5, draw.random() < 0.5
     verdict = ["not"] * turned + ["good" if good else "bad"]
     words = draw.choices(FILLERS, k=draw.randrange(7)) + verdict + draw.choices(FILLERS, k=draw.randrange(4))

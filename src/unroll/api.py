@@ -53,7 +53,7 @@ def prepare(
         output: the folder of the prepared data, which is replaced.
         task: ``classification``, ``multilabel`` or ``labeling``.
         columns: the dataset's names of the columns that the task needs, such as ``{"text": "body", "label": "stars"}``;
-            None if they have our names.
+            None if the names are the same.
         options: fields of `Source` (such as ``splits``) and of `PrepareOptions` (such as ``limit``); ``tokenizer`` is a
             dictionary of fields of `TokenizerOptions`.
 
@@ -117,7 +117,7 @@ def train(
 ) -> RunFolder:
     """Train a model with one seed; an interrupted training is resumed by the same call.
 
-    The training starts from weights drawn with `seed`, not from those of `model`, which stays as it is: pass the same
+    The training starts from weights drawn with `seed`, not from those of `model`, which is not changed: pass the same
     model for several seeds, and load the trained one with `load`.
 
     Args:

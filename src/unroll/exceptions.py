@@ -1,7 +1,6 @@
-"""The ways in which a command ends other than well, and how it says so.
+"""Exceptions that end a command, and their messages.
 
-A ``ValueError`` is always a mistake that the user can correct: it is printed as one line. Everything else keeps its
-traceback.
+A ``ValueError`` is an error that the user can correct and is printed as one line; other errors keep their traceback.
 """
 
 import re
@@ -13,7 +12,7 @@ from difflib import get_close_matches
 
 
 class JobFailed(Exception):
-    """A job of a sweep, or the only one, failed and has already printed why; the message is what it printed."""
+    """A job failed and has already printed the message."""
 
 
 class StoreLost(JobFailed):
@@ -29,15 +28,15 @@ class Terminated(KeyboardInterrupt):
 
 
 class StoreError(ValueError):
-    """The MLflow tracking store lacks something, or refuses a request."""
+    """Something is missing from the MLflow tracking store, or it refuses a request."""
 
 
 class StoreUnavailable(StoreError):
-    """The MLflow tracking store cannot be used at all."""
+    """The MLflow tracking store cannot be used."""
 
 
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:
-    """The message for a configuration key that nothing reads, with the closest accepted key."""
+    """The message for an unknown configuration key, with the closest accepted key."""
     close = get_close_matches(key, accepted, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
@@ -50,10 +49,10 @@ def without_password(uri: str) -> str:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """End the process on an error: one line for a mistake of the user's, a traceback for a bug."""
+    """End the process on an error: with one line for a user error, with a traceback for a bug."""
     try:
         yield
-    except JobFailed:  # has printed its message
+    except JobFailed:  # its message has been printed
         sys.exit(1)
     except Exception as error:
         if not is_mistake(error):
@@ -63,7 +62,7 @@ def clear_errors() -> Iterator[None]:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error is the user's to correct: a ``ValueError``, or one of Hydra's or OmegaConf's own."""
+    """Whether the user can correct the error: a ``ValueError``, or an error of Hydra or OmegaConf."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -71,7 +70,7 @@ def is_mistake(error: BaseException) -> bool:
 
 
 def message(error: BaseException) -> str:
-    """The text of an error without Hydra's search paths: the value at fault, and what is accepted."""
+    """The text of an error, without Hydra's search paths: the wrong value, and what is accepted."""
     from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError

@@ -1,10 +1,10 @@
-"""Where the project is whose code runs: the checkout with conf/, pipelines/ and src/."""
+"""Finds the project: the checkout with conf/, pipelines/ and src/."""
 
 from pathlib import Path
 
 
 def project_root() -> Path:
-    """The checkout that this package is imported from, wherever the command was typed."""
+    """The checkout that this package is imported from, independent of the current folder."""
     return Path(__file__).resolve().parents[2]
 
 

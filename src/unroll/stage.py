@@ -1,4 +1,4 @@
-"""Turns a function of a configuration into a command: a Hydra app whose user errors are one line, not a traceback."""
+"""Turns a function of a configuration into a command: a Hydra app that reports user errors in one line."""
 
 import functools
 import logging
@@ -24,9 +24,9 @@ log = logging.getLogger("unroll")
 def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
     """Decorate the function of `pipelines/NAME.py`, whose primary configuration is `conf/NAME.yaml`.
 
-    A ValueError is the user's to mend: it is printed as one message, and the command ends with status 1. Anything else
-    is a bug and keeps its traceback. In a multirun the function returns what the sweep is to compare; a job that fails
-    says so when it does and again at the end, and the others run on.
+    A ValueError is a user error: its message is printed, and the command ends with status 1. Any other exception is a
+    bug and is printed with its traceback. In a multirun the function returns the values of the sweep's objectives. A
+    failed job prints its error and does not stop the others; the errors are listed again at the end.
     """
     script = Path(task.__code__.co_filename).resolve()
     project = script.parent.parent
@@ -41,7 +41,7 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
             if is_mistake(error):
                 log.error("error: %s", message(error))
                 raise _failure(message(error)) from error
-            log.exception("this is a bug in unroll, or in what it calls:")
+            log.exception("this is a bug in unroll or in a library that it uses:")
             raise _failure(repr(error)) from error
         _record(value=value)
         return value
@@ -78,7 +78,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    """Let the job, where it is a trial of a study, tell the study what came of it."""
+    """Let a job that is a trial of a study record its result in the study."""
 
     @functools.wraps(job)
     def trial(config: DictConfig) -> Any:
@@ -93,13 +93,13 @@ def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
 
 def _failure(message: str) -> BaseException:
-    """What ends a job that has said why: in a multirun the others run on, and a single run just ends."""
+    """The exception that ends a job whose error has been printed; in a multirun the other jobs still run."""
     _record(error=message)
     return JobFailed(message) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
 
 
 def _record(value: Any = None, error: str | None = None) -> None:
-    """In a multirun, leave what came of the job in its folder, where the end of the sweep finds it."""
+    """In a multirun, write the result of the job into its folder, for the summary of the sweep."""
     hydra_config: Any = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         trial, parent = hydra_config.sweeper.get("trial"), OmegaConf.select(hydra_config, "callbacks.parent.run_id")
@@ -109,7 +109,7 @@ def _record(value: Any = None, error: str | None = None) -> None:
 
 
 def set_environment(project: Path) -> None:
-    """Defaults that third-party libraries read from the environment; what the user has set stays."""
+    """Set environment variables that third-party libraries read; values that the user has set are kept."""
     defaults = {
         "HYDRA_FULL_ERROR": "1",  # lets errors reach `command`
         "OMP_NUM_THREADS": "1",
@@ -119,7 +119,7 @@ def set_environment(project: Path) -> None:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # Two failed requests are what a command waits for at most: 2 * 2 * 7 seconds (see tracking/offline.py).
+        # A command waits for at most two failed requests: 2 * 2 * 7 seconds (see tracking/offline.py).
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
         "PGCONNECT_TIMEOUT": "7",

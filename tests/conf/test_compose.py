@@ -1,4 +1,4 @@
-"""Every file of conf/ composes, and says something that the package can build."""
+"""Every file of conf/ composes, and the package can build what it configures."""
 
 import re
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_every_group_is_chosen_from_somewhere() -> None:
 def test_every_file_composes_in_every_stage_that_has_its_group(primary: str, group: str, name: str) -> None:
     config = compose(primary, [f"{group}={name}"])
     text = (CONF / group / f"{name}.yaml").read_text()
-    if text.startswith("# @package _global_\n"):  # what was promoted, or a sweep
+    if text.startswith("# @package _global_\n"):  # a promoted model, or a sweep
         said = {key: value for key, value in yaml.safe_load(text).items() if key not in ("defaults", "hydra")}
         assert OmegaConf.merge(config, said) == config
     elif group != "hydra":
@@ -85,7 +85,7 @@ def test_group_files_hold_plain_values() -> None:
 
 
 @pytest.mark.parametrize("file", [*CONF.glob("*.yaml"), *GROUP_FILES], ids=lambda file: str(file.relative_to(CONF)))
-def test_every_file_says_in_its_first_line_what_it_is(file: Path) -> None:
+def test_the_first_line_of_every_file_describes_it(file: Path) -> None:
     assert file.read_text().startswith("# ")
 
 
@@ -96,7 +96,7 @@ def test_every_dataset_is_a_source(name: str) -> None:
 
 
 def tasks_of(model: str) -> set[str]:
-    """The tasks that a model is for: a network for all, a baseline for what it says."""
+    """The tasks of a model: all for a network, those in `tasks` for a baseline."""
     target = get_object(yaml.safe_load((CONF / "model" / f"{model}.yaml").read_text())["_target_"])
     return set(getattr(target, "tasks", COLUMNS))
 
@@ -109,7 +109,7 @@ FITTING = [(name, task) for name in names("model") for task in COLUMNS if task i
 
 
 @pytest.mark.parametrize(("name", "task"), FITTING)
-def test_every_model_trains_and_answers_for_every_task_that_it_is_for(
+def test_every_model_trains_and_predicts_for_each_of_its_tasks(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
     from unroll.data.batches import collate

@@ -1,4 +1,4 @@
-"""What dvc.yaml declares for a stage is what its command reads."""
+"""Each stage of dvc.yaml declares the files that its command reads."""
 
 import shlex
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def hydra() -> Iterator[None]:
 
 
 def commands(stage: PipelineStage) -> list[str]:
-    """What a stage runs, one command after the other."""
+    """The commands of a stage."""
     return [stage.cmd] if isinstance(stage.cmd, str) else list(stage.cmd)
 
 
@@ -52,7 +52,7 @@ def composed_files(command: str) -> frozenset[str]:
 
 
 def declared_params(stage: PipelineStage) -> dict[str, list[str]]:
-    """File to the keys of it; none for the whole file."""
+    """File to its keys; an empty list for the whole file."""
     return {dep.def_path: list(dep.params) for dep in stage.deps if isinstance(dep, ParamsDependency)}
 
 
@@ -130,9 +130,9 @@ def test_code_is_declared_by_folders_few_for_each_stage(stages: list[PipelineSta
 
 
 def imported_modules(script: Path) -> set[Path]:
-    """The files of the package that a script imports, at whatever depth, functions' imports included.
+    """The files of the package that a script imports, directly or indirectly, also within functions.
 
-    What only configures a command is not looked into: it imports more than the command uses.
+    Modules that only configure a command are not followed, since they import more than it uses.
     """
     found: set[Path] = set()
     waiting = [script]

@@ -23,7 +23,7 @@ class Layer:
 
 
 class Base:
-    """Stands for a class that pydantic knows nothing of."""
+    """Represents a class that pydantic does not support."""
 
 
 def build(part: Base, *, size: int, untyped=None) -> None:  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class Download:
-    """How `pipelines/download.py` ended."""
+    """The result of a run of `pipelines/download.py`."""
 
     status: int
     output: str

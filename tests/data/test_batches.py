@@ -213,7 +213,7 @@ def test_sorting_within_windows_leaves_little_padding() -> None:
 
 
 @given(count=st.integers(1, 40), batch_size=sizes, batch_tokens=token_limits, data=st.data())
-def test_a_restored_state_goes_on_batch_for_batch(
+def test_a_restored_state_continues_with_the_next_batch(
     count: int, batch_size: int, batch_tokens: int | None, data: st.DataObject
 ) -> None:
     split = make_split(many_lengths(count))

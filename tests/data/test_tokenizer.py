@@ -67,7 +67,7 @@ def test_no_token_is_empty_or_holds_a_space(text: str) -> None:
 
 
 @given(st.text().filter(lambda text: "<" not in text))
-def test_every_character_but_spaces_stands_in_a_token(text: str) -> None:
+def test_every_character_except_spaces_is_in_a_token(text: str) -> None:
     assert normalize("NFC", "".join(tokenize(text))) == normalize("NFC", re.sub(r"\s", "", text))
 
 

@@ -128,7 +128,7 @@ def test_swapped_labels_are_found_where_they_are_not_as_frequent(reports: Corpus
     assert comparison(drift, "labels").new["PER"] == 0
 
 
-def test_a_label_that_training_lacks_is_named(reviews: Corpus) -> None:
+def test_a_label_that_is_missing_from_train_is_named(reviews: Corpus) -> None:
     drift = reviews.drift([row | {"label": "mixed"} if i % 2 else row for i, row in enumerate(reviews.new)])
     assert drifted(drift) == {"labels"}
     assert comparison(drift, "labels").change.endswith("missing there: mixed")

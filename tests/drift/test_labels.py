@@ -54,7 +54,7 @@ def test_every_text_counts_once(task: Any, values: list[Any]) -> None:
     assert sum(found.shares().values()) == pytest.approx(3)
 
 
-def test_labels_that_nobody_has_are_there_with_none() -> None:
+def test_labels_without_texts_have_a_count_of_zero() -> None:
     assert LabelSet.of_names("classification", ["a", "b"], ["a"]).shares() == {"a": 1, "b": 0}
 
 

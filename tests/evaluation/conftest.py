@@ -71,7 +71,7 @@ def awkward_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Run]], PreparedData]:
-    """A function that makes up the prepared data of some runs; a tenth of the words are missing from train."""
+    """A function that generates prepared data for runs; a tenth of the words are missing from train."""
     made: dict[str, PreparedData] = {}
 
     def prepare(runs: Sequence[Run]) -> PreparedData:

@@ -152,7 +152,7 @@ def test_a_text_that_occurs_twice_is_shown_once(hardest: Any) -> None:
     assert [example.row for example in found] == [0, 2]
 
 
-def test_a_character_that_the_alphabet_lacks_is_that_of_the_word() -> None:
+def test_a_character_that_is_missing_from_the_alphabet_is_taken_from_the_word() -> None:
     """A character of a single word is not in the alphabet; that word is in the vocabulary."""
     alphabet = ["<pad>", "<unk>", "a", "B"]
     assert _spelling(np.array([3, 1, 2, 0]), "b.a", alphabet) == "B.a"

@@ -15,7 +15,7 @@ texts = st.integers(1, 12).flatmap(
 
 
 def test_scores_of_a_worked_example() -> None:
-    # all right, one label too many, one missed, and rightly none; sport is never there and never given
+    # all right, one label too many, one missed, and rightly none; sport is neither gold nor predicted
     gold = [[True, False, True], [True, False, False], [True, False, True], [False] * 3]
     probabilities = [[0.9, 0.1, 0.8], [0.9, 0.1, 0.6], [0.5, 0.1, 0.8], [0.1] * 3]
     scores = multilabel_scores(gold, probabilities, NAMES)

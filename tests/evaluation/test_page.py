@@ -17,12 +17,12 @@ pytestmark = needs_browser
 DataOf = Callable[[Sequence[Run]], PreparedData]
 PARAMETERS = 8  # the column
 PHONE = {"width": 390, "height": 800}
-PAPER = {"width": 686, "height": 1000}  # A4, less its margins
+PAPER = {"width": 686, "height": 1000}  # A4 without its margins
 
 
 @pytest.fixture(scope="module")
 def address(labeling_runs: Path, data_of: DataOf, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A report of three models, one with a name that no phone has room for."""
+    """A report of three models, one with a name that is too long for a phone."""
     runs = read_runs(labeling_runs)
     runs += [
         replace(run, model="a_name_that_is_" + "very_" * 8 + "long", parameters=9_999, best_score=0.1)

@@ -25,7 +25,7 @@ ALL_RUNS = ["classification_runs", "labeling_runs", "multilabel_runs", "awkward_
 
 
 class Page(HTMLParser):
-    """Collects what the tests ask about, and checks that every element is closed where it should be."""
+    """Collects the parts of a page that the tests check, and checks that every element is closed in order."""
 
     VOID = frozenset({"meta", "br"})
 
@@ -205,8 +205,8 @@ def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
 
 def test_the_test_score_is_said_to_choose_neither_epoch_nor_model(report: Path) -> None:
     text = " ".join((report / "index.html").read_text().split())
-    assert "no part in the choice of epoch or model" in text
-    assert "only the registry's gate looks at it" in text
+    assert "not used to choose the epoch or the model" in text
+    assert "only the registry's gate uses it" in text
 
 
 def test_one_seed_shows_no_spread(labeling_runs: Path, data_of: DataOf, tmp_path: Path) -> None:

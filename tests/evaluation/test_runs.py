@@ -50,7 +50,7 @@ def test_a_run_holds_what_its_files_say(labeling_runs: Path) -> None:
 @pytest.mark.parametrize(
     ("folder", "has_speed"), [("classification_runs", False), ("multilabel_runs", False), ("labeling_runs", True)]
 )
-def test_a_model_that_answers_the_same_to_every_text_has_no_speed(
+def test_a_model_that_predicts_the_same_for_every_text_has_no_speed(
     folder: str, has_speed: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     copy = tmp_path / "models" / "copy"
@@ -91,7 +91,7 @@ def test_a_trained_model_is_only_to_be_evaluated(
     for name in ("run.json", "history.csv"):
         (run / name).touch()
     with pytest.raises(
-        ValueError, match=r"make it with `python pipelines/evaluate\.py dataset=reviews model=\w+ seed="
+        ValueError, match=r"create it with `python pipelines/evaluate\.py dataset=reviews model=\w+ seed="
     ):
         read_runs(tmp_path / "reviews", models, seeds)
 
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_named_with_the_command_that_makes_it_again(
     with pytest.raises(ValueError) as error:
         read_runs(folder)
     assert str(error.value).startswith(f"{folder}/gru/1/{name} is damaged (")
-    assert f"make it again with `python pipelines/{stage}.py dataset=reviews model=gru seed=1`" in str(error.value)
+    assert f"recreate it with `python pipelines/{stage}.py dataset=reviews model=gru seed=1`" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_texts_are_parted_by_the_share_of_words_that_train_does_not_have(runs: l
     assert scores.loc["elman"].tolist() == [1.0, 0.0, 0.5]
 
 
-def test_a_rare_word_of_train_is_seen_though_the_vocabulary_lacks_it(runs: list[Run], tmp_path: Path) -> None:
+def test_a_rare_word_of_train_is_seen_though_it_is_missing_from_the_vocabulary(runs: list[Run], tmp_path: Path) -> None:
     splits = {"train": ([["often", "often", "Rare"]], ["a"]), "test": ([["often", "Rare"], ["Never"]], ["a", "a"])}
     data = write_prepared(tmp_path, "classification", ["a"], splits, min_count=2)
     assert data.schema.vocabulary == ["<pad>", "<unk>", "often"]

@@ -120,7 +120,7 @@ def test_class_table_is_the_mean_over_the_seeds_of_one_model(classification_runs
     assert table.rows[0][3] == f"{100 * f1:.2f}"
 
 
-def test_a_label_that_the_test_split_lacks_has_no_scores(classification_runs: Path) -> None:
+def test_a_label_that_is_missing_from_the_test_split_has_no_scores(classification_runs: Path) -> None:
     run = read_runs(classification_runs, ["gru"], [1])[0]
     classes = run.classes.assign(precision=0.0, recall=0.0, f1=0.0, support=[0, 60, 60])
     row = class_table([replace(run, classes=classes)], "gru").rows[0]

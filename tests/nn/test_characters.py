@@ -19,7 +19,7 @@ widths = st.integers(1, 6)
 
 
 def pad(words: list[list[int]], more: int = 0) -> Tensor:
-    """Character ids (U, C), with `more` columns of padding than the longest word needs."""
+    """Character ids (U, C), with `more` additional columns of padding."""
     columns = max(map(len, words)) + more
     return torch.tensor([word + [PADDING] * (columns - len(word)) for word in words])
 

@@ -35,7 +35,7 @@ PLAN = {
 
 
 class Project:
-    """A checkout to run commands in, with a database of its own."""
+    """A checkout to run commands in, with its own database."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -70,7 +70,7 @@ class Project:
 
 
 def copy_project(root: Path) -> Project:
-    """Copy what a clone would hold into `root`, under git and DVC, with small settings."""
+    """Copy what a clone would contain into `root`, with git and DVC, and small settings."""
     for part in PARTS:
         source, target = PROJECT / part, root / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(autouse=True)
 def committed_tree(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test changes of the project's code is put back: `register` takes committed code only."""
+    """Restore the project's code after a test, because `register` accepts committed code only."""
     yield
     if "reproduced" in request.fixturenames:
         project: Project = request.getfixturevalue("reproduced")

@@ -1,4 +1,4 @@
-"""A user's mistakes: one message that names the culprit and what is accepted, and nothing half-written."""
+"""User errors: one message with the wrong value and what is accepted, and no incomplete files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,13 +64,13 @@ MISTAKES = {
 }
 
 
-def fails(project: Project, command: str, *said: str, **environment: str) -> None:
-    """The command ends in seconds with status 1, says all that, and shows no traceback."""
+def fails(project: Project, command: str, *parts: str, **environment: str) -> None:
+    """The command ends with status 1, prints all of `parts`, and prints no traceback."""
     done = project.run(f"python pipelines/{command}", **environment)
     printed = done.stdout + done.stderr
     assert done.returncode == 1, printed
     assert "Traceback" not in printed
-    for words in said:
+    for words in parts:
         assert words in printed
 
 
@@ -121,9 +121,9 @@ def dataset(tmp_path: Path) -> WriteDataset:
     return write
 
 
-def prepare_fails(project: Project, folder: Path, *said: str) -> None:
+def prepare_fails(project: Project, folder: Path, *parts: str) -> None:
     project.ok(f"python pipelines/download.py dataset.path={folder} output=data/raw/bad")
-    fails(project, "prepare.py raw=data/raw/bad output=data/prepared/bad", *said)
+    fails(project, "prepare.py raw=data/raw/bad output=data/prepared/bad", *parts)
     assert not (project.root / "data/prepared/bad").exists()
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README and of CONTRIBUTING is run: here, or where RUN_ELSEWHERE says."""
+"""Every command of the README and of CONTRIBUTING is run, here or in the tests listed in RUN_ELSEWHERE."""
 
 import os
 import re
@@ -23,7 +23,7 @@ SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-man
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make lint": ".ci/run",
-    "make repro": "test_make_repro_waits_for_another_dvc_and_says_what_to_do_next",
+    "make repro": "test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next",
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
@@ -58,7 +58,7 @@ def test_a_command_runs(reproduced: Project, command: str) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, write_dataset: Callable[..., Path]) -> Iterator[Hub]:
-    """A Hub that has a small made-up dataset in the place of rotten_tomatoes."""
+    """A Hub that has a small made-up dataset in place of rotten_tomatoes."""
     rows = {"text": [f"{word} number {i}" for i in range(20) for word in ("good", "bad")], "label": [1, 0] * 20}
     splits = dict.fromkeys(("train", "validation", "test"), rows)
     folder = write_dataset(tmp_path / "rotten", splits, {"label": ["neg", "pos"]})
@@ -106,7 +106,7 @@ with Repo().lock:
 """
 
 
-def test_make_repro_waits_for_another_dvc_and_says_what_to_do_next(reproduced: Project) -> None:
+def test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next(reproduced: Project) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD_LOCK], cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE
     )
@@ -121,7 +121,7 @@ def test_make_repro_waits_for_another_dvc_and_says_what_to_do_next(reproduced: P
     assert "make ui" in printed
 
 
-def test_make_repro_without_a_commit_says_what_to_do(tmp_path: Path) -> None:
+def test_make_repro_without_a_commit_prints_what_to_do(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(PROJECT / name, tmp_path / name)
     (tmp_path / ".venv").mkdir()

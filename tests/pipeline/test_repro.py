@@ -1,4 +1,4 @@
-"""A real `dvc repro`, and what a second one does after an edit."""
+"""A complete `dvc repro`, and a second one after an edit."""
 
 import json
 import re
@@ -26,7 +26,7 @@ RUNS = [
 
 @contextmanager
 def edited(path: Path, pattern: str, replacement: str) -> Iterator[None]:
-    """The file with a change, for as long as the block lasts."""
+    """Replace text in the file during the block."""
     before = path.read_text()
     after = re.sub(pattern, replacement, before)
     assert after != before
@@ -47,7 +47,7 @@ def trained(printed: str) -> dict[str, str]:
 
 
 def changes(project: Project) -> dict[str, object]:
-    """By stage, what DVC would run it again for."""
+    """By stage, the changes for which DVC would run it again."""
     printed = project.ok("dvc status --json")
     found: dict[str, object] = json.loads(printed)
     return found
@@ -98,7 +98,7 @@ def test_an_edit_is_trained_at_once_and_registered_when_it_is_committed(reproduc
         ]
     reproduced.commit()
     printed = reproduced.ok("dvc repro")
-    # What it was before comes back: nothing is trained again.
+    # The earlier results are restored; nothing is trained.
     assert trained(printed)["demo_reviews"] == "1 of 2"
     assert re.search(r"^\[1/1\] lstm 1 +.* kept from an earlier training$", printed, re.MULTILINE)
     assert "epoch" not in re.sub("in epoch", "", printed)
@@ -193,11 +193,11 @@ def test_a_comparison_is_a_run_beside_those_that_it_compares(
     }
 
 
-def test_a_comparison_is_on_disk_whether_or_not_the_store_answers(reproduced: Project) -> None:
+def test_a_comparison_is_written_to_disk_if_the_store_cannot_be_reached(reproduced: Project) -> None:
     command = "python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere"
     said = reproduced.ok(command, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert said.count("warning: MLflow is missing the comparison in elsewhere") == 1
-    assert f"when the store is back: {command}" in said
+    assert said.count("warning: the comparison in elsewhere is missing from MLflow") == 1
+    assert f"to upload it later: {command}" in said
     page = reproduced.root / "reports/demo_reviews/index.html"
     assert (reproduced.root / "elsewhere/index.html").read_bytes() == page.read_bytes()
 
@@ -207,7 +207,7 @@ def test_the_best_model_is_the_registered_champion(reproduced: Project, client: 
     champion = client.get_model_version_by_alias(dataset, "champion")
     board = pd.read_csv(reproduced.root / "reports" / dataset / "leaderboard.csv")
     best = board.filter(regex="^val/").filter(regex="^(?!.*_sd$)").iloc[0, 0]
-    # At least as good: other tests train again, and a champion gives way to better ones only.
+    # At least as good: other tests train again, and only a better model replaces a champion.
     assert float(champion.tags["validation_mean"]) >= best - 1e-9
 
 

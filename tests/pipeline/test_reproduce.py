@@ -29,7 +29,7 @@ def test_a_run_is_reproduced_and_the_pipeline_left_alone(reproduced: Project, ru
     assert again.info.run_name == "fcnn-1-again"
 
 
-def test_a_trial_is_reproduced_wherever_the_command_says(reproduced: Project) -> None:
+def test_a_trial_is_reproduced_in_the_given_folder(reproduced: Project) -> None:
     study = "sweep=encoder hydra.sweeper.study=again hydra.sweeper.n_trials=1 model=fcnn"
     reproduced.ok(f"python pipelines/train.py -m {study}")
     run_id = json.loads((reproduced.root / "multirun/again/0/run.json").read_text())["run_id"]

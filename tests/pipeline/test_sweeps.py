@@ -1,4 +1,4 @@
-"""Sweeps of real trainings: on every launcher, killed in the middle of one, promoted into the pipeline."""
+"""Sweeps of real trainings: with every launcher, killed during a trial, and promoted to the pipeline."""
 
 import os
 import re
@@ -21,7 +21,7 @@ EXTRAS = {"submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launche
 
 
 def family(project: Project, name: str) -> tuple[Any, list[Any]]:
-    """The MLflow run of a sweep, and those beneath it."""
+    """The MLflow run of a sweep, and its child runs."""
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (parent,) = client.search_runs(experiments, f"attributes.run_name = '{name}'")
@@ -40,7 +40,7 @@ def test_each_launcher_puts_its_jobs_beneath_one_run(reproduced: Project, launch
     assert {child.data.params["seed"] for child in children} == set(swept.removeprefix("seed=").split(","))
 
 
-def test_a_training_that_was_killed_goes_on_in_its_trial_and_its_run(reproduced: Project) -> None:
+def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduced: Project) -> None:
     command = (
         "exec python pipelines/train.py -m hydra/sweeper=optuna hydra.sweeper.study=killed hydra.sweeper.n_trials=2 "
         "model=gru model.hidden_size=8,16 trainer.max_epochs=3"

@@ -1,4 +1,4 @@
-"""What a person sees: MLflow's page with the runs, in a real browser."""
+"""MLflow's page with the runs, in a browser."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""An MLflow server on this machine, that can be killed, started again, and made to hang."""
+"""A local MLflow server that can be killed, restarted, and made to hang."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ class TrackingServer:
         self.kill()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it responds."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         stores = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
         stores += ["--artifacts-destination", str(self.folder / "artifacts"), "--workers", "1"]
@@ -39,12 +39,12 @@ class TrackingServer:
             time.sleep(0.2)
 
     def kill(self) -> None:
-        """End it at once: from now on it refuses."""
+        """Kill the server, so that it refuses connections."""
         self._signal(signal.SIGKILL)
         self.process.wait()
 
     def hang(self) -> None:
-        """From now on it takes requests and never answers."""
+        """Let the server accept requests without responding."""
         self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:

@@ -48,7 +48,7 @@ def test_a_bug_ends_its_own_item_with_a_traceback() -> None:
     assert done[1].result == 1
 
 
-def test_an_item_whose_process_is_killed_says_so_and_the_others_are_done() -> None:
+def test_an_item_whose_process_is_killed_is_an_error_and_the_others_are_done() -> None:
     done = results(die_of_zero, [1, 0, 2], 1)
     assert done[1].error == "its process was killed by signal 9 (out of memory?)"
     assert done[0].result is not None

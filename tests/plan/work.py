@@ -1,4 +1,4 @@
-"""Work for processes: functions of a module, so that they can be sent there."""
+"""Work for processes: functions at module level, which can be pickled."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def die_of_zero(number: int) -> int:
 
 
 def wait_for_ever(file: str) -> None:
-    """Leave a file with the process's number, and another one when it is interrupted."""
+    """Write a file with the process id, and another one on an interruption."""
     try:
         Path(file).write_text(str(os.getpid()))
         print("waiting")
@@ -55,7 +55,7 @@ def end_in_order(file: str) -> None:
 
 
 def wait_for_file(file: str) -> str:
-    """Leave a file with the process's number, and wait until there is another."""
+    """Write a file with the process id, and wait for another file."""
     Path(f"{file}.started").write_text(str(os.getpid()))
     while not Path(file).exists():
         time.sleep(0.05)

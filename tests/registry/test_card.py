@@ -75,7 +75,7 @@ def test_scores_have_the_intervals_over_seeds(reviews: PreparedData, folder: Pat
     )
 
 
-def test_one_seed_has_no_interval_and_says_so(reviews: PreparedData, folder: Path) -> None:
+def test_one_seed_has_no_interval_and_the_card_notes_it(reviews: PreparedData, folder: Path) -> None:
     found = card(reviews, folder, evaluated(reviews, folder, seeds=(1,)))
     assert "%**, one seed." in found
     assert "the effect of the randomness of training is unknown" in section(found, "Limits")
@@ -107,7 +107,7 @@ def test_the_weakest_label_and_length_are_limits(reviews: PreparedData, folder: 
     assert "Weakest on texts of " in limits
 
 
-def test_a_label_that_the_test_split_lacks_is_not_the_weakest_and_has_no_scores(
+def test_a_label_that_is_missing_from_the_test_split_is_not_the_weakest_and_has_no_scores(
     reviews: PreparedData, folder: Path
 ) -> None:
     runs = []

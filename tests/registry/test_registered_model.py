@@ -80,7 +80,7 @@ def test_a_champion_chosen_by_hand_does_not_confuse(model: RegisteredModel) -> N
     assert model.previous_champion() == 1
 
 
-def test_a_challenger_that_becomes_champion_is_challenger_no_more(model: RegisteredModel) -> None:
+def test_a_challenger_that_becomes_champion_loses_the_alias_challenger(model: RegisteredModel) -> None:
     model.make_champion(1)
     model.make_challenger(2)
     model.make_champion(3)

@@ -100,7 +100,7 @@ def test_the_first_candidate_is_champion(candidate: Get, request: pytest.Fixture
     assert aliases(request.node.name) == (1, None)
 
 
-def test_a_version_says_what_it_is_and_where_it_comes_from(candidate: Get, repository: Path) -> None:
+def test_a_version_records_its_model_and_its_origin(candidate: Get, repository: Path) -> None:
     good = candidate("good")
     registration = put(replace(good, score=0.1 + 0.2))
     version = open_store().get_model_version(good.best.dataset, "1")

@@ -17,7 +17,7 @@ def test_two_models_share_a_letter_if_and_only_if_they_do_not_differ(significant
 
 
 @given(st.sets(st.sampled_from(PAIRS)))
-def test_no_letter_says_what_another_says(significant: set[tuple[str, str]]) -> None:
+def test_no_letter_is_redundant(significant: set[tuple[str, str]]) -> None:
     letters = compact_letters(MODELS, significant)
     groups = [{model for model in MODELS if letter in letters[model]} for letter in set("".join(letters.values()))]
     assert not any(one <= other for one in groups for other in groups if one is not other)

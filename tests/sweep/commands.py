@@ -1,4 +1,4 @@
-"""Commands that sweep over a function that takes no time, but can be held."""
+"""Commands that sweep over a fast function, whose jobs can be held."""
 
 import os
 import subprocess
@@ -53,7 +53,7 @@ hydra:
 
 
 class Commands:
-    """A project whose one command is `python pipelines/hill.py`: its height is greatest, and 0, at x=3.
+    """A project with the command `python pipelines/hill.py`, whose value has its maximum 0 at x=3.
 
     A job whose number is held prints its x, and ends when the number is released.
     """
@@ -91,14 +91,14 @@ class Commands:
         return process
 
     def run(self, *overrides: str, status: int = 0) -> str:
-        """What the command printed; it must end with the status."""
+        """The output of the command, which must end with the status."""
         process = self.start(*overrides)
         printed, _ = process.communicate()
         assert process.returncode == status, printed
         return printed
 
     def close(self) -> None:
-        """Kill what a test that failed has left running."""
+        """Kill the processes that a failed test has left running."""
         for process in self._started:
             process.kill()
             process.wait()
@@ -117,6 +117,6 @@ def read_until(process: subprocess.Popen[str], beginning: str, count: int = 1) -
 
 
 def wait_until(happens: Callable[[], bool]) -> None:
-    """Poll; the time limit of the test ends what never happens."""
+    """Poll without a deadline; the time limit of the test applies."""
     while not happens():
         sleep(0.1)

@@ -10,7 +10,7 @@ from unroll.sweep.ownership import heartbeat_storage
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
-    """A project of the test's own, with a command that sweeps in no time."""
+    """A new project with a command whose sweeps are fast."""
     made = Commands(tmp_path)
     yield made
     made.close()

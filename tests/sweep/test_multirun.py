@@ -18,7 +18,7 @@ def test_jobs_are_read_as_they_were_written_by_number(tmp_path: Path) -> None:
     ]
     for folder, job in zip(["a=1", "a=2/seed=1", "0"], jobs, strict=True):
         write_job(tmp_path / folder, job)
-    (tmp_path / "11").mkdir()  # begun, not ended
+    (tmp_path / "11").mkdir()  # started, not ended
     assert read_jobs(tmp_path, "run") == [jobs[2], jobs[1], jobs[0]]
 
 

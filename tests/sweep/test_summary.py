@@ -48,7 +48,7 @@ def pictures(run_id: str) -> list[str]:
 
 
 def meanwhile(*events: Callable[[], object]) -> LockStudy:
-    """A lock before which, each time that it is taken, something else has happened."""
+    """A lock that calls the next of `events` each time that it is taken."""
     left = iter(events)
 
     @contextmanager
@@ -131,7 +131,7 @@ def test_a_trial_that_ends_while_we_wait_for_the_lock_counts(study: Study) -> No
     assert pictures(run_id) == ["sweep/search_space.png"]
 
 
-def test_pictures_that_lack_a_trial_by_now_are_left_to_the_process_that_had_it(study: Study) -> None:
+def test_outdated_pictures_are_left_to_the_process_with_the_latest_trial(study: Study) -> None:
     run_id = open_parent("demo", "s", {})
     complete(study, 5)
     end_sweep(study, run_id, [], "later", lock_study=meanwhile(nothing, lambda: complete(study, 3)))

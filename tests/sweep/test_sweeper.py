@@ -156,7 +156,7 @@ def test_a_sweep_that_is_interrupted_prints_its_summary_and_is_killed(
     assert parent.info.status == "KILLED"
 
 
-def test_a_failed_trial_is_recorded_and_the_sweep_goes_on(commands: Commands) -> None:
+def test_a_failed_trial_is_recorded_and_the_sweep_continues(commands: Commands) -> None:
     grid = ("hydra/sweeper/sampler=grid", "hydra.sweeper.n_trials=null", "x=choice(1,2,3)", "fails_at=2")
     printed = commands.run("-m", "hydra/sweeper=optuna", "hydra.sweeper.study=s", *grid)
     assert sorted(trial.state.name for trial in trials(commands)) == ["COMPLETE", "COMPLETE", "FAIL"]

@@ -48,7 +48,7 @@ def unavailable() -> None:
     raise JobFailed("no answer") from StoreUnavailable("no answer")
 
 
-def test_the_study_is_told_what_the_job_returned(job: Job) -> None:
+def test_the_study_records_what_the_job_returned(job: Job) -> None:
     seen = []
 
     def task() -> float:
@@ -87,13 +87,13 @@ def test_what_is_no_number_fails(job: Job, returned: Any) -> None:
     assert job.trial.state == TrialState.FAIL
 
 
-def test_a_trial_is_not_over_where_mlflow_does_not_answer(job: Job) -> None:
+def test_a_trial_stays_unfinished_if_mlflow_cannot_be_reached(job: Job) -> None:
     with pytest.raises(StoreLost, match="no answer"):
         job.run(unavailable)
     assert job.trial.state == TrialState.RUNNING
 
 
-def test_a_study_that_is_not_there_says_nothing_of_the_trial(job: Job) -> None:
+def test_the_error_for_a_missing_study_does_not_mention_the_trial(job: Job) -> None:
     with pytest.raises(StoreLost, match="no such study"):
         job.run(lambda: 0.5, study="another")
 
@@ -104,7 +104,7 @@ def test_a_trial_that_was_taken_over_is_not_worked_on(job: Job) -> None:
     assert job.trial.user_attrs[WORKER] is None
 
 
-def test_a_trial_that_was_taken_over_meanwhile_is_not_told(job: Job) -> None:
+def test_the_result_of_a_trial_that_was_taken_over_meanwhile_is_not_recorded(job: Job) -> None:
     def task() -> float:
         job.study._storage.set_trial_user_attr(job.trial._trial_id, CLAIM, "another")
         return 0.5

@@ -15,7 +15,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def commit_everything(folder: Path) -> str:
-    """Commit everything in `folder`, and create the repository if there is none; return the commit."""
+    """Commit everything in `folder`, and create the repository if it does not exist; return the commit."""
     git(folder, "init", "-q")
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "--allow-empty", "-m", "a commit")

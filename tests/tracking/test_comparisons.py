@@ -55,7 +55,7 @@ def test_its_artifacts_are_the_report(compared: tuple[list[Run], Path]) -> None:
         assert (artifacts / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_its_description_links_the_compared_runs_and_names_those_that_the_store_lacks(
+def test_its_description_links_the_compared_runs_and_names_those_that_are_missing_from_the_store(
     compared: tuple[list[Run], Path],
 ) -> None:
     runs, folder = compared

@@ -34,7 +34,7 @@ def test_a_training_s_scores_are_logged_by_epoch(reviews: PreparedData, run: Tra
         assert steps(run, name) == [1, 2, 3]
 
 
-def test_a_store_that_fails_is_not_asked_again_and_training_goes_on(
+def test_a_store_that_fails_is_not_called_again_and_training_continues(
     reviews: PreparedData,
     run: TrackedRun,
     tmp_path: Path,

@@ -76,7 +76,7 @@ def uris(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_logged_model_answers_as_the_predictor_does(
+def test_a_logged_model_predicts_the_same_as_the_predictor(
     model: str, uris: dict[str, str], folders: dict[str, Path]
 ) -> None:
     assert uris[model].startswith("models:/m-")

@@ -39,7 +39,7 @@ def test_an_error_of_the_store_is_one_warning_that_names_the_command(
     with tolerating("models/reviews/gru/1"):
         raise error
     (said,) = caplog.messages
-    assert said.startswith("warning: MLflow is missing models/reviews/gru/1, which is safe on disk")
+    assert said.startswith("warning: models/reviews/gru/1 is missing from MLflow, but complete on disk")
     assert said.endswith("python pipelines/upload.py")
     assert "\n" not in said
 
@@ -47,7 +47,7 @@ def test_an_error_of_the_store_is_one_warning_that_names_the_command(
 def test_the_warning_names_another_command_where_that_is_the_one(caplog: pytest.LogCaptureFixture) -> None:
     with tolerating("the comparison", "python pipelines/compare.py dataset=reviews"):
         raise ConnectionError("gone")
-    assert caplog.messages[0].endswith("when the store is back: python pipelines/compare.py dataset=reviews")
+    assert caplog.messages[0].endswith("to upload it later: python pipelines/compare.py dataset=reviews")
 
 
 @pytest.mark.parametrize("error", OURS, ids=lambda error: type(error).__name__)
@@ -57,7 +57,7 @@ def test_another_error_passes(error: BaseException, caplog: pytest.LogCaptureFix
     assert caplog.messages == []
 
 
-def test_nothing_is_said_when_the_store_answers(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_when_the_store_responds(caplog: pytest.LogCaptureFixture) -> None:
     with tolerating("models/reviews/gru/1"):
         pass
     assert caplog.messages == []

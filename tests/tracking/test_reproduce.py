@@ -112,7 +112,7 @@ def test_a_commit_that_cannot_be_seen_is_a_difference(then: Provenance, config: 
     assert "outside a git repository" in differences(elsewhere, config)[0]
 
 
-def test_a_run_says_what_it_was_trained_with(reviews: PreparedData, tmp_path: Path) -> None:
+def test_a_run_records_what_it_was_trained_with(reviews: PreparedData, tmp_path: Path) -> None:
     folder = train_pretending(reviews, tmp_path / "gru" / "3")
     provenance = read_provenance(open_store(), run_of(folder).run_id)
     assert provenance == Provenance.load(folder / "training")

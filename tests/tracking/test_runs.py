@@ -69,7 +69,7 @@ def test_a_training_that_breaks_off_says_so(
     assert logged(record).info.end_time is not None
 
 
-def test_an_interrupted_training_goes_on_in_its_run(data: PreparedData, record: Path) -> None:
+def test_an_interrupted_training_is_resumed_in_its_run(data: PreparedData, record: Path) -> None:
     with pytest.raises(KeyboardInterrupt), training_run(make_provenance(data, config=CONFIG), record) as first:
         first.log_metrics({"val/loss": 2.0})
         raise KeyboardInterrupt
@@ -127,7 +127,7 @@ def test_the_data_are_tags_and_an_input(data: PreparedData, record: Path) -> Non
     source = data.description["source"]
     assert run.data.tags["dataset"] == "reviews"
     assert run.data.tags["dataset.path"] == source["path"]
-    assert "dataset.revision" not in run.data.tags  # a folder has none
+    assert "dataset.revision" not in run.data.tags  # a folder has no revision
     assert run.data.tags["dataset.checksum"] == data.checksum
     assert run.data.tags["task"] == "classification"
     (used,) = run.inputs.dataset_inputs
@@ -166,13 +166,13 @@ def test_what_it_takes_to_train_again_is_an_artifact(data: PreparedData, record:
     assert read_json(folder / "config.json") == CONFIG
 
 
-def test_a_run_is_marked_with_tags_of_its_own(data: PreparedData, record: Path) -> None:
+def test_a_run_is_marked_with_its_own_tags(data: PreparedData, record: Path) -> None:
     with training_run(make_provenance(data, reproduces="0" * 32), record):
         pass
     assert logged(record).data.tags["reproduces"] == "0" * 32
 
 
-def test_a_run_is_found_by_its_id_and_by_that_of_the_run_it_stands_for(data: PreparedData) -> None:
+def test_a_run_is_found_by_its_id_and_by_that_of_the_run_it_replaces(data: PreparedData) -> None:
     client, old = open_store(), uuid.uuid4().hex
     run_id = create_run(client, make_provenance(data), original_id=old)
     for name in (run_id, old):
@@ -209,7 +209,7 @@ def test_a_store_that_fails_when_a_run_is_opened_is_an_error(
     assert logged(record).info.status == "FAILED"
 
 
-def test_a_training_killed_while_its_run_is_created_goes_on_in_that_run(
+def test_a_training_killed_while_its_run_is_created_is_resumed_in_that_run(
     data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provenance = make_provenance(data, config=CONFIG)
@@ -225,7 +225,7 @@ def test_a_training_killed_while_its_run_is_created_goes_on_in_that_run(
     assert Provenance.load(Path(mlflow.artifacts.download_artifacts(f"runs:/{run.run_id}/training"))) == provenance
 
 
-def test_a_store_that_fails_when_a_training_goes_on_is_an_error_and_no_second_run(
+def test_a_store_that_fails_when_a_training_is_resumed_is_an_error_and_no_second_run(
     data: PreparedData, record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
@@ -249,7 +249,7 @@ def test_a_training_whose_run_was_deleted_begins_a_new_one(data: PreparedData, r
         assert second.run_id != first.run_id
 
 
-def test_a_run_that_other_code_goes_on_with_says_so(data: PreparedData, record: Path, repository: Path) -> None:
+def test_a_run_that_is_resumed_with_other_code_is_marked(data: PreparedData, record: Path, repository: Path) -> None:
     provenance = make_provenance(data, config=CONFIG)
     with training_run(provenance, record) as run:
         pass

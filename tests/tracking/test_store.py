@@ -95,7 +95,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> str:
 
 
 @pytest.mark.parametrize(("hangs", "why"), [(False, "Connection refused"), (True, "Read timed out")])
-def test_a_server_that_does_not_answer_is_named_in_seconds(
+def test_a_server_that_does_not_respond_is_an_error_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool, why: str
 ) -> None:
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
@@ -113,7 +113,7 @@ def test_a_server_that_does_not_answer_is_named_in_seconds(
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_a_postgresql_that_does_not_answer_is_named_in_seconds(
+def test_a_postgresql_that_does_not_respond_is_an_error_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")

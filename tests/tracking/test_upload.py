@@ -47,7 +47,7 @@ def points(folder: Path, name: str) -> dict[int, list[float]]:
     return found
 
 
-def test_all_that_a_run_lacks_is_brought_there(evaluated: Path) -> None:
+def test_everything_that_is_missing_from_a_run_is_uploaded(evaluated: Path) -> None:
     assert upload(evaluated) == ["3 of 3 epochs", "figures", "model", "evaluation", "end"]
     run = run_of(evaluated)
     logged = run.client.get_run(run.run_id)

@@ -47,7 +47,7 @@ def write_record(path: Path, data: PreparedData, run_id: str, **changed: Any) ->
 
 
 def train_pretending(data: PreparedData, path: Path, dataset: str = "reviews") -> Path:
-    """Write what a training leaves in `path`, which ends in gru/3, with its run open in the store; return `path`."""
+    """Write the files of a training into `path`, which ends in gru/3, with its run open in the store; return `path`."""
     folder = RunFolder(path)
     save_random_model(data, folder.model)
     provenance = make_provenance(data, dataset)

@@ -1,4 +1,4 @@
-"""Run trainings in processes of their own."""
+"""Run each training in a new process."""
 
 import multiprocessing
 from collections.abc import Callable

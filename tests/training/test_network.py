@@ -49,7 +49,7 @@ def test_data_prepared_with_the_words_of_a_file_are_not_trained_without_it(
         train(data, tiny_parts("gru", max_epochs=1), OPTIONS, tmp_path)
 
 
-def test_a_training_begins_with_the_vectors_and_says_how_many(
+def test_a_training_starts_from_the_vectors_and_prints_how_many(
     reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "vectors.txt"

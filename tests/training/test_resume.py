@@ -114,7 +114,7 @@ def ctrl_c() -> Iterator[None]:
 
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, Terminated])
-def test_an_interruption_stays_one_and_the_run_goes_on(
+def test_an_interruption_is_raised_and_the_run_can_be_resumed(
     interruption: type[BaseException],
     reviews: PreparedData,
     uninterrupted: tuple[str, list[dict[str, str]]],

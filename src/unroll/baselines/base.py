@@ -12,9 +12,6 @@ from unroll.data.tokens import Task
 class Baseline(ABC):
     """A model that is fitted once, without epochs. Fitting is deterministic: equal data give equal files.
 
-    Args:
-        task, label_names: of the dataset.
-
     Raises:
         ValueError: `task` is not one of the model's `tasks`.
     """

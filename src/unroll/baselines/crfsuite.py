@@ -21,7 +21,6 @@ class CRFSuite(Baseline):
     since each candidate would take a training.
 
     Args:
-        task, label_names, vocabulary, alphabet: of the dataset.
         c1, c2: strengths of the L1 and the L2 regularisation.
         max_iterations: maximum number of L-BFGS iterations.
         min_count: minimum number of occurrences of a feature in the training split.

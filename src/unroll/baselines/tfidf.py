@@ -30,7 +30,6 @@ class TfIdf(Baseline):
     frequency there as its probability.
 
     Args:
-        task, label_names, vocabulary_size: of the dataset.
         ngram_range: minimum and maximum number of words in an n-gram.
         min_count: minimum number of training texts that contain an n-gram.
         C: inverse strength of the L2 regularisation; from a list, the value with the lowest validation loss is used.

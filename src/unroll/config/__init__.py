@@ -1,1 +1,1 @@
-"""How a composed Hydra configuration reaches the package: checked, and with errors a person can act on."""
+"""Converts a composed Hydra configuration to checked arguments and objects of the package."""

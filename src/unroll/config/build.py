@@ -1,4 +1,4 @@
-"""Composed configuration to the package's plain objects."""
+"""Builds plain objects from a composed configuration."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """Nested dicts, lists and values, with every interpolation resolved."""
+    """Convert to nested dicts, lists and values, with every interpolation resolved."""
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
 
 
 def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
-    """Call `target` with all of the configuration, which stands at the key `where`, as its arguments.
+    """Call `target` with the configuration at the key `where` as keyword arguments.
 
     Raises:
         ValueError: a key is unknown, missing, or of the wrong type.
@@ -33,10 +33,10 @@ def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
 
 
 def build_options(target: Callable[..., T], config: Mapping[str, Any] | DictConfig, **built: Any) -> T:
-    """Call `target` with those keys of a primary configuration that it has arguments for, and with what is `built`.
+    """Call `target` with the keys of a primary configuration that are among its parameters, and with `built`.
 
     Raises:
-        ValueError: a value is of the wrong type, or refused by `target`.
+        ValueError: a value is of the wrong type, or not accepted by `target`.
     """
     arguments = {name: config[name] for name in inspect.signature(target).parameters if name not in built}
     check_arguments(target, arguments, "")

@@ -1,4 +1,4 @@
-"""Checks a configuration against the signatures that it feeds, before anything is built or imported twice."""
+"""Checks a configuration against the signatures of the functions and classes that it is passed to."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
 def check_targets(config: Any, where: str) -> None:
-    """Check every `_target_` in `config` with `check_arguments`; `where` is the dotted key it stands at.
+    """Check every `_target_` in `config`, which is at the dotted key `where`, with `check_arguments`.
 
     Raises:
         ValueError: a target does not exist, or an argument of one is unknown or of the wrong type.
@@ -29,7 +29,7 @@ def check_targets(config: Any, where: str) -> None:
 
 
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    """Check names and plain types of keyword arguments that stand at the key `where`.
+    """Check the names and plain types of the keyword arguments at the key `where`.
 
     Raises:
         ValueError: names the key, its value, and what is accepted.
@@ -51,7 +51,7 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], wh
 
 
 def _refusal(where: str, value: Any, error: ValidationError) -> str:
-    """Names the entry of a mapping that is wrong, else the whole value."""
+    """The message for a wrong value: names the wrong entry of a mapping, otherwise the whole value."""
     first = error.errors()[0]
     place, message = first["loc"][:1], first["msg"].lower()
     if isinstance(value, Mapping) and place and place[0] in value:
@@ -73,7 +73,7 @@ def _locate(target: str, where: str) -> Callable[..., Any]:
 
 @lru_cache
 def _adapter(target: Callable[..., Any], name: str) -> TypeAdapter[Any] | None:
-    """A validator for the argument's annotation; None where it has none, or one that is no plain type."""
+    """A validator for the argument's annotation; None if it has none or is not a plain type."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
         annotation = get_type_hints(function).get(name)

@@ -1,4 +1,4 @@
-"""The configuration of a command: of this one as it was typed, or of another."""
+"""Composes configurations, and reads the choices and overrides of the running command."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from unroll.config.build import plain
 
 
 def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; to be called within a stage."""
+    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; must be called within a stage."""
     config, own = compose(name, list(overrides), return_hydra_config=True), HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
@@ -24,16 +24,16 @@ def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def choice(group: str) -> str:
-    """The file of conf/GROUP that this command was given, or has by default."""
+    """The name of the file of conf/GROUP that the running command uses."""
     name: str = HydraConfig.get().runtime.choices[group]
     return name
 
 
 def task_overrides() -> list[str]:
-    """The options that this command was given, without those of Hydra itself."""
+    """The overrides of the running command, without those of Hydra itself."""
     return list(HydraConfig.get().overrides.task)
 
 
 def override(key: str, text: str) -> str:
-    """An option of a command that gives `key` this text, whatever characters it has."""
+    """An override that sets `key` to a text, which may contain any characters."""
     return f"{key}={QuotedString(text, Quote.single).with_quotes()}"

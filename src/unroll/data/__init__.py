@@ -1,1 +1,1 @@
-"""Data: download, check, tokenise, encode, batch."""
+"""Data: download, check, tokenize, encode, batch."""

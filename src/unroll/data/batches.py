@@ -37,7 +37,7 @@ class SequentialBatches:
     Args:
         split: the sequences.
         batch_size: maximum number of sequences in a batch.
-        batch_tokens: maximum number of tokens in a batch, including padding; a longer sequence is a batch of its own.
+        batch_tokens: maximum number of tokens in a batch, including padding; a longer sequence is a batch by itself.
         characters: whether batches contain the characters of their tokens.
 
     Raises:

@@ -67,7 +67,7 @@ class Ragged:
         return Ragged.gather(self.values, self.offsets[index], self.lengths[index])
 
     def blocks(self, size: int) -> Iterator["Ragged"]:
-        """Divide into consecutive parts of at most `size` values; a longer sequence is a part of its own."""
+        """Divide into consecutive parts of at most `size` values; a longer sequence is a part by itself."""
         first = 0
         while first < len(self):
             start = self.offsets[first]

@@ -1,4 +1,4 @@
-"""The declaration of a dataset: its origin, columns and splits."""
+"""The declaration of a dataset: its source, columns and splits."""
 
 import re
 from dataclasses import dataclass, field

@@ -7,7 +7,6 @@ from itertools import chain
 
 from unroll.data.tokens import Casing
 
-# Accents, vowel signs, variation selectors: what belongs to the character before it.
 # Accents, vowel signs and variation selectors, which belong to the preceding character.
 _MARKS = {
     chr(code)

@@ -63,10 +63,7 @@ class Tokenizer:
         self.subwords = subwords
 
     def tokenize(self, text: str, second: str | None = None) -> list[str]:
-        """Tokenize a text, or a pair of texts joined by SEPARATOR.
-
-        Returns an empty list if a text has no tokens.
-        """
+        """Tokenize a text, or a pair of texts joined by SEPARATOR. Returns an empty list if a text has no tokens."""
         tokens = [match.group() for match in self._matches(text)]
         if not text.isascii():
             tokens = [self.normalize(token) for token in tokens]

@@ -79,7 +79,6 @@ class Comparison:
     """The comparison of one feature.
 
     Attributes:
-        feature: name of the feature.
         split: the prepared split of the reference.
         reference, new: mean and outer deciles of a number, or shares of labels.
         shown: `reference` and `new`, formatted.
@@ -87,7 +86,6 @@ class Comparison:
         reference_texts, new_texts: number of texts.
         index: the population stability index.
         chance: critical value of the index if there is no drift.
-        verdict: the verdict for this feature.
     """
 
     feature: str
@@ -108,7 +106,6 @@ class Drift:
     """The result of the comparison.
 
     Attributes:
-        options: the options.
         texts, labelled: number of usable texts in the file, and of those with usable labels.
         unused: number of rows that cannot be used, by reason.
         comparisons: one per feature.

@@ -24,7 +24,6 @@ class LabelSet:
     """The labels of N texts.
 
     Args:
-        task: the task of the labels.
         names: the label names by id.
         labels: ids (N,) for classification; (N, L) bool for multilabel; the ids of IOB2 tags, one sequence per text,
             for labeling.

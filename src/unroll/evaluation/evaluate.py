@@ -31,7 +31,7 @@ SCORERS: dict[Task, Callable[[EncodedSplit, Sequence[Prediction], list[str]], Sc
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How predictions for the test split are computed; scores do not depend on it.
+    """How predictions for the test split are computed; scores do not depend on them.
 
     Raises:
         ValueError: a value is below 1.

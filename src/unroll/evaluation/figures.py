@@ -1,6 +1,6 @@
-"""Figures of runs, and what each shows in words, for its text alternative.
+"""Figures of runs, and descriptions of their content as text alternatives.
 
-Each function returns a Figure of its own, without pyplot's global state.
+Each function returns a new Figure, without pyplot's global state.
 """
 
 import math

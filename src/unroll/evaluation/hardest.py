@@ -51,7 +51,7 @@ class Vote(NamedTuple):
 
 
 class DistinctPrediction(NamedTuple):
-    """One prediction in words, and the models whose seeds most often make it."""
+    """One prediction as text, and the models whose seeds most often make it."""
 
     text: str
     is_right: bool
@@ -66,7 +66,7 @@ class HardExample:
         row: of the raw test split.
         wrong: number of runs whose prediction is wrong.
         text: shortened if it is long.
-        truth: labels in words; None where true entities are marked in the text.
+        truth: the true labels as text; None for labeling, where true entities are marked in the text.
         predictions: the most frequent first.
     """
 
@@ -164,7 +164,7 @@ def _spelling(codes: np.ndarray, word: str, alphabet: list[str]) -> str:
 def _raw_tokens(
     raw: Path | None, columns: Sequence[str], data: PreparedData, split: EncodedSplit, examples: list[int]
 ) -> Iterator[list[Token] | None]:
-    """The tokens of each example as they are written in the raw data; None where that is not known."""
+    """The tokens of each example as they are written in the raw data; None if that is unknown."""
     path = raw and next((it for it in (raw / "test.parquet", raw / "train.parquet") if it.is_file()), None)
     if path is None or not columns or not set(columns) <= set(pq.read_schema(path).names):
         yield from [None] * len(examples)
@@ -180,7 +180,7 @@ def _raw_tokens(
 
 
 def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
-    """The tokens of a row as they are written; none where that is not known, as for tokens that are cut into pieces."""
+    """The tokens of a row as they are written; empty if that is unknown, as for tokens that are split into subwords."""
     tokens: list[Token] = []
     for text in texts:
         if tokens:

@@ -1,4 +1,4 @@
-"""Models side by side: mean and spread of scores over seeds, costs, and the Pareto front of score and cost."""
+"""The leaderboard: mean and spread of scores over seeds, costs, and the Pareto front of score and cost."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class CostColumn(NamedTuple):
     Args:
         column: its name there.
         title: its name on the page.
-        better: which end is better, in words.
+        better: which direction is better, as text.
         more_is_cheaper: whether a larger value is a lower cost.
     """
 

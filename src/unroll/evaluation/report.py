@@ -174,7 +174,7 @@ def _lengths(runs: Sequence[Run], slices: Slices) -> Markup | None:
 
 
 def _costs(runs: Sequence[Run], board: pd.DataFrame) -> Markup | None:
-    """None for one or two models, for which Pareto-optimality says little."""
+    """None for one or two models, for which Pareto-optimality is not informative."""
     if len(board) < MODELS_WITH_COSTS:
         return None
     description = figures.describe_costs(board, runs[0].monitor)

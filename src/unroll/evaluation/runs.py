@@ -134,7 +134,7 @@ def _read_run(path: Path) -> Run:
 
 
 def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
-    """False where several texts all have exactly the same probabilities."""
+    """False if several texts all have exactly the same probabilities."""
     if task == "labeling" or len(predictions) == 1:
         return True
     return bool(np.ptp(np.stack(predictions["probabilities"].tolist()), axis=0).any())

@@ -1,4 +1,4 @@
-"""Predict labels from text: the one code path that everything that serves a model uses."""
+"""Predict labels from text with a trained model, in Python and in MLflow's server."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,7 +85,7 @@ class Predictor:
             task=self._schema.task,
             table=self._encoder.encode(distinct),
             sequences=Ragged.from_lengths(rows, lengths),
-            labels=np.zeros(label_shapes[self._schema.task], np.int64),  # not known, and not used
+            labels=np.zeros(label_shapes[self._schema.task], np.int64),  # not used
             rows=np.arange(len(tokens)),
         )
 

@@ -1,4 +1,4 @@
-"""A trained model and its folder: weights in a file of their own, everything else as JSON. No pickle, no code."""
+"""A trained model and its folder, which contains weights and JSON, but no pickle and no code."""
 
 import inspect
 from pathlib import Path
@@ -21,7 +21,6 @@ class TrainedModel:
     """A network or baseline, with everything that is needed to predict labels from text.
 
     Args:
-        model: the network or baseline.
         schema: of the data that it was trained on.
         config: the configuration that `build_model` built it from; a file of ``conf/model``.
     """

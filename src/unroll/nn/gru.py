@@ -66,7 +66,7 @@ class GRULoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Computes for all steps at once whatever does not depend on later steps; the loop does the rest."""
+        """Computes for all steps at once what does not depend on later steps; the loop does the rest."""
         gates, W, memories, states = ctx.saved_tensors
         T, B, H = memories.shape
         r, z, n = gates.chunk(3, dim=2)

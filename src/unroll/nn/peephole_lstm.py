@@ -62,7 +62,7 @@ class PeepholeLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Computes for all steps at once whatever does not depend on later steps; the loop does the rest."""
+        """Computes for all steps at once what does not depend on later steps; the loop does the rest."""
         gates, W, peepholes, cells, squashed, states = ctx.saved_tensors
         H = W.shape[1]
         i, f, g, o = gates.chunk(4, dim=2)

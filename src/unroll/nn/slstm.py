@@ -89,7 +89,7 @@ class SLSTMLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Computes for all steps at once whatever does not depend on later steps; the loop does the rest."""
+        """Computes for all steps at once what does not depend on later steps; the loop does the rest."""
         gates, W, means, states = ctx.saved_tensors
         z, share, f, o = gates.unbind(dim=3)
         d_gates = torch.empty_like(gates)  # at first ∂h/∂z̃, ∂h/∂(ĩ - r), ∂r/∂f̃, ∂s/∂õ

@@ -8,7 +8,7 @@ FEW = 30  # a score of fewer examples is rounded: a single example changes it by
 
 
 def score_text(metric: str, mean: float, sd: float = float("nan")) -> str:
-    """``91.23 ± 0.41`` in per cent (a loss as it is); without a NaN standard deviation; a dash for NaN."""
+    """``91.23 ± 0.41`` in per cent (a loss unscaled); without a NaN standard deviation; a dash for NaN."""
     scale, digits = (1, 3) if metric.endswith("loss") else (100, 2)
     if pd.isna(mean):
         return "–"

@@ -1,1 +1,1 @@
-"""From configuration to results: one run, or every run that params.yaml lists, side by side."""
+"""From configuration to results: one run, or all runs that params.yaml lists, in parallel."""

@@ -1,4 +1,4 @@
-"""``python -m unroll.plan``: what `make repro` has made, and what to do next."""
+"""``python -m unroll.plan`` prints the results of `make repro`, and commands to use them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ EXAMPLES = {"classification": "Not bad at all.", "labeling": "Ada Brown flew to 
 
 
 def next_steps(project: Path) -> list[str]:
-    """Lines that name the report of each dataset in params.yaml, its registered model, and the commands to use it."""
+    """Lines with the report and the champion of each dataset in params.yaml, and commands to use them."""
     plan = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     lines, commands = [], []
     for task, text in EXAMPLES.items():

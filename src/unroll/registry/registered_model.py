@@ -121,7 +121,7 @@ class RegisteredModel:
             raise ValueError(f"version={chosen}: no such version of {self.name}; accepted: {accepted}")
         try:
             self.predict(chosen)
-        except Exception as error:  # whatever the code of a model raises
+        except Exception as error:  # the code of a model may raise anything
             raise ValueError(
                 f"models:/{self.name}/{chosen} does not load and predict ({error}): the champion is not changed"
             ) from error

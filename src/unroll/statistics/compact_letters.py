@@ -7,9 +7,6 @@ def compact_letters(models: Sequence[str], significant_pairs: Iterable[tuple[str
     """Assign letters so that two models share one if and only if they do not differ significantly.
 
     The insert-and-absorb algorithm of Piepho (2004). Letters are in the order of `models`: `a` is the first model's.
-
-    Args:
-        significant_pairs: the pairs of models that differ significantly.
     """
     groups = [frozenset(models)]
     for first, second in significant_pairs:

@@ -81,7 +81,7 @@ def compare_all(
     """
 
     def beside(name: str, other: str) -> NDArray[np.int64]:
-        """(K, N, 3): the runs; two equal runs tell the test that seeds make no difference."""
+        """(K, N, 3): the runs; two equal ones if the single run of a model does not depend on the seed."""
         is_repeated = name in deterministic and len(models[name]) == 1 < len(models[other])
         return models[name].repeat(2, axis=0) if is_repeated else models[name]
 
@@ -140,7 +140,7 @@ def interval_over_examples(counts: NDArray[np.int64], level: float = 0.05, seed:
 
     Returns:
         The ends of the interval at 1 − level; NaN where all resamples have the same score, since such a test split
-        says nothing about the variation over examples.
+        gives no information about the variation over examples.
     """
     rows, sizes = np.unique(counts.swapaxes(0, 1), axis=0, return_counts=True)  # (D, K, 3) distinct examples
     drawn = np.random.default_rng(seed).multinomial(counts.shape[1], sizes / sizes.sum(), RESAMPLES)  # (RESAMPLES, D)

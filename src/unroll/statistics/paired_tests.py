@@ -125,10 +125,8 @@ def _interval(difference: float, half: float, error: float, size: int) -> tuple[
     a test with the remaining variance does not reject; the remainder is at least that of two examples.
 
     Args:
-        difference: the observed one.
         half: half-width of the acceptance region of the test.
         error: standard error under the null hypothesis.
-        size: number of examples.
     """
     reach = (half / error) ** 2 if error else 0.0
     if reach < size:

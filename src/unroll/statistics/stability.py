@@ -37,7 +37,7 @@ def chance_quantile(reference: np.ndarray, new: np.ndarray, level: float) -> flo
 def decile_edges(reference: np.ndarray) -> np.ndarray:
     """Upper edges of decile bins; the last bin has none. Equal deciles are merged.
 
-    Where every decile equals the largest value, that value gets a bin of its own, between those for smaller and larger
+    Where every decile equals the largest value, that value gets its own bin, between those for smaller and larger
     values.
 
     Args:

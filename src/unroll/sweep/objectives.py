@@ -19,7 +19,7 @@ def check_objectives(names: Sequence[str]) -> None:
     """Check the names of a sweep's objectives.
 
     Raises:
-        ValueError: there is none, or one is unknown.
+        ValueError: `names` is empty, or a name is unknown.
     """
     if not names or set(names) - set(DIRECTIONS):
         raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join(DIRECTIONS)}")

@@ -25,8 +25,6 @@ class PromoteOptions:
     """Options of a promotion.
 
     Args:
-        study: its name.
-        storage: the URL of its database.
         trial: the trial's number; None for the best one.
         name: of the new model; None for ``MODEL_STUDY``, after the trial's model and the study.
         plan: the params.yaml to list the model in.
@@ -58,7 +56,7 @@ class Promoted:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A trial's configuration, as a model's.
+    """A trial's configuration in the form of a model file.
 
     Args:
         model: the choice of conf/model that the trial started from.
@@ -116,7 +114,7 @@ def promotion_hint(study: Study, plan: Path) -> str:
 
 
 def recipe_of(overrides: Sequence[str]) -> Recipe:
-    """The configuration of `pipelines/train.py` with these overrides, as a model's.
+    """Convert the configuration of `pipelines/train.py` with these overrides to that of a model.
 
     Raises:
         ValueError: the optimizer, scheduler or vectors differ from those that the pipeline uses for every model.

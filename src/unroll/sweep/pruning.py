@@ -16,9 +16,6 @@ from unroll.sweep.worker import load_trial
 def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:
     """The Lightning callback that prunes this job, if it is a trial of a study with a pruner.
 
-    Args:
-        trainer: the job's `trainer` configuration.
-
     Raises:
         ValueError: the training may use several processes, which cannot be pruned together.
     """

@@ -42,7 +42,7 @@ class Space:
         return {key: str(override.input_line).partition("=")[2] for key, override in self.swept.items()}
 
     def suggest(self, trial: "Trial") -> list[str]:
-        """The job's overrides: the fixed ones, then the trial's values, which are drawn if it has none yet."""
+        """The job's overrides: the fixed ones, then the trial's values, which are drawn the first time."""
         values = {key: _suggest(trial, key, distribution) for key, distribution in self.distributions.items()}
         return [*self.fixed, *assignments(values)]
 

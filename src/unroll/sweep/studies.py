@@ -38,7 +38,6 @@ def open_study(name: str, storage: str, objectives: Sequence[str], space: "Space
 
     Args:
         objectives: the names of the values that a job returns.
-        space: the search space.
         search: the configuration of the sampler and the pruner.
 
     Raises:

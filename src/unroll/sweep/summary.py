@@ -51,12 +51,10 @@ def end_sweep(
     The run stays open while another process runs a trial. After an interruption its status is KILLED.
 
     Args:
-        study: its trials.
         run_id: of the sweep's MLflow run.
         files: artifacts to log.
         later: the command that logs the summary, printed if MLflow cannot be reached.
         hint: returns a line about how to use the best trials.
-        is_interrupted: whether the user interrupted the sweep.
         lock_study: locks a study that other processes share, which may end at the same time.
 
     Returns:

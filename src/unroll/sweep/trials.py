@@ -21,8 +21,6 @@ class Trials:
     """The trials of a study, for one of the processes that share it.
 
     Args:
-        storage: the URL of the study's database.
-        space: the search space.
         size: the number of trials of the whole study.
         sampler: makes the sampler of the trial with the given number.
     """

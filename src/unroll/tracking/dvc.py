@@ -74,6 +74,6 @@ def _query(paths: Sequence[Path]) -> Pipeline:
 
 
 def _changed_files(reasons: Iterable[Any]) -> Iterable[str]:
-    """The files of `[{"changed deps": {FILE: …}}, …]`; a reason that is not about files is returned as it is."""
+    """The files of `[{"changed deps": {FILE: …}}, …]`; a reason that is not about files is returned unchanged."""
     for reason in reasons:
         yield from [reason] if isinstance(reason, str) else [file for files in reason.values() for file in files]

@@ -1,6 +1,6 @@
 """Errors of the tracking store: fatal before the work, a warning after it, because the results are on disk.
 
-A request is given up after a few seconds (`unroll.stage.set_environment`). Work that continues without the store makes
+A request times out after a few seconds (`unroll.stage.set_environment`). Work that continues without the store makes
 at most two requests that fail, so that no command waits for longer than half a minute.
 """
 
@@ -56,7 +56,7 @@ def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
         if not is_store_error(error):
             raise
         log.warning(
-            "warning: MLflow is missing %s, which is safe on disk (%s); when the store is back: %s",
+            "warning: %s is missing from MLflow, but complete on disk (%s); to upload it later: %s",
             what,
             reason(error),
             later,
@@ -65,7 +65,7 @@ def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Give requests no time to wait: for a store that has failed already."""
+    """Give each request two seconds and no retry, for a store that has failed already."""
     hurried = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
     before = {name: os.environ.get(name) for name in hurried}
     os.environ.update(hurried)
@@ -79,7 +79,7 @@ def impatient() -> Iterator[None]:
 
 
 def is_store_error(error: Exception) -> bool:
-    """Whether the store, or the connection to it, raised the error; not so for a bug or a missing local file."""
+    """Whether the store, or the connection to it, raised the error, not a bug or a missing local file."""
     if isinstance(error, OSError):  # a full disk, a lost connection, ...
         return not isinstance(error, FileNotFoundError)
     packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}

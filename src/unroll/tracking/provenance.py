@@ -1,4 +1,4 @@
-"""What a training was made from: enough to create its MLflow run in another store, and to detect changes since."""
+"""The inputs of a training: enough to create its MLflow run in another store, and to detect later changes."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ class Provenance:
     ) -> "Provenance":
         """The provenance of a training that starts now; `tags` are added to those that every run has."""
         source = data.description["source"]
-        revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has none
+        revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has no revision
         common = {
             "mlflow.source.type": "LOCAL",
             "mlflow.source.name": "pipelines/train.py",

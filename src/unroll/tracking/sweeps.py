@@ -71,7 +71,7 @@ def close_parent(run: TrackedRun, status: str, metrics: dict[str, float], note: 
     """
     run.log_metrics(metrics)
     run.client.set_tag(run.run_id, MLFLOW_RUN_NOTE, note)
-    if status != "RUNNING":  # which must have no end time
+    if status != "RUNNING":  # a running run must have no end time
         run.client.set_terminated(run.run_id, status)
 
 

@@ -67,7 +67,7 @@ def run_folders(*roots: Path) -> list[Path]:
 
 
 def _is_retrained(folder: RunFolder) -> bool:
-    """Whether a training is running in the folder, or a later one was interrupted: the files are of two runs then."""
+    """Whether a training is running in the folder or was interrupted, so that the files belong to two runs."""
     later = folder.checkpoints / "run.json"
     if is_run_locked(folder.path):
         return True
@@ -75,7 +75,7 @@ def _is_retrained(folder: RunFolder) -> bool:
 
 
 def upload(path: Path) -> list[str]:
-    """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, in words.
+    """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, as text.
 
     A run that is not in the store is created. Its id is a new one, and a tag contains the id that is in the folder; the
     folder does not change.
@@ -144,7 +144,7 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
     """Add the test metrics, the speed, the tables and the confusion picture of a run folder to the run.
 
     There is no confusion picture for a multilabel task, where labels are predicted independently. Returns what was
-    missing, in words; empty if nothing was.
+    missing, as text.
     """
     speed = {"tokens_per_second": read_json(folder.throughput)["tokens_per_second"]}
     metrics = {**read_json(folder.metrics), **speed}

@@ -55,7 +55,7 @@ class ProcessState(Callback):
 
 
 class ResumableEarlyStopping(EarlyStopping):
-    """Early stopping that also holds after resuming: a training killed after its last epoch trains no further one."""
+    """Early stopping that also works after resuming: a training killed after its last epoch trains no other."""
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self.wait_count >= self.patience:

@@ -16,7 +16,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the 
 
 
 def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
-    """Return the checkpoint folder of the run `output`; create it where it is missing.
+    """Return the checkpoint folder of the run `output`; create it if it is missing.
 
     Checkpoints of a training with another configuration or other data are deleted.
     """

@@ -38,7 +38,7 @@ class Ratio(nn.Module):
         return total[0] / total[1].clamp(min=1)
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Reset the counts."""
         self.counts.zero_()
 
 

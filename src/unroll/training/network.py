@@ -91,7 +91,6 @@ def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Calla
     Args:
         vocabulary: words by id.
         entry: maps a word of the file to its form in the vocabulary.
-        path: file of the vectors.
 
     Raises:
         ValueError: the file cannot be read, its vectors have another size than the embeddings, or none of its words is

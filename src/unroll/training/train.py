@@ -73,11 +73,7 @@ def train(
 
 
 def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:
-    """Measure prediction on the validation split in one thread: the shortest of three times, divided by the tokens.
-
-    Args:
-        folder: the model folder.
-    """
+    """Measure prediction on the validation split in one thread: the shortest of three times, divided by the tokens."""
     torch.set_num_threads(1)
     trained, split = TrainedModel.load(folder), data.split("validation")
     seconds = []

@@ -115,7 +115,7 @@ def test_texts_are_well_written(corpus):
 # --- limits of a bag of words ---------------------------------------------------------------------------------
 
 
-def test_every_cue_stands_in_texts_of_both_labels(corpus, cues):
+def test_every_cue_is_in_texts_of_both_labels(corpus, cues):
     agreements = defaultdict(list)
     for row in corpus["train"]:
         for cue in cues.keys() & set(words(row["text"])):

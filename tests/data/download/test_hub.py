@@ -10,7 +10,9 @@ from tests.data.hub_download import Download, assert_refused
 from tests.loopback_hub import NEW, OLD, Hub
 
 
-def test_a_pinned_commit_arrives_and_the_manifest_says_so(hub: Hub, download: Callable[..., Download]) -> None:
+def test_a_pinned_commit_is_downloaded_and_recorded_in_the_manifest(
+    hub: Hub, download: Callable[..., Download]
+) -> None:
     done = download(hub.endpoint, "dataset.path=acme/reviews", f"dataset.revision={OLD}")
     assert done.status == 0, done
     assert done.output.splitlines()[0] == "data/raw/rotten_tomatoes: train 2 rows"

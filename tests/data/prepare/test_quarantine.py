@@ -78,7 +78,7 @@ def test_a_split_without_rows_is_an_error(tmp_path: Path) -> None:
         prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(max_bad_share=1))
 
 
-def test_a_string_label_that_train_lacks_is_quarantined(tmp_path: Path) -> None:
+def test_a_string_label_that_is_missing_from_train_is_quarantined(tmp_path: Path) -> None:
     columns = texts("fine", "awful", labels=["up", "down"])
     other = texts("fine", "awful", labels=["up", "sideways"])
     raw = write_raw(tmp_path / "raw", {"train": columns, "validation": columns, "test": other}, None)

@@ -88,7 +88,6 @@ def read_table_files(files: list[Path], cache: str) -> Any:
     """Read and concatenate files of one format as a `datasets.Dataset`.
 
     Args:
-        files: the files.
         cache: folder for temporary files of `datasets`.
 
     Raises:

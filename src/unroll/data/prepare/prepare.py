@@ -42,7 +42,6 @@ class PrepareOptions:
         too_long: `truncate` keeps the first tokens of a longer sequence, `split` divides it into several sequences.
         seed: of random draws.
         processes: number of reading processes; None uses one per core.
-        tokenizer: options of the tokenizer.
 
     Raises:
         ValueError: an option is out of range, or two options exclude each other.
