@@ -1,6 +1,6 @@
 """Locks between processes: of a run folder, of a database, and of the study in a database.
 
-Each is released when the process that holds it ends, however it ends.
+Each is released when the process that holds it ends, even if it is killed.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ from unroll.exceptions import without_password
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-PATIENCE = 600.0  # seconds to wait for a database: a holder needs seconds, many more on a busy machine
-ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one a database
+PATIENCE = 600.0  # seconds to wait for a database, which others lock for seconds, or longer on a busy machine
+ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one per database
 
 
 @contextmanager
 def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
-    """Let no other process train in the run folder `output`.
+    """Prevent other processes from training in the run folder `output`.
 
     Args:
-        wait: wait until the other process is done, instead of refusing.
+        wait: wait until the other process is done, instead of raising.
 
     Raises:
         ValueError: another process trains there, and `wait` is false.
@@ -56,7 +56,7 @@ def is_run_locked(output: Path) -> bool:
 
 
 def _run_lock_file(output: Path) -> Path:
-    """Beside the run folder, not in it: nothing that is deleted or replaced there takes the lock away."""
+    """The lock file, next to the run folder: deleting or replacing the contents of the folder does not remove it."""
     output = output.absolute()
     return output.parent / f".{output.name}.running"
 

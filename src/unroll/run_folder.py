@@ -1,15 +1,15 @@
-"""The folder of one run, ``models/DATASET/MODEL/SEED``: its files, its record, and which command makes each file again.
+"""The folder of one run, ``models/DATASET/MODEL/SEED``: its files, its record, and the command that writes each file.
 
 ```
 model/                weights and configuration                      } train
 run.json              the record of the training                     }
-history.csv           one row an epoch                               }
-training/             what the training was made from                }
+history.csv           one row per epoch                              }
+training/             the provenance of the training                 }
 trained.json          its inputs, and checksums of the files above   }
 metrics.json          test scores                                    } evaluate
 classes.csv, confusion.csv, predictions.parquet, throughput.json     }
 evaluated.json        its inputs, and checksums of the files above   }
-checkpoints/          only while a training is under way, or was interrupted
+checkpoints/          only during a training, or after it was interrupted
 ```
 """
 
@@ -33,17 +33,17 @@ EVALUATED = ("metrics.json", "classes.csv", "confusion.csv", "predictions.parque
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What ``run.json`` says of a training.
+    """The content of ``run.json``: the record of a training.
 
     Args:
-        run_id: of its MLflow run.
-        monitor: the validation metric that chose the epoch.
-        best_score: its best value, in 0..1.
-        epochs: how many were trained; `best_epoch` counts from 1.
-        parameters: trainable numbers of the model.
+        run_id: of the MLflow run.
+        monitor: the validation metric by which the best epoch is chosen.
+        best_score: its value in the best epoch, in 0..1.
+        epochs: number of trained epochs; `best_epoch` counts from 1.
+        parameters: number of trained parameters.
         size_bytes: of the model folder.
-        seeded: whether another seed would give another model.
-        microseconds_per_token: of inference on the validation split; None where it was not measured.
+        seeded: whether the model depends on the seed.
+        microseconds_per_token: of prediction on the validation split; None if it was not measured.
     """
 
     dataset: str
@@ -63,7 +63,7 @@ class RunRecord:
 
     @property
     def figures(self) -> dict[str, float]:
-        """Its numbers by name, as MLflow logs them; without the seed, which is a parameter."""
+        """The numbers by name, as MLflow logs them; without the seed, which is a parameter."""
         numbers = {name: value for name, value in asdict(self).items() if type(value) in (int, float)}
         return {name: value for name, value in numbers.items() if name != "seed"}
 
@@ -73,7 +73,7 @@ _OPTIONAL = ("microseconds_per_token",)
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run; nothing is read before it is asked for."""
+    """The files of one run; each is read only when it is needed."""
 
     path: Path
 
@@ -118,17 +118,17 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def read_record(self) -> RunRecord:
-        """Raises ValueError where the record is missing or damaged; names the command that makes it again."""
+        """Read ``run.json``; raises ValueError as `read` does."""
         names = [field.name for field in fields(RunRecord)]
         required = [name for name in names if name not in _OPTIONAL]
         content = self.read(self.record.name, partial(read_json, keys=required))
         return RunRecord(**{name: content[name] for name in names if name in content})
 
     def read(self, name: str, reader: Callable[[Path], T]) -> T:
-        """What `reader` returns for one of the files.
+        """Read one of the files with `reader`.
 
         Raises:
-            ValueError: the file is missing, or damaged so that `reader` fails; names the command that makes it again.
+            ValueError: the file is missing, or `reader` fails; the message contains the command that writes the file.
         """
         path = self.path / name
         if not path.is_file():
@@ -137,24 +137,24 @@ class RunFolder:
             return reader(path)
         except (ValueError, LookupError, OSError) as error:
             reason = str(error).removeprefix(f"{path} is damaged: ")
-            raise ValueError(f"{path} is damaged ({reason}): make it again with {self.command(name)}") from error
+            raise ValueError(f"{path} is damaged ({reason}): recreate it with {self.command(name)}") from error
 
     def missing(self, name: str) -> ValueError:
-        """The error for a file that is missing; names the command that makes it."""
-        return ValueError(f"no run in {self.path} ({name} is missing): make it with {self.command(name)}")
+        """The error for a missing file, with the command that writes it."""
+        return ValueError(f"no run in {self.path} ({name} is missing): create it with {self.command(name)}")
 
     def write_record(self, record: RunRecord) -> None:
         write_json(self.record, {name: value for name, value in asdict(record).items() if value is not None})
 
     def command(self, name: str) -> str:
-        """The command, in backquotes, that writes one of the files again; the path may hold MODEL and SEED for any."""
+        """The command, in backquotes, that writes one of the files; the path may contain MODEL and SEED for any."""
         dataset, model, seed = self.path.parts[-3:]
         trained = self.path.parent.parent.glob(f"{model}/{seed}/model".replace("MODEL", "*").replace("SEED", "*"))
         stages = ["evaluate"] if name in EVALUATED and any(trained) else ["train", "evaluate"]
         return " and ".join(f"`python pipelines/{it}.py dataset={dataset} model={model} seed={seed}`" for it in stages)
 
     def stamp_training(self, inputs: Mapping[str, str]) -> None:
-        """Record what the training was made from, with checksums of the files that it left."""
+        """Record the inputs of the training, with checksums of its output files."""
         self._stamp("trained.json", inputs, TRAINED)
 
     def stamp_evaluation(self, inputs: Mapping[str, str]) -> None:
@@ -162,7 +162,7 @@ class RunFolder:
         self._stamp("evaluated.json", inputs, EVALUATED)
 
     def is_trained(self, inputs: Mapping[str, str]) -> bool:
-        """Whether the training was made from exactly these inputs, and every byte that it left is still there."""
+        """Whether the training had exactly these inputs, and its output files are unchanged."""
         return self._is_current("trained.json", inputs, TRAINED)
 
     def is_evaluated(self, inputs: Mapping[str, str]) -> bool:
@@ -170,24 +170,21 @@ class RunFolder:
         return self._is_current("evaluated.json", inputs, EVALUATED)
 
     def discard_evaluation(self) -> None:
-        """Delete the results of an evaluation, which is one of another model, or about to be made again."""
+        """Delete the results of an evaluation."""
         for name in ("evaluated.json", *EVALUATED):
             (self.path / name).unlink(missing_ok=True)
 
     def keep(self) -> None:
-        """Keep the results, as hard links, in ``models/.kept``, where `take_back` finds them by the training's inputs.
-
-        They stay there when others take their place, and when DVC checks out other outputs.
-        """
+        """Link the results into ``models/.kept``, where `take_back` finds them by the inputs of the training."""
         kept = self._kept(read_json(self.path / "trained.json", keys=("inputs",))["inputs"])
         with whole_folder(kept) as work:
             self._link(self.path, work)
 
     def take_back(self, inputs: Mapping[str, str]) -> bool:
-        """Replace the results by those kept of these inputs; return False where none are, or they are damaged."""
+        """Restore the results that `keep` stored for these inputs; return False if they are missing or damaged."""
         if not self.is_kept(inputs):
             return False
-        for name in (*STAMPS, *EVALUATED, *TRAINED):  # the stamps first: without them, the rest counts for nothing
+        for name in (*STAMPS, *EVALUATED, *TRAINED):  # the stamps first: without them, the other files are not used
             path = self.path / name
             if path.is_dir():
                 shutil.rmtree(path)
@@ -198,7 +195,7 @@ class RunFolder:
         return True
 
     def is_kept(self, inputs: Mapping[str, str]) -> bool:
-        """Whether there are undamaged results of these inputs to take back."""
+        """Whether `take_back` can restore results for these inputs."""
         return RunFolder(self._kept(inputs)).is_trained(inputs)
 
     def _kept(self, inputs: Mapping[str, str]) -> Path:

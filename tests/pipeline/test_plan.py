@@ -1,4 +1,4 @@
-"""All runs of a plan, in a real project: one that fails, options that do not fit, and interruptions."""
+"""All runs of a plan, in a real project: a failing run, options that are not accepted, and interruptions."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from tests.pipeline.conftest import Project
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
-SEED = 11  # of no other test
+SEED = 11  # not used by other tests
 
 
 @pytest.fixture
 def plan(reproduced: Project) -> Iterator[Path]:
-    """A plan with a seed of its own, whose runs are removed afterwards."""
+    """A plan with another seed, whose runs are removed afterwards."""
     file = reproduced.root / "other.yaml"
     yield file
     file.unlink()
@@ -87,7 +87,7 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
         command, cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE, text=True
     )
     assert training.stdout is not None
-    reader = Thread(target=training.stdout.read)  # or its pipe would fill
+    reader = Thread(target=training.stdout.read)  # so that the pipe does not fill up
     reader.start()
     folder = reproduced.root / f"models/demo_reviews/lstm/{SEED}"
     while not (folder / "checkpoints/last.ckpt").exists():
@@ -96,7 +96,7 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     os.kill(training.pid, number)
     assert training.wait() == status
     reader.join()
-    if number == signal.SIGKILL:  # nobody told the workers, which would finish
+    if number == signal.SIGKILL:  # the workers were not interrupted, and would finish
         for worker in workers:
             worker.kill()
     psutil.wait_procs(workers)

@@ -1,4 +1,4 @@
-"""Every run that params.yaml lists for a dataset: those that are not up to date are trained or evaluated."""
+"""Trains or evaluates the runs of a dataset that params.yaml lists and that are not up to date."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ from unroll.run_folder import RunRecord
 
 TRAINING_MODULES = ("unroll.plan.train", "unroll.training.network", "unroll.tracking.upload", "unroll.tracking.logger")
 EVALUATION_MODULES = ("unroll.plan.evaluate", "unroll.evaluation.evaluate", "unroll.tracking.upload")
-ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options that make no sense for several runs
+ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options for a single run only
 
 
 def train_all(plan: str, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
@@ -26,12 +26,12 @@ def train_all(plan: str, dataset: str, task: str, overrides: Sequence[str], jobs
 
     Args:
         plan: a params.yaml.
-        dataset, task: the dataset, and its task.
+        dataset, task: of the runs.
         overrides: of the train stage, for all runs.
-        jobs: trainings at once; None for one a core, or for one where the trainer takes several devices or a GPU.
+        jobs: number of parallel trainings; None to choose it by the cores, or one if a GPU or several devices are used.
 
     Raises:
-        ValueError: a training failed; the others were completed. Or an option is for a single run.
+        ValueError: `jobs` or an override is not accepted, or a training failed; the others are completed first.
     """
     common = _common(overrides, jobs)
     trainings = []
@@ -67,11 +67,11 @@ def _runs(plan: str, task: str) -> list[tuple[int, str]]:
 
 
 def _common(overrides: Sequence[str], jobs: Any) -> list[str]:
-    """The overrides that hold for every run, once they and `jobs` are checked."""
+    """The overrides for every run; raises ValueError for a multirun, invalid `jobs` or an option of a single run."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ValueError("plan=… in a multirun (-m): the plan lists the models and seeds; accepted: one of the two")
     if jobs is not None and (type(jobs) is not int or jobs < 1):
-        raise ValueError(f"jobs={jobs}; accepted: a whole number from 1, or null for one a core")
+        raise ValueError(f"jobs={jobs}; accepted: a whole number from 1, or null for one per core")
     keys = {override: override.partition("=")[0].lstrip("+~") for override in overrides}
     for override, key in keys.items():
         if key in ONE_RUN:
@@ -93,27 +93,27 @@ def _evaluate(evaluation: Evaluation) -> str:
 def _work(
     items: Sequence[Any], titles: Sequence[str], work: Callable[[Any], str], processes: int, modules: Sequence[str]
 ) -> None:
-    """Do the work side by side, and print what comes of it: lines in a log, a progress bar as well in a terminal."""
+    """Do the work in parallel, and print the results: as lines, in a terminal with a progress bar."""
     from tqdm import tqdm
 
     errors: dict[str, str] = {}
     start, width, done = time.monotonic(), max(map(len, titles)), 0
     bar = tqdm(total=len(items), unit="run", disable=not sys.stderr.isatty(), dynamic_ncols=True, leave=False)
     with bar:
-        for told in side_by_side(work, items, min(processes, len(items)), modules):
-            title = titles[told.index]
-            if not isinstance(told, Done):
-                if told.text.startswith("epoch ") and not bar.disable:
-                    bar.set_postfix_str(f"{title}: {told.text}"[:90])
+        for event in side_by_side(work, items, min(processes, len(items)), modules):
+            title = titles[event.index]
+            if not isinstance(event, Done):
+                if event.text.startswith("epoch ") and not bar.disable:
+                    bar.set_postfix_str(f"{title}: {event.text}"[:90])
                 else:
-                    bar.write(f"{title:<{width}}  {told.text}")
+                    bar.write(f"{title:<{width}}  {event.text}")
                     sys.stdout.flush()
                 continue
             bar.update()
             done += 1
-            if told.error is not None:
-                errors[title] = told.error
-            result = told.result if told.error is None else f"failed: {told.error}"
+            if event.error is not None:
+                errors[title] = event.error
+            result = event.result if event.error is None else f"failed: {event.error}"
             bar.write(f"[{done:>{len(str(len(items)))}}/{len(items)}] {title:<{width}}  {result}")
             sys.stdout.flush()
     print(f"{len(items)} runs in {time.monotonic() - start:.0f} s, {min(processes, len(items))} at a time", flush=True)
@@ -132,7 +132,7 @@ def _title(folder: Path) -> str:
 
 
 def _processes(config: dict[str, Any]) -> int:
-    """Trainings at once: each takes as many cores as it has threads; on several devices or a GPU, one at a time."""
+    """Number of parallel trainings: cores divided by threads, or one if the trainer uses a GPU or several devices."""
     is_alone = config["trainer"].get("accelerator") != "cpu" or config["trainer"].get("devices") != 1
     return 1 if is_alone else max(1, _cores() // config["threads"])
 

@@ -1,4 +1,4 @@
-"""One evaluation, from its configuration to the test scores in a run folder and in MLflow."""
+"""Evaluates one run: from the configuration to test scores in the run folder and in MLflow."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +13,11 @@ from unroll.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation is made from.
+    """An evaluation, given by its configuration.
 
     Args:
         config: the resolved configuration of the evaluate stage.
-        inputs: checksums of all that the evaluation depends on, taken before its code was imported; None to take them
-            now.
+        inputs: checksums of everything that the evaluation depends on, computed before its code is imported; or None.
     """
 
     config: dict[str, Any]
@@ -29,19 +28,19 @@ class Evaluation:
         return RunFolder(Path(self.config["run"]))
 
     def with_inputs(self) -> "Evaluation":
-        """The same with checksums of its inputs as they are now."""
+        """A copy with the current checksums of its inputs."""
         data = PreparedData(Path(self.config["data"]))
         return replace(self, inputs=evaluation_inputs(self.config, data, self.folder))
 
 
 def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]:
-    """Score a trained model on the test split; return the metrics. Waits for a training in the same folder.
+    """Score a trained model on the test split; return the metrics. Wait for a training in the same folder.
 
     Args:
-        keep: the results with those of the training.
+        keep: keep the results with those of the training.
 
     Raises:
-        ValueError: the run folder holds no trained model, or one of other data.
+        ValueError: the run folder contains no trained model, or one trained on other data.
     """
     from unroll.evaluation.evaluate import EvaluateOptions, evaluate
     from unroll.tracking.offline import tolerating

@@ -1,7 +1,6 @@
-"""What the results of a run depend on, as checksums: its code, its configuration and its data.
+"""The fingerprint of a run: checksums of the code, the configuration and the data that its results depend on.
 
-DVC decides by files and folders whether a stage may have anything to do. These checksums decide which of its runs
-really have: a run whose recorded checksums are unchanged is skipped.
+DVC runs a stage if any of its files has changed; the stage skips each run whose recorded checksums are unchanged.
 """
 
 import ast
@@ -20,13 +19,13 @@ from unroll.run_folder import RunFolder
 PACKAGE = Path(__file__).resolve().parents[1]
 TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
-# Where results go, what the run is called, and how runs share the machine changes no result.
+# Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
 WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
-OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}  # a baseline uses none of them
+OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}  # not used by baselines
 
 
 def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
-    """Checksums of all that a training with this resolved configuration depends on."""
+    """Checksums of everything that a training with this resolved configuration depends on."""
     if config["model"]["_target_"].startswith("unroll.baselines."):
         config = {key: value for key, value in config.items() if key not in OF_NETWORKS}
     inputs = {"code": code_checksum(TRAINING), "config": config_checksum(config), "data": data.checksum}
@@ -37,7 +36,7 @@ def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, 
 
 
 def evaluation_inputs(config: Mapping[str, Any], data: PreparedData, run: RunFolder) -> dict[str, str]:
-    """The same for an evaluation; the model is what it is, however it was trained."""
+    """The same for an evaluation; the model is identified by its files."""
     return {
         "code": code_checksum(EVALUATION),
         "config": config_checksum({key: config[key] for key in ("batch_size", "threads")}),
@@ -47,19 +46,19 @@ def evaluation_inputs(config: Mapping[str, Any], data: PreparedData, run: RunFol
 
 
 def config_checksum(config: Mapping[str, Any]) -> str:
-    """SHA-256 of the values that have an effect on the results."""
+    """SHA-256 of the values that affect the results."""
     values = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache
 def code_checksum(modules: tuple[str, ...]) -> str:
-    """SHA-256 of the modules' source files and of all files of this package that they import, at whatever depth."""
+    """SHA-256 of the modules and of all files of this package that they import, directly or indirectly."""
     return sha256(*sorted(source_files(modules)))
 
 
 def source_files(modules: Iterable[str]) -> set[Path]:
-    """The modules' own files and those of all modules of this package that they import, functions' imports included."""
+    """The files of the modules and of all modules of this package that they import, also within functions."""
     found: set[Path] = set()
     waiting = [file for module in modules for file in module_files(module)]
     while waiting:
@@ -71,7 +70,7 @@ def source_files(modules: Iterable[str]) -> set[Path]:
 
 
 def imported_names(file: Path) -> set[str]:
-    """The names, such as ``unroll.nn.gru``, that a file imports of this package; some are no modules."""
+    """The names of this package that a file imports, such as ``unroll.nn.gru``; not all of them are modules."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -82,7 +81,7 @@ def imported_names(file: Path) -> set[str]:
 
 
 def module_files(name: str) -> list[Path]:
-    """The file of a module, or of a package and the packages around it; none where the name is no module."""
+    """The files of a module or package and of its parent packages; empty if the name is not a module."""
     path = PACKAGE.joinpath(*name.split(".")[1:])
     own = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
     around = [parent / "__init__.py" for parent in path.parents if PACKAGE in parent.parents]

@@ -1,4 +1,4 @@
-"""Which models and seeds a comparison is about."""
+"""The models and seeds that a params.yaml lists."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,19 +7,17 @@ import yaml
 
 
 class Plan(NamedTuple):
-    """Models and seeds to compare; None for every one that is found."""
+    """Models and seeds; None for all that are found."""
 
     models: list[str] | None
     seeds: list[int] | None
 
 
 def read_plan(path: str | Path | None, task: str) -> Plan:
-    """The models that the params.yaml at `path` lists for the task, and its seeds.
-
-    Multilabel datasets are trained with the models listed under ``classification``.
+    """Read the models and seeds for a task from a params.yaml; those of multilabel are under ``classification``.
 
     Raises:
-        ValueError: there is no such file, or it lists no models or seeds, one twice, or one of a wrong type.
+        ValueError: there is no such file, or its models or seeds are missing, duplicated or of a wrong type.
     """
     if path is None:
         return Plan(None, None)
@@ -37,7 +35,7 @@ def read_plan(path: str | Path | None, task: str) -> Plan:
 
 
 def _check_list(where: str, values: Any, kinds: tuple[type, ...], accepted: str) -> None:
-    """Raise ValueError unless `values` are one or more different values of these types."""
+    """Raise ValueError unless `values` is a non-empty list of different values of these types."""
     is_list = isinstance(values, list) and len(values) > 0 and all(type(value) in kinds for value in values)
     if not is_list or len(set(values)) < len(values) or any(type(v) is int and v < 0 for v in values):
         raise ValueError(f"{where}={values!r}; accepted: a list of one or more different {accepted}")

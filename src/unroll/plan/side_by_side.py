@@ -1,4 +1,4 @@
-"""Independent pieces of work side by side, in as many processes as there are cores."""
+"""Runs independent work in parallel processes."""
 
 import io
 import multiprocessing
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of the work on ``items[index]``, or the error that ended it: of the user's, or a bug's traceback."""
+    """The result of the work on ``items[index]``, or its error: a message for the user, or the traceback of a bug."""
 
     index: int
     result: Any = None
@@ -35,15 +35,15 @@ class Done:
 def side_by_side(
     work: Callable[[Any], Any], items: Sequence[Any], processes: int, preload: Sequence[str] = ()
 ) -> Iterator[Line | Done]:
-    """Call `work` on every item, in processes of their own; yield what they print and how each ends, as it happens.
+    """Call `work` on every item in parallel processes; yield printed lines and results as they arrive.
 
-    An error ends the work on its own item only. When the caller stops early, or is interrupted, the processes receive
-    SIGTERM and are waited for. When the caller is killed, each process finishes its item and ends.
+    An error ends the work on its own item only. If the caller stops early or is interrupted, the processes receive
+    SIGTERM and are waited for. If the caller is killed, each process finishes its item and ends.
 
     Args:
-        work: a function at the top of a module, as are the items' classes: both are pickled.
-        processes: how many work at once.
-        preload: modules that are imported once, before the processes are forked from there.
+        work: a function at module level, since it is pickled, as the items are.
+        processes: maximum number of processes.
+        preload: modules that are imported once, before the processes are forked.
     """
     context = _context(preload)
     waiting = list(enumerate(items))[::-1]
@@ -57,9 +57,9 @@ def side_by_side(
             for connection in wait(list(workers)):
                 assert isinstance(connection, Connection)
                 worker = workers[connection]
-                told = worker.receive()
-                yield told
-                if isinstance(told, Done):
+                event = worker.receive()
+                yield event
+                if isinstance(event, Done):
                     if waiting and worker.is_alive:
                         worker.give(waiting.pop())
                     else:
@@ -73,14 +73,14 @@ def side_by_side(
 
 
 class _Worker:
-    """A process that works on one item after the other."""
+    """A process that works on one item after another."""
 
     def __init__(self, context: BaseContext, work: Callable[[Any], Any]) -> None:
         self.connection, other = multiprocessing.Pipe()
         self._index = -1
         self._process: Any = context.Process(target=_serve, args=(other, work))  # type: ignore[attr-defined]
         self._process.start()
-        other.close()  # so that the end of the process is seen here
+        other.close()  # so that `receive` notices when the process ends
 
     @property
     def is_alive(self) -> bool:
@@ -88,21 +88,21 @@ class _Worker:
 
     def give(self, item: tuple[int, Any]) -> None:
         self._index = item[0]
-        with suppress(OSError):  # it has died; `receive` will tell
+        with suppress(OSError):  # the process has died; `receive` reports it
             self.connection.send(item)
 
     def receive(self) -> Line | Done:
         try:
-            told: Line | Done = self.connection.recv()
-            return told
-        except (EOFError, OSError):  # it died, maybe in the middle of a message
+            event: Line | Done = self.connection.recv()
+            return event
+        except (EOFError, OSError):  # the process died, maybe while sending
             self._process.join()
             code = self._process.exitcode
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with status {code}"
             return Done(self._index, error=f"its process {how}")
 
     def close(self) -> None:
-        self.connection.close()  # which ends the process
+        self.connection.close()  # the process then ends
         self._process.join()
 
     def terminate(self) -> None:
@@ -110,9 +110,9 @@ class _Worker:
 
 
 def _context(preload: Sequence[str]) -> BaseContext:
-    """Processes forked from a fresh one that has imported `preload`, where the system can; else new ones.
+    """Fork processes from a new one that has imported `preload`; spawn them where forking is not supported.
 
-    macOS can fork, but its own libraries do not survive it.
+    Processes are spawned on macOS too, whose system libraries may crash after a fork.
     """
     if sys.platform == "darwin" or "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -124,14 +124,14 @@ def _context(preload: Sequence[str]) -> BaseContext:
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Work on items until the other end of the connection is closed."""
     signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the caller's answer to it is SIGTERM
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent then sends SIGTERM
     try:
         while True:
             index, item = connection.recv()
             with _printing_to(connection, index):
                 done = _attempt(work, index, item)
             connection.send(done)
-    except (EOFError, ConnectionError):  # nobody waits for more
+    except (EOFError, ConnectionError):  # the parent needs no more results
         pass
     except Terminated:
         sys.exit(128 + signal.SIGTERM)
@@ -145,17 +145,17 @@ def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
             return Done(index, error=message(error))
         import traceback
 
-        return Done(index, error=f"this is a bug in unroll, or in what it calls:\n{traceback.format_exc()}")
+        return Done(index, error=f"this is a bug in unroll or in a library that it uses:\n{traceback.format_exc()}")
 
 
 def _terminate(number: int, frame: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one would interrupt what is ended in order
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another SIGTERM must not interrupt the cleanup
     raise Terminated
 
 
 @contextmanager
 def _printing_to(connection: Connection, index: int) -> Iterator[None]:
-    """Send what is printed through the connection, line by line."""
+    """Send printed text through the connection, line by line."""
     writer = _LineWriter(lambda text: connection.send(Line(index, text)))
     with redirect_stdout(writer), redirect_stderr(writer):
         yield
@@ -163,7 +163,7 @@ def _printing_to(connection: Connection, index: int) -> Iterator[None]:
 
 
 class _LineWriter(io.TextIOBase):
-    """A text stream that hands on whole lines."""
+    """A text stream that passes on complete lines."""
 
     def __init__(self, send: Callable[[str], None]) -> None:
         self._send = send
@@ -186,5 +186,5 @@ class _LineWriter(io.TextIOBase):
         self._rest = ""
 
     def _try_to_send(self, line: str) -> None:
-        with suppress(OSError):  # nobody listens any more; the work is still finished
+        with suppress(OSError):  # the parent has ended; finish the work
             self._send(line)

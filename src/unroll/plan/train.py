@@ -1,4 +1,4 @@
-"""One training, from its configuration to a run folder and an MLflow run."""
+"""Trains one model: from the configuration to a run folder and an MLflow run."""
 
 import os
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ PARTS = ("model", "optimizer", "scheduler", "trainer")
 
 @dataclass(frozen=True)
 class Training:
-    """What a training is made from.
+    """A training, given by its configuration.
 
     Args:
         dataset, model: the names of their files in conf/.
         config: the resolved configuration of the train stage.
-        overrides: what the command was given, ``model=lstm`` and so on.
-        tags: of the MLflow run, in addition to those that every run has.
-        inputs: checksums of all that the training depends on, taken before its code was imported; or None.
+        overrides: of the command, such as ``model=lstm``.
+        tags: of the MLflow run, in addition to those of every run.
+        inputs: checksums of everything that the training depends on, computed before its code is imported; or None.
     """
 
     dataset: str
@@ -47,7 +47,7 @@ class Training:
 
     @classmethod
     def of_this_command(cls, config: dict[str, Any]) -> "Training":
-        """The training that Hydra composed the configuration for, on its own or as a job of a sweep."""
+        """The training of the running command, which may be a job of a sweep."""
         from unroll.tracking.sweeps import sweep_tags
 
         tags = sweep_tags(HydraConfig.get())  # type: ignore[arg-type]
@@ -61,32 +61,32 @@ class Training:
 
     @property
     def name(self) -> str:
-        """Of the MLflow run."""
+        """Name of the MLflow run."""
         return self.config["run_name"] + (f" #{self.tags['trial']}" if self.is_trial else "")
 
     @property
     def is_trial(self) -> bool:
-        """Whether it is a trial of a study, which may prune it."""
+        """Whether the training is a trial of a study, which may prune it."""
         return "trial" in self.tags
 
     def with_inputs(self) -> "Training":
-        """The same with checksums of its inputs as they are now."""
+        """A copy with the current checksums of its inputs."""
         return replace(self, inputs=training_inputs(self.config, PreparedData(Path(self.config["data"]))))
 
 
 def train_run(
     training: Training, callbacks: "Sequence[Callback]" = (), wait: bool = False, skip: bool = False
 ) -> RunRecord:
-    """Train one model with one seed, as one MLflow run; a training that was interrupted is resumed.
+    """Train one model with one seed, as one MLflow run; an interrupted training is resumed.
 
     Args:
-        callbacks: of Lightning, in addition to those that every training has.
-        wait: for another process that trains in the same folder, instead of refusing.
-        skip: a training whose results are already there, or kept, made from the same inputs; keep those of this one.
-            An interrupted training of other code is not resumed.
+        callbacks: of Lightning, in addition to those of every training.
+        wait: wait for another process that trains in the same folder, instead of raising.
+        skip: use earlier results of the same inputs, if there are any; otherwise keep the new results. An interrupted
+            training is not resumed if the code has changed.
 
     Raises:
-        ValueError: a value of the configuration is refused, the data are not prepared, or MLflow cannot be used.
+        ValueError: a value is not accepted, the data are not prepared, or MLflow cannot be used.
     """
     from unroll.training.options import TrainOptions
 
@@ -95,7 +95,7 @@ def train_run(
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
     is_baseline = config["model"]["_target_"].startswith("unroll.baselines.")
-    for name in ("model",) if is_baseline else PARTS:  # a baseline uses no other, and checking them imports Lightning
+    for name in ("model",) if is_baseline else PARTS:  # checking the others imports Lightning
         check_targets(parts[name], name)
 
     from unroll.sweep.objectives import MEASURED, check_objectives
@@ -123,14 +123,12 @@ def train_run(
         if provenance is not None and MIXED_CODE in provenance.tags:
             changed = provenance.tags[MIXED_CODE]
             if skip:
-                print(
-                    f"{output}: was interrupted, and the code has changed since ({changed}): starting over", flush=True
-                )
+                print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
                 discard_checkpoints(output)
                 checkpoints, provenance = open_checkpoints(output, data, parts, options), None
             else:
                 hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-                print(f"{output}: begun with other code ({changed}), {hint}", flush=True)
+                print(f"{output}: started with other code ({changed}), {hint}", flush=True)
         if provenance is None:
             names = training.dataset, training.name
             provenance = Provenance.of(*names, config, data, training.overrides, training.tags)
@@ -140,7 +138,7 @@ def train_run(
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
-            folder.discard_evaluation()  # of a model that was here before
+            folder.discard_evaluation()  # of an earlier model
             provenance.save(folder.provenance)
             record = RunRecord(
                 dataset=training.dataset,
