@@ -30,7 +30,8 @@ def plan(reproduced: Project) -> Iterator[Path]:
     file = reproduced.root / "other.yaml"
     yield file
     file.unlink()
-    for folder in (reproduced.root / "models/demo_reviews").glob(f"*/{SEED}"):
+    models = reproduced.root / "models"
+    for folder in [*models.glob(f"demo_reviews/*/{SEED}"), *models.glob(f".kept/demo_reviews/*/{SEED}")]:
         shutil.rmtree(folder)
 
 
@@ -91,6 +92,7 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     reader.start()
     folder = reproduced.root / f"models/demo_reviews/lstm/{SEED}"
     while not (folder / "checkpoints/last.ckpt").exists():
+        assert training.poll() is None
         time.sleep(0.02)
     workers = psutil.Process(training.pid).children(recursive=True)
     os.kill(training.pid, number)
