@@ -97,11 +97,11 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     workers = psutil.Process(training.pid).children(recursive=True)
     os.kill(training.pid, number)
     assert training.wait() == status
-    reader.join()
     if number == signal.SIGKILL:  # the workers were not interrupted, and would finish
         for worker in workers:
             worker.kill()
     psutil.wait_procs(workers)
+    reader.join()
 
     begun = json.loads((folder / "checkpoints/run.json").read_text())["run_id"]
     client = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db")
