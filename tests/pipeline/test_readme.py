@@ -114,7 +114,7 @@ def test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next(reproduced:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         printed = reproduced.ok("make repro")
-    assert "Data and pipelines are up to date." in printed
+    assert "Stage 'prepare-labeling@demo_entities' didn't change, skipping" in printed
     for dataset in ("demo_reviews", "demo_entities"):
         assert f"{dataset}: reports/{dataset}/index.html" in printed
         assert f"models:/{dataset}@champion" in printed
