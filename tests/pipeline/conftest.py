@@ -86,7 +86,7 @@ def copy_project(root: Path) -> Project:
     trainer.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 1", trainer.read_text()))
     (root / ".venv").mkdir()
     for part in Path(sys.executable).parents[1].iterdir():
-        if not part.name.startswith(".ready"):
+        if not part.name.startswith("."):  # .ready, and .gitignore, which must not be a link
             (root / ".venv" / part.name).symlink_to(part)
     (root / ".venv/.ready").touch()  # what `make` asks for; the environment is the one that these tests run in
     project = Project(root)
