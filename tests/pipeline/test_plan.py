@@ -49,7 +49,7 @@ def test_a_model_that_fails_says_why_and_the_others_are_trained(reproduced: Proj
     assert (reproduced.root / f"models/demo_reviews/fcnn/{SEED}/trained.json").is_file()
 
 
-@pytest.mark.parametrize("option", ["model=gru", "++model=gru", "seed=3", "output=elsewhere", "run_name=mine"])
+@pytest.mark.parametrize("option", ["model=gru", "++seed=4", "seed=3", "output=elsewhere", "run_name=mine"])
 def test_an_option_of_a_single_run_is_refused(reproduced: Project, option: str) -> None:
     done = reproduced.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {option}")
     assert done.returncode == 1

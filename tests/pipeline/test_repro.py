@@ -208,7 +208,7 @@ def test_a_comparison_is_written_to_disk_if_the_store_cannot_be_reached(reproduc
     for name in ("leaderboard.csv", "pairs.csv", "metrics/lstm.json"):
         expected = reproduced.root / "reports/demo_reviews" / name
         assert (reproduced.root / "elsewhere" / name).read_bytes() == expected.read_bytes()
-    assert "http://127.0.0.1:9/#/experiments" in (reproduced.root / "elsewhere/index.html").read_text()
+    assert "<svg" in (reproduced.root / "elsewhere/index.html").read_text()
 
 
 @pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
