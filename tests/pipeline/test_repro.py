@@ -211,6 +211,14 @@ def test_a_comparison_is_written_to_disk_if_the_store_cannot_be_reached(reproduc
     assert "<svg" in (reproduced.root / "elsewhere/index.html").read_text()
 
 
+def test_the_page_is_the_same_whether_or_not_the_database_can_be_opened(reproduced: Project) -> None:
+    no_database = f"sqlite:///{reproduced.root}/params.yaml/mlflow.db"
+    command = "python pipelines/compare.py dataset=demo_reviews plan=params.yaml output=elsewhere"
+    assert "warning: the comparison in elsewhere" in reproduced.ok(command, MLFLOW_TRACKING_URI=no_database)
+    page = reproduced.root / "reports/demo_reviews/index.html"
+    assert (reproduced.root / "elsewhere/index.html").read_bytes() == page.read_bytes()
+
+
 @pytest.mark.parametrize("dataset", ["demo_reviews", "demo_entities"])
 def test_the_best_model_is_the_registered_champion(reproduced: Project, client: MlflowClient, dataset: str) -> None:
     champion = client.get_model_version_by_alias(dataset, "champion")
