@@ -36,13 +36,13 @@ class Table(NamedTuple):
 
 
 def render(template: Path, **values: Any) -> str:
-    """Render a template that extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
+    """Render a template, which may extend `base.html.j2` and print tables with the macro of `table.html.j2`.
 
-    Values are escaped; a variable that is missing from `values` is an error.
+    Values are escaped in HTML; a variable that is missing from `values` is an error.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
-        autoescape=True,
+        autoescape=".html" in template.name,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -20,7 +20,6 @@ from unroll.data.demo.entities import (
     expand,
     finish,
     generate,
-    parse_production,
     read_rules,
     repeats_a_name,
     split_names,
@@ -262,9 +261,10 @@ def test_names_are_listed_once():
         assert len(productions) == len(set(productions))
 
 
-def test_parse_production_reads_weight_and_words():
-    assert parse_production(" 3 * the <job> ") == (3, ("the", "<job>"))
-    assert parse_production("the <job>") == (1, ("the", "<job>"))
+def test_productions_are_read_with_their_weights(tmp_path):
+    (tmp_path / "rules.txt").write_text("# jobs\n\n[who]\n 3 * the <job> | a <job>\nnobody\n")
+    productions = [("the", "<job>")] * 3 + [("a", "<job>"), ("nobody",)]
+    assert read_rules([tmp_path / "rules.txt"]) == {"who": productions}
 
 
 def test_expand_tags_an_upper_case_symbol_as_one_entity():

@@ -1,137 +1,38 @@
 """Writes the demo corpora as dataset folders with the layout of the Hugging Face Hub."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from unroll.data.demo import entities, reviews
-
-Splits = Mapping[str, Sequence[Mapping[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A demo corpus: its generator and the contents of its dataset card."""
-
-    name: str
-    title: str
-    task_category: str
-    generate: Callable[[], Splits]
-    count_tokens: Callable[[Mapping[str, Any]], int]
-    schema: pa.Schema
-    features: list[dict[str, Any]]  # as in the front matter of a Hub dataset card
-    columns: Mapping[str, str]
-    card: str
-
-
-def _class_label(names: Sequence[str]) -> dict[str, Any]:
-    return {"class_label": {"names": {str(i): name for i, name in enumerate(names)}}}
-
-
-CORPORA = [
-    Corpus(
-        name="demo_reviews",
-        title="Demo reviews",
-        task_category="text-classification",
-        generate=reviews.generate,
-        count_tokens=lambda row: reviews.count_tokens(row["text"]),
-        schema=pa.schema({"text": pa.string(), "label": pa.int64()}),
-        features=[{"name": "text", "dtype": "string"}, {"name": "label", "dtype": _class_label(reviews.LABEL_NAMES)}],
-        columns={"text": "the review", "label": "0 `negative`, 1 `positive`; equally frequent"},
-        card=reviews.CARD,
-    ),
-    Corpus(
-        name="demo_entities",
-        title="Demo entities",
-        task_category="token-classification",
-        generate=entities.generate,
-        count_tokens=lambda row: len(row["tokens"]),
-        schema=pa.schema({"tokens": pa.list_(pa.string()), "ner_tags": pa.list_(pa.int64())}),
-        features=[
-            {"name": "tokens", "sequence": "string"},
-            {"name": "ner_tags", "sequence": _class_label(entities.TAG_NAMES)},
-        ],
-        columns={"tokens": "the tokens of the sentence", "ner_tags": "one IOB2 tag per token"},
-        card=entities.CARD,
-    ),
-]
+from unroll.pages.page import render
 
 
 def build(folder: Path) -> None:
     """Write all corpora into `folder`. The files are identical for the same version of pyarrow."""
-    for corpus in CORPORA:
-        splits = corpus.generate()
-        tables = {split: pa.Table.from_pylist(list(rows), schema=corpus.schema) for split, rows in splits.items()}
-        data = folder / corpus.name / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        for split, table in tables.items():
-            _write_parquet(table, data / f"{split}-00000-of-00001.parquet")
-        readme = f"---\n{_front_matter(corpus, tables)}---\n\n{_body(corpus, splits)}"
-        (folder / corpus.name / "README.md").write_text(readme, encoding="utf-8", newline="\n")
+    texts = reviews.generate()
+    tokens = {split: sum(reviews.count_tokens(row["text"]) for row in rows) for split, rows in texts.items()}
+    _write(folder / "demo_reviews", texts, tokens, reviews.LABEL_NAMES, "reviews.md.j2")
+    sentences = entities.generate()
+    tokens = {split: sum(len(row["tokens"]) for row in rows) for split, rows in sentences.items()}
+    _write(folder / "demo_entities", sentences, tokens, entities.TAG_NAMES, "entities.md.j2")
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a parquet file with explicit options, so that new defaults do not change its bytes."""
-    pq.write_table(
-        table,
-        path,
-        version="2.6",
-        data_page_version="1.0",
-        compression="zstd",
-        compression_level=9,
-        row_group_size=table.num_rows,
-    )
-
-
-def _front_matter(corpus: Corpus, tables: Mapping[str, pa.Table]) -> str:
-    return yaml.safe_dump(
-        {
-            "pretty_name": corpus.title,
-            "language": ["en"],
-            "license": "mit",
-            "task_categories": [corpus.task_category],
-            "size_categories": ["1K<n<10K"],
-            "dataset_info": {
-                "features": corpus.features,
-                "splits": [
-                    {"name": split, "num_bytes": table.nbytes, "num_examples": table.num_rows}
-                    for split, table in tables.items()
-                ],
-            },
-            "configs": [
-                {
-                    "config_name": "default",
-                    "data_files": [{"split": split, "path": f"data/{split}-*"} for split in tables],
-                }
-            ],
-        },
-        sort_keys=False,
-    )
-
-
-def _body(corpus: Corpus, splits: Splits) -> str:
-    columns = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in corpus.columns.items())
-    counts = "\n".join(
-        f"| {split} | {len(rows):,} | {sum(map(corpus.count_tokens, rows)):,} |" for split, rows in splits.items()
-    )
-    return f"""\
-# {corpus.title}
-
-{corpus.card}
-
-| column | |
-|---|---|
-{columns}
-
-| split | rows | tokens |
-|---|---|---|
-{counts}
-
-All rows were generated by a seeded grammar; no text was collected or copied.
-`python -m unroll.data.demo` generates the same files, byte for byte. MIT licence.
-"""
+def _write(
+    folder: Path, splits: dict[str, list[dict]], tokens: dict[str, int], label_names: list[str], card: str
+) -> None:
+    tables = {split: pa.Table.from_pylist(rows) for split, rows in splits.items()}
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    for split, table in tables.items():
+        pq.write_table(
+            table,
+            folder / "data" / f"{split}-00000-of-00001.parquet",
+            version="2.6",  # these options are given so that new defaults do not change the bytes
+            data_page_version="1.0",
+            compression="zstd",
+            compression_level=9,
+            row_group_size=table.num_rows,
+        )
+    readme = render(Path(__file__).with_name(card), tables=tables, tokens=tokens, label_names=label_names)
+    (folder / "README.md").write_text(readme, encoding="utf-8", newline="\n")

@@ -13,7 +13,6 @@ import random
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypedDict
 
 TAG_NAMES = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
 SIZES = {"train": 5600, "validation": 800, "test": 1600}
@@ -22,34 +21,18 @@ MIN_TOKENS, MAX_TOKENS = 5, 35
 Production = tuple[str, ...]
 Rules = dict[str, list[Production]]
 Sentence = list[tuple[str, str]]  # (token, tag)
+Row = dict[str, list]  # one sentence: `tokens`, and `ner_tags`, the index of each token's tag in TAG_NAMES
 
 GRAMMAR_DIR = Path(__file__).with_name("words") / "entities"
 NAMES_FILE = "names.txt"
-CARD = """\
-Generated English news sentences whose persons (PER), organisations (ORG), places (LOC) and miscellaneous names
-(MISC: works, events, products, peoples) are tagged token by token in IOB2. Most names are used for several types, and
-the type follows from words to the right of the name as often as from words to the left. Some names occur only in the
-validation split and some only in the test split, so that memorising names does not help."""
-# The share of each list of names that occurs only in the validation split; the same share only in the test split.
-HELD_OUT_SHARE = 0.15
-# Weight of such names relative to others, so that unseen entities are frequent.
-HELD_OUT_WEIGHT = 2
+HELD_OUT_SHARE = 0.15  # of each list of names: only in the validation split; the same share only in the test split
+HELD_OUT_WEIGHT = 2  # of such names relative to others, so that unseen entities are frequent
 # The pronouns of a sentence are drawn together, so that "his" and "she" do not occur in the same one.
 PRONOUNS: list[Rules] = [{"he": [("he",)], "his": [("his",)]}, {"he": [("she",)], "his": [("her",)]}]
 
 
-class Row(TypedDict):
-    """One sentence; `ner_tags` contains the index of each token's tag in TAG_NAMES."""
-
-    tokens: list[str]
-    ner_tags: list[int]
-
-
 def generate(seed: int = 2024) -> dict[str, list[Row]]:
-    """Generate the train, validation and test splits, tagged in IOB2.
-
-    The result is deterministic for a given seed. No sentence occurs twice, within or across splits.
-    """
+    """Generate the train, validation and test splits. No sentence occurs twice, within or across splits."""
     rng = random.Random(seed)
     grammar = read_rules(path for path in sorted(GRAMMAR_DIR.glob("*.txt")) if path.name != NAMES_FILE)
     names = split_names(read_rules([GRAMMAR_DIR / NAMES_FILE]), rng)
@@ -67,16 +50,9 @@ def read_rules(paths: Iterable[Path]) -> Rules:
                 symbol = heading[1]
             elif line and not line.startswith("#"):
                 for alternative in line.split("|"):
-                    weight, production = parse_production(alternative)
-                    rules.setdefault(symbol, []).extend([production] * weight)
+                    weight, _, words = alternative.rpartition(" * ")
+                    rules.setdefault(symbol, []).extend([tuple(words.split())] * int(weight or 1))
     return rules
-
-
-def parse_production(text: str) -> tuple[int, Production]:
-    """Parse `3 * the <job>` as (3, ("the", "<job>")); the default weight is 1."""
-    weighted = re.fullmatch(r"\s*(\d+) \* (.*)", text)
-    weight, words = (int(weighted[1]), weighted[2]) if weighted else (1, text)
-    return weight, tuple(words.split())
 
 
 def split_names(names: Rules, rng: random.Random) -> dict[str, Rules]:

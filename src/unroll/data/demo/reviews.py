@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import yaml
 
@@ -21,25 +21,11 @@ from unroll.data.tokenizer import Tokenizer
 
 LABEL_NAMES = ["negative", "positive"]
 SIZES = {"train": 5600, "validation": 800, "test": 1600}
-MIN_TOKENS, MAX_TOKENS = 5, 60
-
+MAX_TOKENS = 60
 NEGATIVE, NEUTRAL, POSITIVE = -1, 0, 1
-CARD = """\
-Generated English reviews of films, restaurants, hotels, books and gadgets, each with one label. The label depends on
-the order of the words and on the distance between them. A bag of words is not sufficient, because every positive word
-also occurs in negative texts. To predict the label, a model must
-
-- follow the scope of a negation: both "not bad at all" and "not the usual film, and wonderful" are positive;
-- handle double negation: "it is not true that it was not good";
-- find the decisive clause: the one after *but*, the one that does not start with *although*. Many texts occur in
-  pairs of the same words in two orders with opposite labels;
-- remember a verdict over dozens of words with other opinions ("my brother calls everything terrible"). Only the
-  writer's own opinion of the subject itself counts.
-
-About one text in four has 30 tokens or more. The test split contains words that occur in no other split; no label
-depends on them."""
 
 Grammar = dict[str, list[str]]
+Row = dict[str, Any]  # one review: `text`, and `label`, an index in LABEL_NAMES
 
 _SUFFIXES = {NEGATIVE: "_negative", NEUTRAL: "", POSITIVE: "_positive"}
 _WORDS = Path(__file__).with_name("words") / "reviews"
@@ -53,18 +39,11 @@ _ASIDE_SHARE = 0.3  # share of such sentences with somebody else's opinion
 _SLOT = re.compile(r"<(\w+)([+?-]?)>")
 
 
-class Row(TypedDict):
-    """One review; `label` is an index in LABEL_NAMES."""
-
-    text: str
-    label: int
-
-
 def generate(seed: int = 7) -> dict[str, list[Row]]:
-    """Generate the train, validation and test splits; both labels are equally frequent in each.
+    """Generate the train, validation and test splits.
 
-    The result is deterministic for a given seed. No text occurs twice, within or across splits. Some words occur only
-    in the test split; no label depends on them.
+    Both labels are equally frequent in each split, and no text occurs twice, within or across splits. Some words occur
+    only in the test split; no label depends on them.
     """
     rng = random.Random(seed)
     written: set[str] = set()
@@ -84,7 +63,9 @@ def load_grammar(domain: str, *, unseen: bool) -> Grammar:
     grammar: Grammar = {}
     for part in parts:
         for symbol, alternatives in part.items():
-            grammar.setdefault(symbol, []).extend(_as_list(alternatives))
+            if isinstance(alternatives, str):  # words separated by commas
+                alternatives = [" ".join(word.split()) for word in alternatives.split(",")]
+            grammar.setdefault(symbol, []).extend(alternatives)
     return grammar
 
 
@@ -98,10 +79,12 @@ class Writer:
 
     def expand(self, pattern: str, sign: int = NEUTRAL) -> str:
         """Fill the slots of a pattern for a text with the given sign."""
-        return _SLOT.sub(lambda slot: self._fill(slot[1], self._slot_sign(slot[2], sign)), pattern)
+        signs = {"+": sign, "-": -sign, "": NEUTRAL}
 
-    def verdict(self, kind: str, sign: int) -> str:
-        return self.expand(self.rng.choice(self.grammar[kind]), sign)
+        def fill(slot: re.Match[str]) -> str:
+            return self._fill(slot[1], self.rng.choice([NEGATIVE, POSITIVE]) if slot[2] == "?" else signs[slot[2]])
+
+        return _SLOT.sub(fill, pattern)
 
     def twin_verdicts(self, kind: str) -> tuple[str, str]:
         """A negative and a positive verdict with the same words, made by swapping the contents of two slots."""
@@ -112,8 +95,9 @@ class Writer:
         bad, good = self._fill(symbol, NEGATIVE), self._fill(symbol, POSITIVE)
         return pattern.format(agree=bad, oppose=good), pattern.format(agree=good, oppose=bad)
 
-    def surroundings(self, verdict_tokens: int) -> tuple[list[str], list[str]]:
-        """Sentences before and after the verdict, without an opinion of the writer."""
+    def surround(self, verdicts: Sequence[str]) -> list[str]:
+        """Add the same sentences, none of them an opinion of the writer, before and after each verdict."""
+        verdict_tokens = count_tokens(verdicts[-1])
         room = MAX_TOKENS - verdict_tokens
         if self.rng.random() < _LONG_SHARE:
             sentences = self._filler(self.rng.randint(*_LONG_TARGETS) - verdict_tokens, room)
@@ -121,25 +105,18 @@ class Writer:
         else:
             sentences = self._filler(1, room) if self.rng.random() < _FILLER_SHARE else []
             verdict_at = self.rng.randint(0, len(sentences))
-        return sentences[:verdict_at], sentences[verdict_at:]
+        return [_join([*sentences[:verdict_at], verdict, *sentences[verdict_at:]]) for verdict in verdicts]
 
     def _filler(self, min_tokens: int, max_tokens: int) -> list[str]:
         """Distinct facts and asides with at least `min_tokens` and at most `max_tokens` in total."""
         facts, asides = (self.rng.sample(found, len(found)) for found in (self.grammar["fact"], self.grammar["aside"]))
         sentences: list[str] = []
-        tokens = 0
-        while tokens < min_tokens:
+        while count_tokens(" ".join(sentences)) < min_tokens:
             source = asides if self.rng.random() < _ASIDE_SHARE else facts
             sentence = self.expand(source.pop())
-            if tokens + count_tokens(sentence) <= max_tokens:
+            if count_tokens(" ".join([*sentences, sentence])) <= max_tokens:
                 sentences.append(sentence)
-                tokens += count_tokens(sentence)
         return sentences
-
-    def _slot_sign(self, mark: str, sign: int) -> int:
-        if mark == "?":
-            return self.rng.choice([NEGATIVE, POSITIVE])
-        return {"+": sign, "-": -sign, "": NEUTRAL}[mark]
 
     def _fill(self, symbol: str, sign: int) -> str:
         alternatives = self.grammar.get(symbol + _SUFFIXES[sign]) or self.grammar[symbol]
@@ -162,22 +139,17 @@ def _write_split(split: str, size: int, rng: random.Random, written: set[str]) -
     return rows
 
 
-def _write_pair(grammars: Sequence[Grammar], rng: random.Random) -> tuple[str, str]:
+def _write_pair(grammars: Sequence[Grammar], rng: random.Random) -> list[str]:
     """A negative and a positive review of one kind, with the same words for the kinds in _TWIN_KINDS."""
     kind = rng.choices(list(_KIND_WEIGHTS), list(_KIND_WEIGHTS.values()))[0]
     if kind in _TWIN_KINDS:
         writer = Writer(rng.choice(grammars), rng)
-        bad, good = writer.twin_verdicts(kind)
-        before, after = writer.surroundings(count_tokens(good))
-        return _join([*before, bad, *after]), _join([*before, good, *after])
-    return _write_review(kind, NEGATIVE, grammars, rng), _write_review(kind, POSITIVE, grammars, rng)
-
-
-def _write_review(kind: str, sign: int, grammars: Sequence[Grammar], rng: random.Random) -> str:
-    writer = Writer(rng.choice(grammars), rng)
-    verdict = writer.verdict(kind, sign)
-    before, after = writer.surroundings(count_tokens(verdict))
-    return _join([*before, verdict, *after])
+        return writer.surround(writer.twin_verdicts(kind))
+    pair: list[str] = []
+    for sign in (NEGATIVE, POSITIVE):
+        writer = Writer(rng.choice(grammars), rng)
+        pair += writer.surround([writer.expand(rng.choice(writer.grammar[kind]), sign)])
+    return pair
 
 
 def _join(sentences: Iterable[str]) -> str:
@@ -189,10 +161,3 @@ def _join(sentences: Iterable[str]) -> str:
 @cache
 def _read_words(name: str) -> dict:
     return yaml.safe_load((_WORDS / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def _as_list(alternatives: str | list[str]) -> list[str]:
-    """Alternatives are a list of patterns, or words in a string separated by commas."""
-    if isinstance(alternatives, str):
-        return [" ".join(word.split()) for word in alternatives.split(",")]
-    return alternatives
