@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
@@ -17,7 +18,6 @@ from weakref import WeakKeyDictionary
 import yaml
 
 from unroll.config.check import check_arguments, check_targets
-from unroll.data.download.files import has_wildcard
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
@@ -68,7 +68,7 @@ def prepare(
         raise ValueError(f"task={task!r}; accepted: {', '.join(COLUMNS)}")
     columns = columns or {name: name for name in COLUMNS[task][0]}
     declared: dict[str, Any] = {"task": task, "path": str(path), "columns": dict(columns)}
-    if Path(path).is_file() or has_wildcard(str(path)):
+    if Path(path).is_file() or has_magic(str(path)):
         declared["splits"] = {"train": "train", "validation": None, "test": None}
     tokenizer = _call(TokenizerOptions, options.pop("tokenizer", {}), where="tokenizer")
     of_source, of_prepare = ([field.name for field in fields(kind)] for kind in (Source, PrepareOptions))

@@ -1,19 +1,12 @@
 """The download stage: writes a dataset as parquet splits and a manifest."""
 
 import tempfile
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
 from unroll.data.download import hub
-from unroll.data.download.files import (
-    base_folder,
-    has_wildcard,
-    label_names,
-    matching_files,
-    names_files,
-    read_column_files,
-    read_table_files,
-)
+from unroll.data.download.files import base_folder, label_names, load, matching_files, names_files, read_files
 from unroll.data.source import Source
 from unroll.files import sha256, whole_folder, write_json
 
@@ -34,7 +27,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     chosen: list[Path] = []  # the files of train, if the path is a file or glob
     if Path(source.path).is_dir():
         folder = Path(source.path)
-    elif has_wildcard(source.path) or Path(source.path).is_file():
+    elif has_magic(source.path) or Path(source.path).is_file():
         folder, pattern = base_folder(source.path)
         chosen = matching_files(folder, pattern)
         if not chosen:
@@ -47,14 +40,17 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     else:
         folder, commit = hub.snapshot(source.path, source.revision)
 
-    checksums = {str(file.relative_to(folder)): sha256(file) for file in chosen or _data_files(folder)}
+    files = chosen or sorted(file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
+    checksums = {str(file.relative_to(folder)): sha256(file) for file in files}
     _check_pinned(source, checksums)
     with tempfile.TemporaryDirectory() as cache:
         splits = _load(source, folder, chosen, cache)
         with whole_folder(output) as work:
+            written = {}
             for split, rows in splits.items():
-                rows.to_parquet(str(work / f"{split}.parquet"), batch_size=_group_rows(rows))
-            files = {split: work / f"{split}.parquet" for split in splits}
+                group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES * len(rows) // max(1, rows.data.nbytes)))
+                rows.to_parquet(str(work / f"{split}.parquet"), batch_size=group_rows)
+                written[split] = {"rows": len(rows), "sha256": sha256(work / f"{split}.parquet")}
             manifest = {
                 "task": source.task,
                 "path": source.path,
@@ -63,14 +59,10 @@ def download(source: Source, output: Path) -> dict[str, Any]:
                 "commit": commit,
                 "files": checksums,
                 "label_names": source.label_names or label_names(splits["train"].features[source.label_column]),
-                "splits": {split: {"rows": len(splits[split]), "sha256": sha256(files[split])} for split in files},
+                "splits": written,
             }
             write_json(work / "manifest.json", manifest)
     return manifest
-
-
-def _data_files(folder: Path) -> list[Path]:
-    return sorted(file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
 
 
 def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
@@ -83,15 +75,13 @@ def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
             )
 
 
-def _group_rows(rows: Any) -> int:
-    return max(1, min(GROUP_ROWS, GROUP_BYTES * len(rows) // max(1, rows.data.nbytes)))
-
-
 def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[str, Any]:
     """Load the splits train, validation and test as `datasets.Dataset`, and check their columns."""
     wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
-    found = {"train": _read(source, chosen, cache)} if chosen else _load_folder(source, folder, wanted, cache)
-    splits = {}
+    if chosen:
+        found = {"train": read_files(chosen, source.format == "conll", cache)}
+    else:
+        found = _load_folder(source, folder, wanted, cache)
     for split, theirs in wanted.items():
         if theirs not in found:
             hint = "" if split == "train" else f", or dataset.splits.{split}=null to draw it from train"
@@ -104,43 +94,30 @@ def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[
                     f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has no such column; "
                     f"accepted: {found[theirs].column_names}"
                 )
-        splits[split] = found[theirs]
-    return splits
+    return {split: found[theirs] for split, theirs in wanted.items()}
 
 
 def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: str) -> dict[str, Any]:
     """Load splits by the names in `wanted`, from files if a name is a file or a glob."""
-    found = {}
+    is_conll = source.format == "conll"
+    found: dict[str, Any] = {}
     for split, theirs in wanted.items():
-        if source.format != "conll" and not names_files(theirs):
+        if not is_conll and not names_files(theirs):
             continue
-        if named := matching_files(folder, theirs):
-            found[theirs] = _read(source, named, cache)
-        else:
+        files = matching_files(folder, theirs)
+        if not files:
             present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
             raise ValueError(
                 f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; "
                 f"accepted: {', '.join(present[:20])}"
             )
-    return found if len(found) == len(set(wanted.values())) else found | _load_hub(source, folder, cache)
-
-
-def _read(source: Source, files: list[Path], cache: str) -> Any:
-    return read_column_files(files) if source.format == "conll" else read_table_files(files, cache)
-
-
-def _load_hub(source: Source, folder: Path, cache: str) -> dict[str, Any]:
-    from datasets import disable_progress_bars, load_dataset
-    from datasets.exceptions import DatasetsError
-    from yaml import YAMLError
-
-    disable_progress_bars()
+        found[theirs] = read_files(files, is_conll, cache)
+    if len(found) == len(set(wanted.values())):
+        return found
     try:
-        found: dict[str, Any] = load_dataset(str(folder), source.name, cache_dir=cache)
-    except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
-        cause = " ".join(f"{error.__cause__ or error}".split())
+        return found | load(str(folder), name=source.name, cache_dir=cache)
+    except ValueError as error:
         raise ValueError(
-            f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {cause}; "
+            f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {error}; "
             "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
         ) from error
-    return found

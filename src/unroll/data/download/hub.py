@@ -1,12 +1,12 @@
 """Downloads a dataset repository of the Hugging Face Hub at a given revision."""
 
-import hashlib
 import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from httpx2 import Client, HTTPError, ReadError, Response, SyncByteStream
 from huggingface_hub import constants, dataset_info, get_session, set_client_factory, snapshot_download
@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils.sha import git_hash
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from unroll.files import sha256
@@ -28,7 +29,6 @@ TIMEOUT_SECONDS = 5.0
 MAX_RETRY_SECONDS = 60  # maximum total wait requested by a Hub (status 429 with Retry-After)
 GRACE_SECONDS = 8.0  # before the transfer rate is checked
 MIN_BYTES_PER_SECOND = 1000.0
-SHA256_LENGTH = 64
 
 
 def snapshot(repository: str, revision: str) -> tuple[Path, str]:
@@ -45,17 +45,18 @@ def snapshot(repository: str, revision: str) -> tuple[Path, str]:
         disable_progress_bars()
     with _as_value_errors(repository, revision):
         commit = revision if constants.HF_HUB_OFFLINE else _resolve(repository, revision)
-        folder = _fetch(repository, commit)
-        damaged = _damaged(folder, known_only=constants.HF_HUB_OFFLINE)
-        if damaged:
-            _delete(damaged)
-            folder = _fetch(repository, commit)
-            damaged = _damaged(folder, known_only=True)
+        for known_only in (constants.HF_HUB_OFFLINE, True):
+            folder = Path(
+                snapshot_download(
+                    repository, repo_type="dataset", revision=commit, allow_patterns=DATA_FILES, etag_timeout=10
+                )
+            )
+            damaged = _delete_damaged(folder, known_only)
+            if not damaged:
+                break
     if damaged:
-        names = ", ".join(sorted(str(file.relative_to(folder)) for file in damaged))
-        _delete(damaged)
         raise ValueError(
-            f"dataset.path={repository!r}: {names} differed twice from the SHA-256 given by the Hub at "
+            f"dataset.path={repository!r}: {', '.join(damaged)} differed twice from the SHA-256 given by the Hub at "
             f"{constants.ENDPOINT}; the damaged files were deleted"
         )
     if re.fullmatch("[0-9a-f]{40}", revision) and folder.name != revision:
@@ -78,37 +79,24 @@ def _resolve(repository: str, revision: str) -> str:
             time.sleep(int(wait) + 0.1)
 
 
-def _fetch(repository: str, commit: str) -> Path:
-    return Path(
-        snapshot_download(repository, repo_type="dataset", revision=commit, allow_patterns=DATA_FILES, etag_timeout=10)
-    )
-
-
-def _damaged(folder: Path, known_only: bool) -> list[Path]:
-    """The files of a snapshot that differ from their checksum, which is the name of the cached file.
+def _delete_damaged(folder: Path, known_only: bool) -> list[str]:
+    """Delete the files of a snapshot that differ from their checksum, the name of the cached file; return their names.
 
     Large files have a SHA-256, others git's checksum. Any other name comes from a server that is not the Hub; such
     files count as damaged unless `known_only`.
     """
     links = [file for file in folder.rglob("*") if file.is_symlink()]  # a cache without links has no checksums
-    return [file for file in links if not _is_intact(file.resolve(), known_only)]
+    damaged = sorted(link for link in links if not _is_intact(link.resolve(), known_only))
+    for file in damaged:
+        file.resolve().unlink(missing_ok=True)  # files with equal content share a cached file
+        file.unlink()
+    return [str(file.relative_to(folder)) for file in damaged]
 
 
 def _is_intact(cached: Path, known_only: bool) -> bool:
-    if len(cached.name) == SHA256_LENGTH:
+    if len(cached.name) == 64:  # a SHA-256
         return sha256(cached) == cached.name
-    return known_only or _git_checksum(cached) == cached.name
-
-
-def _git_checksum(file: Path) -> str:
-    content = file.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def _delete(files: list[Path]) -> None:
-    for file in files:
-        file.resolve().unlink(missing_ok=True)  # files with equal content share a cached file
-        file.unlink()
+    return known_only or git_hash(cached.read_bytes()) == cached.name
 
 
 @contextmanager
@@ -118,9 +106,10 @@ def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
     try:
         yield
     except (HTTPError, HfHubHTTPError, HFValidationError, OSError) as error:
-        reason, status = _first_line(error), getattr(getattr(error, "response", None), "status_code", None)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        status = getattr(getattr(error, "response", None), "status_code", None)
         failed = f"denied access ({status}); set HF_TOKEN to a token with read access"
-        messages: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+        messages: list[tuple[Any, str]] = [
             (HFValidationError, f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'"),
             (GatedRepoError, f"{path} is gated: accept its terms on the Hub and set HF_TOKEN"),
             (RevisionNotFoundError, f"dataset.revision={revision!r}: {where} has no such revision of {repository}"),
@@ -139,10 +128,6 @@ def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
         ]
         message = next(message for kind, message in messages if isinstance(error, kind))
         raise ValueError(message) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _refuse_slow_responses() -> None:
