@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from unroll.data.tags import Span, TagReader, TagScheme, check_tag_names, spans
+from unroll.data.tags import Span, TagReader, TagScheme, spans
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-geo-pol", "I-geo-pol"]
 sentences = st.lists(st.sampled_from(TAGS), max_size=12)
@@ -57,18 +57,18 @@ def test_spans_follow_the_conlleval_chunk_rules(tags: list[str]) -> None:
 
 
 def test_iob2_names_are_accepted() -> None:
-    check_tag_names(TAGS)
+    assert TagReader(TAGS, "iob2").names == TAGS
 
 
 @pytest.mark.parametrize("name", ["PER", "S-PER", "B-", "B", "", "o", "O-PER", "BPER"])
 def test_a_name_that_is_no_iob_tag_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^'{name}' is not an IOB tag"):
-        check_tag_names(["O", "B-LOC", name])
+    with pytest.raises(ValueError, match=f"^'{name}' is not a tag of the scheme 'iob2'"):
+        TagReader(["O", "B-LOC", name], "iob2")
 
 
 def test_inside_without_its_beginning_is_named() -> None:
     with pytest.raises(ValueError, match="'I-PER' has no 'B-PER'"):
-        check_tag_names(["O", "B-LOC", "I-PER"])
+        TagReader(["O", "B-LOC", "I-PER"], "iob2")
 
 
 IOB2 = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.distributed import get_rank, get_world_size, is_initialized
 
-from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import IGNORE, PADDING, Spelling, Tokens
 
@@ -145,18 +144,17 @@ def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) ->
         labels = np.where(mask, split.labels[positions], IGNORE)  # (B, T)
     else:
         labels = split.labels[index]  # (B,) or (B, L)
+    spelling = None
+    if characters:
+        distinct, rows = np.unique(tokens, return_inverse=True)  # (U,), (B, T)
+        spelling = Spelling(torch.from_numpy(split.table.spell(distinct)), torch.from_numpy(rows))
     return Batch(
         tokens=Tokens(
             words=torch.from_numpy(split.table.words[tokens]),
             casing=torch.from_numpy(split.table.casing[tokens]),
             lengths=torch.from_numpy(split.lengths[index]),
-            spelling=_spell(split.table, tokens) if characters else None,
+            spelling=spelling,
         ),
         labels=torch.from_numpy(np.array(labels)),
         positions=torch.from_numpy(index),
     )
-
-
-def _spell(table: TokenTable, tokens: np.ndarray) -> Spelling:
-    distinct, rows = np.unique(tokens, return_inverse=True)  # (U,), (B, T)
-    return Spelling(torch.from_numpy(table.spell(distinct)), torch.from_numpy(rows))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from unroll.data.ragged import Ragged
-from unroll.data.schema import DataSchema
 from unroll.data.text import casing
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 
@@ -71,7 +70,8 @@ class TokenTable:
 
     def spell(self, rows: np.ndarray) -> np.ndarray:
         """The character ids (U, C) of the rows (U,), padded on the right."""
-        return self.spellings.padded(rows, PADDING)
+        positions, mask = self.spellings.positions(rows)
+        return np.where(mask, self.spellings.values[positions], PADDING)
 
 
 class TokenEncoder:
@@ -89,11 +89,6 @@ class TokenEncoder:
         self._characters = np.full(0x110000, UNKNOWN, np.int32)  # by code point
         for i, character in enumerate(alphabet[len(SPECIAL_WORDS) :], start=len(SPECIAL_WORDS)):
             self._characters[ord(character)] = i
-
-    @classmethod
-    def of(cls, schema: DataSchema) -> "TokenEncoder":
-        """An encoder with the vocabulary, alphabet and tokenizer of `schema`."""
-        return cls(schema.vocabulary, schema.alphabet, schema.tokenizer.word)
 
     def encode(self, tokens: Iterable[str]) -> TokenTable:
         """Row k + 1 is token k; words and characters without an id become `<unk>`."""

@@ -90,8 +90,3 @@ class Ragged:
         steps = np.arange(lengths.max())
         mask = steps < lengths[:, None]
         return np.where(mask, self.offsets[index, None] + steps, 0), mask
-
-    def padded(self, index: np.ndarray, padding: int) -> np.ndarray:
-        """The sequences at the positions `index` (B,) as an array (B, T), padded on the right."""
-        positions, mask = self.positions(index)
-        return np.where(mask, self.values[positions], padding)

@@ -1,6 +1,7 @@
 """Reads the files written by the download stage: parquet splits and a manifest."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +36,14 @@ def read_manifest(raw: Path, source: Source) -> dict[str, Any]:
 def group_starts(path: Path) -> list[int]:
     """The first row of each row group of a split, followed by the number of rows."""
     metadata = pq.read_metadata(path)
-    starts = [0]
-    for group in range(metadata.num_row_groups):
-        starts.append(starts[-1] + metadata.row_group(group).num_rows)
-    return starts
+    return [0, *accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))]
 
 
 def raw_rows(path: Path, source: Source, group: int) -> Iterator[dict[str, Any] | None]:
     """The rows of a row group, as values by the role of their column; None for a row that is not UTF-8."""
     columns = list(dict.fromkeys(source.columns.values()))
     for batch in pq.ParquetFile(path).iter_batches(1000, row_groups=[group], columns=columns):
-        try:
-            values: list[dict[str, Any] | None] = batch.to_pylist()
-        except UnicodeDecodeError:
-            values = [_decoded(batch.slice(i, 1)) for i in range(len(batch))]
-        for row in values:
+        for row in _decoded(batch):
             yield row and {role: row[column] for role, column in source.columns.items()}
 
 
@@ -72,12 +66,12 @@ def _no_data(raw: Path) -> ValueError:
     return ValueError(f"{raw} contains no downloaded data; run first: python pipelines/download.py dataset={raw.name}")
 
 
-def _decoded(batch: pa.RecordBatch) -> dict[str, Any] | None:
+def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
     try:
-        row: dict[str, Any] = batch.to_pylist()[0]
-        return row
+        rows: list[dict[str, Any] | None] = batch.to_pylist()
+        return rows
     except UnicodeDecodeError:
-        return None
+        return [None] if len(batch) == 1 else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1))]
 
 
 def _as_text(value: Any) -> str:

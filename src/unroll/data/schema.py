@@ -1,6 +1,7 @@
 """The interface between a dataset and a model: task, labels, vocabularies and tokenizer."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,7 @@ class DataSchema:
     is_pair: bool
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write vocabulary.json, alphabet.json and the tokenizer into `folder`.
-
-        Returns:
-            The remaining fields as JSON values.
-        """
+        """Write vocabulary.json, alphabet.json and the tokenizer; return the other fields as JSON values."""
         write_json(folder / "vocabulary.json", self.vocabulary)
         write_json(folder / "alphabet.json", self.alphabet)
         self.tokenizer.save(folder)
@@ -54,15 +51,12 @@ class DataSchema:
 
     def differences(self, other: "DataSchema") -> list[str]:
         """The names of the fields that differ, for messages; empty for equal schemas."""
-        mine, theirs = self._comparable(), other._comparable()
-        return [name for name in mine if mine[name] != theirs[name]]
-
-    def _comparable(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "labels": self.label_names,
-            "vocabulary": self.vocabulary,
-            "alphabet": self.alphabet,
-            "tokenizer": self.tokenizer.options,
-            "pairs of texts": self.is_pair,
+        fields = {
+            "task": "task",
+            "labels": "label_names",
+            "vocabulary": "vocabulary",
+            "alphabet": "alphabet",
+            "tokenizer": "tokenizer.options",
+            "pairs of texts": "is_pair",
         }
+        return [shown for shown, field in fields.items() if attrgetter(field)(self) != attrgetter(field)(other)]

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
@@ -12,11 +13,7 @@ _LONGEST = 100  # characters; longer words are not split, because a unigram mode
 
 
 class Subwords:
-    """A trained subword model.
-
-    Args:
-        model: a serialised SentencePiece model (Kudo and Richardson 2018).
-    """
+    """A trained subword model; `model` is a serialised SentencePiece model (Kudo and Richardson 2018)."""
 
     def __init__(self, model: bytes) -> None:
         self.model = model
@@ -62,18 +59,11 @@ class Subwords:
 
     def split(self, token: str, word: str) -> list[str]:
         """Split `token` where the model splits `word`, its entry of the vocabulary."""
-        lengths = self._lengths.get(word)
-        if lengths is None:
-            lengths = self._lengths[word] = self._split(word)
+        if word not in self._lengths:
+            pieces = [word] if len(word) > _LONGEST else self._processor.encode(word, out_type=str)
+            self._lengths[word] = [len(piece) for piece in pieces]
+        lengths = self._lengths[word]
         if sum(lengths) != len(token):  # lower-casing can change the length
             return [token]
-        pieces, start = [], 0
-        for length in lengths:
-            pieces.append(f"{INSIDE if start else ''}{token[start : start + length]}")
-            start += length
-        return pieces
-
-    def _split(self, word: str) -> list[int]:
-        if len(word) > _LONGEST:
-            return [len(word)]
-        return [len(piece) for piece in self._processor.encode(word, out_type=str)]
+        bounds = pairwise(accumulate(lengths, initial=0))
+        return [f"{INSIDE if start else ''}{token[start:end]}" for start, end in bounds]

@@ -1,6 +1,7 @@
 """IOB tags, and the typed spans (chunks, entities) that they encode."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 OUTSIDE = "O"
@@ -22,7 +23,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     """Extract the spans of a sentence as the CoNLL-2003 ``conlleval`` script does.
 
     ``B-X`` always starts a span. ``I-X`` continues an open span of type X and otherwise starts one, so that IOB1,
-    IOB2 and malformed sequences are all accepted. Tags must satisfy :func:`check_tag_names`.
+    IOB2 and malformed sequences are all accepted.
     """
     found: list[Span] = []
     open_type, start = None, 0
@@ -34,20 +35,6 @@ def spans(tags: Sequence[str]) -> list[Span]:
         if tag != OUTSIDE and open_type is None:
             open_type, start = name, position
     return found
-
-
-def check_tag_names(names: Iterable[str]) -> None:
-    """Raise ValueError unless ``names`` are ``O``, ``B-TYPE``, and ``I-TYPE`` with its ``B-TYPE``."""
-    names = list(names)
-    for name in names:
-        prefix, _, entity_type = name.partition("-")
-        if name != OUTSIDE and (prefix not in ("B", "I") or not entity_type):
-            raise ValueError(f"{name!r} is not an IOB tag in {names}; accepted: 'O', 'B-TYPE' and 'I-TYPE'")
-        if prefix == "I" and f"B-{entity_type}" not in names:
-            raise ValueError(
-                f"{name!r} has no 'B-{entity_type}' in {names}; accepted: a B-TYPE for every I-TYPE, or "
-                "dataset.tag_scheme=iob1 if I-TYPE may start an entity"
-            )
 
 
 class TagReader:
@@ -71,12 +58,15 @@ class TagReader:
         names = list(names)
         self._scheme = scheme
         self._parts = {name: self._split(name, names) for name in names}
-        if scheme == "iob2":
-            check_tag_names(names)
-            self.names = names
-        else:
-            types = dict.fromkeys(kind for _, kind in self._parts.values() if kind)
+        self.names = names
+        types = dict.fromkeys(kind for _, kind in self._parts.values() if kind)
+        if scheme != "iob2":
             self.names = [OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
+        elif alone := [kind for kind in types if ("B", kind) not in self._parts.values()]:
+            raise ValueError(
+                f"'I-{alone[0]}' has no 'B-{alone[0]}' in {names}; accepted: a B-TYPE for every I-TYPE, or "
+                "dataset.tag_scheme=iob1 if I-TYPE may start an entity"
+            )
 
     def read(self, tags: Sequence[str]) -> list[str]:
         """Convert the tags of a sentence to IOB2.
@@ -85,17 +75,20 @@ class TagReader:
             ValueError: the scheme does not allow a tag after the preceding one.
         """
         read = []
-        before, name_before = ("", ""), "the start"
-        for name in tags:
-            prefix, kind = part = self._parts[name]
-            self._check_step(before, part, name_before, name)
-            continues = kind == before[1] and prefix not in ("B", "S")
-            if self._scheme == "bioes":
-                continues = continues and before[0] in ("B", "I")
+        parts = [("", ""), *(self._parts[tag] for tag in tags), ("", "")]
+        for i, ((prefix_before, kind_before), (prefix, kind)) in enumerate(pairwise(parts)):
+            is_inside = prefix in ("I", "E")
+            continues = is_inside and kind == kind_before
+            is_allowed = True
+            if self._scheme == "iob2":
+                is_allowed = continues or not is_inside
+            elif self._scheme == "bioes":
+                is_allowed = continues if prefix_before in ("B", "I") else not is_inside
+            if not is_allowed:
+                shown = ["the start", *tags, "the end"]
+                raise ValueError(f"invalid tag sequence: {shown[i + 1]} after {shown[i]}")
             read.append(f"{'I' if continues else 'B'}-{kind}" if kind else OUTSIDE)
-            before, name_before = part, name
-        self._check_step(before, ("", ""), name_before, "the end")
-        return read
+        return read[:-1]
 
     def _split(self, name: str, names: list[str]) -> tuple[str, str]:
         """The prefix and the type of a tag; both are empty for O."""
@@ -113,14 +106,3 @@ class TagReader:
                 f"another scheme: dataset.tag_scheme={' or '.join(s for s in TAG_SCHEMES if s != self._scheme)}"
             )
         return prefix, kind
-
-    def _check_step(self, before: tuple[str, str], part: tuple[str, str], name_before: str, name: str) -> None:
-        is_inside = before[0] in ("B", "I")
-        if self._scheme == "iob2":
-            allowed = part[0] != "I" or part[1] == before[1]
-        elif self._scheme == "bioes":
-            allowed = part[0] in ("I", "E") and part[1] == before[1] if is_inside else part[0] not in ("I", "E")
-        else:
-            allowed = True
-        if not allowed:
-            raise ValueError(f"invalid tag sequence: {name} after {name_before}")

@@ -28,18 +28,12 @@ _TOKEN = re.compile(
     rf"{_WORD}(?:['’]{_WORD})*|{_SMILEY}"
     rf"|([^\w\s])(?:\1+|(?:[{''.join(sorted(_MARKS | _SKIN_TONES))}]|\u200d[^\w\s])+)?"
 )
-_NON_SPACE = re.compile(r"\S+")
 
 
 def words(text: str) -> Iterator[re.Match[str]]:
     """Match words with inner apostrophes, smileys, emoji and runs of one punctuation character."""
     is_plain = text.isascii() or _MODIFIERS.isdisjoint(text)
     return (_PLAIN_TOKEN if is_plain else _TOKEN).finditer(text)
-
-
-def between_spaces(text: str) -> Iterator[re.Match[str]]:
-    """Match runs of characters other than white space."""
-    return _NON_SPACE.finditer(text)
 
 
 def casing(token: str) -> Casing:

@@ -4,18 +4,21 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Literal
 
 from unroll.data.subwords import INSIDE, SubwordModel, Subwords
-from unroll.data.text import between_spaces, words
+from unroll.data.text import words
 from unroll.files import read_json, write_json
 
 SEPARATOR = "<sep>"  # separates the two texts of a pair
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
-_SPLITS: dict[str, Callable[[str], Iterator[re.Match[str]]]] = {"words": words, "whitespace": between_spaces}
+_SPLITS: dict[str, Callable[[str], Iterator[re.Match[str]]]] = {
+    "words": words,
+    "whitespace": re.compile(r"\S+").finditer,
+}
 _OPTIONS, _MODEL = "tokenizer.json", "subwords.model"
 
 
@@ -51,12 +54,7 @@ class TokenizerOptions:
 
 
 class Tokenizer:
-    """Tokenizes texts.
-
-    Args:
-        options: by default, those of TokenizerOptions.
-        subwords: a trained model that splits words further.
-    """
+    """Tokenizes texts; `subwords` is a trained model that splits words further."""
 
     def __init__(self, options: TokenizerOptions | None = None, subwords: Subwords | None = None) -> None:
         self.options = options or TokenizerOptions()
@@ -79,13 +77,16 @@ class Tokenizer:
 
         If normalisation changes the length of a word, all its subwords get the offsets of the word.
         """
-        spans = [match.span() for match in self._matches(text)]
-        if self.subwords is None:
-            return spans
-        return list(chain.from_iterable(self._subword_offsets(text, *span) for span in spans))
+        offsets: list[tuple[int, int]] = []
+        for match in self._matches(text):
+            start, end = match.span()
+            pieces = self.pieces(self.normalize(match.group()))
+            lengths = [len(pieces[0]), *(len(piece) - len(INSIDE) for piece in pieces[1:])]
+            is_divided = len(pieces) > 1 and sum(lengths) == end - start
+            offsets += pairwise(accumulate(lengths, initial=start)) if is_divided else [(start, end)] * len(pieces)
+        return offsets
 
     def normalize(self, token: str) -> str:
-        """Apply the Unicode normalisation of the options."""
         return token if token.isascii() or not self.options.nfc else unicodedata.normalize("NFC", token)
 
     def word(self, token: str) -> str:
@@ -107,23 +108,11 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
-        """Read the files written by `save`."""
         model = folder / _MODEL
         subwords = Subwords(model.read_bytes()) if model.exists() else None
         return cls(TokenizerOptions(**read_json(folder / _OPTIONS)), subwords)
 
     def _matches(self, text: str) -> Iterator[re.Match[str]]:
-        return _SPLITS[self.options.split](_LINE_BREAK.sub(_blank, text) if self.options.html_breaks else text)
-
-    def _subword_offsets(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
-        pieces = self.pieces(self.normalize(text[start:end]))
-        if len(pieces) == 1:
-            return [(start, end)]
-        lengths = [len(pieces[0]), *(len(piece) - len(INSIDE) for piece in pieces[1:])]
-        if sum(lengths) != end - start:  # normalisation changed the length
-            return [(start, end)] * len(pieces)
-        return list(pairwise(accumulate(lengths, initial=start)))
-
-
-def _blank(match: re.Match[str]) -> str:
-    return " " * len(match.group())
+        if self.options.html_breaks:
+            text = _LINE_BREAK.sub(lambda found: " " * len(found.group()), text)
+        return _SPLITS[self.options.split](text)

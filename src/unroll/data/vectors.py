@@ -5,11 +5,10 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,11 +26,6 @@ class PretrainedVectors:
 
     vectors: np.ndarray
     found: np.ndarray
-
-    @property
-    def coverage(self) -> float:
-        """The share of the vocabulary that has a vector."""
-        return float(self.found.mean())
 
 
 def check_vectors_file(path: str) -> None:
@@ -59,19 +53,16 @@ def read_vectors(path: Path, vocabulary: Sequence[str], entry: Callable[[str], s
     ids = {word: i for i, word in enumerate(vocabulary) if word not in SPECIAL_WORDS}
     found = np.zeros(len(vocabulary), bool)
     exact = np.zeros(len(vocabulary), bool)
-    with _open(path) as stream:
-        width, lines = _begin(path, stream)
-        vectors = np.zeros((len(vocabulary), width), np.float32)
-        for number, line in lines:
-            try:
-                word = _word(line, width)
-                is_exact = word in ids
-                i = ids.get(word if is_exact else entry(word))
-                if i is not None and (not found[i] or (is_exact and not exact[i])):
-                    vectors[i] = _vector(line, width)
-                    found[i], exact[i] = True, is_exact
-            except ValueError as error:
-                raise _error(path, number, line, width, error) from error
+    lines = _lines(path)
+    first = next(lines)
+    vectors = np.zeros((len(vocabulary), first.width), np.float32)
+    for line in chain([first], lines):
+        word = line.word()
+        is_exact = word in ids
+        i = ids.get(word if is_exact else entry(word))
+        if i is not None and (not found[i] or (is_exact and not exact[i])):
+            vectors[i] = line.vector()
+            found[i], exact[i] = True, is_exact
     if not found.any():
         raise ValueError(f"{path} contains none of the {len(ids)} words of the vocabulary")
     return PretrainedVectors(vectors, found)
@@ -83,53 +74,62 @@ def read_words(path: Path, entry: Callable[[str], str] = str.lower) -> list[str]
     Raises:
         ValueError: the file cannot be read or has another format.
     """
-    words: dict[str, None] = {}
-    with _open(path) as stream:
-        width, lines = _begin(path, stream)
-        for number, line in lines:
-            try:
-                words[entry(_word(line, width))] = None
-            except ValueError as error:
-                raise _error(path, number, line, width, error) from error
-    return list(words)
+    return list(dict.fromkeys(entry(line.word()) for line in _lines(path)))
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
+class _Line(NamedTuple):
+    """A word and `width` numbers, separated by single spaces."""
+
+    path: Path
+    number: int
+    content: bytes
+    width: int
+
+    def word(self) -> str:
+        spaces = self.content.count(b" ")
+        word = self.content.partition(b" ")[0] if spaces == self.width else self.content.rsplit(b" ", self.width)[0]
+        # If the last part of a word with spaces is a number, the line has too many values.
+        if not 0 < self.width <= spaces or (spaces > self.width and _is_number(word.rpartition(b" ")[2])):
+            raise self.error(f"{spaces} values")
+        return word.decode(errors="replace")
+
+    def vector(self) -> np.ndarray:
+        try:
+            vector = np.array([float(field) for field in self.content.split(b" ")[-self.width :]])
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        if not np.abs(vector).max() <= _LARGEST:  # False for NaN too
+            raise self.error("a value that is not finite")
+        return vector
+
+    def error(self, reason: str) -> ValueError:
+        accepted = f"a word and {self.width or 'its'} finite numbers, between single spaces"
+        if any(character in self.content.decode(errors="replace") for character in "\0\N{REPLACEMENT CHARACTER}"):
+            accepted += "; archives must be unpacked first, and binary vectors converted to text"
+        return ValueError(f"{self.path}, line {self.number}: {reason}; accepted: {accepted}")
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    """The lines after the header, if any; the first one is checked."""
     try:
         with path.open("rb", buffering=_BUFFER_BYTES) as file:
             is_gzip = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
-            yield io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER_BYTES) if is_gzip else file
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER_BYTES) if is_gzip else file
+            lines = enumerate((line.rstrip() for line in stream), start=1)  # fastText adds a space
+            number, content = next(lines, (1, b""))
+            header = _HEADER.fullmatch(content)
+            if header:
+                number, content = next(lines, (2, b""))
+            if not content:
+                raise ValueError(f"{path}, line {number}: no word vectors")
+            first = _Line(path, number, content, int(header[1]) if header else content.count(b" "))
+            first.word()
+            first.vector()
+            yield first
+            yield from (_Line(path, number, content, first.width) for number, content in lines)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-
-
-def _begin(path: Path, stream: BinaryIO) -> tuple[int, Iterator[tuple[int, bytes]]]:
-    """Return D and the numbered lines after the header, if any; the first one is checked."""
-    lines = ((number, line.rstrip()) for number, line in enumerate(stream, start=1))  # fastText adds a space
-    number, line = next(lines, (1, b""))
-    header = _HEADER.fullmatch(line)
-    if header:
-        number, line = next(lines, (2, b""))
-    if not line:
-        raise ValueError(f"{path}, line {number}: no word vectors")
-    width = int(header[1]) if header else line.count(b" ")
-    try:
-        _word(line, width)
-        _vector(line, width)
-    except ValueError as error:
-        raise _error(path, number, line, width, error) from error
-    return width, chain([(number, line)], lines)
-
-
-def _word(line: bytes, width: int) -> str:
-    spaces = line.count(b" ")
-    word = line.partition(b" ")[0] if spaces == width else line.rsplit(b" ", width)[0]
-    # If the last part of a word with spaces is a number, the line has too many values.
-    if not 0 < width <= spaces or (spaces > width and _is_number(word.rpartition(b" ")[2])):
-        raise ValueError(f"{spaces} values")
-    return word.decode(errors="replace")
 
 
 def _is_number(field: bytes) -> bool:
@@ -138,20 +138,3 @@ def _is_number(field: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _vector(line: bytes, width: int) -> np.ndarray:
-    vector = np.array([float(field) for field in line.split(b" ")[-width:]])
-    if not np.abs(vector).max() <= _LARGEST:  # False for NaN too
-        raise ValueError("a value that is not finite")
-    return vector
-
-
-def _error(path: Path, number: int, line: bytes, width: int, reason: ValueError) -> ValueError:
-    accepted = f"a word and {width or 'its'} finite numbers, between single spaces"
-    try:
-        is_text = "\0" not in line.decode()
-    except UnicodeDecodeError:
-        is_text = False
-    hint = "" if is_text else "; archives must be unpacked first, and binary vectors converted to text"
-    return ValueError(f"{path}, line {number}: {reason}; accepted: {accepted}{hint}")

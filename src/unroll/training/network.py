@@ -107,7 +107,7 @@ def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Calla
     found = torch.from_numpy(pretrained.found)
     with torch.no_grad():
         weight[found] = torch.from_numpy(pretrained.vectors)[found]
-    print(f"{path}: vectors of {int(found.sum())} of {len(vocabulary)} words ({pretrained.coverage:.1%})", flush=True)
+    print(f"{path}: vectors of {found.sum()} of {len(vocabulary)} words ({pretrained.found.mean():.1%})", flush=True)
 
 
 def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Logger | None) -> Trainer:
