@@ -34,7 +34,6 @@ class SequentialBatches:
     With `torch.distributed`, each process receives its share of the batches.
 
     Args:
-        split: the sequences.
         batch_size: maximum number of sequences in a batch.
         batch_tokens: maximum number of tokens in a batch, including padding; a longer sequence is a batch by itself.
         characters: whether batches contain the characters of their tokens.
@@ -56,14 +55,15 @@ class SequentialBatches:
         self.characters = characters
 
     def __len__(self) -> int:
-        return len(self._share(self._order()))
+        return len(self._batches())
 
     def __iter__(self) -> Iterator[Batch]:
-        for index in self._share(self._order()):
+        for index in self._batches():
             yield collate(self.split, index, self.characters)
 
-    def _order(self) -> list[np.ndarray]:
-        return self._cut(np.argsort(self.split.lengths, kind="stable"))
+    def _batches(self) -> list[np.ndarray]:
+        """The positions of the sequences of each batch of this process."""
+        return _share(self._cut(np.argsort(self.split.lengths, kind="stable")))
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Divide the positions `order` into batches."""
@@ -77,9 +77,6 @@ class SequentialBatches:
             batches.append(order[start:end])
             start = end
         return batches
-
-    def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
-        return batches[get_rank() :: get_world_size()] if is_initialized() else batches
 
 
 class ShuffledBatches(SequentialBatches):
@@ -106,7 +103,7 @@ class ShuffledBatches(SequentialBatches):
         if not self._resumed:
             self._epoch, self._position = self._epoch + 1, 0
         self._resumed = False
-        batches = self._share(self._order())
+        batches = self._batches()
         while self._position < len(batches):
             self._position += 1
             yield collate(self.split, batches[self._position - 1], self.characters)
@@ -118,22 +115,22 @@ class ShuffledBatches(SequentialBatches):
         self._epoch, self._position = state["epoch"], state["position"]
         self._resumed = 0 < self._position < len(self)
 
-    def _order(self) -> list[np.ndarray]:
+    def _batches(self) -> list[np.ndarray]:
         draw = np.random.default_rng([self.seed, max(self._epoch, 0)])
         order = draw.permutation(len(self.split))
-        lengths = self.split.lengths
         window = WINDOW * self.batch_size if self.batch_tokens is None else len(order)
         parts = [order[start : start + window] for start in range(0, len(order), window)]
-        by_length = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
-        batches = self._cut(by_length)
-        return [batches[i] for i in draw.permutation(len(batches))]
-
-    def _share(self, batches: list[np.ndarray]) -> list[np.ndarray]:
-        """Give every process the same number of batches; otherwise their synchronisation would deadlock."""
-        if is_initialized():
+        by_length = [part[np.argsort(self.split.lengths[part], kind="stable")] for part in parts]
+        batches = self._cut(np.concatenate(by_length))
+        batches = [batches[i] for i in draw.permutation(len(batches))]
+        if is_initialized():  # with unequal numbers of batches, the synchronisation of the processes would deadlock
             rounds = math.ceil(len(batches) / get_world_size())
             batches = list(islice(cycle(batches), rounds * get_world_size()))
-        return super()._share(batches)
+        return _share(batches)
+
+
+def _share(batches: list[np.ndarray]) -> list[np.ndarray]:
+    return batches[get_rank() :: get_world_size()] if is_initialized() else batches
 
 
 def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch:

@@ -16,10 +16,7 @@ MAX_SPELLING = 40  # characters kept per token; longer tokens are rarely words
 
 
 def build_vocabulary(counts: Mapping[str, int], min_count: int) -> list[str]:
-    """Sort the words that occur at least `min_count` times by descending count, then alphabetically.
-
-    The special words come first.
-    """
+    """The special words, then those that occur at least `min_count` times, by descending count, then alphabetically."""
     kept = [word for word, count in counts.items() if count >= min_count and word not in SPECIAL_WORDS]
     return SPECIAL_WORDS + sorted(kept, key=lambda word: (-counts[word], word))
 
@@ -75,13 +72,7 @@ class TokenTable:
 
 
 class TokenEncoder:
-    """Converts tokens into a TokenTable.
-
-    Args:
-        vocabulary: words by id.
-        alphabet: characters by id.
-        word: maps a token to its entry in the vocabulary.
-    """
+    """Converts tokens into a TokenTable; `word` maps a token to its entry in the vocabulary."""
 
     def __init__(self, vocabulary: list[str], alphabet: list[str], word: Callable[[str], str] = str.lower) -> None:
         self._word = word

@@ -68,8 +68,7 @@ def _no_data(raw: Path) -> ValueError:
 
 def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
     try:
-        rows: list[dict[str, Any] | None] = batch.to_pylist()
-        return rows
+        return batch.to_pylist()
     except UnicodeDecodeError:
         return [None] if len(batch) == 1 else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1))]
 

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple, get_args
 OUTSIDE = "O"
 
 TagScheme = Literal["iob2", "iob1", "bioes", "io"]
-TAG_SCHEMES: tuple[TagScheme, ...] = get_args(TagScheme)
 _PREFIXES = {"iob2": "BI", "iob1": "BI", "bioes": "BIES"}
 
 
@@ -103,6 +102,6 @@ class TagReader:
             shown = ", ".join(f"'{letter}-TYPE'" for letter in accepted)
             raise ValueError(
                 f"{name!r} is not a tag of the scheme {self._scheme!r} in {names}; accepted: 'O', {shown}, or "
-                f"another scheme: dataset.tag_scheme={' or '.join(s for s in TAG_SCHEMES if s != self._scheme)}"
+                f"another scheme: dataset.tag_scheme={' or '.join(s for s in get_args(TagScheme) if s != self._scheme)}"
             )
         return prefix, kind

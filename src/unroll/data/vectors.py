@@ -5,7 +5,6 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +19,7 @@ _BUFFER_BYTES = 1 << 20
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-@dataclass(frozen=True)
-class PretrainedVectors:
+class PretrainedVectors(NamedTuple):
     """`vectors` (V, D) float32; zero for words that are missing from the file, for which `found` (V,) is False."""
 
     vectors: np.ndarray
@@ -31,8 +29,9 @@ class PretrainedVectors:
 def check_vectors_file(path: str) -> None:
     """Raise ValueError if the file does not exist."""
     if not Path(path).is_file():
-        formats = "a GloVe, word2vec-text or fastText .vec file, plain or gzip"
-        raise ValueError(f"vectors={path}: no such file; accepted: {formats}")
+        raise ValueError(
+            f"vectors={path}: no such file; accepted: a GloVe, word2vec-text or fastText .vec file, plain or gzip"
+        )
 
 
 def read_vectors(path: Path, vocabulary: Sequence[str], entry: Callable[[str], str] = str.lower) -> PretrainedVectors:

@@ -1,8 +1,4 @@
-"""The demo corpus for named-entity recognition: tagged sentences from a small grammar.
-
-The form of a token is a weak feature: most names are used for a person, an organisation, a place and a work about
-equally often, and the type follows from words to the right of the name as often as from words to the left. A network
-must therefore read the whole sentence in both directions.
+"""The demo corpus for named-entity recognition: tagged sentences whose names say little about their types.
 
 The grammar is in `words/entities/*.txt`. A heading `[symbol]` is followed by its productions, one per line or separated
 by `|`; the prefix `3 * ` triples the weight of a production; `<symbol>` is expanded recursively. A symbol in upper case

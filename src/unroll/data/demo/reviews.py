@@ -1,11 +1,6 @@
 """The demo corpus for sentiment: short reviews whose label depends on the order and distance of words.
 
-The grammar is in `words/reviews/*.yaml`. Patterns contain slots: `<symbol+>` has the sign of the text, `<symbol->` the
-opposite one, `<symbol?>` a random one, and `<symbol>` none. The pattern `the <part> was not <adj->` is therefore used
-in positive texts ("not dull") and negative ones ("not superb").
-
-A network has to learn where the scope of a negation ends, that double negation cancels, which of two contrasted clauses
-is decisive, and to remember a verdict over dozens of words with opinions of others.
+The grammar and its syntax are in `words/reviews/*.yaml`; what a network has to learn is in `reviews.md.j2`.
 """
 
 import random

@@ -28,8 +28,7 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
 
 def label_names(feature: Any) -> list[str] | None:
     """The names of a ClassLabel feature of `datasets`, or of a list of ClassLabels; None for other features."""
-    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
-    return names
+    return getattr(getattr(feature, "feature", feature), "names", None)
 
 
 def read_conll(path: Path) -> dict[str, list[list[str]]]:
@@ -67,10 +66,7 @@ def read_conll(path: Path) -> dict[str, list[list[str]]]:
 
 
 def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
-    """Read and concatenate files of one format as a `datasets.Dataset`.
-
-    Args:
-        cache: folder for temporary files of `datasets`.
+    """Read and concatenate files of one format as a `datasets.Dataset`; `cache` is a folder for temporary files.
 
     Raises:
         ValueError: a file cannot be read, or the files differ in format or columns.
@@ -127,7 +123,6 @@ def _read_table_files(files: list[Path], cache: str) -> Any:
 
 def _columns(file: Path, cache: str) -> list[str]:
     try:
-        columns: list[str] = _read_table_files([file], cache).column_names
+        return _read_table_files([file], cache).column_names
     except ValueError:
         return []
-    return columns
