@@ -13,7 +13,6 @@ COLUMNS: dict[Task, list[tuple[str, ...]]] = {  # accepted sets of column roles
     "multilabel": [("text", "labels"), ("text", "text_pair", "labels")],
     "labeling": [("tokens", "labels"), ("text", "spans")],
 }
-Format = Literal["hub", "conll"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Source:
     splits: dict[str, str | None] = field(default_factory=lambda: {split: split for split in SPLITS})
     label_names: list[str] | None = None
     tag_scheme: TagScheme = "iob2"
-    format: Format = "hub"
+    format: Literal["hub", "conll"] = "hub"
     sha256: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -82,7 +82,7 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
     try:
         return _read_table_files(files, cache)
     except ValueError as error:
-        expected = _columns(files[0], cache)
+        expected = _columns(files[0], cache) if len(files) > 1 else []
         for file in files[1:]:
             columns = _columns(file, cache)
             if columns and expected and columns != expected:
