@@ -109,24 +109,18 @@ def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         status = getattr(getattr(error, "response", None), "status_code", None)
         failed = f"denied access ({status}); set HF_TOKEN to a token with read access"
-        messages: list[tuple[Any, str]] = [
-            (HFValidationError, f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'"),
-            (GatedRepoError, f"{path} is gated: accept its terms on the Hub and set HF_TOKEN"),
-            (RevisionNotFoundError, f"dataset.revision={revision!r}: {where} has no such revision of {repository}"),
-            (RepositoryNotFoundError, f"{path}: no such folder; {where} has no such dataset, or HF_TOKEN is required"),
-            (
-                LocalEntryNotFoundError,
-                f"{path} at revision {revision!r} is not complete in the local cache, and {where} did not respond or "
-                "HF_HUB_OFFLINE is set",
-            ),
-            ((HfHubHTTPError, OSError), f"{path}: {where} {failed if status in (401, 403) else f'failed: {reason}'}"),
-            (
-                HTTPError,
-                f"{where} cannot be reached ({reason}); use a local copy with dataset.path=FOLDER, or the cache with "
-                "HF_HUB_OFFLINE=1",
-            ),
-        ]
-        message = next(message for kind, message in messages if isinstance(error, kind))
+        messages: dict[Any, str] = {
+            HFValidationError: f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'",
+            GatedRepoError: f"{path} is gated: accept its terms on the Hub and set HF_TOKEN",
+            RevisionNotFoundError: f"dataset.revision={revision!r}: {where} has no such revision of {repository}",
+            RepositoryNotFoundError: f"{path}: no such folder; {where} has no such dataset, or HF_TOKEN is required",
+            LocalEntryNotFoundError: f"{path} at revision {revision!r} is not complete in the local cache, and {where} "
+            "did not respond or HF_HUB_OFFLINE is set",
+            (HfHubHTTPError, OSError): f"{path}: {where} {failed if status in (401, 403) else f'failed: {reason}'}",
+            HTTPError: f"{where} cannot be reached ({reason}); use a local copy with dataset.path=FOLDER, or the cache "
+            "with HF_HUB_OFFLINE=1",
+        }
+        message = next(message for kind, message in messages.items() if isinstance(error, kind))
         raise ValueError(message) from error
 
 
