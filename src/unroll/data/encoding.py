@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unroll.data.ragged import Ragged
+from unroll.data.schema import DataSchema
 from unroll.data.text import casing
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 
@@ -80,6 +81,10 @@ class TokenEncoder:
         self._characters = np.full(0x110000, UNKNOWN, np.int32)  # by code point
         for i, character in enumerate(alphabet[len(SPECIAL_WORDS) :], start=len(SPECIAL_WORDS)):
             self._characters[ord(character)] = i
+
+    @classmethod
+    def of(cls, schema: DataSchema) -> "TokenEncoder":
+        return cls(schema.vocabulary, schema.alphabet, schema.tokenizer.word)
 
     def encode(self, tokens: Iterable[str]) -> TokenTable:
         """Row k + 1 is token k; words and characters without an id become `<unk>`."""

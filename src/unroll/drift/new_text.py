@@ -96,10 +96,9 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     """Encode texts with the vocabularies of the prepared data; the labels are placeholders."""
     sequences, rows = shorten(text.tokens, data)
-    encoder = TokenEncoder(data.schema.vocabulary, data.schema.alphabet, data.schema.tokenizer.word)
     return EncodedSplit(
         task=data.task,
-        table=encoder.encode(text.distinct),
+        table=TokenEncoder.of(data.schema).encode(text.distinct),
         sequences=sequences,
         labels=np.zeros(len(sequences.values), np.int64),  # long enough for any task
         rows=rows,

@@ -25,7 +25,7 @@ class Predictor:
 
     def __init__(self, trained: TrainedModel) -> None:
         self._trained, self._schema = trained, trained.schema
-        self._encoder = TokenEncoder(self._schema.vocabulary, self._schema.alphabet, self._schema.tokenizer.word)
+        self._encoder = TokenEncoder.of(trained.schema)
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
