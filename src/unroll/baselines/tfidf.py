@@ -1,6 +1,5 @@
 """A bag of n-grams: TF-IDF and logistic regression."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,11 +13,21 @@ from unroll.baselines.ngrams import NgramCounter
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
+from unroll.exceptions import check_least
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 FILE = "weights.safetensors"
+
+
+class _Weights(NamedTuple):
+    """Fitted parameters: codes and IDF of K n-grams (K,), and for L labels `weights` (L, K) and `bias` (L,)."""
+
+    ngrams: np.ndarray
+    idf: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
 
 
 class TfIdf(Baseline):
@@ -34,9 +43,6 @@ class TfIdf(Baseline):
         min_count: minimum number of training texts that contain an n-gram.
         C: inverse strength of the L2 regularisation; from a list, the value with the lowest validation loss is used.
         max_iterations: maximum number of L-BFGS iterations.
-
-    Raises:
-        ValueError: a value is out of range, or the task is labeling.
     """
 
     tasks = ("classification", "multilabel")
@@ -56,12 +62,10 @@ class TfIdf(Baseline):
         self._min_count = min_count
         self._strengths = C if isinstance(C, list) else [C]
         self._max_iterations = max_iterations
-        for name, value in {"min_count": min_count, "max_iterations": max_iterations}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value}; accepted: 1 or more")
+        self._weights: _Weights
+        check_least(1, min_count=min_count, max_iterations=max_iterations)
         if not self._strengths or min(self._strengths) <= 0:
             raise ValueError(f"C={C}; accepted: a number above 0, or a list of such numbers")
-        self._weights: _Weights
 
     @property
     def num_parameters(self) -> int:
@@ -79,11 +83,11 @@ class TfIdf(Baseline):
         texts = np.bincount(counts.indices, minlength=len(ngrams))  # (K,), number of texts with each n-gram
         idf = np.log((1 + len(train)) / (1 + texts)) + 1
         features, held_out = _weigh(counts, idf), _weigh(self._counter.count(validation, ngrams), idf)
+        fit = _fit_multinomial if self.task == "classification" else _fit_one_vs_rest
         candidates = []
         for strength in self._strengths:
             regression = LogisticRegression(C=strength, max_iter=self._max_iterations)
-            fitted = _TASKS[self.task].fit(regression, features, np.asarray(train.labels), len(self.label_names))
-            weights = _Weights(ngrams, idf, *fitted)
+            weights = _Weights(ngrams, idf, *fit(regression, features, np.asarray(train.labels), len(self.label_names)))
             candidates.append((mean_loss(validation, self._predict(held_out, weights)), weights))
         _, self._weights = min(candidates, key=lambda candidate: candidate[0])
 
@@ -97,17 +101,11 @@ class TfIdf(Baseline):
     def load(self, folder: Path) -> None:
         self._weights = _Weights(**load_file(folder / FILE))
 
-    def _predict(self, features: sparse.csr_array, weights: "_Weights") -> list[Prediction]:
-        return _TASKS[self.task].predict(features @ weights.weights.T + weights.bias)
-
-
-class _Weights(NamedTuple):
-    """Fitted parameters: codes and IDF of K n-grams (K,), and for L labels `weights` (L, K) and `bias` (L,)."""
-
-    ngrams: np.ndarray
-    idf: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
+    def _predict(self, features: sparse.csr_array, weights: _Weights) -> list[Prediction]:
+        scores = features @ weights.weights.T + weights.bias  # (N, L)
+        if self.task == "classification":
+            return [Prediction(probabilities.argmax(), probabilities) for probabilities in softmax(scores, axis=1)]
+        return [Prediction(probabilities > 0.5, probabilities) for probabilities in expit(scores)]
 
 
 def _fit_multinomial(
@@ -123,10 +121,6 @@ def _fit_multinomial(
     return weights, bias
 
 
-def _predict_label(scores: np.ndarray) -> list[Prediction]:
-    return [Prediction(probabilities.argmax(), probabilities) for probabilities in softmax(scores, axis=1)]
-
-
 def _fit_one_vs_rest(
     regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -137,23 +131,6 @@ def _fit_one_vs_rest(
         regression.fit(features, labels[:, label])
         weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
     return weights, bias
-
-
-def _predict_labels(scores: np.ndarray) -> list[Prediction]:
-    return [Prediction(probabilities > 0.5, probabilities) for probabilities in expit(scores)]
-
-
-class _Method(NamedTuple):
-    """Functions of a task: fit weights and bias, and predict from scores (N, L)."""
-
-    fit: Callable[["LogisticRegression", sparse.csr_array, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-    predict: Callable[[np.ndarray], list[Prediction]]
-
-
-_TASKS: dict[Task, _Method] = {
-    "classification": _Method(_fit_multinomial, _predict_label),
-    "multilabel": _Method(_fit_one_vs_rest, _predict_labels),
-}
 
 
 def _weigh(counts: sparse.csr_array, idf: np.ndarray) -> sparse.csr_array:
