@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function
 
+from unroll.exceptions import check_least
 from unroll.nn.dropout import VariationalDropout
 
 
@@ -52,13 +53,9 @@ class RecurrentEncoder(nn.Module):
     its own step, and it treats the sequences of a batch independently. It does not get the lengths.
 
     Args:
-        cell: constructor of a cell.
         dropout: probability of dropping a feature of a sequence between two layers, in training.
         residual: add a layer's input to its output if they have the same size.
         layer_norm: normalise a layer's output over its features (Ba et al. 2016).
-
-    Raises:
-        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(
@@ -73,7 +70,7 @@ class RecurrentEncoder(nn.Module):
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_least(1, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         self.forward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes)
@@ -86,26 +83,15 @@ class RecurrentEncoder(nn.Module):
         check_sequences(x, lengths)
         order = reversal(lengths, x.shape[1])  # (B, T)
         for i, norm in enumerate(self.norms):
-            outputs = self._read(i, self.dropout(x) if i else x, order)  # (B, T, O)
+            inputs = self.dropout(x) if i else x
+            outputs = self.forward_cells[i](inputs)  # (B, T, H)
+            if self.backward_cells:
+                backward = Reverse.apply(self.backward_cells[i](Reverse.apply(inputs, order)), order)
+                outputs = torch.cat([outputs, backward], dim=2)  # (B, T, 2H)
             if self.residual and outputs.shape == x.shape:
                 outputs = outputs + x
             x = norm(outputs)
         return x, final_vectors(x, lengths, directions=2 if self.backward_cells else 1)
-
-    def _read(self, layer: int, x: Tensor, order: Tensor) -> Tensor:
-        """x: (B, T, I), order: (B, T) from `reversal` → states of the layer's cells (B, T, O)."""
-        states: Tensor = self.forward_cells[layer](x)  # (B, T, H)
-        if not self.backward_cells:
-            return states
-        backward = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, order)), order)  # (B, T, H)
-        return torch.cat([states, backward], dim=2)
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raise ValueError if a size is below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size}; accepted: 1 or more")
 
 
 def check_sequences(x: Tensor, lengths: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 # Gradient through an activation, computed from its output y. `grad_input=` names the result's tensor.
 sigmoid_slope = torch.ops.aten.sigmoid_backward  # (d, y) → d y (1 - y)
@@ -24,6 +25,11 @@ def input_projection(input_size: int, hidden_size: int, parts: int) -> nn.Linear
         nn.init.xavier_uniform_(weight)
     nn.init.zeros_(projection.bias)
     return projection
+
+
+def project_steps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """U x + b with the steps first, (B, T, I) → (T, B, ·), in the precision of the bias under autocast too."""
+    return linear(x.transpose(0, 1), weight, bias).to(bias.dtype)
 
 
 def initialise_memory(bias: Tensor) -> None:

@@ -12,16 +12,11 @@ from unroll.nn.gates import initialise_gates
 class LSTM(nn.Module):
     """i, f, o = σ(U xᵢ + W sᵢ₋₁ + b), g = tanh(U xᵢ + W sᵢ₋₁ + b), cᵢ = f cᵢ₋₁ + i g, sᵢ = o tanh(cᵢ).
 
-    The bias of the forget gate is initialised to 1 (Jozefowicz et al. 2015), each gate's W is orthogonal.
+    The bias of the forget gate is initialised to 1 (Jozefowicz et al. 2015), each gate's W is orthogonal. In training,
+    an entry of W is dropped with probability `weight_dropout`.
 
     Under CPU autocast to a 16-bit type that the processor has no LSTM for, the states are computed in float32 and
     then converted, so that their type does not depend on the processor.
-
-    Args:
-        weight_dropout: probability of dropping an entry of W in training.
-
-    Raises:
-        ValueError: `weight_dropout` is not in [0, 1).
     """
 
     def __init__(self, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> None:

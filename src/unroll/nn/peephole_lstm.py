@@ -3,11 +3,10 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.gates import initialise_gates, sigmoid_slope, tanh_slope
+from unroll.nn.gates import initialise_gates, project_steps, sigmoid_slope, tanh_slope
 
 
 class PeepholeLSTM(nn.Module):
@@ -32,8 +31,7 @@ class PeepholeLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
-        inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (T, B, 4H)
-        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
+        inputs = project_steps(x, self.input_weight, self.bias)  # (T, B, 4H)
         return PeepholeLoop.apply(inputs, self.recurrent_weight, self.peepholes).transpose(0, 1)
 
 

@@ -6,17 +6,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from unroll.exceptions import check_choice
 from unroll.nn.encoder import padding_mask
 
 Pooling = Literal["last", "mean", "max", "attention", "concat"]
 
 
 class SequencePooling(nn.Module):
-    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`).
-
-    Args:
-        size: O, of the encoder.
-    """
+    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -83,13 +80,8 @@ POOLINGS: dict[Pooling, Callable[[int], SequencePooling]] = {
 
 
 def build_pooling(pooling: Pooling, size: int) -> SequencePooling:
-    """Build the pooling named `pooling` for an encoder with outputs of size `size`.
-
-    Raises:
-        ValueError: `pooling` is unknown.
-    """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling={pooling!r}; accepted: {', '.join(POOLINGS)}")
+    """The pooling of this name for an encoder with outputs of size `size`."""
+    check_choice("pooling", pooling, POOLINGS)
     return POOLINGS[pooling](size)
 
 

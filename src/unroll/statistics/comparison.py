@@ -79,11 +79,11 @@ def cautious_interval(first: Counts, second: Counts, task: str, level: float = 0
     2005), so that the interval has a positive width even where the models agree on every example.
     """
     alone = np.array([[1, 1, 1], [0, 1, 1]])  # right, found and gold
-    counts = (
+    one, other = (
         np.concatenate([model, np.broadcast_to(more, (len(model), 2, 3))], axis=1)
         for model, more in ((first, alone), (second, alone[::-1]))
     )
-    found = compare_counts(*counts, task, level)
+    found = compare_counts(one, other, task, level)
     return found.low, found.high
 
 

@@ -68,11 +68,7 @@ class LabelF1(Ratio):
 
 
 class EntityF1(Ratio):
-    """Micro-averaged F1 of entities, each correct if its type, first and last token are (as in CoNLL-2003).
-
-    Args:
-        tag_names: IOB2 tags by label id.
-    """
+    """Micro-averaged F1 of entities, each correct if its type, first and last token are (as in CoNLL-2003)."""
 
     def __init__(self, tag_names: list[str]) -> None:
         super().__init__()
