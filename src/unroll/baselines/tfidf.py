@@ -83,11 +83,10 @@ class TfIdf(Baseline):
         texts = np.bincount(counts.indices, minlength=len(ngrams))  # (K,), number of texts with each n-gram
         idf = np.log((1 + len(train)) / (1 + texts)) + 1
         features, held_out = _weigh(counts, idf), _weigh(self._counter.count(validation, ngrams), idf)
-        fit = _fit_multinomial if self.task == "classification" else _fit_one_vs_rest
         candidates = []
         for strength in self._strengths:
             regression = LogisticRegression(C=strength, max_iter=self._max_iterations)
-            weights = _Weights(ngrams, idf, *fit(regression, features, np.asarray(train.labels), len(self.label_names)))
+            weights = _Weights(ngrams, idf, *self._fit(regression, features, np.asarray(train.labels)))
             candidates.append((mean_loss(validation, self._predict(held_out, weights)), weights))
         _, self._weights = min(candidates, key=lambda candidate: candidate[0])
 
@@ -101,36 +100,30 @@ class TfIdf(Baseline):
     def load(self, folder: Path) -> None:
         self._weights = _Weights(**load_file(folder / FILE))
 
+    def _fit(
+        self, regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """features: (N, K) → weights (L, K), bias (L,); -inf for a class without training texts."""
+        weights = np.zeros((len(self.label_names), features.shape[1]))
+        if self.task == "multilabel":
+            bias = logit((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
+            for label in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
+                regression.fit(features, labels[:, label])
+                weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
+            return weights, bias
+        regression.fit(features, labels)
+        classes, coefficients, intercept = regression.classes_, regression.coef_, regression.intercept_
+        if len(classes) == 2:  # scikit-learn then fits the difference of the two scores only
+            coefficients, intercept = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercept, intercept) / 2
+        bias = np.full(len(weights), -np.inf)
+        weights[classes], bias[classes] = coefficients, intercept
+        return weights, bias
+
     def _predict(self, features: sparse.csr_array, weights: _Weights) -> list[Prediction]:
         scores = features @ weights.weights.T + weights.bias  # (N, L)
         if self.task == "classification":
             return [Prediction(probabilities.argmax(), probabilities) for probabilities in softmax(scores, axis=1)]
         return [Prediction(probabilities > 0.5, probabilities) for probabilities in expit(scores)]
-
-
-def _fit_multinomial(
-    regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """features: (N, K), labels: (N,) → weights (L, K), bias (L,); -inf for a label without training texts."""
-    regression.fit(features, labels)
-    classes, coefficients, intercept = regression.classes_, regression.coef_, regression.intercept_
-    if len(classes) == 2:  # scikit-learn then fits the difference of the two scores only
-        coefficients, intercept = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercept, intercept) / 2
-    weights, bias = np.zeros((num_labels, features.shape[1])), np.full(num_labels, -np.inf)
-    weights[classes], bias[classes] = coefficients, intercept
-    return weights, bias
-
-
-def _fit_one_vs_rest(
-    regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """features: (N, K), labels: bool (N, L) → weights (L, K), bias (L,)."""
-    weights = np.zeros((num_labels, features.shape[1]))
-    bias = logit((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
-    for label in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
-        regression.fit(features, labels[:, label])
-        weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
-    return weights, bias
 
 
 def _weigh(counts: sparse.csr_array, idf: np.ndarray) -> sparse.csr_array:

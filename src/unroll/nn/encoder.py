@@ -34,8 +34,7 @@ class FeedForwardEncoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         check_sequences(x, lengths)
-        mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
-        mean = torch.where(mask, x, 0).sum(dim=1) / lengths[:, None]  # (B, I)
+        mean = replace_padding(x, lengths, 0).sum(dim=1) / lengths[:, None]  # (B, I)
         return self.hidden(x).sigmoid(), self.hidden(mean).sigmoid()
 
 
@@ -119,6 +118,12 @@ def check_sequences(x: Tensor, lengths: Tensor) -> None:
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     """lengths: (B,) → mask (B, T), True for a token, False for padding."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def replace_padding(x: Tensor, lengths: Tensor, value: float) -> Tensor:
+    """x: (B, T, F), lengths: (B,) → x with `value` at padding."""
+    mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
+    return torch.where(mask, x, value)  # faster than masked_fill
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unroll.exceptions import check_choice
-from unroll.nn.encoder import padding_mask
+from unroll.nn.encoder import replace_padding
 
 Pooling = Literal["last", "mean", "max", "attention", "concat"]
 
@@ -83,9 +83,3 @@ def build_pooling(pooling: Pooling, size: int) -> SequencePooling:
     """The pooling of this name for an encoder with outputs of size `size`."""
     check_choice("pooling", pooling, POOLINGS)
     return POOLINGS[pooling](size)
-
-
-def replace_padding(x: Tensor, lengths: Tensor, value: float) -> Tensor:
-    """x: (B, T, F), lengths: (B,) → x with `value` at padding."""
-    mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
-    return torch.where(mask, x, value)  # faster than masked_fill

@@ -15,23 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from unroll.statistics.metrics import Counts, micro_f1
-from unroll.statistics.paired_tests import mcnemar_test, randomisation_test, seeds_test
+from unroll.statistics.paired_tests import PairedTest, mcnemar_test, randomisation_test, seeds_test
 
 RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class PairedComparison:
-    """A :class:`PairedTest` of two models and their scores, which are fractions and means over seeds."""
+class PairedComparison(PairedTest):
+    """The test of two models and their scores, which are fractions and means over seeds."""
 
     first_score: float
     second_score: float
     difference: float
-    low: float
-    high: float
-    p_value: float
-    standard_error: float
-    degrees_of_freedom: float
 
 
 def compare_counts(first: Counts, second: Counts, task: str, level: float = 0.05, seed: int = 0) -> PairedComparison:
@@ -48,7 +43,7 @@ def compare_counts(first: Counts, second: Counts, task: str, level: float = 0.05
     else:
         test = randomisation_test(first, second, level, seed)
     one, other = (float(micro_f1(counts).mean()) for counts in (first, second))
-    return PairedComparison(one, other, one - other, *test)
+    return PairedComparison(**vars(test), first_score=one, second_score=other, difference=one - other)
 
 
 def compare_all(

@@ -3,7 +3,7 @@
 `first` and `second` are the counts of each model's runs, (K, N, 3); `level` is the significance level.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ SWAPS = 10_000
 DIGITS = 12  # differences are rounded to these, so that the order of summation does not matter
 
 
-class PairedTest(NamedTuple):
+@dataclass(frozen=True)
+class PairedTest:
     """Result of a test of the difference, first minus second.
 
     The interval (`low`, `high`) is at 1 − level and excludes 0 exactly where the p-value is below the level.
