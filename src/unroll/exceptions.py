@@ -1,4 +1,4 @@
-"""Exceptions that end a command, their messages, and checks of values.
+"""Exceptions that end a command, and their messages.
 
 A ``ValueError`` is an error that the user can correct and is printed as one line; other errors keep their traceback.
 """
@@ -6,7 +6,7 @@ A ``ValueError`` is an error that the user can correct and is printed as one lin
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -40,26 +40,6 @@ def unknown_key(where: str, key: str, accepted: list[str]) -> str:
     close = get_close_matches(key, accepted, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
-
-
-def check_least(least: int, **values: float) -> None:
-    """Raise ValueError if one of the values, given by name, is below `least`."""
-    for name, value in values.items():
-        if value < least:
-            raise ValueError(f"{name}={value}; accepted: {least} or more")
-
-
-def check_below_one(**values: float) -> None:
-    """Raise ValueError if one of the values, given by name, is not in [0, 1)."""
-    for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name}={value}; accepted: 0 to below 1")
-
-
-def check_choice(name: str, value: str, accepted: Iterable[str]) -> None:
-    """Raise ValueError, which lists the choices, if the value is none of them."""
-    if value not in accepted:
-        raise ValueError(f"{name}={value!r}; accepted: {', '.join(accepted)}")
 
 
 def without_password(uri: str) -> str:

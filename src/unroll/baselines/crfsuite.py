@@ -7,10 +7,10 @@ import numpy as np
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
+from unroll.checks import check_least
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
-from unroll.exceptions import check_least
 
 FILE = "model.crfsuite"
 

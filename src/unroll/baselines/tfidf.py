@@ -10,10 +10,10 @@ from scipy.special import expit, logit, softmax
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.ngrams import NgramCounter
+from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
-from unroll.exceptions import check_least
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unroll.checks import check_below_one, check_least
 from unroll.data.tokens import PADDING
-from unroll.exceptions import check_below_one, check_least
 from unroll.nn.encoder import RecurrentEncoder
 from unroll.nn.lstm import LSTM
 

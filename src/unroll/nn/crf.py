@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.exceptions import check_least
+from unroll.checks import check_least
 from unroll.nn.encoder import padding_mask, reversal
 
 SMALLEST_LOG_SUM = -60.0  # in a sum above e⁻⁶⁰ the terms that float32 rounds to zero, below e⁻⁸⁷, are negligible

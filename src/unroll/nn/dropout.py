@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unroll.exceptions import check_below_one
+from unroll.checks import check_below_one
 
 
 class VariationalDropout(nn.Dropout):

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from unroll.exceptions import check_choice
+from unroll.checks import check_choice
 from unroll.nn.dropout import WeightDropout
 from unroll.nn.gates import initialise_gates
 

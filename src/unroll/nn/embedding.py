@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from unroll.checks import check_below_one
 from unroll.data.tokens import PADDING, UNKNOWN, Casing, Tokens
-from unroll.exceptions import check_below_one
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.dropout import VariationalDropout
 

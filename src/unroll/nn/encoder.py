@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function
 
-from unroll.exceptions import check_least
+from unroll.checks import check_least
 from unroll.nn.dropout import VariationalDropout
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unroll.checks import check_choice
 from unroll.data.tokens import Task, Tokens
-from unroll.exceptions import check_choice
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from unroll.exceptions import check_choice
+from unroll.checks import check_choice
 from unroll.nn.encoder import replace_padding
 
 Pooling = Literal["last", "mean", "max", "attention", "concat"]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from unroll.exceptions import check_least
+from unroll.checks import check_least
 from unroll.nn.gates import at_least_float32, initialise_memory, input_projection
 from unroll.nn.linear_recurrence import linear_recurrence
 

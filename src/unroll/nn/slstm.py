@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.exceptions import check_choice
+from unroll.checks import check_choice
 from unroll.nn.gates import project_steps, sigmoid_slope, tanh_slope
 
 ForgetGate = Literal["sigmoid", "exponential"]

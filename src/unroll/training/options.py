@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from unroll.checks import check_least
 from unroll.data.vectors import check_vectors_file
-from unroll.exceptions import check_least
 
 
 @dataclass(frozen=True)
