@@ -18,13 +18,9 @@ FILE = "model.crfsuite"
 class CRFSuite(Baseline):
     """A conditional random field (Lafferty et al. 2001) on `WordFeatures`, fitted by CRFsuite's L-BFGS.
 
-    The predicted labels are the best path, the probabilities are the marginals. c1 and c2 are not chosen on validation,
-    since each candidate would take a training.
-
-    Args:
-        c1, c2: strengths of the L1 and the L2 regularisation.
-        max_iterations: maximum number of L-BFGS iterations.
-        min_count: minimum number of occurrences of a feature in the training split.
+    The predicted labels are the best path, the probabilities are the marginals. c1 and c2, the strengths of the L1 and
+    the L2 regularisation, are not chosen on validation, since each candidate would take a training. Features that occur
+    less than `min_count` times in the training split are left out.
     """
 
     tasks = ("labeling",)

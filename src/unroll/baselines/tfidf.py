@@ -42,7 +42,7 @@ class TfIdf(Baseline):
         ngram_range: minimum and maximum number of words in an n-gram.
         min_count: minimum number of training texts that contain an n-gram.
         C: inverse strength of the L2 regularisation; from a list, the value with the lowest validation loss is used.
-        max_iterations: maximum number of L-BFGS iterations.
+        max_iterations: of L-BFGS.
     """
 
     tasks = ("classification", "multilabel")

@@ -73,7 +73,7 @@ class CharacterCNN(nn.Module):
         best = _largest_windows(tables, padded)  # (U, F)
         result = self.bias
         for k, table in enumerate(tables):
-            result = result + table.gather(0, padded.gather(1, best + k))  # (U, F)
+            result = result + table.gather(0, padded.gather(1, best + k))
         return result
 
 

@@ -41,10 +41,8 @@ class LinearChainCRF(nn.Module):
     scores that have no finite result (NaN, infinity, constraints that exclude every path). On other devices values
     are not checked, since that would wait for the device.
 
-    Args:
-        num_labels: L.
-        constraints: label sequences that `decode` may return; not in the state dict.
-        constrained_loss: exclude forbidden paths from Z, that is from `loss`, `log_partition` and `marginals`, too.
+    `decode` returns paths that the constraints allow. With `constrained_loss` the others are excluded from Z, that is
+    from `loss`, `log_partition` and `marginals`, too. The constraints are not in the state dict.
     """
 
     forbidden_starts: Tensor

@@ -41,8 +41,10 @@ class FeedForwardEncoder(nn.Module):
 class RecurrentEncoder(nn.Module):
     """Stacked, optionally bidirectional layers of one recurrent cell.
 
-    A layer is LayerNorm(cell(dropout(x)) + x). A bidirectional layer has two cells and concatenates their states. The
-    final vector is the forward half of the outputs at the last token, concatenated with the backward half at the first.
+    A layer is LayerNorm(cell(dropout(x)) + x), with `dropout` between two layers only, LayerNorm (Ba et al. 2016) if
+    `layer_norm`, and, if `residual`, x added where it has the size of the states. A bidirectional layer has two cells
+    and concatenates their states. The final vector is the forward half of the outputs at the last token, concatenated
+    with the backward half at the first.
 
     Sequences are not packed. Padding on the right cannot reach a forward state; the backward cell reads each sequence
     reversed within its own length, which keeps the padding on the right.
@@ -50,11 +52,6 @@ class RecurrentEncoder(nn.Module):
     The contract of a cell: `cell(input_size, hidden_size)` returns a module that maps x (B, T, I) to the states
     (B, T, H), and only to these. It reads left to right from a zero state, so that a state depends on the inputs up to
     its own step, and it treats the sequences of a batch independently. It does not get the lengths.
-
-    Args:
-        dropout: probability of dropping a feature of a sequence between two layers, in training.
-        residual: add a layer's input to its output if they have the same size.
-        layer_norm: normalise a layer's output over its features (Ba et al. 2016).
     """
 
     def __init__(

@@ -22,9 +22,7 @@ class GRU(nn.Module):
         self.weight_dropout = WeightDropout(weight_dropout)
         self.loop = nn.GRU(input_size, hidden_size, batch_first=True)
         U, W, b, b2 = self.loop.all_weights[0]
-        initialise_gates(U, W, gates=3)
-        nn.init.zeros_(b)
-        nn.init.zeros_(b2)
+        initialise_gates(U, W, b, b2, gates=3)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""

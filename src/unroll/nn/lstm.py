@@ -24,9 +24,7 @@ class LSTM(nn.Module):
         self.weight_dropout = WeightDropout(weight_dropout)
         self.loop = nn.LSTM(input_size, hidden_size, batch_first=True)
         U, W, b, b2 = self.loop.all_weights[0]
-        initialise_gates(U, W, gates=4)
-        nn.init.zeros_(b)
-        nn.init.zeros_(b2)
+        initialise_gates(U, W, b, b2, gates=4)
         nn.init.ones_(b.chunk(4)[1])  # PyTorch's order: i, f, g, o
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,10 +47,9 @@ class LSTM(nn.Module):
 
 @cache
 def supports_lstm(dtype: torch.dtype) -> bool:
-    """Whether this processor can run and differentiate an LSTM under CPU autocast to `dtype`.
+    """Whether this processor can run and differentiate an LSTM under CPU autocast to `dtype`; tries one of size 1.
 
-    Runs one of size 1 to find out, once per process: PyTorch's CPU flags ignore the limit that the environment variable
-    `ONEDNN_MAX_CPU_ISA` sets.
+    PyTorch's CPU flags ignore the limit that the environment variable `ONEDNN_MAX_CPU_ISA` sets.
     """
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.zeros(1, 1, 1, requires_grad=True)

@@ -15,9 +15,9 @@ class PeepholeLSTM(nn.Module):
     i, f = σ(U xᵢ + W sᵢ₋₁ + p cᵢ₋₁ + b), g = tanh(U xᵢ + W sᵢ₋₁ + b), cᵢ = f cᵢ₋₁ + i g,
     o = σ(U xᵢ + W sᵢ₋₁ + p cᵢ + b), sᵢ = o tanh(cᵢ).
 
-    Each gate has its own U, W, b and p; p is a vector, so that a gate depends on the cell of its own unit only.
-    At initialisation the cell is a plain LSTM: p is zero, the bias of the forget gate 1, each gate's W orthogonal.
-    The gradient is exact; the paper of 2000 truncates it at the gates.
+    Each gate has its own U, W, b and p; p is a vector, so that a gate depends on the cell of its own unit only. At
+    initialisation the cell is a plain LSTM: p is zero, the bias of the forget gate 1, each gate's W orthogonal. The
+    gradient is exact; the paper of 2000 truncates it at the gates.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

@@ -1,6 +1,5 @@
 """Pooling: from the encoder's outputs to one vector per sequence, independent of the values at padding."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -70,7 +69,7 @@ class ConcatPooling(SequencePooling):
         return torch.cat([part(outputs, final, lengths) for part in self.parts], dim=1)
 
 
-POOLINGS: dict[Pooling, Callable[[int], SequencePooling]] = {
+POOLINGS: dict[Pooling, type[SequencePooling]] = {
     "last": LastPooling,
     "mean": MeanPooling,
     "max": MaxPooling,

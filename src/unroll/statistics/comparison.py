@@ -32,9 +32,7 @@ class PairedComparison(PairedTest):
 def compare_counts(first: Counts, second: Counts, task: str, level: float = 0.05, seed: int = 0) -> PairedComparison:
     """Test whether two models differ in accuracy (`task="classification"`) or F1 (any other task).
 
-    Args:
-        first, second: counts; the K may differ.
-        seed: of the random swaps, which are used only for F1 with one run of each model.
+    `seed` is that of the random swaps, which are used only for F1 with one run of each model.
     """
     if len(first) > 1 or len(second) > 1:
         test = seeds_test(first, second, level)
@@ -51,9 +49,8 @@ def compare_all(
 ) -> dict[tuple[str, str], PairedComparison]:
     """Apply :func:`compare_counts` to all pairs of models, in their order; p-values are not adjusted.
 
-    Args:
-        deterministic: models that do not depend on the seed. A single run of such a model has no variance over seeds
-            when it is compared with several runs of another.
+    A single run of a model that does not depend on the seed (`deterministic`) has no variance over seeds when it is
+    compared with several runs of another.
     """
 
     def beside(name: str, other: str) -> Counts:

@@ -6,7 +6,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from unroll.statistics.metrics import Counts, micro_f1
@@ -73,24 +72,17 @@ def randomisation_test(first: Counts, second: Counts, level: float, seed: int) -
     differences after swapping, and smaller where the observed difference is large.
     """
     difference = round(float((micro_f1(first) - micro_f1(second))[0]), DIGITS)
-    swapped = swapped_differences(first[0], second[0], np.random.default_rng(seed)).round(DIGITS)
+    # examples with equal changes are interchangeable, so the number of them that is swapped is drawn from a binomial
+    changes, sizes = np.unique(second[0] - first[0], axis=0, return_counts=True)
+    moved = np.random.default_rng(seed).binomial(sizes, 0.5, (SWAPS, len(sizes))) @ changes  # (SWAPS, 3)
+    totals = first[0].sum(axis=0) + moved, second[0].sum(axis=0) - moved
+    one, other = (micro_f1(total[:, None]) for total in totals)
+    swapped = (one - other).round(DIGITS)  # (SWAPS,)
     distances = np.sort([*np.abs(swapped), np.inf])[::-1]
     p_value = float(np.mean(distances >= abs(difference)))  # (1 + hits) / (1 + SWAPS)
     half = float(distances[int(np.ceil(level * len(distances))) - 1])  # p < level just where |difference| > half
     error = float(swapped.std())
     return PairedTest(*_interval(difference, half, error, len(first[0])), p_value, error, np.inf)
-
-
-def swapped_differences(first: Counts, second: Counts, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Differences of F1 (SWAPS,) after swapping the counts (N, 3) of each example between the models at odds 1 : 1.
-
-    Examples with equal changes are interchangeable, so the number of them that is swapped is drawn from a binomial.
-    """
-    changes, sizes = np.unique(second - first, axis=0, return_counts=True)
-    moved = generator.binomial(sizes, 0.5, (SWAPS, len(sizes))) @ changes  # (SWAPS, 3)
-    totals = first.sum(axis=0) + moved, second.sum(axis=0) - moved
-    one, other = (micro_f1(total[:, None]) for total in totals)
-    return one - other
 
 
 def seeds_test(first: Counts, second: Counts, level: float) -> PairedTest:

@@ -12,13 +12,10 @@ from unroll.data.tokens import IGNORE, Task
 
 
 class Ratio(nn.Module):
-    """A score: the ratio of two counts, 0 where the denominator is 0.
+    """A score: the ratio of two counts, 0 where the denominator is 0. `count` returns both for a batch.
 
     Not a `torchmetrics.Metric`, because importing that takes seconds. It is a module, so that the counts move to the
     device of the network together with the module that it is part of; they are not saved in checkpoints.
-
-    Args:
-        count: called with the predicted and true labels of a batch, it returns the numerator and the denominator.
     """
 
     counts: Tensor

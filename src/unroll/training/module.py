@@ -21,9 +21,7 @@ from unroll.training.metrics import validation_metrics
 class SequenceTask(LightningModule):
     """Trains a network, and scores it on the validation split after every epoch.
 
-    Args:
-        optimizer: called with the parameters of the network.
-        scheduler: called with the optimizer and the number of optimizer steps in the whole training.
+    `scheduler` is called with the optimizer and the number of optimizer steps in the whole training.
     """
 
     def __init__(

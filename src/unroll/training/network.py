@@ -79,11 +79,7 @@ def fit_network(
 
 
 def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Callable[[str], str], path: Path) -> None:
-    """Copy the file's word vectors, read by `read_vectors`, into the embeddings; print how many words have one.
-
-    Raises:
-        ValueError: the vectors cannot be read, or have another size than the embeddings.
-    """
+    """Copy the file's word vectors, read by `read_vectors`, into the embeddings; print how many words have one."""
     pretrained = read_vectors(path, vocabulary, entry)
     weight = model.embedding.words.weight  # (V, E)
     width = pretrained.vectors.shape[1]
