@@ -1,6 +1,6 @@
 """Checks of single values; each error names the value and what is accepted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 
 def check_least(least: int, **values: float) -> None:
@@ -17,7 +17,7 @@ def check_below_one(**values: float) -> None:
             raise ValueError(f"{name}={value}; accepted: 0 to below 1")
 
 
-def check_choice(name: str, value: str, accepted: Iterable[str]) -> None:
+def check_choice(name: str, value: str, accepted: Collection[str]) -> None:
     """Raise ValueError, which lists the choices, if the value is none of them."""
     if value not in accepted:
         raise ValueError(f"{name}={value!r}; accepted: {', '.join(accepted)}")

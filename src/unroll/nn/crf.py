@@ -51,9 +51,9 @@ class LinearChainCRF(nn.Module):
     def __init__(self, num_labels: int, constraints: Constraints | None = None, constrained_loss: bool = False) -> None:
         super().__init__()
         check_least(1, num_labels=num_labels)
-        everything = Constraints(torch.ones(num_labels).bool(), torch.ones(num_labels, num_labels).bool())
-        allowed = constraints or everything
-        for name, given, expected in zip(Constraints._fields, allowed, everything, strict=True):
+        free = Constraints(torch.ones(num_labels).bool(), torch.ones(num_labels, num_labels).bool())
+        allowed = constraints or free
+        for name, given, expected in zip(Constraints._fields, allowed, free, strict=True):
             if given.shape != expected.shape:
                 raise ValueError(f"constraints.{name} of shape {tuple(given.shape)}; accepted: {tuple(expected.shape)}")
         self.num_labels = num_labels
@@ -67,11 +67,9 @@ class LinearChainCRF(nn.Module):
     def loss(self, logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         """logits: (B, T, L), labels: (B, T), -100 at padding, lengths: (B,) → -Σ log p(y) / number of tokens.
 
-        The mean is over tokens, not over sequences, so that its scale is that of a softmax loss at each step.
-
-        Raises:
-            ValueError: on a CPU, a token has no label, or, with `constrained_loss`, the labels are a forbidden path.
-                On other devices the loss of a forbidden path is infinite and its gradient finite.
+        The mean is over tokens, not over sequences, so that its scale is that of a softmax loss at each step. On a CPU,
+        ValueError is raised where a token has no label or, with `constrained_loss`, the labels are a forbidden path;
+        on other devices the loss of a forbidden path is infinite and its gradient finite.
         """
         potentials, transitions = self._chain(logits, lengths, self.constrained_loss)
         mask = padding_mask(lengths, len(potentials))  # (B, T)

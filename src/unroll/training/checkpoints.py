@@ -16,7 +16,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the 
 
 
 def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
-    """Return the checkpoint folder of the run `output`, without checkpoints of another configuration or other data."""
+    """Create and return the checkpoint folder of a run; checkpoints of another configuration or data are deleted."""
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = RunFolder(output).checkpoints
     record = folder / "identity.json"
