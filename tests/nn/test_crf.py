@@ -149,25 +149,6 @@ def test_decode_finds_the_best_allowed_path(case: Case) -> None:
         assert scores[tuple(row[:length])] == close(max(scores.values()), scores)
 
 
-@settings(max_examples=60)
-@given(case=cases(constrained=True), n=st.integers(1, 12))
-def test_n_best_are_the_n_best_different_paths_in_order(case: Case, n: int) -> None:
-    found = paths_of_each(case)
-    paths, best = case.crf.decode_n_best(case.logits, case.lengths, n)
-    assert paths.shape == (n, *case.labels.shape)
-    for i, scores in enumerate(found):
-        length, count = int(case.lengths[i]), min(n, len(scores))
-        ranked = [tuple(path[:length]) for path in paths[:count, i].tolist()]
-        assert len(set(ranked)) == count
-        for path, score, expected in zip(
-            ranked, best[:, i].tolist(), sorted(scores.values(), reverse=True), strict=False
-        ):
-            assert score == close(expected, scores)
-            assert scores[path] == close(expected, scores)
-        assert best[count:, i].isneginf().all()
-        assert not paths[count:, i].any() and not paths[:, i, length:].any()
-
-
 # Against another implementation
 
 
@@ -299,9 +280,6 @@ def test_decoding_obeys_the_constraints_even_against_all_logits() -> None:
     logits = torch.zeros(1, 4, 5)
     logits[:, :, 4] = 100.0  # I-B throughout
     assert crf.decode(logits, torch.tensor([4])).tolist() == [[3, 4, 4, 4]]
-    paths, scores = crf.decode_n_best(logits, torch.tensor([4]), 200)
-    assert paths[0].tolist() == [[3, 4, 4, 4]]
-    assert scores.isfinite().sum() == len(all_paths(crf, logits[0]))
 
 
 def test_constraints_do_not_apply_to_the_loss_by_default() -> None:
@@ -347,22 +325,19 @@ def test_values_at_padding_are_ignored(garbage: float) -> None:
     spoilt = logits.masked_fill((torch.arange(6) >= lengths[:, None])[:, :, None], garbage)
     results = []
     for x in (logits, spoilt):
-        decoded = crf.decode(x, lengths), *crf.decode_n_best(x, lengths, 3), crf.marginals(x, lengths)
-        results.append((*loss_and_gradients(crf, x, labels, lengths), *decoded))
+        decoded, marginals = crf.decode(x, lengths), crf.marginals(x, lengths)
+        results.append((*loss_and_gradients(crf, x, labels, lengths), decoded, marginals))
     assert all(a.equal(b) for a, b in zip(*results, strict=True))
 
 
 def test_a_sequence_has_the_same_results_alone_as_in_a_batch() -> None:
     crf = LinearChainCRF(5, iob2_constraints(NAMES))
     logits, _, lengths = random_batch(5, [6, 2, 1, 5])
-    paths, (best, scores) = crf.decode(logits, lengths), crf.decode_n_best(logits, lengths, 3)
-    marginals, log_z = crf.marginals(logits, lengths), crf.log_partition(logits, lengths)
+    paths, marginals = crf.decode(logits, lengths), crf.marginals(logits, lengths)
+    log_z = crf.log_partition(logits, lengths)
     for i, length in enumerate(lengths.tolist()):
         alone = logits[i : i + 1, :length], lengths[i : i + 1]
-        best_alone, scores_alone = crf.decode_n_best(*alone, 3)
         assert paths[i, :length].equal(crf.decode(*alone)[0])
-        assert best[:, i, :length].equal(best_alone[:, 0])
-        torch.testing.assert_close(scores[:, i], scores_alone[:, 0])
         torch.testing.assert_close(marginals[i, :length], crf.marginals(*alone)[0])
         torch.testing.assert_close(log_z[i], crf.log_partition(*alone)[0])
 
@@ -422,8 +397,6 @@ def test_invalid_arguments_are_refused() -> None:
         LinearChainCRF(0)
     with pytest.raises(ValueError, match=r"constraints.starts of shape \(5,\); accepted: \(4,\)"):
         LinearChainCRF(4, iob2_constraints(NAMES))
-    with pytest.raises(ValueError, match="n=0; accepted: 1 or more"):
-        crf.decode_n_best(logits, lengths, 0)
     with pytest.raises(ValueError, match=r"labels of shape \(2, 5\); accepted: \(2, 6\)"):
         crf.loss(logits, labels[:, :5], lengths)
     for wrong in (5, -100):

@@ -1,4 +1,6 @@
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor
 
 from unroll.data.tokens import IGNORE
-from unroll.training.metrics import Accuracy, EntityF1, LabelF1, SubsetAccuracy, validation_metrics
+from unroll.training.metrics import Ratio, accuracy, entity_f1, label_f1, subset_accuracy, validation_metrics
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 tags = st.integers(0, len(TAGS) - 1)
@@ -31,7 +33,7 @@ def pad(sentences: list[list[tuple[int, int]]]) -> tuple[Tensor, Tensor]:
 @settings(max_examples=50, deadline=None)
 @given(batches)
 def test_entity_f1_equals_seqeval_over_several_batches(batches: list[list[list[tuple[int, int]]]]) -> None:
-    metric = EntityF1(TAGS)
+    metric = Ratio(partial(entity_f1, TAGS))
     for sentences in batches:
         metric.update(*pad(sentences))
     together = [tokens for sentences in batches for tokens in sentences]
@@ -47,7 +49,7 @@ def test_entity_f1_equals_seqeval_over_several_batches(batches: list[list[list[t
 @settings(max_examples=50, deadline=None)
 @given(batches)
 def test_accuracy_of_tokens_leaves_padding_out(batches: list[list[list[tuple[int, int]]]]) -> None:
-    metric = Accuracy()
+    metric = Ratio(accuracy)
     for sentences in batches:
         metric.update(*pad(sentences))
     predicted, labels = np.array([pair for sentences in batches for tokens in sentences for pair in tokens]).T
@@ -55,7 +57,7 @@ def test_accuracy_of_tokens_leaves_padding_out(batches: list[list[list[tuple[int
 
 
 def test_accuracy_of_sequences_weighs_every_sequence_alike() -> None:
-    metric = Accuracy()
+    metric = Ratio(accuracy)
     metric.update(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]))
     metric.update(torch.tensor([1]), torch.tensor([0]))
     assert metric.compute().item() == 0.5
@@ -71,7 +73,7 @@ label_batches = st.lists(st.lists(text, min_size=1, max_size=5), min_size=1)
 def test_scores_of_label_sets_equal_scikit_learn_over_several_batches(
     batches: list[list[tuple[tuple[bool, ...], tuple[bool, ...]]]],
 ) -> None:
-    accuracy, f1 = SubsetAccuracy(), LabelF1()
+    accuracy, f1 = Ratio(subset_accuracy), Ratio(label_f1)
     for texts in batches:
         for metric in (accuracy, f1):
             metric.update(*torch.tensor(texts).unbind(dim=1))
@@ -82,21 +84,21 @@ def test_scores_of_label_sets_equal_scikit_learn_over_several_batches(
 
 
 def test_entity_f1_is_zero_where_there_are_no_entities() -> None:
-    metric = EntityF1(TAGS)
+    metric = Ratio(partial(entity_f1, TAGS))
     metric.update(torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.long))
     assert metric.compute().item() == 0
 
 
 def test_an_entity_counts_only_where_both_ends_and_the_type_are_right() -> None:
-    metric = EntityF1(TAGS)
+    metric = Ratio(partial(entity_f1, TAGS))
     gold = [[1, 2, 0, 3, 0, 1]]  # PER of two tokens, LOC, PER
     guess = [[1, 0, 0, 3, 0, 3]]  # the first too short, the last of another type
     metric.update(torch.tensor(guess), torch.tensor(gold))
     assert metric.compute().item() == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("make", [Accuracy, lambda: EntityF1(TAGS)])
-def test_a_reset_metric_begins_again(make: type[Accuracy]) -> None:
+@pytest.mark.parametrize("make", [lambda: Ratio(accuracy), lambda: Ratio(partial(entity_f1, TAGS))])
+def test_a_reset_metric_begins_again(make: Callable[[], Ratio]) -> None:
     used, fresh = make(), make()
     used.update(torch.tensor([[1, 0]]), torch.tensor([[3, 3]]))
     used.reset()
@@ -106,7 +108,7 @@ def test_a_reset_metric_begins_again(make: type[Accuracy]) -> None:
 
 
 def test_reset_metrics_of_label_sets_begin_again() -> None:
-    for metric in (SubsetAccuracy(), LabelF1()):
+    for metric in (Ratio(subset_accuracy), Ratio(label_f1)):
         metric.update(torch.tensor([[True, False]]), torch.tensor([[False, True]]))
         metric.reset()
         metric.update(torch.tensor([[True, False]]), torch.tensor([[True, False]]))

@@ -10,11 +10,7 @@ from unroll.data.tokens import Task
 
 
 class Baseline(ABC):
-    """A model that is fitted once, without epochs. Fitting is deterministic: equal data give equal files.
-
-    Raises:
-        ValueError: `task` is not one of the model's `tasks`.
-    """
+    """A model that is fitted once, without epochs. Fitting is deterministic: equal data give equal files."""
 
     tasks: ClassVar[tuple[Task, ...]]
 

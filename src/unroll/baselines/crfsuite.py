@@ -7,6 +7,7 @@ import numpy as np
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
+from unroll.checks import check_least
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
@@ -17,16 +18,9 @@ FILE = "model.crfsuite"
 class CRFSuite(Baseline):
     """A conditional random field (Lafferty et al. 2001) on `WordFeatures`, fitted by CRFsuite's L-BFGS.
 
-    The predicted labels are the best path, the probabilities are the marginals. c1 and c2 are not chosen on validation,
-    since each candidate would take a training.
-
-    Args:
-        c1, c2: strengths of the L1 and the L2 regularisation.
-        max_iterations: maximum number of L-BFGS iterations.
-        min_count: minimum number of occurrences of a feature in the training split.
-
-    Raises:
-        ValueError: a value is out of range, or the task is not labeling.
+    The predicted labels are the best path, the probabilities are the marginals. c1 and c2, the strengths of the L1 and
+    the L2 regularisation, are not chosen on validation, since each candidate would take a training. Features that occur
+    less than `min_count` times in the training split are left out.
     """
 
     tasks = ("labeling",)
@@ -42,21 +36,15 @@ class CRFSuite(Baseline):
         max_iterations: int,
         min_count: int,
     ) -> None:
-        import pycrfsuite
+        from pycrfsuite import Tagger
 
         super().__init__(task, label_names)
-        for name, value, least in (
-            ("c1", c1, 0),
-            ("c2", c2, 0),
-            ("max_iterations", max_iterations, 1),
-            ("min_count", min_count, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name}={value}; accepted: {least} or more")
+        check_least(0, c1=c1, c2=c2)
+        check_least(1, max_iterations=max_iterations, min_count=min_count)
         self._options = {"c1": c1, "c2": c2, "max_iterations": max_iterations, "feature.minfreq": min_count}
         self._features = WordFeatures(vocabulary, alphabet)
         self._model = b""
-        self._tagger = pycrfsuite.Tagger()
+        self._tagger = Tagger()
 
     @property
     def num_parameters(self) -> int:
@@ -65,9 +53,9 @@ class CRFSuite(Baseline):
         return len(weights.state_features) + len(weights.transitions)
 
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        import pycrfsuite
+        from pycrfsuite import Trainer
 
-        trainer = pycrfsuite.Trainer("lbfgs", self._options, verbose=False)
+        trainer = Trainer("lbfgs", self._options, verbose=False)
         sentences = np.split(train.labels, train.offsets[1:-1])
         for features, labels in zip(self._features.extract(train), sentences, strict=True):
             trainer.append(features, [self.label_names[label] for label in labels])

@@ -1,8 +1,6 @@
 """The most frequent label, independent of the text or, for labeling, of the context."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -40,69 +38,38 @@ class Majority(Baseline):
         return self._counts.size
 
     def fit(self, train: EncodedSplit, validation: EncodedSplit) -> None:
-        self._counts = _TASKS[self.task].fit(train, len(self.label_names), self._vocabulary_size)
+        L = len(self.label_names)
+        if self.task == "classification":
+            self._counts = np.bincount(train.labels, minlength=L)[None]  # (1, L)
+        elif self.task == "multilabel":
+            present = train.labels.sum(axis=0)
+            self._counts = np.stack([len(train) - present, present])  # (2, L) texts without and with each label
+        else:
+            pairs = train.table.words[train.tokens] * L + train.labels  # (M,)
+            self._counts = np.bincount(pairs, minlength=self._vocabulary_size * L).reshape(-1, L)  # (V, L)
 
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
-        return _TASKS[self.task].predict(split, self._counts, self.label_names)
+        if self.task == "classification":
+            (probabilities,) = _frequencies(self._counts)  # (L,)
+            return [Prediction(probabilities.argmax(), probabilities)] * len(split)
+        if self.task == "multilabel":
+            probabilities = _frequencies(self._counts.T)[:, 1]  # (L,)
+            return [Prediction(probabilities > 0.5, probabilities)] * len(split)
+        of_all_words = _frequencies(self._counts.sum(axis=0))  # (L,)
+        of_tokens = _frequencies(self._counts[split.table.words[split.tokens]], of_all_words)  # (M, L)
+        reader = TagReader(self.label_names, "iob1")
+        ids = {name: i for i, name in enumerate(self.label_names)}
+        predictions = []
+        for probabilities in np.split(of_tokens, split.offsets[1:-1]):
+            tags = reader.read([self.label_names[i] for i in probabilities.argmax(axis=1)])
+            predictions.append(Prediction(np.array([ids[tag] for tag in tags]), probabilities))
+        return predictions
 
     def save(self, folder: Path) -> None:
         save_file({"counts": np.ascontiguousarray(self._counts)}, folder / FILE)
 
     def load(self, folder: Path) -> None:
         self._counts = load_file(folder / FILE)["counts"]
-
-
-def _count_labels(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> np.ndarray:
-    """Number of texts with each label, (1, L)."""
-    return np.bincount(train.labels, minlength=num_labels)[None]
-
-
-def _predict_label(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
-    (probabilities,) = _frequencies(counts)
-    return [Prediction(probabilities.argmax(), probabilities)] * len(split)
-
-
-def _count_presence(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> np.ndarray:
-    """Number of texts without and with each label, (2, L)."""
-    present = train.labels.sum(axis=0)
-    return np.stack([len(train) - present, present])
-
-
-def _predict_presence(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
-    probabilities = _frequencies(counts.T)[:, 1]  # (L,)
-    return [Prediction(probabilities > 0.5, probabilities)] * len(split)
-
-
-def _count_tags(train: EncodedSplit, num_labels: int, vocabulary_size: int) -> np.ndarray:
-    """Number of occurrences of each word with each tag, (V, L)."""
-    pairs = train.table.words[train.tokens] * num_labels + train.labels  # (M,)
-    return np.bincount(pairs, minlength=vocabulary_size * num_labels).reshape(-1, num_labels)
-
-
-def _predict_tags(split: EncodedSplit, counts: np.ndarray, label_names: list[str]) -> list[Prediction]:
-    of_all_words = _frequencies(counts.sum(axis=0))  # (L,)
-    of_tokens = _frequencies(counts[split.table.words[split.tokens]], of_all_words)  # (M, L)
-    reader = TagReader(label_names, "iob1")
-    ids = {name: i for i, name in enumerate(label_names)}
-    predictions = []
-    for probabilities in np.split(of_tokens, split.offsets[1:-1]):
-        tags = reader.read([label_names[i] for i in probabilities.argmax(axis=1)])
-        predictions.append(Prediction(np.array([ids[tag] for tag in tags]), probabilities))
-    return predictions
-
-
-class _Method(NamedTuple):
-    """Functions of a task: (train, L, V) → counts, and (split, counts, label names) → predictions."""
-
-    fit: Callable[[EncodedSplit, int, int], np.ndarray]
-    predict: Callable[[EncodedSplit, np.ndarray, list[str]], list[Prediction]]
-
-
-_TASKS: dict[Task, _Method] = {
-    "classification": _Method(_count_labels, _predict_label),
-    "multilabel": _Method(_count_presence, _predict_presence),
-    "labeling": _Method(_count_tags, _predict_tags),
-}
 
 
 def _frequencies(counts: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray:

@@ -9,16 +9,10 @@ from unroll.data.prepared import EncodedSplit
 
 
 class NgramCounter:
-    """Counts n-grams of words.
+    """Counts n-grams of `ngram_range` (minimum and maximum number of) words, which must fit into 64 bits.
 
     An n-gram is encoded as an integer whose digits in base `vocabulary_size` are the ids of its words. No word has the
     id 0, so that n-grams of different lengths have different codes.
-
-    Args:
-        ngram_range: minimum and maximum number of words in an n-gram.
-
-    Raises:
-        ValueError: `ngram_range` is not such a range, or its n-grams do not fit into 64 bits.
     """
 
     def __init__(self, vocabulary_size: int, ngram_range: Sequence[int]) -> None:

@@ -1,6 +1,5 @@
 """A bag of n-grams: TF-IDF and logistic regression."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ from scipy.special import expit, logit, softmax
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.ngrams import NgramCounter
+from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 FILE = "weights.safetensors"
+
+
+class _Weights(NamedTuple):
+    """Fitted parameters: codes and IDF of K n-grams (K,), and for L labels `weights` (L, K) and `bias` (L,)."""
+
+    ngrams: np.ndarray
+    idf: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
 
 
 class TfIdf(Baseline):
@@ -33,10 +42,7 @@ class TfIdf(Baseline):
         ngram_range: minimum and maximum number of words in an n-gram.
         min_count: minimum number of training texts that contain an n-gram.
         C: inverse strength of the L2 regularisation; from a list, the value with the lowest validation loss is used.
-        max_iterations: maximum number of L-BFGS iterations.
-
-    Raises:
-        ValueError: a value is out of range, or the task is labeling.
+        max_iterations: of L-BFGS.
     """
 
     tasks = ("classification", "multilabel")
@@ -56,12 +62,10 @@ class TfIdf(Baseline):
         self._min_count = min_count
         self._strengths = C if isinstance(C, list) else [C]
         self._max_iterations = max_iterations
-        for name, value in {"min_count": min_count, "max_iterations": max_iterations}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value}; accepted: 1 or more")
+        self._weights: _Weights
+        check_least(1, min_count=min_count, max_iterations=max_iterations)
         if not self._strengths or min(self._strengths) <= 0:
             raise ValueError(f"C={C}; accepted: a number above 0, or a list of such numbers")
-        self._weights: _Weights
 
     @property
     def num_parameters(self) -> int:
@@ -82,8 +86,7 @@ class TfIdf(Baseline):
         candidates = []
         for strength in self._strengths:
             regression = LogisticRegression(C=strength, max_iter=self._max_iterations)
-            fitted = _TASKS[self.task].fit(regression, features, np.asarray(train.labels), len(self.label_names))
-            weights = _Weights(ngrams, idf, *fitted)
+            weights = _Weights(ngrams, idf, *self._fit(regression, features, np.asarray(train.labels)))
             candidates.append((mean_loss(validation, self._predict(held_out, weights)), weights))
         _, self._weights = min(candidates, key=lambda candidate: candidate[0])
 
@@ -97,63 +100,30 @@ class TfIdf(Baseline):
     def load(self, folder: Path) -> None:
         self._weights = _Weights(**load_file(folder / FILE))
 
-    def _predict(self, features: sparse.csr_array, weights: "_Weights") -> list[Prediction]:
-        return _TASKS[self.task].predict(features @ weights.weights.T + weights.bias)
+    def _fit(
+        self, regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """features: (N, K) → weights (L, K), bias (L,); -inf for a class without training texts."""
+        weights = np.zeros((len(self.label_names), features.shape[1]))
+        if self.task == "multilabel":
+            bias = logit((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
+            for label in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
+                regression.fit(features, labels[:, label])
+                weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
+            return weights, bias
+        regression.fit(features, labels)
+        classes, coefficients, intercept = regression.classes_, regression.coef_, regression.intercept_
+        if len(classes) == 2:  # scikit-learn then fits the difference of the two scores only
+            coefficients, intercept = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercept, intercept) / 2
+        bias = np.full(len(weights), -np.inf)
+        weights[classes], bias[classes] = coefficients, intercept
+        return weights, bias
 
-
-class _Weights(NamedTuple):
-    """Fitted parameters: codes and IDF of K n-grams (K,), and for L labels `weights` (L, K) and `bias` (L,)."""
-
-    ngrams: np.ndarray
-    idf: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-
-
-def _fit_multinomial(
-    regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """features: (N, K), labels: (N,) → weights (L, K), bias (L,); -inf for a label without training texts."""
-    regression.fit(features, labels)
-    classes, coefficients, intercept = regression.classes_, regression.coef_, regression.intercept_
-    if len(classes) == 2:  # scikit-learn then fits the difference of the two scores only
-        coefficients, intercept = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercept, intercept) / 2
-    weights, bias = np.zeros((num_labels, features.shape[1])), np.full(num_labels, -np.inf)
-    weights[classes], bias[classes] = coefficients, intercept
-    return weights, bias
-
-
-def _predict_label(scores: np.ndarray) -> list[Prediction]:
-    return [Prediction(probabilities.argmax(), probabilities) for probabilities in softmax(scores, axis=1)]
-
-
-def _fit_one_vs_rest(
-    regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray, num_labels: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """features: (N, K), labels: bool (N, L) → weights (L, K), bias (L,)."""
-    weights = np.zeros((num_labels, features.shape[1]))
-    bias = logit((labels.sum(axis=0) + 0.5) / (len(labels) + 1))
-    for label in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)):
-        regression.fit(features, labels[:, label])
-        weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
-    return weights, bias
-
-
-def _predict_labels(scores: np.ndarray) -> list[Prediction]:
-    return [Prediction(probabilities > 0.5, probabilities) for probabilities in expit(scores)]
-
-
-class _Method(NamedTuple):
-    """Functions of a task: fit weights and bias, and predict from scores (N, L)."""
-
-    fit: Callable[["LogisticRegression", sparse.csr_array, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-    predict: Callable[[np.ndarray], list[Prediction]]
-
-
-_TASKS: dict[Task, _Method] = {
-    "classification": _Method(_fit_multinomial, _predict_label),
-    "multilabel": _Method(_fit_one_vs_rest, _predict_labels),
-}
+    def _predict(self, features: sparse.csr_array, weights: _Weights) -> list[Prediction]:
+        scores = features @ weights.weights.T + weights.bias  # (N, L)
+        if self.task == "classification":
+            return [Prediction(probabilities.argmax(), probabilities) for probabilities in softmax(scores, axis=1)]
+        return [Prediction(probabilities > 0.5, probabilities) for probabilities in expit(scores)]
 
 
 def _weigh(counts: sparse.csr_array, idf: np.ndarray) -> sparse.csr_array:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import groupby, pairwise
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,13 +12,6 @@ from unroll.data.tokens import SPECIAL_WORDS, Casing
 NEIGHBOURS = (-2, -1, 1, 2)
 SUFFIXES = (1, 2, 3, 4)
 UNKNOWN_CHARACTER = "\N{REPLACEMENT CHARACTER}"  # any character that is missing from the alphabet
-
-
-class _Features(NamedTuple):
-    """Features of a token: `own` for itself only, `shared` for its neighbours too."""
-
-    own: list[str]
-    shared: list[str]
 
 
 class WordFeatures:
@@ -36,34 +28,28 @@ class WordFeatures:
 
     def extract(self, split: EncodedSplit) -> Iterator[list[list[str]]]:
         """Yield the features of each token, sequence by sequence, in the order of the split."""
-        distinct = self._of_distinct_tokens(split.table)
-        for rows in np.split(split.tokens, split.offsets[1:-1]):
-            tokens = [distinct[row] for row in rows]
-            yield [self._in_context(tokens, step) for step in range(len(tokens))]
+        own, shared = self._of_distinct_tokens(split.table)
+        for tokens in np.split(split.tokens, split.offsets[1:-1]):
+            rows, sentence = tokens.tolist(), []
+            for step, row in enumerate(rows):
+                features = [*own[row], *shared[row]]
+                for offset in NEIGHBOURS:
+                    is_inside = 0 <= step + offset < len(rows)
+                    of_neighbour = shared[rows[step + offset]] if is_inside else ["nothing"]
+                    features += [f"{offset:+}:{feature}" for feature in of_neighbour]
+                sentence.append(features)
+            yield sentence
 
-    def _in_context(self, tokens: list[_Features], step: int) -> list[str]:
-        features = [*tokens[step].own, *tokens[step].shared]
-        for offset in NEIGHBOURS:
-            is_inside = 0 <= step + offset < len(tokens)
-            shared = tokens[step + offset].shared if is_inside else ["nothing"]
-            features += [f"{offset:+}:{feature}" for feature in shared]
-        return features
-
-    def _of_distinct_tokens(self, table: TokenTable) -> list[_Features]:
-        """Features of each row of the table."""
+    def _of_distinct_tokens(self, table: TokenTable) -> tuple[list[list[str]], list[list[str]]]:
+        """Features of each row of the table: for the token itself only, and for its neighbours too."""
         letters = "".join(self._characters[i] for i in table.spellings.values)
-        spellings = [letters[start:end] for start, end in pairwise(table.spellings.offsets)]
-        return [
-            _Features(
-                own=["constant", f"written={spelling}", *_suffixes(spelling)],
-                shared=[f"word={self._vocabulary[word]}", f"casing={Casing(kind).name}", f"shape={shape(spelling)}"],
-            )
-            for spelling, word, kind in zip(spellings, table.words, table.casing, strict=True)
-        ]
-
-
-def _suffixes(spelling: str) -> list[str]:
-    return [f"suffix={spelling[-size:]}" for size in SUFFIXES if size < len(spelling)]
+        own, shared = [], []
+        for (start, end), word, kind in zip(pairwise(table.spellings.offsets), table.words, table.casing, strict=True):
+            spelling = letters[start:end]
+            suffixes = [f"suffix={spelling[-size:]}" for size in SUFFIXES if size < len(spelling)]
+            own.append(["constant", f"written={spelling}", *suffixes])
+            shared.append([f"word={self._vocabulary[word]}", f"casing={Casing(kind).name}", f"shape={shape(spelling)}"])
+        return own, shared
 
 
 def shape(spelling: str) -> str:

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unroll.checks import check_below_one, check_least
 from unroll.data.tokens import PADDING
-from unroll.nn.encoder import RecurrentEncoder, check_sizes
+from unroll.nn.encoder import RecurrentEncoder
 from unroll.nn.lstm import LSTM
 
 
@@ -23,31 +24,21 @@ class CharacterEncoder(Protocol):
 
 
 class CharacterTable(nn.Module):
-    """Vectors of all characters, initialised uniform within ±√(3/E) (He et al. 2015); that of padding is zero.
+    """Vectors (A, E) of all characters, initialised uniform within ±√(3/E) (He et al. 2015); that of padding is zero.
 
     Dropout applies to the table: an element of a character's vector is dropped in all words of a batch or in none.
-
-    Args:
-        alphabet_size: A, number of character ids, including padding.
-        embedding_size: E, size of a character's vector.
-        dropout: probability of dropping an element in training.
-
-    Raises:
-        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(self, alphabet_size: int, embedding_size: int, dropout: float) -> None:
         super().__init__()
-        check_sizes(alphabet_size=alphabet_size, embedding_size=embedding_size)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout}; accepted: 0 to below 1")
+        check_least(1, alphabet_size=alphabet_size, embedding_size=embedding_size)
+        check_below_one(dropout=dropout)
         self.embedding = nn.Embedding(alphabet_size, embedding_size, padding_idx=PADDING)
         self.dropout = nn.Dropout(dropout)
         bound = (3 / embedding_size) ** 0.5
         nn.init.uniform_(self.embedding.weight[PADDING + 1 :], -bound, bound)
 
     def forward(self) -> Tensor:
-        """→ (A, E)."""
         alphabet = torch.arange(self.embedding.num_embeddings, device=self.embedding.weight.device)
         return self.dropout(self.embedding(alphabet))  # by lookup, so that padding gets no gradient
 
@@ -55,27 +46,19 @@ class CharacterTable(nn.Module):
 class CharacterCNN(nn.Module):
     """A convolution over the characters of a word and the maximum of each filter over the word (Ma and Hovy 2016).
 
-    s = maxᵢ Σₖ Uₖ xᵢ₊ₖ + b, over the windows of `width` characters around each character i of the word; x is zero
+    s = maxᵢ Σₖ Uₖ xᵢ₊ₖ + b, over the windows of K (`width`) characters around each character i of the word; x is zero
     outside the word. Uₖ is initialised Glorot-uniform, b to zero.
 
     The convolution of embeddings is computed as a sum of lookups in K tables, which contain Uₖ x for each character x
     and are computed once per batch. The maximum is searched without gradients, since only its window has one. Hence
     dropout is the same for all occurrences of a character in a batch; the paper draws it for each occurrence.
-
-    Args:
-        alphabet_size, embedding_size, dropout: see `CharacterTable`.
-        filters: F, number of filters and size of the output.
-        width: K, number of characters in a window.
-
-    Raises:
-        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(
         self, alphabet_size: int, embedding_size: int = 30, filters: int = 50, width: int = 3, dropout: float = 0.5
     ) -> None:
         super().__init__()
-        check_sizes(filters=filters, width=width)
+        check_least(1, filters=filters, width=width)
         self.output_size = filters
         self.characters = CharacterTable(alphabet_size, embedding_size, dropout)
         bound = (6 / (width * embedding_size + filters)) ** 0.5
@@ -90,7 +73,7 @@ class CharacterCNN(nn.Module):
         best = _largest_windows(tables, padded)  # (U, F)
         result = self.bias
         for k, table in enumerate(tables):
-            result = result + table.gather(0, padded.gather(1, best + k))  # (U, F)
+            result = result + table.gather(0, padded.gather(1, best + k))
         return result
 
 
@@ -108,15 +91,7 @@ def _largest_windows(tables: Tensor, padded: Tensor) -> Tensor:
 
 
 class CharacterLSTM(nn.Module):
-    """The final states of a bidirectional LSTM over the characters of a word (Lample et al. 2016).
-
-    Args:
-        alphabet_size, embedding_size, dropout: see `CharacterTable`.
-        hidden_size: H, of each direction.
-
-    Raises:
-        ValueError: a size is below 1, or `dropout` is not in [0, 1).
-    """
+    """The final states of a bidirectional LSTM over the characters of a word (Lample et al. 2016)."""
 
     def __init__(
         self, alphabet_size: int, embedding_size: int = 25, hidden_size: int = 25, dropout: float = 0.0
@@ -128,7 +103,6 @@ class CharacterLSTM(nn.Module):
 
     def forward(self, characters: Tensor) -> Tensor:
         """characters: (U, C) ids, right-padded with 0 → (U, 2H)."""
-        table = self.characters()  # (A, E)
         lengths = (characters != PADDING).sum(dim=1).clamp(min=1)  # (U,); at least the padding is read
-        _, final = self.encoder(F.embedding(characters, table), lengths)
+        _, final = self.encoder(F.embedding(characters, self.characters()), lengths)
         return final

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.encoder import check_sizes, padding_mask, reversal
+from unroll.checks import check_least
+from unroll.nn.encoder import padding_mask, reversal
 
 SMALLEST_LOG_SUM = -60.0  # in a sum above e⁻⁶⁰ the terms that float32 rounds to zero, below e⁻⁸⁷, are negligible
 
@@ -40,13 +41,8 @@ class LinearChainCRF(nn.Module):
     scores that have no finite result (NaN, infinity, constraints that exclude every path). On other devices values
     are not checked, since that would wait for the device.
 
-    Args:
-        num_labels: L.
-        constraints: label sequences that `decode` and `decode_n_best` may return; not in the state dict.
-        constrained_loss: exclude forbidden paths from Z, that is from `loss`, `log_partition` and `marginals`, too.
-
-    Raises:
-        ValueError: `num_labels` is below 1, or the constraints are for another number of labels.
+    `decode` returns paths that the constraints allow. With `constrained_loss` the others are excluded from Z, that is
+    from `loss`, `log_partition` and `marginals`, too. The constraints are not in the state dict.
     """
 
     forbidden_starts: Tensor
@@ -54,10 +50,10 @@ class LinearChainCRF(nn.Module):
 
     def __init__(self, num_labels: int, constraints: Constraints | None = None, constrained_loss: bool = False) -> None:
         super().__init__()
-        check_sizes(num_labels=num_labels)
-        everything = Constraints(torch.ones(num_labels).bool(), torch.ones(num_labels, num_labels).bool())
-        allowed = constraints or everything
-        for name, given, expected in zip(Constraints._fields, allowed, everything, strict=True):
+        check_least(1, num_labels=num_labels)
+        free = Constraints(torch.ones(num_labels).bool(), torch.ones(num_labels, num_labels).bool())
+        allowed = constraints or free
+        for name, given, expected in zip(Constraints._fields, allowed, free, strict=True):
             if given.shape != expected.shape:
                 raise ValueError(f"constraints.{name} of shape {tuple(given.shape)}; accepted: {tuple(expected.shape)}")
         self.num_labels = num_labels
@@ -71,11 +67,9 @@ class LinearChainCRF(nn.Module):
     def loss(self, logits: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         """logits: (B, T, L), labels: (B, T), -100 at padding, lengths: (B,) → -Σ log p(y) / number of tokens.
 
-        The mean is over tokens, not over sequences, so that its scale is that of a softmax loss at each step.
-
-        Raises:
-            ValueError: on a CPU, a token has no label, or, with `constrained_loss`, the labels are a forbidden path.
-                On other devices the loss of a forbidden path is infinite and its gradient finite.
+        The mean is over tokens, not over sequences, so that its scale is that of a softmax loss at each step. On a CPU,
+        ValueError is raised where a token has no label or, with `constrained_loss`, the labels are a forbidden path;
+        on other devices the loss of a forbidden path is infinite and its gradient finite.
         """
         potentials, transitions = self._chain(logits, lengths, self.constrained_loss)
         mask = padding_mask(lengths, len(potentials))  # (B, T)
@@ -85,15 +79,12 @@ class LinearChainCRF(nn.Module):
         _refuse(labels, wrong, "labels", f"0 to {self.num_labels - 1} within a sequence")
         log_z = LogPartition.apply(potentials, transitions, lengths)
         gold = _path_scores(potentials, transitions, labels, mask)
-        loss = (log_z - gold).sum() / lengths.sum()
-        _check_finite(loss, "the loss")
-        return loss
+        return _check_finite((log_z - gold).sum() / lengths.sum(), "the loss")
 
     def log_partition(self, logits: Tensor, lengths: Tensor) -> Tensor:
         """logits: (B, T, L), lengths: (B,) → log Z (B,); log p(y) = s(y) - log Z."""
-        log_z = LogPartition.apply(*self._chain(logits, lengths, self.constrained_loss), lengths)
-        _check_finite(log_z, "log Z")
-        return log_z
+        chain = self._chain(logits, lengths, self.constrained_loss)
+        return _check_finite(LogPartition.apply(*chain, lengths), "log Z")
 
     @torch.no_grad()
     def marginals(self, logits: Tensor, lengths: Tensor) -> Tensor:
@@ -121,37 +112,6 @@ class LinearChainCRF(nn.Module):
             path.append((scores + into.index_select(0, path[-1])).argmax(dim=1))
         paths = torch.stack(path).gather(0, order).T  # (B, T)
         return paths.masked_fill(~padding_mask(lengths, len(best)), 0)
-
-    @torch.no_grad()
-    def decode_n_best(self, logits: Tensor, lengths: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        """logits: (B, T, L), lengths: (B,) → n best paths (n, B, T) and their scores s(y) (n, B), best first.
-
-        Uses the list Viterbi algorithm, which keeps the n best paths to each label at each step. The paths of a
-        sequence are distinct; if it has fewer than n, the rest are zeros with score -inf. Padding is 0.
-
-        Raises:
-            ValueError: n is below 1.
-        """
-        check_sizes(n=n)
-        potentials, transitions = self._chain(logits, lengths, constrained=True)
-        first, *others = potentials.unbind()
-        best = [torch.cat([first[None], first.new_full((n - 1, *first.shape), -torch.inf)])]  # (n, L, B)
-        origins = [torch.zeros_like(best[0], dtype=torch.long)]  # (n, L, B): rank · L + label of the previous step
-        for step in others:
-            candidates = (best[-1][:, :, None] + transitions[:, :, None]).flatten(0, 1)  # (nL, L, B)
-            scores, origin = candidates.topk(n, dim=0)  # (n, L, B)
-            best.append(scores + step)
-            origins.append(origin)
-        # Backwards from the last step of each sequence, as in `decode`.
-        order = reversal(lengths, len(best)).T  # (T, B)
-        last = _take_steps(torch.stack(best).flatten(1, 2), order[:1])[0]  # (nL, B)
-        scores, state = last.topk(n, dim=0)  # (n, B)
-        _check_finite(scores[0], "the best path's score")
-        path = [state]
-        for origin in _take_steps(torch.stack(origins).flatten(1, 2), order)[:-1]:
-            path.append(origin.gather(0, path[-1]))
-        paths = _take_steps(torch.stack(path) % self.num_labels, order).permute(1, 2, 0)  # (n, B, T)
-        return paths.masked_fill(scores[:, :, None].isneginf() | ~padding_mask(lengths, len(best)), 0), scores
 
     def _chain(self, logits: Tensor, lengths: Tensor, constrained: bool) -> tuple[Tensor, Tensor]:
         """Potentials (T, L, B), the logits plus start and end scores, 0 at padding; and transitions (L, L).
@@ -256,9 +216,9 @@ def _log_z(forward: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _transition_counts(before: Tensor, transitions: Tensor, after: Tensor, weights: Tensor) -> Tensor:
-    """Sum over sequences and steps of weight · p(yᵢ₋₁ = x, yᵢ = y), (L, L).
+    """Sum over sequences and steps of weight (T - 1, B) · p(yᵢ₋₁ = x, yᵢ = y), (L, L).
 
-    before: forward scores of step i - 1, after: backward scores of step i, (T - 1, L, B) each; weights: (T - 1, B).
+    before: forward scores of step i - 1, after: backward scores of step i, (T - 1, L, B) each.
     """
     counts = _counts_by_products(before, transitions, after, weights)
     if counts is not None:
@@ -305,5 +265,6 @@ def _refuse(x: Tensor, wrong: Tensor, name: str, accepted: str) -> None:
         raise ValueError(f"{name}: {x[wrong][0].item()}; accepted: {accepted}")
 
 
-def _check_finite(scores: Tensor, name: str) -> None:
+def _check_finite(scores: Tensor, name: str) -> Tensor:
     _refuse(scores, ~scores.isfinite(), name, "a finite value, from finite logits and constraints that allow a path")
+    return scores

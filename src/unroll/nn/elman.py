@@ -5,7 +5,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from unroll.checks import check_choice
 from unroll.nn.dropout import WeightDropout
+from unroll.nn.gates import initialise_gates
 
 Activation = Literal["sigmoid", "tanh", "relu"]
 
@@ -16,29 +18,21 @@ class Elman(nn.Module):
     PyTorch has fused loops for tanh and relu. The sigmoid uses that of tanh with other variables: since
     σ(z) = (1 + tanh(z / 2)) / 2, t = 2 s - 1 satisfies tᵢ = tanh(U/2 xᵢ + W/4 tᵢ₋₁ + b/2 + W/4 · 1) from t₀ = -1.
 
-    U is initialised Xavier-uniform, W orthogonal and b to zero.
-
-    Args:
-        activation: σ; `sigmoid`, `tanh` or `relu`.
-        weight_dropout: probability of dropping an entry of W in training.
-
-    Raises:
-        ValueError: `activation` is unknown, or `weight_dropout` is not in [0, 1).
+    U is initialised Xavier-uniform, W orthogonal and b to zero. In training, an entry of W is dropped with probability
+    `weight_dropout`.
     """
 
     def __init__(
         self, input_size: int, hidden_size: int, activation: Activation = "tanh", weight_dropout: float = 0.0
     ) -> None:
         super().__init__()
-        if activation not in get_args(Activation):
-            raise ValueError(f"activation={activation!r}; accepted: {', '.join(get_args(Activation))}")
+        check_choice("activation", activation, get_args(Activation))
         self.activation = activation
         self.weight_dropout = WeightDropout(weight_dropout)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))  # U
         self.recurrent_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))  # W
         self.bias = nn.Parameter(torch.zeros(hidden_size))  # b
-        nn.init.xavier_uniform_(self.input_weight)
-        nn.init.orthogonal_(self.recurrent_weight)
+        initialise_gates(self.input_weight, self.recurrent_weight, gates=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from unroll.checks import check_below_one
 from unroll.data.tokens import PADDING, UNKNOWN, Casing, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.dropout import VariationalDropout
@@ -14,15 +15,7 @@ from unroll.nn.dropout import VariationalDropout
 class TokenEmbedding(nn.Module):
     """Concatenates the vectors of a token's word, its casing (Collobert et al. 2011) and, optionally, its characters.
 
-    Args:
-        vocabulary_size, alphabet_size: numbers of words and of characters, including padding and `<unk>`.
-        embedding_size, casing_size: sizes of the vectors of a word and of a casing; casing_size=0 leaves casings out.
-        characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
-        word_dropout: probability of replacing a word by `<unk>` in training, which trains the vector of `<unk>`.
-        dropout: probability of dropping a feature of a sequence in training.
-
-    Raises:
-        ValueError: a dropout is not in [0, 1), or a size is out of range.
+    The arguments are those of `SequenceModel`; casing_size=0 leaves casings out.
     """
 
     def __init__(
@@ -40,8 +33,7 @@ class TokenEmbedding(nn.Module):
             raise ValueError(
                 f"embedding_size={embedding_size}, casing_size={casing_size}; accepted: at least 1, at least 0"
             )
-        if not 0 <= word_dropout < 1:
-            raise ValueError(f"word_dropout={word_dropout}; accepted: 0 to below 1")
+        check_below_one(word_dropout=word_dropout)
         self.word_dropout = word_dropout
         self.words = nn.Embedding(vocabulary_size, embedding_size, padding_idx=PADDING)
         self.casing = nn.Embedding(len(Casing), casing_size, padding_idx=Casing.PADDING)

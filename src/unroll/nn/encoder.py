@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function
 
+from unroll.checks import check_least
 from unroll.nn.dropout import VariationalDropout
 
 
@@ -33,16 +34,17 @@ class FeedForwardEncoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         check_sequences(x, lengths)
-        mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
-        mean = torch.where(mask, x, 0).sum(dim=1) / lengths[:, None]  # (B, I)
+        mean = replace_padding(x, lengths, 0).sum(dim=1) / lengths[:, None]  # (B, I)
         return self.hidden(x).sigmoid(), self.hidden(mean).sigmoid()
 
 
 class RecurrentEncoder(nn.Module):
     """Stacked, optionally bidirectional layers of one recurrent cell.
 
-    A layer is LayerNorm(cell(dropout(x)) + x). A bidirectional layer has two cells and concatenates their states. The
-    final vector is the forward half of the outputs at the last token, concatenated with the backward half at the first.
+    A layer is LayerNorm(cell(dropout(x)) + x), with `dropout` between two layers only, LayerNorm (Ba et al. 2016) if
+    `layer_norm`, and, if `residual`, x added where it has the size of the states. A bidirectional layer has two cells
+    and concatenates their states. The final vector is the forward half of the outputs at the last token, concatenated
+    with the backward half at the first.
 
     Sequences are not packed. Padding on the right cannot reach a forward state; the backward cell reads each sequence
     reversed within its own length, which keeps the padding on the right.
@@ -50,15 +52,6 @@ class RecurrentEncoder(nn.Module):
     The contract of a cell: `cell(input_size, hidden_size)` returns a module that maps x (B, T, I) to the states
     (B, T, H), and only to these. It reads left to right from a zero state, so that a state depends on the inputs up to
     its own step, and it treats the sequences of a batch independently. It does not get the lengths.
-
-    Args:
-        cell: constructor of a cell.
-        dropout: probability of dropping a feature of a sequence between two layers, in training.
-        residual: add a layer's input to its output if they have the same size.
-        layer_norm: normalise a layer's output over its features (Ba et al. 2016).
-
-    Raises:
-        ValueError: a size is below 1, or `dropout` is not in [0, 1).
     """
 
     def __init__(
@@ -73,7 +66,7 @@ class RecurrentEncoder(nn.Module):
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_least(1, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.output_size = hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         self.forward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes)
@@ -86,26 +79,15 @@ class RecurrentEncoder(nn.Module):
         check_sequences(x, lengths)
         order = reversal(lengths, x.shape[1])  # (B, T)
         for i, norm in enumerate(self.norms):
-            outputs = self._read(i, self.dropout(x) if i else x, order)  # (B, T, O)
+            inputs = self.dropout(x) if i else x
+            outputs = self.forward_cells[i](inputs)  # (B, T, H)
+            if self.backward_cells:
+                backward = Reverse.apply(self.backward_cells[i](Reverse.apply(inputs, order)), order)
+                outputs = torch.cat([outputs, backward], dim=2)  # (B, T, 2H)
             if self.residual and outputs.shape == x.shape:
                 outputs = outputs + x
             x = norm(outputs)
         return x, final_vectors(x, lengths, directions=2 if self.backward_cells else 1)
-
-    def _read(self, layer: int, x: Tensor, order: Tensor) -> Tensor:
-        """x: (B, T, I), order: (B, T) from `reversal` → states of the layer's cells (B, T, O)."""
-        states: Tensor = self.forward_cells[layer](x)  # (B, T, H)
-        if not self.backward_cells:
-            return states
-        backward = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, order)), order)  # (B, T, H)
-        return torch.cat([states, backward], dim=2)
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raise ValueError if a size is below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}={size}; accepted: 1 or more")
 
 
 def check_sequences(x: Tensor, lengths: Tensor) -> None:
@@ -133,6 +115,12 @@ def check_sequences(x: Tensor, lengths: Tensor) -> None:
 def padding_mask(lengths: Tensor, steps: int) -> Tensor:
     """lengths: (B,) → mask (B, T), True for a token, False for padding."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]
+
+
+def replace_padding(x: Tensor, lengths: Tensor, value: float) -> Tensor:
+    """x: (B, T, F), lengths: (B,) → x with `value` at padding."""
+    mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
+    return torch.where(mask, x, value)  # faster than masked_fill
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 # Gradient through an activation, computed from its output y. `grad_input=` names the result's tensor.
 sigmoid_slope = torch.ops.aten.sigmoid_backward  # (d, y) → d y (1 - y)
@@ -9,12 +10,14 @@ tanh_slope = torch.ops.aten.tanh_backward  # (d, y) → d (1 - y²)
 relu_slope = torch.ops.aten.threshold_backward  # (d, y, 0) → d where y > 0, else 0
 
 
-def initialise_gates(input_weight: Tensor, recurrent_weight: Tensor, gates: int) -> None:
-    """Initialise U (gates · H, I) Xavier-uniform and W (gates · H, H) orthogonal, each gate separately, in place."""
+def initialise_gates(input_weight: Tensor, recurrent_weight: Tensor, *biases: Tensor, gates: int) -> None:
+    """Initialise U (gates · H, I) Xavier-uniform, W (gates · H, H) orthogonal, each gate apart, and the biases zero."""
     for block in input_weight.chunk(gates):
         nn.init.xavier_uniform_(block)
     for block in recurrent_weight.chunk(gates):
         nn.init.orthogonal_(block)
+    for bias in biases:
+        nn.init.zeros_(bias)
 
 
 def input_projection(input_size: int, hidden_size: int, parts: int) -> nn.Linear:
@@ -24,6 +27,11 @@ def input_projection(input_size: int, hidden_size: int, parts: int) -> nn.Linear
         nn.init.xavier_uniform_(weight)
     nn.init.zeros_(projection.bias)
     return projection
+
+
+def project_steps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """U x + b with the steps first, (B, T, I) → (T, B, ·), in the precision of the bias under autocast too."""
+    return linear(x.transpose(0, 1), weight, bias).to(bias.dtype)
 
 
 def initialise_memory(bias: Tensor) -> None:

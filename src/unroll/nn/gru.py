@@ -3,24 +3,18 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unroll.nn.dropout import WeightDropout
-from unroll.nn.gates import initialise_gates, sigmoid_slope, tanh_slope
+from unroll.nn.gates import initialise_gates, project_steps, sigmoid_slope, tanh_slope
 
 
 class GRU(nn.Module):
     """r, z = σ(U xᵢ + W sᵢ₋₁ + b), n = tanh(U xᵢ + b + r (W sᵢ₋₁ + b')), sᵢ = (1 - z) n + z sᵢ₋₁.
 
-    The W of each gate is initialised orthogonal, the biases to zero.
-
-    Args:
-        weight_dropout: probability of dropping an entry of W in training.
-
-    Raises:
-        ValueError: `weight_dropout` is not in [0, 1).
+    The W of each gate is initialised orthogonal, the biases to zero. In training, an entry of W is dropped with
+    probability `weight_dropout`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> None:
@@ -28,9 +22,7 @@ class GRU(nn.Module):
         self.weight_dropout = WeightDropout(weight_dropout)
         self.loop = nn.GRU(input_size, hidden_size, batch_first=True)
         U, W, b, b2 = self.loop.all_weights[0]
-        initialise_gates(U, W, gates=3)
-        nn.init.zeros_(b)
-        nn.init.zeros_(b2)
+        initialise_gates(U, W, b, b2, gates=3)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
@@ -38,8 +30,7 @@ class GRU(nn.Module):
         if self.training and self.weight_dropout.p:
             W = self.weight_dropout(W)
         if x.device.type == "cpu" and torch.is_grad_enabled():  # PyTorch has no fused kernel for this case
-            inputs = F.linear(x.transpose(0, 1), U, b).to(b.dtype)  # (T, B, 3H), in float32 under autocast too
-            return GRULoop.apply(inputs, W, b2).transpose(0, 1)
+            return GRULoop.apply(project_steps(x, U, b), W, b2).transpose(0, 1)
         start = x.new_zeros(1, len(x), self.loop.hidden_size)  # (layers, B, H)
         return torch.gru(x, start, [U, W, b, b2], True, 1, 0.0, self.training, False, True)[0]  # what nn.GRU calls
 

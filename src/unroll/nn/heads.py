@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -13,32 +12,28 @@ from unroll.nn.dropout import VariationalDropout
 from unroll.nn.pooling import Pooling, build_pooling
 
 
-class Head(Protocol):
-    """Interface of the heads.
+class Head(nn.Module):
+    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → scores, (B, L) or, for labeling, (B, T, L).
 
-    Scores are (B, L) or, for labeling, (B, T, L). Labels are (B,) for classification, bool (B, L) for multilabel and
-    (B, T) for labeling.
+    Labels are (B,) for classification, bool (B, L) for multilabel and (B, T), -100 at padding, for labeling. Unless a
+    subclass defines it otherwise, there is one label per sequence or token, independent of the others.
     """
 
-    def __call__(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
-        """outputs: (B, T, O), final: (B, O), lengths: (B,) → scores."""
-        ...
-
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        """Mean negative log-likelihood per label, a scalar; labels are -100 at padding."""
-        ...
+        """Mean negative log-likelihood per label, a scalar."""
+        return cross_entropy(scores.flatten(0, -2), labels.flatten())
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """Most probable labels."""
-        ...
+        return scores.argmax(dim=-1)
 
     def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """Probability of each label, in the shape of the scores."""
-        ...
+        return scores.softmax(dim=-1)
 
 
-class SequenceHead(nn.Module):
-    """Base class: scores of the labels of a whole sequence, from the pooled outputs of size `input_size`."""
+class ClassificationHead(Head):
+    """One label per sequence, ŷ = softmax(V s + c), from the pooled outputs of size `input_size`."""
 
     def __init__(self, input_size: int, num_labels: int, pooling: Pooling = "last", dropout: float = 0.0) -> None:
         super().__init__()
@@ -47,24 +42,10 @@ class SequenceHead(nn.Module):
         self.output = nn.Linear(self.pooling.output_size, num_labels)
 
     def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
-        scores: Tensor = self.output(self.dropout(self.pooling(outputs, final, lengths)))  # (B, L)
-        return scores
+        return self.output(self.dropout(self.pooling(outputs, final, lengths)))  # (B, L)
 
 
-class ClassificationHead(SequenceHead):
-    """One label per sequence, ŷ = softmax(V s + c)."""
-
-    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        return cross_entropy(scores, labels)
-
-    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        return scores.argmax(dim=1)
-
-    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        return scores.softmax(dim=1)
-
-
-class MultilabelHead(SequenceHead):
+class MultilabelHead(ClassificationHead):
     """Any number of labels per sequence, each independent of the others, ŷ = sigmoid(V s + c).
 
     The loss is the mean over sequences and labels. The labels with a probability above 0.5 are predicted.
@@ -80,7 +61,7 @@ class MultilabelHead(SequenceHead):
         return scores.sigmoid()
 
 
-class SoftmaxHead(nn.Module):
+class SoftmaxHead(Head):
     """One label per token, each independent of the others, ŷᵢ = softmax(V sᵢ + c)."""
 
     def __init__(self, input_size: int, label_names: list[str], dropout: float = 0.0) -> None:
@@ -89,26 +70,14 @@ class SoftmaxHead(nn.Module):
         self.output = nn.Linear(input_size, len(label_names))
 
     def forward(self, outputs: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
-        scores: Tensor = self.output(self.dropout(outputs))  # (B, T, L)
-        return scores
-
-    def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
-        return cross_entropy(scores.flatten(0, 1), labels.flatten())
-
-    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        return scores.argmax(dim=2)
-
-    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        return scores.softmax(dim=2)
+        return self.output(self.dropout(outputs))  # (B, T, L)
 
 
 class CRFHead(SoftmaxHead):
     """One label per token, with whole label sequences scored by a conditional random field (Lample et al. 2016).
 
-    Decoded sequences are valid IOB2. Probabilities are the marginals.
-
-    Args:
-        constrained_loss: give sequences that are not valid IOB2 zero probability in the loss and the marginals too.
+    Decoded sequences are valid IOB2. Probabilities are the marginals. With `constrained_loss` sequences that are not
+    valid IOB2 have zero probability in the loss and the marginals too.
     """
 
     def __init__(

@@ -4,11 +4,10 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.gates import relu_slope
+from unroll.nn.gates import project_steps, relu_slope
 
 
 class IndRNN(nn.Module):
@@ -29,8 +28,7 @@ class IndRNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
-        inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (T, B, H)
-        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
+        inputs = project_steps(x, self.input_weight, self.bias)  # (T, B, H)
         return IndRNNLoop.apply(inputs, self.recurrent_weight).transpose(0, 1)
 
 

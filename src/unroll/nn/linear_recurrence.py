@@ -13,15 +13,9 @@ from unroll.nn.gates import at_least_float32
 def linear_recurrence(decay: Tensor, drive: Tensor) -> Tensor:
     """sᵢ = aᵢ ⊙ sᵢ₋₁ + bᵢ from s₀ = 0, left to right; real or complex.
 
-    Args:
-        decay: a, (B, T, H) or broadcastable to it.
-        drive: b, (B, T, H).
-
-    Returns:
-        The states (B, T, H), in float32 or wider.
+    decay: a, (B, T, H) or broadcastable to it, drive: b, (B, T, H) → states (B, T, H), in float32 or wider.
     """
-    states: Tensor = _LinearRecurrence.apply(at_least_float32(decay), at_least_float32(drive))
-    return states
+    return _LinearRecurrence.apply(at_least_float32(decay), at_least_float32(drive))
 
 
 class _LinearRecurrence(Function):
@@ -58,15 +52,12 @@ def scan(decay: Tensor, drive: Tensor, backward: bool = False) -> Tensor:
 
 
 def _advance(start: Tensor, decay: Tensor, drive: Tensor, states: Tensor, way: int) -> Tensor:
-    """Fill `states` (B, T, H), starting from `start` (B, H), left to right (way 1) or right to left (way -1).
+    """Fill `states` (B, T, H) from `start` (B, H), left to right (way 1) or right to left (-1); return the last state.
 
     Works on chunks of about √T steps, all chunks at once. For each chunk it computes the last state from a start at
     zero and the product of the decays, from these the chunks' starts, and then the states. That takes about √T calls
     instead of T, and half the time of a loop over the steps (training, one CPU thread, 8 × 128 channels: 5 against
     11 ms at 1000 steps, 23 against 45 ms at 4000). A parallel scan in log₂ T sweeps takes five times as long.
-
-    Returns:
-        The last state (B, H).
     """
     steps = drive.shape[1]
     if steps == 0:

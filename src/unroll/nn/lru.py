@@ -17,24 +17,13 @@ class LRU(nn.Module):
     The paper follows each recurrence with a non-linear layer. Here it is the gated linear unit,
     GLU(y) = y₁ ⊙ σ(y₂), and C, D and b project to its input of size 2H.
 
-    λ is initialised uniform on the ring r_min ≤ |λ| ≤ r_max, 0 ≤ arg λ ≤ max_phase; γ = √(1 - |λ|²), learned as log γ,
-    keeps |h|² at |U x|²; U, C and D are initialised normal with variance 1 / number of inputs.
-
-    Args:
-        r_min, r_max: bounds of the initial |λ|; a memory has 1 / (1 - |λ|) steps.
-        max_phase: upper bound of the initial arg λ, in radians.
-
-    Raises:
-        ValueError: not 0 ≤ r_min < r_max ≤ 1, or `max_phase` is not in (0, 2π].
+    λ is initialised uniform on the ring r_min ≤ |λ| ≤ r_max, 0 ≤ arg λ ≤ max_phase (in radians); a memory has
+    1 / (1 - |λ|) steps. γ = √(1 - |λ|²), learned as log γ, keeps |h|² at |U x|²; U, C and D are initialised normal with
+    variance 1 / number of inputs.
     """
 
     def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        r_min: float = 0.0,
-        r_max: float = 1.0,
-        max_phase: float = 2 * math.pi,
+        self, input_size: int, hidden_size: int, r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * math.pi
     ) -> None:
         super().__init__()
         if not 0 <= r_min < r_max <= 1:

@@ -12,16 +12,11 @@ from unroll.nn.gates import initialise_gates
 class LSTM(nn.Module):
     """i, f, o = σ(U xᵢ + W sᵢ₋₁ + b), g = tanh(U xᵢ + W sᵢ₋₁ + b), cᵢ = f cᵢ₋₁ + i g, sᵢ = o tanh(cᵢ).
 
-    The bias of the forget gate is initialised to 1 (Jozefowicz et al. 2015), each gate's W is orthogonal.
+    The bias of the forget gate is initialised to 1 (Jozefowicz et al. 2015), each gate's W is orthogonal. In training,
+    an entry of W is dropped with probability `weight_dropout`.
 
     Under CPU autocast to a 16-bit type that the processor has no LSTM for, the states are computed in float32 and
     then converted, so that their type does not depend on the processor.
-
-    Args:
-        weight_dropout: probability of dropping an entry of W in training.
-
-    Raises:
-        ValueError: `weight_dropout` is not in [0, 1).
     """
 
     def __init__(self, input_size: int, hidden_size: int, weight_dropout: float = 0.0) -> None:
@@ -29,9 +24,7 @@ class LSTM(nn.Module):
         self.weight_dropout = WeightDropout(weight_dropout)
         self.loop = nn.LSTM(input_size, hidden_size, batch_first=True)
         U, W, b, b2 = self.loop.all_weights[0]
-        initialise_gates(U, W, gates=4)
-        nn.init.zeros_(b)
-        nn.init.zeros_(b2)
+        initialise_gates(U, W, b, b2, gates=4)
         nn.init.ones_(b.chunk(4)[1])  # PyTorch's order: i, f, g, o
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,10 +47,9 @@ class LSTM(nn.Module):
 
 @cache
 def supports_lstm(dtype: torch.dtype) -> bool:
-    """Whether this processor can run and differentiate an LSTM under CPU autocast to `dtype`.
+    """Whether this processor can run and differentiate an LSTM under CPU autocast to `dtype`; tries one of size 1.
 
-    Runs one of size 1 to find out, once per process: PyTorch's CPU flags ignore the limit that the environment variable
-    `ONEDNN_MAX_CPU_ISA` sets.
+    PyTorch's CPU flags ignore the limit that the environment variable `ONEDNN_MAX_CPU_ISA` sets.
     """
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.zeros(1, 1, 1, requires_grad=True)

@@ -10,9 +10,9 @@ from unroll.nn.linear_recurrence import linear_recurrence
 class MinGRU(nn.Module):
     """z = σ(U xᵢ + b), h = U xᵢ + b, sᵢ = (1 - z) ⊙ sᵢ₋₁ + z ⊙ h from s₀ = 0, left to right.
 
-    The gate z and the candidate h each have their own U and b. These are the equations of the paper's main text; its
-    appendix makes h positive to compute in log space, which a recurrence in s itself does not need.
-    U is Xavier-uniform, the bias of h zero, and the bias of z gives memories of 1 to 64 steps.
+    Each gate and candidate has its own U and b. These are the equations of the paper's main text; its appendix makes h
+    positive to compute in log space, which a recurrence in s itself does not need. U is Xavier-uniform, the bias of h
+    zero, and the bias of z gives memories of 1 to 64 steps.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -30,9 +30,7 @@ class MinGRU(nn.Module):
 class MinLSTM(nn.Module):
     """f, i = σ(U xᵢ + b), h = U xᵢ + b, sᵢ = (f ⊙ sᵢ₋₁ + i ⊙ h) / (f + i) from s₀ = 0, left to right.
 
-    The gates f and i and the candidate h each have their own U and b. As for `MinGRU`, these are the equations of the
-    paper's main text. U is Xavier-uniform, the bias of h zero, and the biases of f and i are opposite, such that
-    memories have 1 to 64 steps.
+    All else is as for `MinGRU`; the biases of f and i are opposite, such that memories have 1 to 64 steps.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

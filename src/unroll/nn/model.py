@@ -7,11 +7,12 @@ from typing import Literal
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from unroll.checks import check_choice
 from unroll.data.tokens import Task, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
-from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, Head
+from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS
 from unroll.nn.pooling import Pooling
 
 
@@ -19,21 +20,15 @@ class SequenceModel(nn.Module):
     """Embedding, encoder, and the head of the dataset's task.
 
     Args:
-        vocabulary_size, alphabet_size, label_names, task: numbers of words and characters, labels, task of the dataset.
+        vocabulary_size, alphabet_size: numbers of words and of characters, including padding and `<unk>`.
         encoder: constructor of an `Encoder`, called with (input_size, hidden_size).
         embedding_size, casing_size: sizes of the vectors of a word and of a casing.
         characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
-        hidden_size: size of the encoder's states.
         pooling: summary of a sequence; ignored for labeling.
         head: head for labeling; ignored for the other tasks.
         dropout: probability of dropping a feature of the embeddings and of the encoder's outputs in training.
-        word_dropout: probability of replacing a word by `<unk>` in training.
-
-    Raises:
-        ValueError: a value is out of range or unknown.
+        word_dropout: probability of replacing a word by `<unk>` in training, which trains the vector of `<unk>`.
     """
-
-    head: Head
 
     def __init__(
         self,
@@ -59,9 +54,8 @@ class SequenceModel(nn.Module):
         size = self.encoder.output_size
         if task in SEQUENCE_HEADS:
             self.head = SEQUENCE_HEADS[task](size, len(label_names), pooling, dropout)
-        elif head not in LABELING_HEADS:
-            raise ValueError(f"head={head!r}; accepted: {', '.join(LABELING_HEADS)}")
         else:
+            check_choice("head", head, LABELING_HEADS)
             self.head = LABELING_HEADS[head](size, label_names, dropout)
 
     @property

@@ -3,11 +3,10 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.gates import initialise_gates, sigmoid_slope, tanh_slope
+from unroll.nn.gates import initialise_gates, project_steps, sigmoid_slope, tanh_slope
 
 
 class PeepholeLSTM(nn.Module):
@@ -16,9 +15,9 @@ class PeepholeLSTM(nn.Module):
     i, f = σ(U xᵢ + W sᵢ₋₁ + p cᵢ₋₁ + b), g = tanh(U xᵢ + W sᵢ₋₁ + b), cᵢ = f cᵢ₋₁ + i g,
     o = σ(U xᵢ + W sᵢ₋₁ + p cᵢ + b), sᵢ = o tanh(cᵢ).
 
-    Each gate has its own U, W, b and p; p is a vector, so that a gate depends on the cell of its own unit only.
-    At initialisation the cell is a plain LSTM: p is zero, the bias of the forget gate 1, each gate's W orthogonal.
-    The gradient is exact; the paper of 2000 truncates it at the gates.
+    Each gate has its own U, W, b and p; p is a vector, so that a gate depends on the cell of its own unit only. At
+    initialisation the cell is a plain LSTM: p is zero, the bias of the forget gate 1, each gate's W orthogonal. The
+    gradient is exact; the paper of 2000 truncates it at the gates.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -32,8 +31,7 @@ class PeepholeLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
-        inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (T, B, 4H)
-        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
+        inputs = project_steps(x, self.input_weight, self.bias)  # (T, B, 4H)
         return PeepholeLoop.apply(inputs, self.recurrent_weight, self.peepholes).transpose(0, 1)
 
 

@@ -1,22 +1,18 @@
 """Pooling: from the encoder's outputs to one vector per sequence, independent of the values at padding."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from unroll.nn.encoder import padding_mask
+from unroll.checks import check_choice
+from unroll.nn.encoder import replace_padding
 
 Pooling = Literal["last", "mean", "max", "attention", "concat"]
 
 
 class SequencePooling(nn.Module):
-    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`).
-
-    Args:
-        size: O, of the encoder.
-    """
+    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → (B, `output_size`)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -73,7 +69,7 @@ class ConcatPooling(SequencePooling):
         return torch.cat([part(outputs, final, lengths) for part in self.parts], dim=1)
 
 
-POOLINGS: dict[Pooling, Callable[[int], SequencePooling]] = {
+POOLINGS: dict[Pooling, type[SequencePooling]] = {
     "last": LastPooling,
     "mean": MeanPooling,
     "max": MaxPooling,
@@ -83,17 +79,6 @@ POOLINGS: dict[Pooling, Callable[[int], SequencePooling]] = {
 
 
 def build_pooling(pooling: Pooling, size: int) -> SequencePooling:
-    """Build the pooling named `pooling` for an encoder with outputs of size `size`.
-
-    Raises:
-        ValueError: `pooling` is unknown.
-    """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling={pooling!r}; accepted: {', '.join(POOLINGS)}")
+    """The pooling of this name for an encoder with outputs of size `size`."""
+    check_choice("pooling", pooling, POOLINGS)
     return POOLINGS[pooling](size)
-
-
-def replace_padding(x: Tensor, lengths: Tensor, value: float) -> Tensor:
-    """x: (B, T, F), lengths: (B,) → x with `value` at padding."""
-    mask = padding_mask(lengths, x.shape[1])[:, :, None]  # (B, T, 1)
-    return torch.where(mask, x, value)  # faster than masked_fill

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from unroll.nn.encoder import check_sizes
+from unroll.checks import check_least
 from unroll.nn.gates import at_least_float32, initialise_memory, input_projection
 from unroll.nn.linear_recurrence import linear_recurrence
 
@@ -12,20 +12,14 @@ from unroll.nn.linear_recurrence import linear_recurrence
 class QRNN(nn.Module):
     """z = tanh(U X + b), f, o = σ(U X + b), cᵢ = f ⊙ cᵢ₋₁ + (1 - f) ⊙ z from c₀ = 0, sᵢ = o ⊙ cᵢ, left to right.
 
-    X is the window xᵢ₋ₖ₊₁ … xᵢ, zero before the first step: a causal convolution with separate U and b for each of
-    z, f and o, followed by fo-pooling. U is Xavier-uniform, the biases of z and o are zero, and the bias of f, which
-    the paper does not specify, gives memories of 1 to 64 steps.
-
-    Args:
-        window: k, number of steps in a window.
-
-    Raises:
-        ValueError: `window` is below 1.
+    X is the `window` of k steps xᵢ₋ₖ₊₁ … xᵢ, zero before the first step: a causal convolution with separate U and b for
+    each of z, f and o, followed by fo-pooling. U is Xavier-uniform, the biases of z and o are zero, and the bias of f,
+    which the paper does not specify, gives memories of 1 to 64 steps.
     """
 
     def __init__(self, input_size: int, hidden_size: int, window: int = 2) -> None:
         super().__init__()
-        check_sizes(window=window)
+        check_least(1, window=window)
         self.window = window
         self.input = input_projection(window * input_size, hidden_size, parts=3)  # f, z, o
         initialise_memory(self.input.bias[:hidden_size])

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from unroll.nn.gates import sigmoid_slope, tanh_slope
+from unroll.checks import check_choice
+from unroll.nn.gates import project_steps, sigmoid_slope, tanh_slope
 
 ForgetGate = Literal["sigmoid", "exponential"]
 
@@ -23,16 +24,9 @@ class SLSTM(nn.Module):
 
     rᵢ = log f + log nᵢ₋₁, α = σ(ĩ - rᵢ), hᵢ = (1 - α) hᵢ₋₁ + α z, log nᵢ = log(exp(ĩ) + exp(rᵢ)), sᵢ = o hᵢ.
 
-    W is block-diagonal: a unit depends on the states of its own head. As in the authors' code W is initialised to
-    zero, and the biases of the forget gates of each head give half-lives from one step to a hundred. This is the cell
-    alone; the paper's block adds a convolution before it, and a normalisation and a projection after it.
-
-    Args:
-        num_heads: number of blocks of W; divides `hidden_size`.
-        forget_gate: activation of f, `sigmoid` or `exponential`.
-
-    Raises:
-        ValueError: `num_heads` is below 1 or does not divide `hidden_size`, or `forget_gate` is unknown.
+    W is block-diagonal: a unit depends on the states of its own head, one of `num_heads`. As in the authors' code W is
+    initialised to zero, and the biases of the forget gates of each head give half-lives from one step to a hundred.
+    This is the cell alone; the paper's block adds a convolution before it, and a normalisation and a projection after.
     """
 
     def __init__(
@@ -41,8 +35,7 @@ class SLSTM(nn.Module):
         super().__init__()
         if num_heads < 1 or hidden_size % num_heads:
             raise ValueError(f"num_heads={num_heads}; accepted: a divisor of hidden_size={hidden_size}")
-        if forget_gate not in get_args(ForgetGate):
-            raise ValueError(f"forget_gate={forget_gate!r}; accepted: {', '.join(get_args(ForgetGate))}")
+        check_choice("forget_gate", forget_gate, get_args(ForgetGate))
         self.forget_gate = forget_gate
         head_size = hidden_size // num_heads
         # Rows of U: z, i, f, o of the first head, then of the next. W is used as s W, one product per head.
@@ -57,10 +50,9 @@ class SLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
-        inputs = F.linear(x.transpose(0, 1), self.input_weight, self.bias.flatten())  # (T, B, 4H)
-        inputs = inputs.to(self.bias.dtype)  # the loop keeps this precision under autocast
-        inputs = inputs.unflatten(2, self.bias.shape)  # (T, B, heads, 4, H / heads)
-        states = SLSTMLoop.apply(inputs, self.recurrent_weight, self.forget_gate == "sigmoid")
+        inputs = project_steps(x, self.input_weight, self.bias.flatten())  # (T, B, 4H)
+        gates = inputs.unflatten(2, self.bias.shape)  # (T, B, heads, 4, H / heads)
+        states = SLSTMLoop.apply(gates, self.recurrent_weight, self.forget_gate == "sigmoid")
         return states.flatten(2).transpose(0, 1)
 
 

@@ -1,6 +1,6 @@
 """The compact letter display: significant differences between models as letters."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 
 def compact_letters(models: Sequence[str], significant_pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -9,22 +9,15 @@ def compact_letters(models: Sequence[str], significant_pairs: Iterable[tuple[str
     The insert-and-absorb algorithm of Piepho (2004). Letters are in the order of `models`: `a` is the first model's.
     """
     groups = [frozenset(models)]
-    for first, second in significant_pairs:
-        split = [part for group in groups for part in _split(group, first, second)]
+    for pair in significant_pairs:
+        split: list[frozenset[str]] = []
+        for group in groups:
+            split += [group - {model} for model in pair] if group.issuperset(pair) else [group]
         groups = [group for group in dict.fromkeys(split) if not any(group < other for other in split)]
     groups.sort(key=lambda group: [model not in group for model in models])
-    letters: dict[str, str] = dict.fromkeys(models, "")
-    for letter, group in zip(_letters(), groups, strict=False):
+    alphabet = (letter for letter in map(chr, range(ord("a"), 0x110000)) if letter.islower())  # a to z, then others
+    letters = dict.fromkeys(models, "")
+    for letter, group in zip(alphabet, groups, strict=False):
         for model in group:
             letters[model] += letter
     return letters
-
-
-def _split(group: frozenset[str], first: str, second: str) -> list[frozenset[str]]:
-    """Split a group that contains both models of a pair."""
-    return [group - {first}, group - {second}] if {first, second} <= group else [group]
-
-
-def _letters() -> Iterator[str]:
-    """Letters a to z, then the lower-case letters of other alphabets."""
-    return (letter for letter in map(chr, range(ord("a"), 0x110000)) if letter.islower())

@@ -3,18 +3,14 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Counts = NDArray[np.int64]  # of the runs of a model, (K, N, 3): K runs, N examples; items right, found and gold
 CALIBRATION_BINS = 15
 
 
-def micro_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Micro-averaged F1, 2 right / (found + gold).
+def micro_f1(counts: Counts) -> NDArray[np.float64]:
+    """Micro-averaged F1, 2 right / (found + gold), over N examples; 0 where nothing is found and nothing is gold.
 
-    Args:
-        counts: (…, N, 3), for each example how many items (labels, entities) are right, found and gold.
-
-    Returns:
-        (…,) the score over the N examples; 0 where nothing is found and nothing is gold. With one label found and one
-        gold per example it is the accuracy.
+    counts: (…, N, 3) → (…,). With one label found and one gold per example it is the accuracy.
     """
     right, found, gold = np.moveaxis(counts.sum(axis=-2), -1, 0)
     return np.asarray(2 * right / np.maximum(found + gold, 1))
@@ -32,9 +28,7 @@ def precision_recall_f1(right: int, found: int, gold: int) -> tuple[float, float
 def calibration_error(confidences: ArrayLike, correct: ArrayLike) -> float:
     """Expected calibration error (Guo et al. 2017, equation 3) with 15 bins ((m − 1) / 15, m / 15].
 
-    Args:
-        confidences: (N,) probability of each prediction.
-        correct: (N,) whether each prediction is right.
+    confidences, correct: (N,) the probability of each prediction, and whether it is right.
 
     Raises:
         ValueError: a confidence is not a probability.
@@ -45,7 +39,6 @@ def calibration_error(confidences: ArrayLike, correct: ArrayLike) -> float:
     if outside.any():
         raise ValueError(f"confidence={confidence[outside][0]} is not a probability; accepted: 0 to 1")
     inner_edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
-    bins = np.digitize(confidence, inner_edges, right=True)
     # |B_m| / N * |acc(B_m) - conf(B_m)| = |sum of (hit - confidence) over B_m| / N
-    gaps = np.bincount(bins, weights=hits - confidence)
+    gaps = np.bincount(np.digitize(confidence, inner_edges, right=True), weights=hits - confidence)
     return float(np.abs(gaps).sum() / len(confidence))

@@ -1,23 +1,22 @@
 """Paired tests of two models on the same test examples; each interval agrees with the p-value of its test.
 
-The arguments `first` and `second` are the counts of each model's runs, (K, N, 3): K runs, N examples, and of each
-example how many items are right, found and gold.
+`first` and `second` are the counts of each model's runs, (K, N, 3); `level` is the significance level.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from unroll.statistics.metrics import micro_f1
+from unroll.statistics.metrics import Counts, micro_f1
 from unroll.statistics.variance_components import contributions, difference_variance, swap_variance
 
 SWAPS = 10_000
 DIGITS = 12  # differences are rounded to these, so that the order of summation does not matter
 
 
-class PairedTest(NamedTuple):
+@dataclass(frozen=True)
+class PairedTest:
     """Result of a test of the difference, first minus second.
 
     The interval (`low`, `high`) is at 1 − level and excludes 0 exactly where the p-value is below the level.
@@ -30,7 +29,7 @@ class PairedTest(NamedTuple):
     degrees_of_freedom: float
 
 
-def mcnemar_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float) -> PairedTest:
+def mcnemar_test(first: Counts, second: Counts, level: float) -> PairedTest:
     """Accuracy of one run of each model: McNemar's score test (1947), without continuity correction.
 
     Under the null hypothesis, an example that exactly one model gets right is equally likely to be either's. The
@@ -47,12 +46,9 @@ def mcnemar_test(first: NDArray[np.int64], second: NDArray[np.int64], level: flo
 def tango_interval(wins: int, losses: int, size: int, level: float) -> tuple[float, float]:
     """Score interval of the difference of two proportions observed on the same examples.
 
-    Tango 1998, *Statistics in Medicine* 17: it contains δ where (b − c − nδ)² ≤ z² n (2q + δ (1 − δ)), with q the
+    Tango 1998, *Statistics in Medicine* 17: of n examples (`size`) only the first model gets b right (`wins`), only the
+    second c (`losses`). The interval contains δ where (b − c − nδ)² ≤ z² n (2q + δ (1 − δ)), with q the
     maximum-likelihood estimate of the share of losses given δ.
-
-    Args:
-        wins, losses: b and c, how many examples only the first and only the second model gets right.
-        size: n, the number of examples.
     """
     limit = stats.chi2.isf(level, 1)
     difference = (wins - losses) / size
@@ -68,18 +64,20 @@ def tango_interval(wins: int, losses: int, size: int, level: float) -> tuple[flo
     return float(low), float(high)
 
 
-def randomisation_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float, seed: int) -> PairedTest:
+def randomisation_test(first: Counts, second: Counts, level: float, seed: int) -> PairedTest:
     """F1 of one run of each model: approximate randomisation (Noreen 1989; Yeh 2000).
 
     The p-value is the share of random swaps of the two models' predictions, example by example, whose difference is at
     least as large as the observed one. The half-width of the interval is the 1 − level quantile of the absolute
     differences after swapping, and smaller where the observed difference is large.
-
-    Args:
-        seed: of the random swaps.
     """
     difference = round(float((micro_f1(first) - micro_f1(second))[0]), DIGITS)
-    swapped = swapped_differences(first[0], second[0], np.random.default_rng(seed)).round(DIGITS)
+    # examples with equal changes are interchangeable, so the number of them that is swapped is drawn from a binomial
+    changes, sizes = np.unique(second[0] - first[0], axis=0, return_counts=True)
+    moved = np.random.default_rng(seed).binomial(sizes, 0.5, (SWAPS, len(sizes))) @ changes  # (SWAPS, 3)
+    totals = first[0].sum(axis=0) + moved, second[0].sum(axis=0) - moved
+    one, other = (micro_f1(total[:, None]) for total in totals)
+    swapped = (one - other).round(DIGITS)  # (SWAPS,)
     distances = np.sort([*np.abs(swapped), np.inf])[::-1]
     p_value = float(np.mean(distances >= abs(difference)))  # (1 + hits) / (1 + SWAPS)
     half = float(distances[int(np.ceil(level * len(distances))) - 1])  # p < level just where |difference| > half
@@ -87,27 +85,7 @@ def randomisation_test(first: NDArray[np.int64], second: NDArray[np.int64], leve
     return PairedTest(*_interval(difference, half, error, len(first[0])), p_value, error, np.inf)
 
 
-def swapped_differences(
-    first: NDArray[np.int64], second: NDArray[np.int64], generator: np.random.Generator
-) -> NDArray[np.float64]:
-    """Differences of F1 after swapping the counts of each example between the models with probability 1/2.
-
-    Examples with equal changes are interchangeable, so the number of them that is swapped is drawn from a binomial.
-
-    Args:
-        first, second: (N, 3).
-
-    Returns:
-        (SWAPS,).
-    """
-    changes, sizes = np.unique(second - first, axis=0, return_counts=True)
-    moved = generator.binomial(sizes, 0.5, (SWAPS, len(sizes))) @ changes  # (SWAPS, 3)
-    totals = first.sum(axis=0) + moved, second.sum(axis=0) - moved
-    one, other = (micro_f1(total[:, None]) for total in totals)
-    return one - other
-
-
-def seeds_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float) -> PairedTest:
+def seeds_test(first: Counts, second: Counts, level: float) -> PairedTest:
     """Accuracy or F1 with several runs of at least one model: Student's t-test of the difference of means over runs."""
     one, other = contributions(first), contributions(second)
     difference = round(float(one.mean() - other.mean()), DIGITS)
@@ -119,14 +97,10 @@ def seeds_test(first: NDArray[np.int64], second: NDArray[np.int64], level: float
 
 
 def _interval(difference: float, half: float, error: float, size: int) -> tuple[float, float]:
-    """Interval of a difference, clipped to −1..1, from the half-width of a test of the null hypothesis "no difference".
+    """Interval of a difference, clipped to −1..1, from the half-width and standard error of a test of no difference.
 
     The variance of that test includes the square of the observed difference. The interval contains the differences that
     a test with the remaining variance does not reject; the remainder is at least that of two examples.
-
-    Args:
-        half: half-width of the acceptance region of the test.
-        error: standard error under the null hypothesis.
     """
     reach = (half / error) ** 2 if error else 0.0
     if reach < size:

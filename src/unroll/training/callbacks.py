@@ -17,11 +17,8 @@ from unroll.training.history import print_epoch, write_history
 class ProcessState(Callback):
     """Saves the state of each process in the checkpoint, so that a resumed training gives the same result.
 
-    The state is that of PyTorch's random number generators, and the training loss of the epoch so far.
-
-    Args:
-        seed: of the training; each further process draws from its own seed, `seed` plus its rank.
-        train_loss: the metric that averages the training loss.
+    The state is that of PyTorch's random number generators, and the training loss of the epoch so far. Each process
+    draws from its own seed, `seed` plus its rank.
     """
 
     def __init__(self, seed: int, train_loss: Metric) -> None:
@@ -75,11 +72,9 @@ class ResumePoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        stepped = (
-            batch_idx + 1
-        ) % trainer.accumulate_grad_batches == 0  # otherwise accumulated gradients would be lost
+        is_accumulating = (batch_idx + 1) % trainer.accumulate_grad_batches  # gradients, which would be lost
         is_last_batch = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if stepped and trainer.global_step % self.steps == 0 and not is_last_batch:
+        if trainer.global_step % self.steps == 0 and not is_accumulating and not is_last_batch:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -102,33 +97,26 @@ class History(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
-        self._seconds_before = 0.0
-        self._start = 0.0
+        self._before = self._start = 0.0
 
     @property
     def seconds(self) -> float:
-        return self._seconds_before + time.perf_counter() - self._start
+        return self._before + time.perf_counter() - self._start
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-        self._seconds_before = state_dict["seconds"]
+        self._before = state_dict["seconds"]
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self._start = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        names = sorted(name for name in trainer.callback_metrics if name.startswith(("train/", "val/")))
-        self.rows.append(
-            {
-                "epoch": trainer.current_epoch + 1,
-                **{name: float(trainer.callback_metrics[name]) for name in names},
-                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "seconds": round(self.seconds, 3),
-            }
-        )
+        scores = {k: float(v) for k, v in sorted(trainer.callback_metrics.items()) if k.startswith(("train/", "val/"))}
+        rate, seconds = trainer.optimizers[0].param_groups[0]["lr"], round(self.seconds, 3)
+        self.rows.append({"epoch": trainer.current_epoch + 1, **scores, "learning_rate": rate, "seconds": seconds})
         if trainer.is_global_zero:
             write_history(self.path, self.rows)
             if trainer.progress_bar_callback is None:

@@ -16,21 +16,13 @@ BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the 
 
 
 def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
-    """Return the checkpoint folder of the run `output`; create it if it is missing.
-
-    Checkpoints of a training with another configuration or other data are deleted.
-    """
+    """Create and return the checkpoint folder of a run; checkpoints of another configuration or data are deleted."""
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = RunFolder(output).checkpoints
     record = folder / "identity.json"
-    files = list(folder.glob("*"))
-    if files and not (record.exists() and read_json(record) == identity):
+    if any(folder.glob("*")) and not (record.exists() and read_json(record) == identity):
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
-        for file in files:
-            if file.is_dir():
-                shutil.rmtree(file)
-            else:
-                file.unlink()
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder

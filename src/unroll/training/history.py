@@ -23,11 +23,7 @@ def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
 
 
 def summarise_history(path: Path, monitor: str) -> dict[str, Any]:
-    """The entries of ``run.json`` that follow from the history; of equally good epochs the first is the best.
-
-    Args:
-        monitor: the column by which the best epoch is chosen.
-    """
+    """The entries of ``run.json`` that follow from the history; the first epoch with the best `monitor` is the best."""
     with path.open(newline="", encoding="utf-8") as stream:
         epochs = list(csv.DictReader(stream))
     best = max(epochs, key=lambda epoch: float(epoch[monitor]))

@@ -21,12 +21,7 @@ from unroll.training.metrics import validation_metrics
 class SequenceTask(LightningModule):
     """Trains a network, and scores it on the validation split after every epoch.
 
-    Args:
-        optimizer: called with the parameters of the network.
-        scheduler: called with the optimizer and the number of optimizer steps in the whole training.
-
-    Attributes:
-        monitor: the validation score by which the best epoch is chosen.
+    `scheduler` is called with the optimizer and the number of optimizer steps in the whole training.
     """
 
     def __init__(
@@ -50,7 +45,7 @@ class SequenceTask(LightningModule):
         self.val_loss = MeanMetric()
         self.metrics = validation_metrics(data.task, data.label_names)
         self._metric_modules = nn.ModuleList(self.metrics.values())  # moves the metrics to the device of the network
-        self.monitor = list(self.metrics)[-1]
+        self.monitor = list(self.metrics)[-1]  # the best epoch is chosen by it
 
     def setup(self, stage: str) -> None:
         quiet_lightning()  # in each process of ddp
@@ -84,11 +79,8 @@ class SequenceTask(LightningModule):
             metric.update(predicted, batch.labels)
 
     def on_validation_epoch_end(self) -> None:
-        self.log("train/loss", self.train_loss.compute())
-        self.train_loss.reset()
-        self.log("val/loss", self.val_loss.compute())
-        self.val_loss.reset()
-        for name, metric in self.metrics.items():
+        metrics: dict[str, Any] = {"train/loss": self.train_loss, "val/loss": self.val_loss, **self.metrics}
+        for name, metric in metrics.items():
             self.log(name, metric.compute(), prog_bar=name == self.monitor)
             metric.reset()
 

@@ -18,7 +18,7 @@ from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
 from unroll.run_folder import RunFolder
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
-from unroll.training.checkpoints import BEST, LAST, is_interrupted
+from unroll.training.checkpoints import BEST, LAST
 from unroll.training.module import SequenceTask, quiet_lightning
 from unroll.training.options import TrainOptions
 
@@ -32,10 +32,9 @@ def fit_network(
     logger: Logger | None,
     callbacks: Sequence[Callback],
 ) -> None:
-    """Train the network, resuming from the checkpoints of the run if there are any.
+    """Train the network, resuming from the checkpoints of the run if there are any; the arguments are those of `train`.
 
-    Afterwards the network has the weights of the epoch with the best validation score. Arguments and errors are those
-    of `unroll.training.train.train`.
+    Afterwards the network has the weights of the epoch with the best validation score.
     """
     quiet_lightning()
     if options.vectors is not None:
@@ -54,26 +53,20 @@ def fit_network(
         instantiate(parts["optimizer"]),
         instantiate(parts["scheduler"]),
     )
-    best = ModelCheckpoint(
-        run.checkpoints,
-        filename=BEST.removesuffix(".ckpt"),
-        monitor=task.monitor,
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
+    last, best = run.checkpoints / LAST, run.checkpoints / BEST
     own_callbacks = [
         ProcessState(options.seed, task.train_loss),
         ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
         History(run.history),
-        best,
-        ResumePoint(run.checkpoints / LAST, options.checkpoint_steps),
+        ModelCheckpoint(
+            best.parent, best.stem, task.monitor, mode="max", save_weights_only=True, enable_version_counter=False
+        ),
+        ResumePoint(last, options.checkpoint_steps),
     ]
-    resumed_from = None
-    if is_interrupted(run.path):
-        resumed_from = str(run.checkpoints / LAST)
-        print(f"{run.path}: resuming from the last checkpoint", flush=True)
     trainer = _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
+    resumed_from = last if last.exists() else None
+    if resumed_from:
+        print(f"{run.path}: resuming from the last checkpoint", flush=True)
     try:
         trainer.fit(task, ckpt_path=resumed_from, weights_only=True)
     except SystemExit as end:
@@ -81,21 +74,12 @@ def fit_network(
             raise end.__context__ from None
         raise
 
-    state = torch.load(run.checkpoints / BEST, map_location="cpu", weights_only=True)["state_dict"]
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
 
 
 def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Callable[[str], str], path: Path) -> None:
-    """Copy pretrained word vectors into the word embeddings; print how many words of the vocabulary have one.
-
-    Args:
-        vocabulary: words by id.
-        entry: maps a word of the file to its form in the vocabulary.
-
-    Raises:
-        ValueError: the file cannot be read, its vectors have another size than the embeddings, or none of its words is
-            in the vocabulary.
-    """
+    """Copy the file's word vectors, read by `read_vectors`, into the embeddings; print how many words have one."""
     pretrained = read_vectors(path, vocabulary, entry)
     weight = model.embedding.words.weight  # (V, E)
     width = pretrained.vectors.shape[1]
@@ -115,7 +99,7 @@ def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Lo
         if key in config:
             raise ValueError(f"trainer.{key}={config[key]}; accepted: no such key, validation ends every epoch")
     try:
-        trainer: Trainer = instantiate(
+        return instantiate(
             config,
             callbacks=callbacks,
             logger=logger or False,
@@ -132,4 +116,3 @@ def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Lo
                 f"trainer.devices={config.get('devices')!r}; trainer=cpu works everywhere"
             ) from error
         raise
-    return trainer

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from unroll.checks import check_least
 from unroll.data.vectors import check_vectors_file
 
 
@@ -17,9 +18,6 @@ class TrainOptions:
         patience: number of epochs without a better validation score after which training stops.
         checkpoint_steps: number of optimizer steps between two checkpoints; there is also one after every epoch.
         threads: number of PyTorch threads in each process.
-
-    Raises:
-        ValueError: a value is out of range, or there is no such file of vectors.
     """
 
     seed: int
@@ -31,11 +29,9 @@ class TrainOptions:
     threads: int
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}; accepted: 0 or more")
-        for name in ("batch_size", "patience", "checkpoint_steps", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}; accepted: 1 or more")
+        check_least(0, seed=self.seed)
+        check_least(1, batch_size=self.batch_size, patience=self.patience)
+        check_least(1, checkpoint_steps=self.checkpoint_steps, threads=self.threads)
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise ValueError(f"batch_tokens={self.batch_tokens}; accepted: 1 or more, or null for no limit")
         if self.vectors is not None:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, updated after every optimizer step."""
+"""Learning-rate schedules, updated after every one of the `total_steps` optimizer steps of a training."""
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -10,15 +10,7 @@ def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
 
 
 def linear(optimizer: Optimizer, total_steps: int, warmup: float = 0.05) -> LambdaLR:
-    """Increase the learning rate linearly to that of the optimizer, then decrease it linearly to zero.
-
-    Args:
-        total_steps: number of optimizer steps in the whole training.
-        warmup: fraction of the steps in which the learning rate increases.
-
-    Raises:
-        ValueError: `warmup` is not in [0, 1).
-    """
+    """Increase the learning rate to the optimizer's in a fraction `warmup` of the steps, then decrease it to zero."""
     if not 0 <= warmup < 1:
         raise ValueError(f"scheduler.warmup={warmup}; accepted: 0 to below 1")
     rising = max(1, round(warmup * total_steps))

@@ -37,16 +37,14 @@ def train(
     """Train a network or fit a baseline; write the model and ``history.csv`` into the run folder `output`.
 
     If the process is killed at any moment, the same call resumes from the last checkpoint and produces the same weights
-    as an uninterrupted training. The checkpoints remain until `discard_checkpoints` is called.
+    as an uninterrupted training. The checkpoints remain until `discard_checkpoints` is called. Returns the entries of
+    ``run.json`` that describe the training.
 
     Args:
         parts: what to build, as Hydra ``_target_`` dictionaries: `model`, `optimizer`, `scheduler` and `trainer`. A
             baseline uses the model only, and is fitted without importing Lightning.
         logger: a Lightning logger of the scores of each epoch; networks only.
         callbacks: Lightning callbacks, in addition to those of every training; networks only.
-
-    Returns:
-        The entries of ``run.json`` that describe the training.
 
     Raises:
         ValueError: a part does not accept a value, or the trainer needs an accelerator that is missing.
