@@ -46,11 +46,10 @@ def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_nam
     predicted = distributions.argmax(axis=1)
     confusion = confusion_counts(gold, predicted, label_names)
     counts = confusion.to_numpy()
-    right, found, support = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
-    classes = scores_by_class(label_names, right, found, support)
+    classes = scores_by_class(label_names, np.diag(counts), counts.sum(axis=0), counts.sum(axis=1))
     metrics = {
         "test/accuracy": float(np.mean(predicted == gold)),
-        "test/macro_f1": macro_f1(classes, found),
+        "test/macro_f1": macro_f1(classes, counts.sum(axis=0)),
         "test/calibration_error": calibration_error(distributions.max(axis=1), predicted == gold),
     }
     return Scores(metrics, classes, confusion)

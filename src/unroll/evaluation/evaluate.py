@@ -31,11 +31,7 @@ SCORERS: dict[Task, Callable[[EncodedSplit, Sequence[Prediction], list[str]], Sc
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How predictions for the test split are computed; scores do not depend on them.
-
-    Raises:
-        ValueError: a value is below 1.
-    """
+    """How predictions for the test split are computed; scores do not depend on them. Both are 1 or more."""
 
     batch_size: int
     threads: int
@@ -67,19 +63,20 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
             f"{folder.model} was trained on other data than {data.folder} (another {', '.join(changed)}): "
             "train it again"
         )
-    split = data.split("test")
-    trained.predict(split.head(WARM_UP * options.batch_size), options.batch_size)
+    split, batch_size = data.split("test"), options.batch_size
+    trained.predict(split.head(WARM_UP * batch_size), batch_size)
     start = time.perf_counter()
-    predictions = trained.predict(split, options.batch_size)
+    predictions = trained.predict(split, batch_size)
     seconds = time.perf_counter() - start
 
     scored = SCORERS[split.task](split, predictions, data.label_names)
     metrics = {**scored.scores.metrics, "test/loss": mean_loss(split, predictions)}
+    throughput = {"tokens_per_second": len(split.tokens) / seconds, "tokens": len(split.tokens), "seconds": seconds}
     with whole_file(folder.predictions) as temporary:
         pq.write_table(_prediction_table(split, scored), temporary)
     write_text(folder.classes, scored.scores.classes.to_csv(index=False, lineterminator="\n"))
     write_text(folder.confusion, scored.scores.confusion.to_csv(lineterminator="\n"))
-    write_json(folder.throughput, _throughput(split, seconds, options.batch_size))
+    write_json(folder.throughput, throughput | {"batch_size": batch_size})
     write_json(folder.metrics, metrics)
     return metrics
 
@@ -96,13 +93,3 @@ def _prediction_table(split: EncodedSplit, scored: ScoredPredictions) -> pa.Tabl
         "probabilities": pa.array(probabilities, pa.list_(pa.float32())),
     }
     return pa.table(columns)
-
-
-def _throughput(split: EncodedSplit, seconds: float, batch_size: int) -> dict[str, float]:
-    tokens = len(split.tokens)
-    return {
-        "tokens_per_second": tokens / seconds,
-        "tokens": tokens,
-        "seconds": seconds,
-        "batch_size": batch_size,
-    }

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.evaluation.scores import ScoredPredictions, Scores, macro_f1, scores_by_class
-from unroll.statistics.metrics import calibration_error, precision_recall_f1
+from unroll.evaluation.scores import ScoredPredictions, Scores, macro_f1, micro_scores, scores_by_class
+from unroll.statistics.metrics import calibration_error
 
 
 def score_label_sets(
@@ -50,12 +50,9 @@ def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: 
     right = predicted == gold
     hits, found, support = (part.sum(axis=0) for part in (predicted & gold, predicted, gold))  # (L,)
     classes = scores_by_class(label_names, hits, found, support)
-    precision, recall, f1 = precision_recall_f1(int(hits.sum()), int(found.sum()), int(support.sum()))
     metrics = {
         "test/accuracy": float(right.all(axis=1).mean()),
-        "test/precision": precision,
-        "test/recall": recall,
-        "test/f1": f1,
+        **micro_scores(hits, found, support),
         "test/macro_f1": macro_f1(classes, found),
         "test/calibration_error": calibration_error(np.maximum(likely, 1 - likely).ravel(), right.ravel()),
     }

@@ -1,19 +1,17 @@
 """All pairs of models, compared on the same test examples."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from unroll.evaluation.example_counts import check_same_examples, counts_of_runs
-from unroll.evaluation.runs import Run
-from unroll.statistics.comparison import PairedComparison, compare_all, holm
-
-COLUMNS = ["first_score", "second_score", "difference", "low", "high", "p_value"]
+from unroll.evaluation.runs import Run, counts_by_model
+from unroll.statistics.comparison import PairedComparison, compare_all, compare_counts, holm
 
 
 def compare_predictions(
-    first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame], task: str, level: float = 0.05, seed: int = 0
+    first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame], task: str, level: float = 0.05
 ) -> PairedComparison:
     """Test whether two models differ in accuracy (classification), entity F1 (labeling) or micro F1 (multilabel).
 
@@ -21,32 +19,15 @@ def compare_predictions(
         first, second: the predictions of each run, with the columns row, label and predicted of
             ``predictions.parquet``.
         level: significance level; the interval is at 1 − level.
-        seed: of the random swaps, which are used only for F1 with one run of each model.
 
     Raises:
         ValueError: there is no run or no example, runs were scored on different examples, the task is unknown, or the
             level is outside 0..1.
     """
-    return compare_models({"first": first, "second": second}, task, level, seed)["first", "second"]
-
-
-def compare_models(
-    models: Mapping[str, Sequence[pd.DataFrame]],
-    task: str,
-    level: float = 0.05,
-    seed: int = 0,
-    deterministic: Collection[str] = (),
-) -> dict[tuple[str, str], PairedComparison]:
-    """Apply :func:`compare_predictions` to all pairs, in the order of `models`; p-values are not adjusted.
-
-    Args:
-        deterministic: models that do not depend on the seed.
-    """
     if not 0 < level < 1:
         raise ValueError(f"level={level}; accepted: above 0, below 1")
-    check_same_examples(models)
-    counts = {name: counts_of_runs(runs, task) for name, runs in models.items()}
-    return compare_all(counts, task, level, seed, deterministic)
+    check_same_examples({"first": first, "second": second})
+    return compare_counts(counts_of_runs(first, task), counts_of_runs(second, task), task, level)
 
 
 def compare_pairs(runs: Sequence[Run], models: Sequence[str], level: float) -> pd.DataFrame:
@@ -57,40 +38,28 @@ def compare_pairs(runs: Sequence[Run], models: Sequence[str], level: float) -> p
         metric over seeds), difference (first − second), low, high (its interval at 1 − ``level``), p_value, adjusted_p
         (Holm's correction over all pairs), significant.
     """
-    predictions = {model: [run.predictions for run in runs if run.model == model] for model in models}
     deterministic = {run.model for run in runs if not run.seeded}
-    compared = compare_models(predictions, runs[0].task, level, deterministic=deterministic)
-    pairs = pd.DataFrame(
-        [(*pair, *(getattr(found, name) for name in COLUMNS)) for pair, found in compared.items()],
-        columns=["first", "second", *COLUMNS],
-    )
+    compared = compare_all(counts_by_model(runs, models), runs[0].task, level, deterministic)
+    columns = ["first", "second", *PairedComparison._fields]
+    pairs = pd.DataFrame([(*pair, *found) for pair, found in compared.items()], columns=columns)
+    pairs = pairs.drop(columns=["standard_error", "degrees_of_freedom"])
     pairs["adjusted_p"] = holm(pairs["p_value"])
     pairs["significant"] = pairs["adjusted_p"] < level
     return pairs
 
 
-def standing(pairs: pd.DataFrame, model: str) -> tuple[list[str], list[str], list[str]]:
-    """The other models: those significantly worse, not significantly different, and significantly better."""
-    worse: list[str] = []
-    similar: list[str] = []
-    better: list[str] = []
-    pair: Any
-    for pair in pairs.itertuples():
-        if model in (pair.first, pair.second):
-            other = pair.second if model == pair.first else pair.first
-            lead = pair.difference if model == pair.first else -pair.difference
-            (similar if not pair.significant else worse if lead > 0 else better).append(other)
-    return worse, similar, better
-
-
 def conclusion(pairs: pd.DataFrame, model: str) -> str:
     """``bilstm is significantly better than lstm and fcnn; it is not significantly different from gru.``"""
     phrases = ("is significantly better than", "is not significantly different from", "is significantly worse than")
-    parts = [
-        f"{phrase} {enumerate_words(others)}"
-        for phrase, others in zip(phrases, standing(pairs, model), strict=True)
-        if others
-    ]
+    others: dict[str, list[str]] = {phrase: [] for phrase in phrases}
+    better, similar, worse = phrases
+    pair: Any
+    for pair in pairs.itertuples():
+        if model in (pair.first, pair.second):
+            is_first = model == pair.first
+            outcome = better if is_first == (pair.difference > 0) else worse
+            others[outcome if pair.significant else similar].append(pair.second if is_first else pair.first)
+    parts = [f"{phrase} {enumerate_words(models)}" for phrase, models in others.items() if models]
     return f"{model} {'; it '.join(parts)}."
 
 
