@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from unroll.data.tags import spans
 
-ITEMS: dict[str, Callable[[Any], set[Any]]] = {
-    "classification": lambda label: {label},
-    "labeling": lambda tags: set(spans(tags)),
-    "multilabel": set,
+# What is compared for each example: a label, the entities, or some labels.
+ITEMS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "classification": lambda label: (label,),
+    "labeling": lambda tags: tuple(spans(tags)),
+    "multilabel": tuple,
 }
 
 
@@ -31,8 +32,8 @@ def example_counts(predictions: pd.DataFrame, task: str) -> NDArray[np.int64]:
     """
     if task not in ITEMS:
         raise ValueError(f"task={task!r}; accepted: {', '.join(ITEMS)}")
-    rows = zip(*(predictions[name].map(ITEMS[task]) for name in ("label", "predicted")), strict=True)
-    counts = [(len(gold & found), len(found), len(gold)) for gold, found in rows]
+    items = (predictions[name].map(ITEMS[task]).map(set) for name in ("label", "predicted"))
+    counts = [(len(gold & found), len(found), len(gold)) for gold, found in zip(*items, strict=True)]
     return np.array(counts, dtype=np.int64).reshape(-1, 3)
 
 

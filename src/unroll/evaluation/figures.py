@@ -5,6 +5,7 @@ Each function returns a new Figure, without pyplot's global state.
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 from statistics import mean
 from typing import Any
 
@@ -159,17 +160,11 @@ def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 
     Marker edges have the colour of the text, since two of the colours are too light for white paper.
     """
+    edge = {"markeredgecolor": INK, "markeredgewidth": 0.6}
+    looks = zip(cycle(COLORS), cycle(MARKERS), (line for line in cycle(LINES) for _ in COLORS), strict=False)
+    names = ("color", "marker", "linestyle")
     models = sorted({run.model for run in runs})
-    return {
-        model: {
-            "color": COLORS[index % len(COLORS)],
-            "marker": MARKERS[index % len(MARKERS)],
-            "markeredgecolor": INK,
-            "markeredgewidth": 0.6,
-            "linestyle": LINES[index // len(COLORS) % len(LINES)],
-        }
-        for index, model in enumerate(models)
-    }
+    return {model: dict(zip(names, look, strict=True)) | edge for model, look in zip(models, looks, strict=False)}
 
 
 def _score_label(split: str, runs: Sequence[Run]) -> str:
@@ -208,7 +203,6 @@ def fronts_in_words(board: pd.DataFrame, monitor: str) -> list[tuple[str, str]]:
 
 
 def describe_costs(board: pd.DataFrame, monitor: str) -> str:
-    """The Pareto-optimal models for each cost."""
     fronts = "; ".join(f"by {cost}: {models}" for cost, models in fronts_in_words(board, monitor))
     return f"Four panels with one point per model. Pareto-optimal {fronts}."
 
@@ -217,7 +211,7 @@ def describe_lengths(slices: Slices) -> str:
     """Each model's score on the shortest and the longest texts."""
     first, last = slices.sizes.index[0], slices.sizes.index[-1]
     lines = [
-        f"{model} {part_text(row[first], slices.sizes[first])} and {part_text(row[last], slices.sizes[last])}"
+        f"{model} {' and '.join(part_text(row[part], slices.sizes[part]) for part in (first, last))}"
         for model, row in slices.scores.iterrows()
     ]
     return f"In per cent, on texts of {first} and of {last} tokens: {', '.join(lines)}."
@@ -228,22 +222,18 @@ def describe_curves(runs: Sequence[Run], models: Sequence[str]) -> str:
     lines = []
     for model in models:
         curves = [run for run in runs if run.model == model and len(run.history) > 1]
-        if not curves:
-            continue
-        first = mean(run.history[run.monitor].iloc[0] for run in curves)
-        best = mean(run.best_score for run in curves)
-        lines.append(f"{model} from {score_text('score', first)} to {score_text('score', best)}")
+        if curves:
+            first = mean(run.history[run.monitor].iloc[0] for run in curves)
+            best = mean(run.best_score for run in curves)
+            lines.append(f"{model} from {score_text('score', first)} to {score_text('score', best)}")
     return f"In per cent, from the first epoch to the best: {', '.join(lines)}."
 
 
 def describe_confusion(confusion: pd.DataFrame) -> str:
     """How many predictions are right, and the most frequent errors."""
-    counts = confusion.to_numpy()
-    errors = counts - np.diag(np.diag(counts))
-    worst = [i for i in np.argsort(-errors, axis=None, kind="stable")[:NAMED_ERRORS].tolist() if errors.flat[i]]
-    named = [
-        f"{confusion.index[i // len(counts)]} predicted as {confusion.columns[i % len(counts)]} ({errors.flat[i]:,})"
-        for i in worst
-    ]
-    right = f"{np.diag(counts).sum():,} of {counts.sum():,} are right"
+    counts = confusion.stack()
+    is_right = np.eye(len(confusion), dtype=bool).ravel()
+    errors = counts[~is_right & (counts > 0)].sort_values(ascending=False, kind="stable")[:NAMED_ERRORS]
+    named = [f"{gold} predicted as {found} ({count:,})" for (gold, found), count in errors.items()]
+    right = f"{counts[is_right].sum():,} of {counts.sum():,} are right"
     return f"{right}; most frequent errors: {enumerate_words(named)}." if named else f"{right}."

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -10,7 +9,7 @@ from markupsafe import Markup
 
 from unroll.data.prepared import PreparedData
 from unroll.evaluation import figures, tables
-from unroll.evaluation.hardest import REPLACEMENT, hardest_examples
+from unroll.evaluation.hardest import REPLACEMENT, HardExample, hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
@@ -76,9 +75,8 @@ def _write_metrics(board: pd.DataFrame, folder: Path) -> None:
     for _, row in board.iterrows():
         values = {name: float(row[name]) for name in names if pd.notna(row[name])}
         write_json(folder / f"{row['model']}.json", {"seeds": int(row["seeds"]), **values})
-    compared = {f"{model}.json" for model in board["model"]}
     for file in folder.glob("*.json"):
-        if file.name not in compared:
+        if file.stem not in set(board["model"]):
             file.unlink()
 
 
@@ -97,21 +95,22 @@ def _page(
     board: pd.DataFrame,
     pairs: pd.DataFrame,
     level: float,
-    hardest: list[Any],
+    hardest: list[HardExample],
     links: dict[str, str],
 ) -> str:
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
-    models = list(board["model"])
+    models, title = list(board["model"]), metric_title(metric, task)
     winner, confidence = board.iloc[0], f"{100 * (1 - level):.4g} %"
     significant = pairs.loc[pairs["significant"], ["first", "second"]].itertuples(index=False, name=None)
-    letters = compact_letters(models, significant)
-    shown = [mark.text for example in hardest for mark in example.text]
+    single = set(board["model"][board["seeds"] == 1])
+    lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
+    entities = slices_by_seen_entities(runs, data) if task == "labeling" else None
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=runs[0].dataset,
         task=task,
         is_pair=data.schema.is_pair,
-        metric=metric_title(metric, task),
+        metric=title,
         level=f"{level:.4g}",
         confidence=confidence,
         few=FEW,
@@ -122,71 +121,42 @@ def _page(
         winner_test=score_text(metric, winner[metric], winner[f"{metric}_sd"]),
         conclusion=conclusion(pairs, models[0]) if len(models) > 1 else None,
         most_seeds=int(board["seeds"].max()),
-        as_trained=_some_pair_is_as_trained(runs, board),
-        leaderboard=tables.leaderboard_table(board, letters, runs, confidence),
+        # some pair has one run each, and at least one of them depends on the seed
+        as_trained=len(single) > 1 and any(run.seeded for run in runs if run.model in single),
+        leaderboard=tables.leaderboard_table(board, compact_letters(models, significant), runs, confidence),
         other_scores=tables.other_scores_table(board, [monitor, metric], task),
         seeds=tables.seed_table(runs, models, links),
         linked=bool(links),
-        matrix=tables.pair_matrix(pairs, models),
+        pairs={(pair.first, pair.second): pair for pair in pairs.itertuples()},
         fronts=figures.fronts_in_words(board, monitor),
         hardest=hardest,
-        has_unknown=any(REPLACEMENT in text for text in shown),
+        has_unknown=any(REPLACEMENT in mark.text for example in hardest for mark in example.text),
+        lengths=tables.slices_table(lengths, models, f"test {title} (%) by text length", " tokens"),
+        unseen=tables.slices_table(unseen, models, f"test {title} (%) by share of words that are missing from train"),
+        labels=tables.label_table(slices_by_label(runs), models, task),
         classes=tables.class_table(runs, models[0]),
-        score_figure=inline_svg(
-            figures.score_figure(runs, board),
-            "scores",
-            "Test score of each model",
-            figures.describe_scores(board, metric),
-        ),
-        cost_figure=_costs(runs, board),
-        curve_figure=_curves(runs, models),
+        entities=entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
         confusions={model: _confusion(runs, model, f"confusion-{index}") for index, model in enumerate(models)},
-        **_slices(runs, models, data),
+        **_figures(runs, board, lengths),
     )
 
 
-def _some_pair_is_as_trained(runs: Sequence[Run], board: pd.DataFrame) -> bool:
-    """Whether two models have a single run each, and at least one of them depends on the seed."""
-    single = set(board["model"][board["seeds"] == 1])
-    return len(single) > 1 and any(run.seeded for run in runs if run.model in single)
-
-
-def _slices(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> dict[str, Any]:
-    """Tables of the parts of the test split, and the figure of lengths; None for a table with a single part."""
-    task = runs[0].task
-    metric = f"test {metric_title(main_metric(runs), task)} (%)"
-    lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
-    entities = slices_by_seen_entities(runs, data) if task == "labeling" else None
-    return {
-        "lengths": tables.slices_table(lengths, models, f"{metric} by text length", " tokens"),
-        "length_figure": _lengths(runs, lengths),
-        "unseen": tables.slices_table(unseen, models, f"{metric} by share of words that are missing from train"),
-        "labels": tables.label_table(slices_by_label(runs), models, task),
-        "entities": entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
-    }
-
-
-def _lengths(runs: Sequence[Run], slices: Slices) -> Markup | None:
-    if len(slices.sizes) < 2:
-        return None
-    description = figures.describe_lengths(slices)
-    return inline_svg(figures.length_figure(runs, slices), "lengths", "Test score by text length", description)
-
-
-def _costs(runs: Sequence[Run], board: pd.DataFrame) -> Markup | None:
-    """None for one or two models, for which Pareto-optimality is not informative."""
-    if len(board) < MODELS_WITH_COSTS:
-        return None
-    description = figures.describe_costs(board, runs[0].monitor)
-    return inline_svg(figures.cost_figure(runs), "costs", "Validation score against cost", description)
-
-
-def _curves(runs: Sequence[Run], models: Sequence[str]) -> Markup | None:
-    """None if no model was trained for several epochs."""
-    if all(len(run.history) == 1 for run in runs):
-        return None
-    description = figures.describe_curves(runs, models)
-    return inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch", description)
+def _figures(runs: Sequence[Run], board: pd.DataFrame, lengths: Slices) -> dict[str, Markup | None]:
+    """The figures but for the confusion matrices; None for one that is not informative."""
+    monitor, metric, models = runs[0].monitor, f"test/{main_metric(runs)}", list(board["model"])
+    costs = curves = by_length = None
+    words = figures.describe_scores(board, metric)
+    scores = inline_svg(figures.score_figure(runs, board), "scores", "Test score of each model", words)
+    if len(board) >= MODELS_WITH_COSTS:
+        words = figures.describe_costs(board, monitor)
+        costs = inline_svg(figures.cost_figure(runs), "costs", "Validation score against cost", words)
+    if any(len(run.history) > 1 for run in runs):
+        words = figures.describe_curves(runs, models)
+        curves = inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch", words)
+    if len(lengths.sizes) > 1:
+        words = figures.describe_lengths(lengths)
+        by_length = inline_svg(figures.length_figure(runs, lengths), "lengths", "Test score by text length", words)
+    return {"score_figure": scores, "cost_figure": costs, "curve_figure": curves, "length_figure": by_length}
 
 
 def _confusion(runs: Sequence[Run], model: str, name: str) -> Markup | Table:
@@ -195,5 +165,5 @@ def _confusion(runs: Sequence[Run], model: str, name: str) -> Markup | Table:
     total = sum(others, first)
     if runs[0].task == "multilabel":
         return tables.decision_table(total, model)
-    description = figures.describe_confusion(total)
-    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}", description)
+    words = figures.describe_confusion(total)
+    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}", words)

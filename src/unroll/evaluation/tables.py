@@ -1,7 +1,6 @@
 """The tables of the report, as text."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -12,9 +11,7 @@ from unroll.evaluation.slices import Slices
 from unroll.pages.formats import (
     duration_text,
     interval_text,
-    p_text,
     part_text,
-    points_text,
     score_text,
     size_text,
     speed_text,
@@ -91,30 +88,6 @@ def label_table(slices: Slices, models: Sequence[str], task: str) -> Table | Non
         for (label, *row), size in zip(by_label, slices.sizes, strict=True)
     ]
     return Table(f"F1 (%) by {first}", [first, "in the test split", *models], rows)
-
-
-class PairCell(NamedTuple):
-    """One pair of models: the difference, row minus column, in percentage points."""
-
-    is_significant: bool
-    difference: str
-    outcome: str  # for the row's model
-    interval: str
-    p_value: str
-
-
-def pair_matrix(pairs: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, list[PairCell | None]]]:
-    """A row for every model but the first, a column for every one but the last; each pair once, elsewhere None."""
-    cells = {(pair.second, pair.first): _pair_cell(pair) for pair in pairs.itertuples()}
-    return [(second, [cells.get((second, first)) for first in models[:-1]]) for second in models[1:]]
-
-
-def _pair_cell(pair: Any) -> PairCell:
-    """The pair from the point of view of its second model."""
-    outcome = "not significant" if not pair.significant else "worse" if pair.difference > 0 else "better"
-    difference = points_text(-pair.difference, "+.2f")
-    interval = interval_text(-pair.high, -pair.low, "+")
-    return PairCell(pair.significant, difference, outcome, interval, p_text(pair.adjusted_p))
 
 
 def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table | None:

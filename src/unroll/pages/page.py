@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from unroll.pages import formats
+
 
 class Number(NamedTuple):
     """A cell that is sorted by its value instead of its text; NaN is sorted last."""
@@ -13,18 +15,12 @@ class Number(NamedTuple):
     text: str
     value: float
 
-    def __str__(self) -> str:
-        return self.text
-
 
 class Link(NamedTuple):
     """A cell with a link."""
 
     text: str
     address: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Table(NamedTuple):
@@ -38,7 +34,7 @@ class Table(NamedTuple):
 def render(template: Path, **values: Any) -> str:
     """Render a template that extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
 
-    Values are escaped; a variable that is missing from `values` is an error.
+    Values are escaped; a variable that is missing from `values` is an error. `formats` is :mod:`unroll.pages.formats`.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
@@ -48,4 +44,4 @@ def render(template: Path, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template.name).render(values)
+    return environment.get_template(template.name).render(values, formats=formats)
