@@ -105,6 +105,7 @@ def _page(
     single = set(board["model"][board["seeds"] == 1])
     lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
     entities = slices_by_seen_entities(runs, data) if task == "labeling" else None
+    kind = "label" if entities is None else "entity type"
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=runs[0].dataset,
@@ -133,8 +134,8 @@ def _page(
         has_unknown=any(REPLACEMENT in mark.text for example in hardest for mark in example.text),
         lengths=tables.slices_table(lengths, models, f"test {title} (%) by text length", " tokens"),
         unseen=tables.slices_table(unseen, models, f"test {title} (%) by share of words that are missing from train"),
-        labels=tables.label_table(slices_by_label(runs), models, task),
-        classes=tables.class_table(runs, models[0]),
+        labels=tables.label_table(slices_by_label(runs), models, kind),
+        classes=tables.class_table(runs, models[0], kind),
         entities=entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
         confusions={model: _confusion(runs, model, f"confusion-{index}") for index, model in enumerate(models)},
         **_figures(runs, board, lengths),

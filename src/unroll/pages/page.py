@@ -9,18 +9,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from unroll.pages import formats
 
 
-class Number(NamedTuple):
-    """A cell that is sorted by its value instead of its text; NaN is sorted last."""
+class Cell(NamedTuple):
+    """A cell that is sorted by its value instead of its text, NaN last, or that is a link."""
 
     text: str
-    value: float
-
-
-class Link(NamedTuple):
-    """A cell with a link."""
-
-    text: str
-    address: str
+    value: float | None = None
+    address: str | None = None
 
 
 class Table(NamedTuple):
@@ -28,7 +22,7 @@ class Table(NamedTuple):
 
     caption: str
     header: list[str]
-    rows: Sequence[Sequence[str | Number | Link]]
+    rows: Sequence[Sequence[str | Cell]]
 
 
 def render(template: Path, **values: Any) -> str:
