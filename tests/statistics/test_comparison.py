@@ -47,7 +47,7 @@ def test_the_interval_over_examples_is_scipy_s_bootstrap(runs: int) -> None:
     expected = stats.bootstrap((np.arange(150),), score, method="percentile", vectorized=True, rng=1)
     found = interval_over_examples(counts)
     assert found == pytest.approx(tuple(expected.confidence_interval), abs=0.003)
-    assert found == interval_over_examples(counts)
+    assert found == interval_over_examples(counts, seed=0)
 
 
 @pytest.mark.parametrize("right", [True, False])

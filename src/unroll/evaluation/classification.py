@@ -20,14 +20,9 @@ def score_texts(split: EncodedSplit, predictions: Sequence[Prediction], label_na
 
 
 def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:
-    """Score one predicted distribution per text; macro F1 is the mean over the labels that occur as gold or predicted.
+    """Score (N, L) probabilities of each text's labels against (N,) indices into the L `label_names`.
 
-    Args:
-        labels: (N,) indices into ``label_names``.
-        probabilities: (N, L), one column per label name.
-
-    Raises:
-        ValueError: there are no rows, the shapes differ, a label is outside 0..L-1, or a value is not a probability.
+    Macro F1 is the mean over the labels that occur as gold or as predicted. Unusable input is a ValueError.
     """
     gold, distributions = np.asarray(labels), np.asarray(probabilities)
     if gold.size == 0:
@@ -46,10 +41,11 @@ def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_nam
     predicted = distributions.argmax(axis=1)
     confusion = confusion_counts(gold, predicted, label_names)
     counts = confusion.to_numpy()
-    classes = scores_by_class(label_names, np.diag(counts), counts.sum(axis=0), counts.sum(axis=1))
+    found = counts.sum(axis=0)
+    classes = scores_by_class(label_names, np.diag(counts), found, counts.sum(axis=1))
     metrics = {
         "test/accuracy": float(np.mean(predicted == gold)),
-        "test/macro_f1": macro_f1(classes, counts.sum(axis=0)),
+        "test/macro_f1": macro_f1(classes, found),
         "test/calibration_error": calibration_error(distributions.max(axis=1), predicted == gold),
     }
     return Scores(metrics, classes, confusion)

@@ -18,17 +18,11 @@ ITEMS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
 
 
 def example_counts(predictions: pd.DataFrame, task: str) -> NDArray[np.int64]:
-    """Count right, found and gold items of each row, with its columns `label` and `predicted`.
+    """Count right, found and gold items of each row, from its `label` and `predicted`; (N, 3).
 
     A text has one label found and one gold (classification), a set of labels (multilabel), or the entities of its
     tags, read as ``conlleval`` does (labeling). :func:`unroll.statistics.metrics.micro_f1` of the counts is accuracy,
     micro F1 or entity F1.
-
-    Returns:
-        (N, 3).
-
-    Raises:
-        ValueError: the task is unknown.
     """
     if task not in ITEMS:
         raise ValueError(f"task={task!r}; accepted: {', '.join(ITEMS)}")

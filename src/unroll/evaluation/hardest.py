@@ -59,10 +59,10 @@ class DistinctPrediction(NamedTuple):
 
 
 class HardExample(NamedTuple):
-    """A test example that runs get wrong."""
+    """A test example that is wrong in `wrong` runs."""
 
     row: int  # of the raw test split
-    wrong: int  # number of runs whose prediction is wrong
+    wrong: int
     text: list[Mark]  # shortened if it is long
     truth: str | None  # the true labels; None for labeling, where true entities are marked in the text
     predictions: list[DistinctPrediction]  # the most frequent first
@@ -78,12 +78,8 @@ def hardest_examples(
     """The examples that most runs get wrong; ties in order of the mean probability of the truth, lowest first.
 
     Equal texts are shown once. A sentence is right if its predicted entities are exactly the true ones. The prediction
-    of a model is the most frequent one among its seeds.
-
-    Args:
-        raw: folder of the raw data, from which texts are shown as they were written. Without it, or where the raw row
-            does not have the tokens of the example, the tokens are joined by spaces.
-        text_columns: columns of the raw data with texts or tokens.
+    of a model is the most frequent one among its seeds. Texts are shown as they were written in `text_columns` of the
+    folder `raw`; without it, or where the raw row does not have the example's tokens, these are joined by spaces.
     """
     wrong = np.sum([(run.counts != run.counts[:, :1]).any(axis=1) for run in runs], axis=0)  # (N,)
     confidence = np.mean([_truth_probabilities(run, data.label_names) for run in runs], axis=0)  # (N,)

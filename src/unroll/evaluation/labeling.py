@@ -28,14 +28,9 @@ def labeling_scores(
     confidences: Sequence[Sequence[float] | NDArray[np.floating]],
     label_names: Sequence[str],
 ) -> Scores:
-    """Score one predicted IOB tag per token; precision, recall and F1 count entities (micro), as ``conlleval`` does.
+    """Score one predicted IOB tag per token of each sentence, with the `confidences` in them.
 
-    Args:
-        labels, predicted: the tags of each sentence.
-        confidences: the probability of each predicted tag.
-
-    Raises:
-        ValueError: there are no tokens, sentences differ in length, or a tag is missing from ``label_names``.
+    Precision, recall and F1 count entities (micro), as ``conlleval`` does. Unusable input is a ValueError.
     """
     if not len(labels) == len(predicted) == len(confidences):
         raise ValueError(

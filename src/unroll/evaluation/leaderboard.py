@@ -32,11 +32,9 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
 
     The test score does not rank, so that it remains an unbiased estimate for the selected model.
 
-    Returns:
-        Columns: model, seeds (their number), for the validation metric and each test metric the mean and, as
-        ``METRIC_sd``, the sample standard deviation over seeds (NaN for one seed), for the main test metric also
-        Student's interval over seeds at 1 − ``level``, ``METRIC_low`` and ``METRIC_high``, clipped to 0..1 (NaN for
-        one seed), then parameters, size_bytes, training_seconds, tokens_per_second.
+    Columns: model, seeds (their number), for the validation metric and each test metric the mean and the sample
+    standard deviation over seeds (``METRIC_sd``), for the main test metric also Student's interval over seeds at 1 −
+    `level`, clipped to 0..1 (``METRIC_low``, ``METRIC_high``), then the columns of COSTS. One seed has NaN deviations.
     """
     main, monitor = f"test/{main_metric(runs)}", runs[0].monitor
     costs = [cost.column for cost in COSTS]
@@ -60,10 +58,7 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
 
 
 def with_intervals_over_texts(board: pd.DataFrame, runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
-    """Add the bootstrap interval of the main test metric over texts, for the models as trained.
-
-    The new columns are the ends of the interval at 1 − ``level``, ``METRIC_texts_low`` and ``METRIC_texts_high``.
-    """
+    """Add ``METRIC_texts_low`` and ``_high``: the bootstrap interval of the main test metric over texts, as trained."""
     metric, counts = f"test/{main_metric(runs)}", counts_by_model(runs, board["model"])
     low, high = zip(*(interval_over_examples(of_model, level) for of_model in counts.values()), strict=True)
     return board.assign(**{f"{metric}_texts_low": low, f"{metric}_texts_high": high})

@@ -24,18 +24,11 @@ def score_label_sets(
 
 
 def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:
-    """Score each label's probability for each text; a label is predicted where it is above 0.5.
+    """Score the (N, L) probabilities of L labels against (N, L) booleans; a label is predicted where it is above 0.5.
 
     Accuracy is the share of texts whose labels are all right. Precision, recall and F1 count the labels of all texts
     together (micro); macro F1 is the mean over the labels that occur as gold or as predicted. The calibration error
-    is that of the N x L binary decisions, each with the probability of its outcome.
-
-    Args:
-        labels: bool (N, L), one column per label name.
-        probabilities: (N, L).
-
-    Raises:
-        ValueError: there are no rows, the shapes differ, or a value is not a probability.
+    is that of the N x L binary decisions, each with the probability of its outcome. Unusable input is a ValueError.
     """
     gold, likely = np.asarray(labels, dtype=bool), np.asarray(probabilities)
     if gold.size == 0:

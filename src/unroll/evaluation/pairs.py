@@ -9,6 +9,8 @@ from unroll.evaluation.example_counts import check_same_examples, counts_of_runs
 from unroll.evaluation.runs import Run, counts_by_model
 from unroll.statistics.comparison import PairedComparison, compare_all, compare_counts, holm
 
+COLUMNS = ["first_score", "second_score", "difference", "low", "high", "p_value"]
+
 
 def compare_predictions(
     first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame], task: str, level: float = 0.05
@@ -16,13 +18,11 @@ def compare_predictions(
     """Test whether two models differ in accuracy (classification), entity F1 (labeling) or micro F1 (multilabel).
 
     Args:
-        first, second: the predictions of each run, with the columns row, label and predicted of
-            ``predictions.parquet``.
+        first, second: each run's predictions, with the columns row, label and predicted of ``predictions.parquet``.
         level: significance level; the interval is at 1 − level.
 
     Raises:
-        ValueError: there is no run or no example, runs were scored on different examples, the task is unknown, or the
-            level is outside 0..1.
+        ValueError: there is no run or no example, or runs were scored on different examples.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}; accepted: above 0, below 1")
@@ -31,18 +31,15 @@ def compare_predictions(
 
 
 def compare_pairs(runs: Sequence[Run], models: Sequence[str], level: float) -> pd.DataFrame:
-    """The comparison of all pairs as a table.
+    """A table with one row per pair of models, in their order.
 
-    Returns:
-        One row per pair: first, second (in the order of ``models``), first_score, second_score (means of the main test
-        metric over seeds), difference (first − second), low, high (its interval at 1 − ``level``), p_value, adjusted_p
-        (Holm's correction over all pairs), significant.
+    Columns: first, second, first_score, second_score (means of the main test metric over seeds), difference (first −
+    second), low, high (its interval at 1 − `level`), p_value, adjusted_p (by Holm, over all pairs), significant.
     """
     deterministic = {run.model for run in runs if not run.seeded}
-    compared = compare_all(counts_by_model(runs, models), runs[0].task, level, deterministic)
-    columns = ["first", "second", *PairedComparison._fields]
-    pairs = pd.DataFrame([(*pair, *found) for pair, found in compared.items()], columns=columns)
-    pairs = pairs.drop(columns=["standard_error", "degrees_of_freedom"])
+    compared = compare_all(counts_by_model(runs, models), runs[0].task, level, deterministic=deterministic)
+    rows = [(*pair, *(getattr(found, name) for name in COLUMNS)) for pair, found in compared.items()]
+    pairs = pd.DataFrame(rows, columns=["first", "second", *COLUMNS])
     pairs["adjusted_p"] = holm(pairs["p_value"])
     pairs["significant"] = pairs["adjusted_p"] < level
     return pairs

@@ -22,20 +22,15 @@ REQUIRED = ("run.json", "history.csv", *EVALUATED)
 class Run(RunRecord):
     """One model trained with one seed and scored on the test split: its record and its evaluation.
 
-    Args:
-        tokens_per_second: NaN for a model that does not read the text.
-        metrics: test metrics by name.
-        history: one row per epoch.
-        classes, confusion: see :class:`unroll.evaluation.scores.Scores`.
-        predictions: one row per test example, in the order of the test split.
+    `metrics`, `classes` and `confusion` are those of :class:`unroll.evaluation.scores.Scores`, and the loss.
     """
 
-    tokens_per_second: float
+    tokens_per_second: float  # NaN for a model that does not read the text
     metrics: dict[str, float]
-    history: pd.DataFrame
+    history: pd.DataFrame  # one row per epoch
     classes: pd.DataFrame
     confusion: pd.DataFrame
-    predictions: pd.DataFrame
+    predictions: pd.DataFrame  # one row per test example, in the order of the test split
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -54,9 +49,8 @@ def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence
         models, seeds: exactly these, in this order; None for all that are found.
 
     Raises:
-        ValueError: a run or file is missing, a file is damaged, a folder is a copy of another run's, or the runs cannot
-            be compared, because they were scored on different test examples or selected by different validation
-            metrics.
+        ValueError: a run or file is missing or damaged, a folder is a copy of another run's, or the runs cannot be
+            compared, since they have different test examples or validation metrics.
     """
     if models is None:
         models = sorted({path.parts[-3] for path in folder.glob("*/*/metrics.json")})

@@ -17,15 +17,12 @@ COUNTED = {"labeling": ("token", "entity"), "multilabel": ("subset", "micro")}
 class Scores(NamedTuple):
     """The scores of one run.
 
-    Args:
-        metrics: values by name, such as ``test/accuracy``.
-        classes: one row per label, or per entity type for labeling: label, precision, recall, f1, support.
-        confusion: counts of texts, or of tokens for labeling; rows are gold labels (index ``gold``), columns predicted
-            ones. For multilabel a row is a label (index ``label``), and the columns are its true and false positives
-            and negatives.
+    `classes` has one row per label, or per entity type for labeling: label, precision, recall, f1, support.
+    `confusion` counts texts, or tokens for labeling; rows are gold labels (index ``gold``), columns predicted ones. For
+    multilabel a row is a label (index ``label``), and the columns are its true and false positives and negatives.
     """
 
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # by name, such as test/accuracy
     classes: pd.DataFrame
     confusion: pd.DataFrame
 

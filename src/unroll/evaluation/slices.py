@@ -23,15 +23,10 @@ Entity = tuple[str, bytes]  # its type, and the ids of its tokens, which disting
 
 
 class Slices(NamedTuple):
-    """The score of each model on parts of the test split.
+    """The score of each model on parts of the test split."""
 
-    Args:
-        sizes: number of examples, or of true entities, by the name of the part.
-        scores: one row per model, one column per part; means over seeds, NaN where a part has no gold item.
-    """
-
-    sizes: pd.Series
-    scores: pd.DataFrame
+    sizes: pd.Series  # number of examples, or of true entities, by the name of the part
+    scores: pd.DataFrame  # a row per model, a column per part; means over seeds, NaN where a part has no gold item
 
 
 def slices_by_length(runs: Sequence[Run]) -> Slices:

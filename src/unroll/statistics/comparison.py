@@ -11,8 +11,8 @@ Models are compared by the counts of their runs, (K, N, 3): K runs, N test examp
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,8 @@ from unroll.statistics.paired_tests import mcnemar_test, randomisation_test, see
 RESAMPLES = 10_000
 
 
-class PairedComparison(NamedTuple):
+@dataclass(frozen=True)
+class PairedComparison:
     """Two models on the same test examples. Scores are fractions, means over seeds.
 
     Args:
@@ -45,26 +46,31 @@ class PairedComparison(NamedTuple):
 
 
 def compare_counts(
-    first: NDArray[np.int64], second: NDArray[np.int64], task: str, level: float = 0.05
+    first: NDArray[np.int64], second: NDArray[np.int64], task: str, level: float = 0.05, seed: int = 0
 ) -> PairedComparison:
     """Test whether two models differ in accuracy (`task="classification"`) or F1 (any other task).
 
     Args:
         first, second: (K, N, 3) counts of each model's runs; the K may differ.
         level: significance level; the interval is at 1 − level.
+        seed: of the random swaps, which are used only for F1 with one run of each model.
     """
     if len(first) > 1 or len(second) > 1:
         test = seeds_test(first, second, level)
     elif task == "classification":
         test = mcnemar_test(first, second, level)
     else:
-        test = randomisation_test(first, second, level, seed=0)
+        test = randomisation_test(first, second, level, seed)
     one, other = (float(micro_f1(counts).mean()) for counts in (first, second))
-    return PairedComparison(one, other, one - other, *test)
+    return PairedComparison(first_score=one, second_score=other, difference=one - other, **test._asdict())
 
 
 def compare_all(
-    models: Mapping[str, NDArray[np.int64]], task: str, level: float = 0.05, deterministic: Collection[str] = ()
+    models: Mapping[str, NDArray[np.int64]],
+    task: str,
+    level: float = 0.05,
+    seed: int = 0,
+    deterministic: Collection[str] = (),
 ) -> dict[tuple[str, str], PairedComparison]:
     """Apply :func:`compare_counts` to all pairs of models, in their order; p-values are not adjusted.
 
@@ -73,16 +79,16 @@ def compare_all(
         deterministic: models that do not depend on the seed. A single run of such a model has no variance over seeds
             when it is compared with several runs of another.
     """
-    compared = {}
-    for names in combinations(models, 2):
-        pair = [models[name] for name in names]
-        if max(map(len, pair)) > 1:  # two equal runs have no variance
-            pair = [
-                runs.repeat(2, axis=0) if name in deterministic and len(runs) == 1 else runs
-                for name, runs in zip(names, pair, strict=True)
-            ]
-        compared[names] = compare_counts(*pair, task, level)
-    return compared
+
+    def beside(name: str, other: str) -> NDArray[np.int64]:
+        """(K, N, 3): the runs; two equal ones if the single run of a model does not depend on the seed."""
+        is_repeated = name in deterministic and len(models[name]) == 1 < len(models[other])
+        return models[name].repeat(2, axis=0) if is_repeated else models[name]
+
+    return {
+        (first, second): compare_counts(beside(first, second), beside(second, first), task, level, seed)
+        for first, second in combinations(models, 2)
+    }
 
 
 def cautious_interval(
@@ -98,7 +104,7 @@ def cautious_interval(
         np.concatenate([model, np.broadcast_to(more, (len(model), 2, 3))], axis=1)
         for model, more in ((first, alone), (second, alone[::-1]))
     ]
-    found = compare_counts(*counts, task, level)
+    found = compare_counts(counts[0], counts[1], task, level)
     return found.low, found.high
 
 
@@ -125,18 +131,19 @@ def interval_over_seeds(scores: Sequence[float], level: float = 0.05) -> tuple[f
     return float(np.mean(scores) - half), float(np.mean(scores) + half)
 
 
-def interval_over_examples(counts: NDArray[np.int64], level: float = 0.05) -> tuple[float, float]:
+def interval_over_examples(counts: NDArray[np.int64], level: float = 0.05, seed: int = 0) -> tuple[float, float]:
     """Percentile bootstrap (Efron 1979) over test examples of the mean score of trained models.
 
     Args:
         counts: (K, N, 3) counts of the model's runs.
+        seed: of the resampling.
 
     Returns:
         The ends of the interval at 1 − level; NaN where all resamples have the same score, since such a test split
         gives no information about the variation over examples.
     """
     rows, sizes = np.unique(counts.swapaxes(0, 1), axis=0, return_counts=True)  # (D, K, 3) distinct examples
-    drawn = np.random.default_rng(0).multinomial(counts.shape[1], sizes / sizes.sum(), RESAMPLES)  # (RESAMPLES, D)
+    drawn = np.random.default_rng(seed).multinomial(counts.shape[1], sizes / sizes.sum(), RESAMPLES)  # (RESAMPLES, D)
     totals = np.einsum("bd,dkc->bkc", drawn, rows)
     low, high = np.quantile(micro_f1(totals[:, :, None]).mean(axis=1), [level / 2, 1 - level / 2])
     return (float(low), float(high)) if low < high else (float("nan"), float("nan"))
