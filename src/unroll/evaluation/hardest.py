@@ -39,23 +39,12 @@ class Mark(NamedTuple):
     entity: str | None = None
 
 
-class Vote(NamedTuple):
-    """A model that makes this prediction, and how many of its seeds are right."""
-
-    model: str
-    right: int
-    seeds: int
-
-    def __str__(self) -> str:
-        return f"{self.model} {self.right}/{self.seeds}"
-
-
 class DistinctPrediction(NamedTuple):
     """One prediction as text, and the models whose seeds most often make it."""
 
     text: str
     is_right: bool
-    votes: list[Vote]
+    votes: list[str]  # such as gru 1/3: a model, and how many of its seeds are right
 
 
 class HardExample(NamedTuple):
@@ -173,9 +162,9 @@ def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
 def _example(
     row: int, wrong: int, tokens: list[Token], truth: Outcome, by_model: dict[str, list[Outcome]]
 ) -> HardExample:
-    votes: dict[Outcome, list[Vote]] = {}  # by prediction
+    votes: dict[Outcome, list[str]] = {}  # by prediction
     for model, found in by_model.items():
-        vote = Vote(model, found.count(truth), len(found))
+        vote = f"{model} {found.count(truth)}/{len(found)}"
         votes.setdefault(Counter(found).most_common(1)[0][0], []).append(vote)
     predictions = [
         DistinctPrediction(_in_words(found, truth, tokens), found == truth, cast) for found, cast in votes.items()

@@ -2,25 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
 from markupsafe import Markup
 
 from unroll.data.prepared import PreparedData
-from unroll.evaluation import figures, tables
-from unroll.evaluation.hardest import REPLACEMENT, HardExample, hardest_examples
+from unroll.evaluation import figures, slices, tables
+from unroll.evaluation.hardest import REPLACEMENT, hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import metric_title
-from unroll.evaluation.slices import (
-    Slices,
-    slices_by_label,
-    slices_by_length,
-    slices_by_seen_entities,
-    slices_by_unseen_words,
-)
 from unroll.files import write_json, write_text
 from unroll.pages.drawing import inline_svg
 from unroll.pages.formats import FEW, score_text
@@ -64,7 +58,9 @@ def write_comparison(
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
     _write_metrics(board, folder / METRICS)
     hardest = hardest_examples(runs, list(board["model"]), data, raw, text_columns)
-    page = _page(runs, data, board, pairs, level, hardest=hardest, links=_run_links(runs, tracking_uri))
+    links = _run_links(runs, tracking_uri)
+    seeds = tables.seed_table(runs, list(board["model"]), links)
+    page = _page(runs, data, board, pairs, level, hardest=hardest, seeds=seeds, linked=bool(links))
     write_text(folder / "index.html", page)
 
 
@@ -90,21 +86,15 @@ def _run_links(runs: Sequence[Run], tracking_uri: str | None) -> dict[str, str]:
 
 
 def _page(
-    runs: Sequence[Run],
-    data: PreparedData,
-    board: pd.DataFrame,
-    pairs: pd.DataFrame,
-    level: float,
-    hardest: list[HardExample],
-    links: dict[str, str],
+    runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: pd.DataFrame, level: float, **others: Any
 ) -> str:
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     models, title = list(board["model"]), metric_title(metric, task)
     winner, confidence = board.iloc[0], f"{100 * (1 - level):.4g} %"
     significant = pairs.loc[pairs["significant"], ["first", "second"]].itertuples(index=False, name=None)
     single = set(board["model"][board["seeds"] == 1])
-    lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
-    entities = slices_by_seen_entities(runs, data) if task == "labeling" else None
+    lengths, unseen = slices.slices_by_length(runs), slices.slices_by_unseen_words(runs, data)
+    entities = slices.slices_by_seen_entities(runs, data) if task == "labeling" else None
     kind = "label" if entities is None else "entity type"
     return render(
         Path(__file__).with_name("report.html.j2"),
@@ -126,23 +116,21 @@ def _page(
         as_trained=len(single) > 1 and any(run.seeded for run in runs if run.model in single),
         leaderboard=tables.leaderboard_table(board, compact_letters(models, significant), runs, confidence),
         other_scores=tables.other_scores_table(board, [monitor, metric], task),
-        seeds=tables.seed_table(runs, models, links),
-        linked=bool(links),
         pairs={(pair.first, pair.second): pair for pair in pairs.itertuples()},
         fronts=figures.fronts_in_words(board, monitor),
-        hardest=hardest,
-        has_unknown=any(REPLACEMENT in mark.text for example in hardest for mark in example.text),
+        has_unknown=any(REPLACEMENT in mark.text for example in others["hardest"] for mark in example.text),
         lengths=tables.slices_table(lengths, models, f"test {title} (%) by text length", " tokens"),
         unseen=tables.slices_table(unseen, models, f"test {title} (%) by share of words that are missing from train"),
-        labels=tables.label_table(slices_by_label(runs), models, kind),
+        labels=tables.label_table(slices.slices_by_label(runs), models, kind),
         classes=tables.class_table(runs, models[0], kind),
         entities=entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
         confusions={model: _confusion(runs, model, f"confusion-{index}") for index, model in enumerate(models)},
         **_figures(runs, board, lengths),
+        **others,
     )
 
 
-def _figures(runs: Sequence[Run], board: pd.DataFrame, lengths: Slices) -> dict[str, Markup | None]:
+def _figures(runs: Sequence[Run], board: pd.DataFrame, lengths: slices.Slices) -> dict[str, Markup | None]:
     """The figures but for the confusion matrices; None for one that is not informative."""
     monitor, metric, models = runs[0].monitor, f"test/{main_metric(runs)}", list(board["model"])
     costs = curves = by_length = None

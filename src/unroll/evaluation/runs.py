@@ -63,13 +63,23 @@ def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence
 def read_run_folders(folders: Sequence[Path]) -> list[Run]:
     """Read evaluated runs, each from its folder; the errors are those of :func:`read_runs`."""
     runs = [_read_run(path) for path in folders]
-    first: dict[str, Path] = {}
+    seen: dict[str, Path] = {}
     for folder, run in zip(folders, runs, strict=True):
-        if run.run_id in first:
-            raise ValueError(f"{folder} and {first[run.run_id]} are the same run, {run.run_id}: remove the copy")
-        first[run.run_id] = folder
-    for run in runs[1:]:
-        _check_comparable(runs[0], run)
+        if run.run_id in seen:
+            raise ValueError(f"{folder} and {seen[run.run_id]} are the same run, {run.run_id}: remove the copy")
+        seen[run.run_id] = folder
+    first, examples = runs[0], ["row", "length"]
+    for run in runs:
+        if run.monitor != first.monitor:
+            raise ValueError(
+                f"{run} was selected by {run.monitor}, {first} by {first.monitor}: models are ranked by one validation "
+                "metric"
+            )
+        if not run.predictions[examples].equals(first.predictions[examples]):
+            raise ValueError(
+                f"{run} and {first} were scored on different test examples ({len(run.predictions)} and "
+                f"{len(first.predictions)}): evaluate both on the same data"
+            )
     return runs
 
 
@@ -142,17 +152,3 @@ def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
     if task == "labeling" or len(predictions) == 1:
         return True
     return bool(np.ptp(np.stack(predictions["probabilities"].tolist()), axis=0).any())
-
-
-def _check_comparable(first: Run, other: Run) -> None:
-    if other.monitor != first.monitor:
-        raise ValueError(
-            f"{other} was selected by {other.monitor}, {first} by {first.monitor}: models are ranked by "
-            "one validation metric"
-        )
-    columns = ["row", "length"]
-    if not other.predictions[columns].equals(first.predictions[columns]):
-        raise ValueError(
-            f"{other} and {first} were scored on different test examples "
-            f"({len(other.predictions)} and {len(first.predictions)}): evaluate both on the same data"
-        )
