@@ -231,9 +231,11 @@ def describe_curves(runs: Sequence[Run], models: Sequence[str]) -> str:
 
 def describe_confusion(confusion: pd.DataFrame) -> str:
     """How many predictions are right, and the most frequent errors."""
-    counts = confusion.stack()
-    is_right = np.eye(len(confusion), dtype=bool).ravel()
-    errors = counts[~is_right & (counts > 0)].sort_values(ascending=False, kind="stable")[:NAMED_ERRORS]
-    named = [f"{gold} predicted as {found} ({count:,})" for (gold, found), count in errors.items()]
-    right = f"{counts[is_right].sum():,} of {counts.sum():,} are right"
+    counts = confusion.to_numpy()
+    errors = counts - np.diag(np.diag(counts))
+    named = [
+        f"{confusion.index[gold]} predicted as {confusion.columns[found]} ({errors[gold, found]:,})"
+        for gold, found in np.argwhere(errors)[np.argsort(-errors[errors > 0], kind="stable")][:NAMED_ERRORS]
+    ]
+    right = f"{np.trace(counts):,} of {counts.sum():,} are right"
     return f"{right}; most frequent errors: {enumerate_words(named)}." if named else f"{right}."

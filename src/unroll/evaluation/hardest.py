@@ -78,7 +78,7 @@ def hardest_examples(
         if not wrong[i] or len(chosen) == SHOWN:
             break
         chosen.setdefault(tuple(_prepared_tokens(data, split, i)), i)
-    items, examples = ITEMS[data.task], []
+    items, examples = ITEMS[runs[0].task], []
     written = _raw_tokens(raw, text_columns, data, split, list(chosen.values()))
     for (prepared, i), tokens in zip(chosen.items(), written, strict=True):
         found = {

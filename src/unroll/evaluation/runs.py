@@ -141,7 +141,7 @@ def _read_run(path: Path) -> Run:
         metrics=folder.read("metrics.json", read_json),
         history=folder.read("history.csv", pd.read_csv),
         # a label may be called "NA"
-        classes=folder.read("classes.csv", partial(pd.read_csv, dtype={"label": str}, na_filter=False)),
+        classes=folder.read("classes.csv", lambda path: pd.read_csv(path, dtype={"label": str}, na_filter=False)),
         confusion=folder.read("confusion.csv", read_confusion),
         predictions=predictions,
     )

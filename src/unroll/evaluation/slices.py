@@ -1,11 +1,10 @@
 """Scores on parts of the test split."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tags import spans
@@ -51,7 +50,7 @@ def slices_by_label(runs: Sequence[Run]) -> Slices:
     """F1 of each label or entity type; the size of a part is its number of gold occurrences."""
     support = runs[0].classes.set_index("label")["support"]
     f1 = [run.classes.set_index("label")["f1"].where(support > 0) for run in runs]
-    return Slices(support.astype(int), _mean_over_seeds(runs, f1, support.index))
+    return Slices(support.astype(int), _mean_over_seeds(runs, f1, list(support.index)))
 
 
 def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
@@ -66,7 +65,7 @@ def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
     sizes = np.bincount(part_of, minlength=len(SEEN_ENTITIES))
     found = [np.bincount(part_of[_found(run)], minlength=len(sizes)) for run in runs]
     with np.errstate(invalid="ignore"):  # an empty part, which is left out
-        return _without_empty(sizes, _mean_over_seeds(runs, found / sizes, SEEN_ENTITIES))
+        return _without_empty(sizes, _mean_over_seeds(runs, list(found / sizes), SEEN_ENTITIES))
 
 
 def _cuts(lengths: np.ndarray) -> list[int]:
@@ -83,7 +82,7 @@ def _examples(runs: Sequence[Run], part_of: np.ndarray, names: Sequence[str]) ->
     return _without_empty(np.bincount(part_of, minlength=len(names)), _mean_over_seeds(runs, scores, names))
 
 
-def _mean_over_seeds(runs: Sequence[Run], scores: ArrayLike, names: Sequence[str]) -> pd.DataFrame:
+def _mean_over_seeds(runs: Sequence[Run], scores: Sequence[Any], names: Iterable[str]) -> pd.DataFrame:
     """Average the scores of each run and part, (R, P), over the seeds of each model."""
     table = pd.DataFrame(np.array(scores, float), columns=list(names))
     return table.groupby([run.model for run in runs], sort=False).mean()

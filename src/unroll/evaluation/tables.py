@@ -55,7 +55,7 @@ def seed_table(runs: Sequence[Run], models: Sequence[str], links: Mapping[str, s
     """One row per run. links: addresses of runs in MLflow, by run id."""
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     header = ["model", "seed", _score_header(monitor, task), _score_header(metric, task)]
-    rows = [
+    rows: list[list[str | Cell]] = [
         [
             run.model,
             str(run.seed),
