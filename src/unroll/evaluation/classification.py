@@ -5,18 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unroll.data.predictions import Prediction
-from unroll.data.prepared import EncodedSplit
-from unroll.evaluation.scores import ScoredPredictions, Scores, confusion_counts, macro_f1, scores_by_class
+from unroll.evaluation.scores import Scores, confusion_counts, macro_f1, scores_by_class
 from unroll.statistics.metrics import calibration_error
-
-
-def score_texts(split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]) -> ScoredPredictions:
-    """Score the predictions for a split; the probabilities to store are those of all labels."""
-    probabilities = [found.probabilities for found in predictions]
-    scores = classification_scores(np.array(split.labels), np.array(probabilities), label_names)
-    predicted = [label_names[found.labels] for found in predictions]
-    return ScoredPredictions(scores, [label_names[i] for i in split.labels], predicted, probabilities)
 
 
 def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:

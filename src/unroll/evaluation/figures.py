@@ -1,11 +1,7 @@
-"""Figures of runs, and descriptions of their content as text alternatives.
-
-Each function returns a new Figure, without pyplot's global state.
-"""
+"""Figures of runs, without pyplot's global state, and descriptions of their content as text alternatives."""
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import cycle
 from statistics import mean
 from typing import Any
 
@@ -59,13 +55,8 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
 
 @rc_context(STYLE)
 def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
-    """Main test metric of each model, best validation score on top: mean, interval over texts, and every seed.
-
-    Args:
-        board: the leaderboard with intervals over texts; a NaN interval is not drawn.
-    """
-    metric = f"test/{main_metric(runs)}"
-    styles = model_styles(runs)
+    """Main test metric of each model, best validation score on top: mean, any interval over texts, and every seed."""
+    metric, styles = f"test/{main_metric(runs)}", model_styles(runs)
     figure = Figure(figsize=(WIDTH, 1 + 0.36 * len(board)))
     axes = figure.add_subplot()
     for line, (_, row) in enumerate(board.iterrows()):
@@ -160,11 +151,16 @@ def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 
     Marker edges have the colour of the text, since two of the colours are too light for white paper.
     """
-    edge = {"markeredgecolor": INK, "markeredgewidth": 0.6}
-    looks = zip(cycle(COLORS), cycle(MARKERS), (line for line in cycle(LINES) for _ in COLORS), strict=False)
-    names = ("color", "marker", "linestyle")
-    models = sorted({run.model for run in runs})
-    return {model: dict(zip(names, look, strict=True)) | edge for model, look in zip(models, looks, strict=False)}
+    return {
+        model: {
+            "color": COLORS[index % len(COLORS)],
+            "marker": MARKERS[index % len(MARKERS)],
+            "markeredgecolor": INK,
+            "markeredgewidth": 0.6,
+            "linestyle": LINES[index // len(COLORS) % len(LINES)],
+        }
+        for index, model in enumerate(sorted({run.model for run in runs}))
+    }
 
 
 def _score_label(split: str, runs: Sequence[Run]) -> str:

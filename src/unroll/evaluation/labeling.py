@@ -7,19 +7,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from unroll.data.predictions import Prediction
-from unroll.data.prepared import EncodedSplit
 from unroll.data.tags import OUTSIDE, spans
-from unroll.evaluation.scores import ScoredPredictions, Scores, confusion_counts, micro_scores, scores_by_class
+from unroll.evaluation.scores import Scores, confusion_counts, micro_scores, scores_by_class
 from unroll.statistics.metrics import calibration_error
-
-
-def score_tags(split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]) -> ScoredPredictions:
-    """Score the predictions for a split; the probability to store for each token is that of its predicted tag."""
-    gold = [[label_names[i] for i in tags] for tags in split.tags]
-    predicted = [[label_names[i] for i in found.labels] for found in predictions]
-    confidences = [np.take_along_axis(it.probabilities, it.labels[:, None], axis=1)[:, 0] for it in predictions]
-    return ScoredPredictions(labeling_scores(gold, predicted, confidences, label_names), gold, predicted, confidences)
 
 
 def labeling_scores(

@@ -6,21 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from unroll.data.predictions import Prediction
-from unroll.data.prepared import EncodedSplit
-from unroll.evaluation.scores import ScoredPredictions, Scores, macro_f1, micro_scores, scores_by_class
+from unroll.evaluation.scores import Scores, macro_f1, micro_scores, scores_by_class
 from unroll.statistics.metrics import calibration_error
-
-
-def score_label_sets(
-    split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]
-) -> ScoredPredictions:
-    """Score the predictions for a split; the probabilities to store are those of all labels."""
-    probabilities = [found.probabilities for found in predictions]
-    gold = [[label_names[i] for i in np.flatnonzero(row)] for row in split.labels]
-    predicted = [[label_names[i] for i in np.flatnonzero(found.labels)] for found in predictions]
-    scores = multilabel_scores(split.labels, np.array(probabilities), label_names)
-    return ScoredPredictions(scores, gold, predicted, probabilities)
 
 
 def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:

@@ -17,12 +17,8 @@ def compare_predictions(
 ) -> PairedComparison:
     """Test whether two models differ in accuracy (classification), entity F1 (labeling) or micro F1 (multilabel).
 
-    Args:
-        first, second: each run's predictions, with the columns row, label and predicted of ``predictions.parquet``.
-        level: significance level; the interval is at 1 − level.
-
-    Raises:
-        ValueError: there is no run or no example, or runs were scored on different examples.
+    `first` and `second` are each run's predictions, with the columns row, label and predicted of
+    ``predictions.parquet``; ValueError unless all are of the same examples.
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level}; accepted: above 0, below 1")

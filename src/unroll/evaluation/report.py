@@ -35,14 +35,12 @@ def write_comparison(
     text_columns: Sequence[str] = (),
     tracking_uri: str | None = None,
 ) -> None:
-    """Write FILES and ``metrics/MODEL.json`` into ``folder``; the same arguments give the same bytes.
+    """Write FILES and ``metrics/MODEL.json`` into `folder`; the same arguments give the same bytes.
 
     Args:
         runs: of one dataset, each model with at least one seed.
-        data: the prepared data that the runs were scored on.
         level: significance level of the tests; intervals are at 1 − level.
-        raw: folder of the raw data, from which examples are shown as they were written; None shows their tokens.
-        text_columns: columns of the raw data with texts or tokens.
+        raw: folder of the raw data, whose `text_columns` show examples as they were written; None shows their tokens.
         tracking_uri: of the MLflow store; runs are linked if it is the http(s) address of a server.
 
     Raises:
@@ -53,13 +51,14 @@ def write_comparison(
     check_scored_on(runs, data)
     folder.mkdir(parents=True, exist_ok=True)
     board = with_intervals_over_texts(leaderboard(runs, level), runs, level)
-    pairs = compare_pairs(runs, list(board["model"]), level)
+    models = list(board["model"])
+    pairs = compare_pairs(runs, models, level)
     for name, table in (("leaderboard.csv", board), ("pairs.csv", pairs)):
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
     _write_metrics(board, folder / METRICS)
-    hardest = hardest_examples(runs, list(board["model"]), data, raw, text_columns)
+    hardest = hardest_examples(runs, models, data, raw, text_columns)
     links = _run_links(runs, tracking_uri)
-    seeds = tables.seed_table(runs, list(board["model"]), links)
+    seeds = tables.seed_table(runs, models, links)
     page = _page(runs, data, board, pairs, level, hardest=hardest, seeds=seeds, linked=bool(links))
     write_text(folder / "index.html", page)
 

@@ -42,11 +42,7 @@ class Run(RunRecord):
 
 
 def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> list[Run]:
-    """Read the evaluated runs of one dataset.
-
-    Args:
-        folder: ``models/DATASET``.
-        models, seeds: exactly these, in this order; None for all that are found.
+    """Read the evaluated runs in ``models/DATASET``: exactly these models and seeds, or all that are found.
 
     Raises:
         ValueError: a run or file is missing or damaged, a folder is a copy of another run's, or the runs cannot be

@@ -1,7 +1,7 @@
 """Scores of one model's predictions on the test split. All but the loss are fractions in 0..1."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,15 +25,6 @@ class Scores(NamedTuple):
     metrics: dict[str, float]  # by name, such as test/accuracy
     classes: pd.DataFrame
     confusion: pd.DataFrame
-
-
-class ScoredPredictions(NamedTuple):
-    """Scores, and for each of N sequences its gold and predicted label names and the probabilities to store."""
-
-    scores: Scores
-    gold: list[Any]  # a name, or a list of names
-    predicted: list[Any]
-    probabilities: list[np.ndarray]
 
 
 def metric_title(name: str, task: str) -> str:

@@ -13,13 +13,7 @@ from unroll.pages.page import Cell, Table
 
 
 def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
-    """Scores, intervals, letters of significance, and costs.
-
-    Args:
-        board: the leaderboard with intervals over texts.
-        letters: of each model, in the compact letter display.
-        confidence: of the intervals, such as ``95 %``.
-    """
+    """Scores, intervals of this `confidence`, each model's letters of significance, and costs."""
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     header = ["model", "seeds", _score_header(monitor, task), _score_header(metric, task)]
     header += [f"{confidence} interval, other seeds", f"{confidence} interval, other texts", "letters"]
