@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.report import FILES, write_comparison
 from unroll.evaluation.runs import Run, read_runs
 from unroll.files import read_json, write_json
+from unroll.pages import formats
 from unroll.pages.page import render
 from unroll.training.train import train
 
@@ -303,7 +305,14 @@ def pair_cells(*pairs: tuple[str, str, float, float, float, float, bool]) -> lis
     columns = ["first", "second", "difference", "low", "high", "adjusted_p", "significant"]
     rows = {(pair[0], pair[1]): pair for pair in pd.DataFrame(pairs, columns=columns).itertuples(index=False)}
     models = sorted({name for pair in rows for name in pair})
-    words = {"metric": "F1", "confidence": "95 %", "level": "0.05", "most_seeds": 1, "as_trained": False}
+    words: dict[str, Any] = {
+        "metric": "F1",
+        "confidence": "95 %",
+        "level": "0.05",
+        "most_seeds": 1,
+        "as_trained": False,
+        "formats": formats,
+    }
     text = render(Path(report_module.__file__).with_name("report_pairs.html.j2"), models=models, pairs=rows, **words)
     text = text.replace('<td class="significant">', "<td>shaded: ")
     body = re.search("<tbody>(.*)</tbody>", text, flags=re.DOTALL)

@@ -16,8 +16,9 @@ from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import metric_title
 from unroll.files import write_json, write_text
+from unroll.pages import formats
 from unroll.pages.drawing import inline_svg
-from unroll.pages.formats import FEW, score_text
+from unroll.pages.formats import score_text
 from unroll.pages.page import Table, render
 from unroll.statistics.compact_letters import compact_letters
 
@@ -103,7 +104,7 @@ def _page(
         metric=title,
         level=f"{level:.4g}",
         confidence=confidence,
-        few=FEW,
+        formats=formats,
         models=models,
         winner=models[0],
         winner_seeds=int(winner["seeds"]),

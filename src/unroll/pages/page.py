@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from unroll.pages import formats
-
 
 class Cell(NamedTuple):
     """A cell that is sorted by its value instead of its text, NaN last, or that is a link."""
@@ -28,7 +26,7 @@ class Table(NamedTuple):
 def render(template: Path, **values: Any) -> str:
     """Render a template that extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
 
-    Values are escaped; a variable that is missing from `values` is an error. `formats` is :mod:`unroll.pages.formats`.
+    Values are escaped; a variable that is missing from `values` is an error.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
@@ -38,4 +36,4 @@ def render(template: Path, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template.name).render(values, formats=formats)
+    return environment.get_template(template.name).render(values)
