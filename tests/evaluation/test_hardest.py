@@ -11,7 +11,7 @@ from tests.evaluation.made_up import write_prepared
 from unroll.data.prepared import PreparedData
 from unroll.data.subwords import Subwords
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
-from unroll.evaluation.hardest import ENDS, SHOWN, HardExample, Mark, Vote, _spelling, hardest_examples
+from unroll.evaluation.hardest import ENDS, SHOWN, HardExample, Mark, _spelling, hardest_examples
 from unroll.evaluation.runs import read_runs
 
 CLASSES = ["negative", "positive"]
@@ -86,8 +86,8 @@ def test_a_prediction_is_what_most_seeds_of_a_model_predict_and_counts_those_tha
     )
     assert example.truth == "positive"
     assert [(found.text, found.is_right, found.votes) for found in example.predictions] == [
-        ("negative", False, [Vote("gru", 1, 3), Vote("lstm", 0, 1)]),
-        ("positive", True, [Vote("fcnn", 1, 1)]),
+        ("negative", False, ["gru 1/3", "lstm 0/1"]),
+        ("positive", True, ["fcnn 1/1"]),
     ]
 
 

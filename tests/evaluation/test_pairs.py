@@ -6,15 +6,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from unroll.evaluation.pairs import (
-    compare_models,
-    compare_pairs,
-    compare_predictions,
-    conclusion,
-    enumerate_words,
-    standing,
-)
+from unroll.evaluation.example_counts import counts_of_runs
+from unroll.evaluation.pairs import compare_pairs, compare_predictions, conclusion, enumerate_words
 from unroll.evaluation.runs import read_runs
+from unroll.statistics.comparison import compare_all
 
 
 def classified(*runs: str) -> list[pd.DataFrame]:
@@ -45,7 +40,7 @@ def test_f1_of_one_run_each_is_compared_by_random_swaps() -> None:
     found = compare_predictions([first], [second], "labeling")
     assert (found.first_score, found.second_score) == (2 * 8 / (8 + 12), 0.0)
     assert found.p_value == pytest.approx(2 / 2**8, rel=0.5)  # all eight sentences swapped, or none
-    assert found == compare_predictions([first], [second], "labeling", seed=0)
+    assert found == compare_predictions([first], [second], "labeling")
 
 
 def test_several_runs_are_compared_by_their_mean() -> None:
@@ -74,7 +69,8 @@ def test_without_an_entity_to_find_nothing_differs(runs: int) -> None:
 
 def test_all_pairs_are_compared_in_the_order_of_the_models() -> None:
     models = {"gru": classified("1110", "1100"), "fcnn": classified("0000"), "lstm": classified("1111", "1011")}
-    found = compare_models(models, "classification")
+    counts = {name: counts_of_runs(runs, "classification") for name, runs in models.items()}
+    found = compare_all(counts, "classification")
     assert list(found) == [("gru", "fcnn"), ("gru", "lstm"), ("fcnn", "lstm")]
     for (first, second), comparison in found.items():
         assert comparison == compare_predictions(models[first], models[second], "classification")
@@ -83,16 +79,17 @@ def test_all_pairs_are_compared_in_the_order_of_the_models() -> None:
 def test_a_single_run_of_a_model_that_no_seed_changes_is_not_taken_to_vary() -> None:
     generator = np.random.default_rng(0)
     several = ["".join("1" if right else "0" for right in generator.random(500) < skill) for skill in (0.7, 0.74, 0.72)]
-    models = {"network": classified(*several), "baseline": classified("110" * 166 + "11")}
-    (varying,) = compare_models(models, "classification").values()
-    (steady,) = compare_models(models, "classification", deterministic={"baseline"}).values()
-    (repeated,) = compare_models(models | {"baseline": models["baseline"] * 3}, "classification").values()
+    network, baseline = (
+        counts_of_runs(classified(*runs), "classification") for runs in (several, ["110" * 166 + "11"])
+    )
+    models = {"network": network, "baseline": baseline}
+    (varying,) = compare_all(models, "classification").values()
+    (steady,) = compare_all(models, "classification", deterministic={"baseline"}).values()
+    (repeated,) = compare_all(models | {"baseline": baseline.repeat(3, axis=0)}, "classification").values()
     assert steady.p_value == pytest.approx(repeated.p_value)
     assert steady.standard_error < varying.standard_error
-    alone = {"one": classified(several[0]), "baseline": models["baseline"]}  # one run each is about these two
-    assert compare_models(alone, "classification", deterministic={"baseline"}) == compare_models(
-        alone, "classification"
-    )
+    alone = {"one": network[:1], "baseline": baseline}  # one run each is about these two
+    assert compare_all(alone, "classification", deterministic={"baseline"}) == compare_all(alone, "classification")
 
 
 OTHER_ROWS = [run.assign(row=run["row"] + 1) for run in classified("10")]
@@ -157,14 +154,14 @@ def test_p_values_are_adjusted_over_all_pairs(classification_runs: Path) -> None
     assert pairs["significant"].tolist() == (pairs["adjusted_p"] < 0.05).tolist()
 
 
-def test_standing_divides_the_others_into_worse_similar_and_better() -> None:
+def test_the_conclusion_divides_the_others_into_worse_similar_and_better() -> None:
     pairs = pd.DataFrame(
         [("a", "b", 0.1, True), ("a", "c", 0.0, False), ("b", "c", -0.2, True)],
         columns=["first", "second", "difference", "significant"],
     )
-    assert standing(pairs, "a") == (["b"], ["c"], [])
-    assert standing(pairs, "b") == ([], [], ["a", "c"])
-    assert standing(pairs, "c") == (["b"], ["a"], [])
+    assert conclusion(pairs, "a") == "a is significantly better than b; it is not significantly different from c."
+    assert conclusion(pairs, "b") == "b is significantly worse than a and c."
+    assert conclusion(pairs, "c") == "c is significantly better than b; it is not significantly different from a."
 
 
 def test_the_conclusion_names_whom_a_model_beats_and_whom_it_does_not() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,15 @@ import pytest
 from tests.evaluation.made_up import write_prepared
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
+from unroll.evaluation import report as report_module
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.report import FILES, write_comparison
 from unroll.evaluation.runs import Run, read_runs
 from unroll.files import read_json, write_json
+from unroll.pages import formats
+from unroll.pages.page import render
 from unroll.training.train import train
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -294,6 +298,43 @@ def test_text_of_the_corpus_is_escaped(labeling_runs: Path, tmp_path: Path) -> N
     Page(text)
     assert "&lt;b&gt;&amp;&#34;" in text
     assert "<b>" not in text
+
+
+def pair_cells(*pairs: tuple[str, str, float, float, float, float, bool]) -> list[list[str]]:
+    """The text of each cell of the table of pairs, by row."""
+    columns = ["first", "second", "difference", "low", "high", "adjusted_p", "significant"]
+    rows = {(pair[0], pair[1]): pair for pair in pd.DataFrame(pairs, columns=columns).itertuples(index=False)}
+    models = sorted({name for pair in rows for name in pair})
+    words: dict[str, Any] = {
+        "metric": "F1",
+        "confidence": "95 %",
+        "level": "0.05",
+        "most_seeds": 1,
+        "as_trained": False,
+        "formats": formats,
+    }
+    text = render(Path(report_module.__file__).with_name("report_pairs.html.j2"), models=models, pairs=rows, **words)
+    text = text.replace('<td class="significant">', "<td>shaded: ")
+    body = re.search("<tbody>(.*)</tbody>", text, flags=re.DOTALL)
+    assert body
+    cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in body[1].split("</tr>")[:-1]]
+    return [[" ".join(re.sub("<.*?>", " ", cell).split()) for cell in row] for row in cells]
+
+
+def test_the_table_of_pairs_is_seen_from_the_row_and_has_each_pair_once() -> None:
+    assert pair_cells(
+        ("a", "b", 0.01, -0.001, 0.021, 0.07, False),
+        ("a", "c", 0.2, 0.1, 0.3, 0.0, True),
+        ("b", "c", -0.1, -0.2, -0.05, 0.01, True),
+    ) == [
+        ["b", "−1.00 not significant −2.1 to +0.1 p = 0.070", ""],
+        ["c", "shaded: −20.00 worse −30.0 to −10.0 p &lt; 0.001", "shaded: +10.00 better +5.0 to +20.0 p = 0.010"],
+    ]
+
+
+def test_a_difference_that_is_rounded_to_zero_has_no_sign() -> None:
+    ((_, cell),) = pair_cells(("a", "b", 0.00001, -0.1, 0.1, 1.0, False))
+    assert cell.startswith("0.00 not significant")
 
 
 def test_one_model_has_no_other_to_be_compared_with(awkward_runs: Path, data_of: DataOf, tmp_path: Path) -> None:

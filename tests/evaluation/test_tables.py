@@ -7,22 +7,15 @@ from unroll.evaluation.leaderboard import leaderboard, with_intervals_over_texts
 from unroll.evaluation.runs import read_runs
 from unroll.evaluation.slices import Slices, slices_by_label, slices_by_length
 from unroll.evaluation.tables import (
-    PairCell,
     class_table,
     decision_table,
     label_table,
     leaderboard_table,
     other_scores_table,
-    pair_matrix,
     seed_table,
     slices_table,
 )
-
-
-def test_a_difference_that_is_rounded_to_zero_has_no_sign() -> None:
-    columns = ["first", "second", "difference", "low", "high", "adjusted_p", "significant"]
-    ((_, (cell,)),) = pair_matrix(pd.DataFrame([("a", "b", 0.00001, -0.1, 0.1, 1.0, False)], columns=columns), "ab")
-    assert cell and cell.difference == "0.00"
+from unroll.pages.page import Cell
 
 
 def test_leaderboard_table_has_a_cell_for_every_column(labeling_runs: Path) -> None:
@@ -37,7 +30,12 @@ def test_leaderboard_table_has_a_cell_for_every_column(labeling_runs: Path) -> N
     ]
     assert table.header[:7] == ["model", "seeds", *scores, "letters"]
     assert [(row[0], row[6]) for row in table.rows] == [("gru", "a"), ("elman", "ab")]
-    assert list(map(str, table.rows[0][-4:])) == ["12,345", "50.0 kB", "1 min 02 s", "20,000"]
+    assert [cell.text for cell in table.rows[0][-4:] if isinstance(cell, Cell)] == [
+        "12,345",
+        "50.0 kB",
+        "1 min 02 s",
+        "20,000",
+    ]
     assert {len(row) for row in table.rows} == {len(table.header)}
 
 
@@ -47,41 +45,20 @@ def test_numbers_of_the_leaderboard_sort_by_their_values(classification_runs: Pa
     row = leaderboard_table(board, {"gru": "a", "elman": "b"}, runs, "95 %").rows[0]
     columns = ["seeds", "val/accuracy", "test/accuracy", "test/accuracy_low", "test/accuracy_texts_low"]
     columns += ["parameters", "size_bytes", "training_seconds", "tokens_per_second"]
-    assert [cell.value for cell in row if not isinstance(cell, str)] == board.loc[0, columns].tolist()
+    assert [cell.value for cell in row if isinstance(cell, Cell)] == board.loc[0, columns].tolist()
 
 
 def test_other_scores_are_those_that_the_leaderboard_does_not_show(classification_runs: Path) -> None:
     board = leaderboard(read_runs(classification_runs))
     table = other_scores_table(board, ["val/accuracy", "test/accuracy"], "classification")
     assert table.header == ["model", "test macro F1 (%)", "test calibration error (%)", "test loss"]
-    assert str(table.rows[0][3]) == "0.500 ± 0.000"
-
-
-def test_pair_matrix_is_seen_from_the_row_and_has_each_pair_once() -> None:
-    pairs = pd.DataFrame(
-        [
-            ("a", "b", 0.01, -0.001, 0.021, 0.07, False),
-            ("a", "c", 0.2, 0.1, 0.3, 0.0, True),
-            ("b", "c", -0.1, -0.2, -0.05, 0.01, True),
-        ],
-        columns=["first", "second", "difference", "low", "high", "adjusted_p", "significant"],
-    )
-    assert pair_matrix(pairs, ["a", "b", "c"]) == [
-        ("b", [PairCell(False, "−1.00", "not significant", "−2.1 to +0.1", "p = 0.070"), None]),
-        (
-            "c",
-            [
-                PairCell(True, "−20.00", "worse", "−30.0 to −10.0", "p < 0.001"),
-                PairCell(True, "+10.00", "better", "+5.0 to +20.0", "p = 0.010"),
-            ],
-        ),
-    ]
+    assert table.rows[0][3] == Cell("0.500 ± 0.000", 0.5)
 
 
 def test_seed_table_lists_every_run_of_the_best_model_first(classification_runs: Path) -> None:
     table = seed_table(read_runs(classification_runs), ["gru", "elman"], {})
     assert [row[:2] for row in table.rows] == [["gru", "1"], ["gru", "2"], ["elman", "1"], ["elman", "2"]]
-    assert table.rows[0][4:] == ["5 of 5", "1 min 01 s", "gru1"]
+    assert table.rows[0][4:] == ["5 of 5", "1 min 01 s", Cell("gru1")]
 
 
 def test_slices_table_counts_the_examples_of_each_part(classification_runs: Path) -> None:
@@ -97,12 +74,12 @@ def test_slices_table_counts_the_examples_of_each_part(classification_runs: Path
 def test_parts_without_another_have_no_table() -> None:
     slices = Slices(pd.Series([50], ["5"]), pd.DataFrame([[1.0]], ["gru"], ["5"]))
     assert slices_table(slices, ["gru"], "by length") is None
-    assert label_table(slices, ["gru"], "classification") is None
+    assert label_table(slices, ["gru"], "label") is None
 
 
 def test_label_table_has_a_row_a_label_and_a_column_a_model(labeling_runs: Path) -> None:
     slices = slices_by_label(read_runs(labeling_runs))
-    table = label_table(slices, ["gru", "elman"], "labeling")
+    table = label_table(slices, ["gru", "elman"], "entity type")
     assert table
     assert table.header == ["entity type", "in the test split", "gru", "elman"]
     assert table.rows[1] == [
@@ -114,7 +91,7 @@ def test_label_table_has_a_row_a_label_and_a_column_a_model(labeling_runs: Path)
 
 def test_class_table_is_the_mean_over_the_seeds_of_one_model(classification_runs: Path) -> None:
     runs = read_runs(classification_runs, ["gru"])
-    table = class_table(runs, "gru")
+    table = class_table(runs, "gru", "label")
     assert [row[0] for row in table.rows] == ["negative", "neutral", "positive"]
     f1 = sum(run.classes["f1"][0] for run in runs) / 2
     assert table.rows[0][3] == f"{100 * f1:.2f}"
@@ -123,7 +100,7 @@ def test_class_table_is_the_mean_over_the_seeds_of_one_model(classification_runs
 def test_a_label_that_is_missing_from_the_test_split_has_no_scores(classification_runs: Path) -> None:
     run = read_runs(classification_runs, ["gru"], [1])[0]
     classes = run.classes.assign(precision=0.0, recall=0.0, f1=0.0, support=[0, 60, 60])
-    row = class_table([replace(run, classes=classes)], "gru").rows[0]
+    row = class_table([replace(run, classes=classes)], "gru", "label").rows[0]
     assert row == ["negative", "–", "–", "–", "0"]
 
 

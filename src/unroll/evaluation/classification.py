@@ -5,29 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unroll.data.predictions import Prediction
-from unroll.data.prepared import EncodedSplit
-from unroll.evaluation.scores import ScoredPredictions, Scores, confusion_counts, macro_f1, scores_by_class
+from unroll.evaluation.scores import Scores, confusion_counts, macro_f1, scores_by_class
 from unroll.statistics.metrics import calibration_error
 
 
-def score_texts(split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]) -> ScoredPredictions:
-    """Score the predictions for a split; the probabilities to store are those of all labels."""
-    probabilities = [found.probabilities for found in predictions]
-    scores = classification_scores(np.array(split.labels), np.array(probabilities), label_names)
-    predicted = [label_names[found.labels] for found in predictions]
-    return ScoredPredictions(scores, [label_names[i] for i in split.labels], predicted, probabilities)
-
-
 def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:
-    """Score one predicted distribution per text; macro F1 is the mean over the labels that occur as gold or predicted.
+    """Score (N, L) probabilities of each text's labels against (N,) indices into the L `label_names`.
 
-    Args:
-        labels: (N,) indices into ``label_names``.
-        probabilities: (N, L), one column per label name.
-
-    Raises:
-        ValueError: there are no rows, the shapes differ, a label is outside 0..L-1, or a value is not a probability.
+    Macro F1 is the mean over the labels that occur as gold or as predicted. Unusable input is a ValueError.
     """
     gold, distributions = np.asarray(labels), np.asarray(probabilities)
     if gold.size == 0:
@@ -46,8 +31,8 @@ def classification_scores(labels: ArrayLike, probabilities: ArrayLike, label_nam
     predicted = distributions.argmax(axis=1)
     confusion = confusion_counts(gold, predicted, label_names)
     counts = confusion.to_numpy()
-    right, found, support = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
-    classes = scores_by_class(label_names, right, found, support)
+    found = counts.sum(axis=0)
+    classes = scores_by_class(label_names, np.diag(counts), found, counts.sum(axis=1))
     metrics = {
         "test/accuracy": float(np.mean(predicted == gold)),
         "test/macro_f1": macro_f1(classes, found),

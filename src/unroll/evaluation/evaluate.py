@@ -1,9 +1,10 @@
 """The evaluate stage: score a trained model on the test split and measure its speed."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,29 +14,20 @@ import torch
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import Task
-from unroll.evaluation.classification import score_texts
-from unroll.evaluation.labeling import score_tags
-from unroll.evaluation.multilabel import score_label_sets
-from unroll.evaluation.scores import ScoredPredictions
+from unroll.evaluation.classification import classification_scores
+from unroll.evaluation.labeling import labeling_scores
+from unroll.evaluation.multilabel import multilabel_scores
+from unroll.evaluation.scores import Scores
 from unroll.files import whole_file, write_json, write_text
 from unroll.inference.trained_model import TrainedModel
 from unroll.run_folder import RunFolder
 
 WARM_UP = 3  # batches that are predicted before the clock starts, since the first one is slower
-SCORERS: dict[Task, Callable[[EncodedSplit, Sequence[Prediction], list[str]], ScoredPredictions]] = {
-    "classification": score_texts,
-    "labeling": score_tags,
-    "multilabel": score_label_sets,
-}
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How predictions for the test split are computed; scores do not depend on them.
-
-    Raises:
-        ValueError: a value is below 1.
-    """
+    """How predictions for the test split are computed; scores do not depend on them. Both are 1 or more."""
 
     batch_size: int
     threads: int
@@ -49,8 +41,7 @@ class EvaluateOptions:
 def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[str, float]:
     """Score the model of a run folder on the test split; return the metrics.
 
-    Writes metrics.json, classes.csv, confusion.csv, predictions.parquet and throughput.json into `run`; each file is
-    replaced as a whole, metrics.json last.
+    Each file of the evaluation is replaced as a whole, metrics.json last.
 
     Raises:
         ValueError: `run` contains no trained model, or one with other labels or another vocabulary than `data`.
@@ -67,42 +58,52 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
             f"{folder.model} was trained on other data than {data.folder} (another {', '.join(changed)}): "
             "train it again"
         )
-    split = data.split("test")
-    trained.predict(split.head(WARM_UP * options.batch_size), options.batch_size)
+    split, batch_size = data.split("test"), options.batch_size
+    trained.predict(split.head(WARM_UP * batch_size), batch_size)
     start = time.perf_counter()
-    predictions = trained.predict(split, options.batch_size)
+    predictions = trained.predict(split, batch_size)
     seconds = time.perf_counter() - start
 
-    scored = SCORERS[split.task](split, predictions, data.label_names)
-    metrics = {**scored.scores.metrics, "test/loss": mean_loss(split, predictions)}
+    scores, table = _score(split, predictions, data.label_names)
+    metrics = {**scores.metrics, "test/loss": mean_loss(split, predictions)}
+    throughput = {"tokens_per_second": len(split.tokens) / seconds, "tokens": len(split.tokens), "seconds": seconds}
     with whole_file(folder.predictions) as temporary:
-        pq.write_table(_prediction_table(split, scored), temporary)
-    write_text(folder.classes, scored.scores.classes.to_csv(index=False, lineterminator="\n"))
-    write_text(folder.confusion, scored.scores.confusion.to_csv(lineterminator="\n"))
-    write_json(folder.throughput, _throughput(split, seconds, options.batch_size))
+        pq.write_table(table, temporary)
+    write_text(folder.classes, scores.classes.to_csv(index=False, lineterminator="\n"))
+    write_text(folder.confusion, scores.confusion.to_csv(lineterminator="\n"))
+    write_json(folder.throughput, throughput | {"batch_size": batch_size})
     write_json(folder.metrics, metrics)
     return metrics
 
 
-def _prediction_table(split: EncodedSplit, scored: ScoredPredictions) -> pa.Table:
-    """One row per sequence, with its gold and predicted labels."""
+def _score(split: EncodedSplit, predictions: Sequence[Prediction], names: list[str]) -> tuple[Scores, pa.Table]:
+    """The scores, and a table with the names of the gold and predicted labels of each sequence.
+
+    The probabilities to store are those of all labels, for labeling that of each predicted tag.
+    """
+    gold_rows = split.tags if split.task == "labeling" else split.labels
+    gold = [_label_names(row, names, split.task) for row in gold_rows]
+    predicted = [_label_names(prediction.labels, names, split.task) for prediction in predictions]
+    probabilities = [prediction.probabilities for prediction in predictions]
+    if split.task == "labeling":
+        probabilities = [np.take_along_axis(it.probabilities, it.labels[:, None], axis=1)[:, 0] for it in predictions]
+        scores = labeling_scores(gold, predicted, probabilities, names)
+    else:
+        score = classification_scores if split.task == "classification" else multilabel_scores
+        scores = score(split.labels, np.array(probabilities), names)
     labels = pa.string() if split.task == "classification" else pa.list_(pa.string())
-    probabilities = [row.astype(np.float32) for row in scored.probabilities]
     columns = {
         "row": pa.array(split.rows),
         "length": pa.array(split.lengths),
-        "label": pa.array(scored.gold, labels),
-        "predicted": pa.array(scored.predicted, labels),
-        "probabilities": pa.array(probabilities, pa.list_(pa.float32())),
+        "label": pa.array(gold, labels),
+        "predicted": pa.array(predicted, labels),
+        "probabilities": pa.array([row.astype(np.float32) for row in probabilities], pa.list_(pa.float32())),
     }
-    return pa.table(columns)
+    return scores, pa.table(columns)
 
 
-def _throughput(split: EncodedSplit, seconds: float, batch_size: int) -> dict[str, float]:
-    tokens = len(split.tokens)
-    return {
-        "tokens_per_second": tokens / seconds,
-        "tokens": tokens,
-        "seconds": seconds,
-        "batch_size": batch_size,
-    }
+def _label_names(labels: np.ndarray, names: list[str], task: Task) -> Any:
+    """The name of a text's label, or a list of names: of the text's labels, or of the tags of its tokens."""
+    if task == "classification":
+        return names[labels]
+    return [names[i] for i in (np.flatnonzero(labels) if task == "multilabel" else labels)]

@@ -9,25 +9,26 @@ from numpy.typing import NDArray
 
 from unroll.data.tags import spans
 
+# What is compared for each example: a label, the entities, or some labels.
+ITEMS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "classification": lambda label: (label,),
+    "labeling": lambda tags: tuple(spans(tags)),
+    "multilabel": tuple,
+}
+
 
 def example_counts(predictions: pd.DataFrame, task: str) -> NDArray[np.int64]:
-    """Count right, found and gold items of each row, with its columns `label` and `predicted`.
+    """Count right, found and gold items of each row, from its `label` and `predicted`; (N, 3).
 
     A text has one label found and one gold (classification), a set of labels (multilabel), or the entities of its
     tags, read as ``conlleval`` does (labeling). :func:`unroll.statistics.metrics.micro_f1` of the counts is accuracy,
     micro F1 or entity F1.
-
-    Returns:
-        (N, 3).
-
-    Raises:
-        ValueError: the task is unknown.
     """
-    if task not in _ITEMS:
-        raise ValueError(f"task={task!r}; accepted: {', '.join(_ITEMS)}")
-    items = _ITEMS[task]
-    rows = zip(predictions["label"], predictions["predicted"], strict=True)
-    return np.array([_count(items(gold), items(found)) for gold, found in rows], dtype=np.int64).reshape(-1, 3)
+    if task not in ITEMS:
+        raise ValueError(f"task={task!r}; accepted: {', '.join(ITEMS)}")
+    items = (predictions[name].map(ITEMS[task]).map(set) for name in ("label", "predicted"))
+    counts = [(len(gold & found), len(found), len(gold)) for gold, found in zip(*items, strict=True)]
+    return np.array(counts, dtype=np.int64).reshape(-1, 3)
 
 
 def counts_of_runs(runs: Sequence[pd.DataFrame], task: str) -> NDArray[np.int64]:
@@ -40,9 +41,12 @@ def check_same_examples(models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
     for name, runs in models.items():
         if not runs:
             raise ValueError(f"no run of {name} to compare; accepted: one or more")
-    examples = {name: [_examples(run) for run in runs] for name, runs in models.items()}
+    examples = {
+        name: [(run["row"].tolist(), [np.asarray(label).tolist() for label in run["label"]]) for run in runs]
+        for name, runs in models.items()
+    }
     reference_name, (reference, *_) = next(iter(examples.items()))
-    if not reference:
+    if not reference[0]:
         raise ValueError("the test split is empty: nothing to compare")
     for name, scored in examples.items():
         if any(rows != reference for rows in scored):
@@ -50,19 +54,3 @@ def check_same_examples(models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
                 f"{name} and {reference_name} were not scored on the same test examples in the same order: "
                 "evaluate both on the same data"
             )
-
-
-def _count(gold: set[Any], found: set[Any]) -> tuple[int, int, int]:
-    return len(gold & found), len(found), len(gold)
-
-
-_ITEMS: dict[str, Callable[[Any], set[Any]]] = {
-    "classification": lambda label: {label},
-    "labeling": lambda tags: set(spans(tags)),
-    "multilabel": set,
-}
-
-
-def _examples(predictions: pd.DataFrame) -> list[tuple[Any, Any]]:
-    labels = [label if isinstance(label, str) else tuple(label) for label in predictions["label"]]
-    return list(zip(predictions["row"].tolist(), labels, strict=True))

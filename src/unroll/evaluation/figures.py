@@ -1,7 +1,4 @@
-"""Figures of runs, and descriptions of their content as text alternatives.
-
-Each function returns a new Figure, without pyplot's global state.
-"""
+"""Figures of runs, without pyplot's global state, and descriptions of their content as text alternatives."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -58,13 +55,8 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
 
 @rc_context(STYLE)
 def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
-    """Main test metric of each model, best validation score on top: mean, interval over texts, and every seed.
-
-    Args:
-        board: the leaderboard with intervals over texts; a NaN interval is not drawn.
-    """
-    metric = f"test/{main_metric(runs)}"
-    styles = model_styles(runs)
+    """Main test metric of each model, best validation score on top: mean, any interval over texts, and every seed."""
+    metric, styles = f"test/{main_metric(runs)}", model_styles(runs)
     figure = Figure(figsize=(WIDTH, 1 + 0.36 * len(board)))
     axes = figure.add_subplot()
     for line, (_, row) in enumerate(board.iterrows()):
@@ -159,7 +151,6 @@ def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 
     Marker edges have the colour of the text, since two of the colours are too light for white paper.
     """
-    models = sorted({run.model for run in runs})
     return {
         model: {
             "color": COLORS[index % len(COLORS)],
@@ -168,7 +159,7 @@ def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
             "markeredgewidth": 0.6,
             "linestyle": LINES[index // len(COLORS) % len(LINES)],
         }
-        for index, model in enumerate(models)
+        for index, model in enumerate(sorted({run.model for run in runs}))
     }
 
 
@@ -208,7 +199,6 @@ def fronts_in_words(board: pd.DataFrame, monitor: str) -> list[tuple[str, str]]:
 
 
 def describe_costs(board: pd.DataFrame, monitor: str) -> str:
-    """The Pareto-optimal models for each cost."""
     fronts = "; ".join(f"by {cost}: {models}" for cost, models in fronts_in_words(board, monitor))
     return f"Four panels with one point per model. Pareto-optimal {fronts}."
 
@@ -217,7 +207,7 @@ def describe_lengths(slices: Slices) -> str:
     """Each model's score on the shortest and the longest texts."""
     first, last = slices.sizes.index[0], slices.sizes.index[-1]
     lines = [
-        f"{model} {part_text(row[first], slices.sizes[first])} and {part_text(row[last], slices.sizes[last])}"
+        f"{model} {' and '.join(part_text(row[part], slices.sizes[part]) for part in (first, last))}"
         for model, row in slices.scores.iterrows()
     ]
     return f"In per cent, on texts of {first} and of {last} tokens: {', '.join(lines)}."
@@ -228,11 +218,10 @@ def describe_curves(runs: Sequence[Run], models: Sequence[str]) -> str:
     lines = []
     for model in models:
         curves = [run for run in runs if run.model == model and len(run.history) > 1]
-        if not curves:
-            continue
-        first = mean(run.history[run.monitor].iloc[0] for run in curves)
-        best = mean(run.best_score for run in curves)
-        lines.append(f"{model} from {score_text('score', first)} to {score_text('score', best)}")
+        if curves:
+            first = mean(run.history[run.monitor].iloc[0] for run in curves)
+            best = mean(run.best_score for run in curves)
+            lines.append(f"{model} from {score_text('score', first)} to {score_text('score', best)}")
     return f"In per cent, from the first epoch to the best: {', '.join(lines)}."
 
 
@@ -240,10 +229,9 @@ def describe_confusion(confusion: pd.DataFrame) -> str:
     """How many predictions are right, and the most frequent errors."""
     counts = confusion.to_numpy()
     errors = counts - np.diag(np.diag(counts))
-    worst = [i for i in np.argsort(-errors, axis=None, kind="stable")[:NAMED_ERRORS].tolist() if errors.flat[i]]
     named = [
-        f"{confusion.index[i // len(counts)]} predicted as {confusion.columns[i % len(counts)]} ({errors.flat[i]:,})"
-        for i in worst
+        f"{confusion.index[gold]} predicted as {confusion.columns[found]} ({errors[gold, found]:,})"
+        for gold, found in np.argwhere(errors)[np.argsort(-errors[errors > 0], kind="stable")][:NAMED_ERRORS]
     ]
-    right = f"{np.diag(counts).sum():,} of {counts.sum():,} are right"
+    right = f"{np.trace(counts):,} of {counts.sum():,} are right"
     return f"{right}; most frequent errors: {enumerate_words(named)}." if named else f"{right}."

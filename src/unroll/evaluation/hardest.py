@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +10,10 @@ import pyarrow.parquet as pq
 
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.subwords import INSIDE
-from unroll.data.tags import Span, spans
+from unroll.data.tags import Span
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN
+from unroll.evaluation.example_counts import ITEMS
 from unroll.evaluation.runs import Run
 
 SHOWN = 15
@@ -39,42 +39,22 @@ class Mark(NamedTuple):
     entity: str | None = None
 
 
-class Vote(NamedTuple):
-    """A model that makes this prediction, and how many of its seeds are right."""
-
-    model: str
-    right: int
-    seeds: int
-
-    def __str__(self) -> str:
-        return f"{self.model} {self.right}/{self.seeds}"
-
-
 class DistinctPrediction(NamedTuple):
     """One prediction as text, and the models whose seeds most often make it."""
 
     text: str
     is_right: bool
-    votes: list[Vote]
+    votes: list[str]  # such as gru 1/3: a model, and how many of its seeds are right
 
 
-@dataclass(frozen=True)
-class HardExample:
-    """A test example that runs get wrong.
+class HardExample(NamedTuple):
+    """A test example that is wrong in `wrong` runs."""
 
-    Args:
-        row: of the raw test split.
-        wrong: number of runs whose prediction is wrong.
-        text: shortened if it is long.
-        truth: the true labels as text; None for labeling, where true entities are marked in the text.
-        predictions: the most frequent first.
-    """
-
-    row: int
+    row: int  # of the raw test split
     wrong: int
-    text: list[Mark]
-    truth: str | None
-    predictions: list[DistinctPrediction]
+    text: list[Mark]  # shortened if it is long
+    truth: str | None  # the true labels; None for labeling, where true entities are marked in the text
+    predictions: list[DistinctPrediction]  # the most frequent first
 
 
 def hardest_examples(
@@ -87,17 +67,10 @@ def hardest_examples(
     """The examples that most runs get wrong; ties in order of the mean probability of the truth, lowest first.
 
     Equal texts are shown once. A sentence is right if its predicted entities are exactly the true ones. The prediction
-    of a model is the most frequent one among its seeds.
-
-    Args:
-        raw: folder of the raw data, from which texts are shown as they were written. Without it, or where the raw row
-            does not have the tokens of the example, the tokens are joined by spaces.
-        text_columns: columns of the raw data with texts or tokens.
+    of a model is the most frequent one among its seeds. Texts are shown as they were written in `text_columns` of the
+    folder `raw`; without it, or where the raw row does not have the example's tokens, these are joined by spaces.
     """
-    truths = _outcomes(runs[0], "label")
-    predicted = [_outcomes(run, "predicted") for run in runs]
-    is_wrong = [[found != truth for found, truth in zip(of_run, truths, strict=True)] for of_run in predicted]
-    wrong = np.sum(is_wrong, axis=0)  # (N,)
+    wrong = np.sum([(run.counts != run.counts[:, :1]).any(axis=1) for run in runs], axis=0)  # (N,)
     confidence = np.mean([_truth_probabilities(run, data.label_names) for run in runs], axis=0)  # (N,)
     split = data.split("test")
     chosen: dict[tuple[Token, ...], int] = {}
@@ -105,24 +78,15 @@ def hardest_examples(
         if not wrong[i] or len(chosen) == SHOWN:
             break
         chosen.setdefault(tuple(_prepared_tokens(data, split, i)), i)
-    examples = []
+    items, examples = ITEMS[runs[0].task], []
     written = _raw_tokens(raw, text_columns, data, split, list(chosen.values()))
     for (prepared, i), tokens in zip(chosen.items(), written, strict=True):
-        by_model = {
-            model: [outcomes[i] for run, outcomes in zip(runs, predicted, strict=True) if run.model == model]
-            for model in models
+        found = {
+            model: [items(run.predictions["predicted"][i]) for run in runs if run.model == model] for model in models
         }
-        row = int(runs[0].predictions["row"][i])
-        examples.append(_example(row, int(wrong[i]), tokens or list(prepared), truths[i], by_model))
+        row, truth = int(runs[0].predictions["row"][i]), items(runs[0].predictions["label"][i])
+        examples.append(_example(row, int(wrong[i]), tokens or list(prepared), truth, found))
     return examples
-
-
-def _outcomes(run: Run, column: str) -> list[Outcome]:
-    """What is compared for each example: a label, some labels, or the entities."""
-    values = run.predictions[column]
-    if run.task == "classification":
-        return [(value,) for value in values]
-    return [tuple(spans(value) if run.task == "labeling" else value) for value in values]
 
 
 def _truth_probabilities(run: Run, names: list[str]) -> list[float]:
@@ -132,8 +96,7 @@ def _truth_probabilities(run: Run, names: list[str]) -> list[float]:
     """
     columns = zip(*(run.predictions[name] for name in ("label", "predicted", "probabilities")), strict=True)
     if run.task == "classification":
-        index = {name: i for i, name in enumerate(names)}
-        return [float(probabilities[index[label]]) for label, _, probabilities in columns]
+        return [float(likely[names.index(label)]) for label, _, likely in columns]
     if run.task == "labeling":
         decided = ((np.array(tags) == np.array(found), likely) for tags, found, likely in columns)
     else:
@@ -143,15 +106,13 @@ def _truth_probabilities(run: Run, names: list[str]) -> list[float]:
 
 def _prepared_tokens(data: PreparedData, split: EncodedSplit, i: int) -> list[Token]:
     """The tokens of an example from the prepared data, joined by spaces; pieces of words are put together."""
-    rows = split.tokens[split.offsets[i] : split.offsets[i + 1]]
-    words = [data.schema.vocabulary[word] for word in data.table.words[rows]]
-    codes = data.table.spell(rows)
-    tokens = [_spelling(row, word, data.schema.alphabet) for row, word in zip(codes, words, strict=True)]
-    if data.schema.tokenizer.subwords is None:
-        return [Token(" ", token) for token in tokens]
-    return [
-        Token("", token.removeprefix(INSIDE)) if token.startswith(INSIDE) else Token(" ", token) for token in tokens
-    ]
+    rows, schema = split.sequences[i], data.schema
+    words = [schema.vocabulary[word] for word in data.table.words[rows]]
+    spelled = zip(data.table.spell(rows), words, strict=True)
+    tokens = [Token(" ", _spelling(codes, word, schema.alphabet)) for codes, word in spelled]
+    if schema.tokenizer.subwords is None:
+        return tokens
+    return [Token("", it.text.removeprefix(INSIDE)) if it.text.startswith(INSIDE) else it for it in tokens]
 
 
 def _spelling(codes: np.ndarray, word: str, alphabet: list[str]) -> str:
@@ -201,29 +162,25 @@ def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
 def _example(
     row: int, wrong: int, tokens: list[Token], truth: Outcome, by_model: dict[str, list[Outcome]]
 ) -> HardExample:
-    most_frequent = {model: Counter(found).most_common(1)[0][0] for model, found in by_model.items()}
-    kept = _kept(len(tokens), [truth, *most_frequent.values()])
-    votes: dict[Outcome, list[Vote]] = {}
-    for model, found in most_frequent.items():
-        votes.setdefault(found, []).append(Vote(model, by_model[model].count(truth), len(by_model[model])))
+    votes: dict[Outcome, list[str]] = {}  # by prediction
+    for model, found in by_model.items():
+        vote = f"{model} {found.count(truth)}/{len(found)}"
+        votes.setdefault(Counter(found).most_common(1)[0][0], []).append(vote)
     predictions = [
         DistinctPrediction(_in_words(found, truth, tokens), found == truth, cast) for found, cast in votes.items()
     ]
-    return HardExample(
-        row=row,
-        wrong=wrong,
-        text=_marks(tokens, [item for item in truth if isinstance(item, Span)], kept),
-        truth=None if any(isinstance(item, Span) for item in truth) else _in_words(truth, truth, tokens),
-        predictions=sorted(predictions, key=lambda it: -len(it.votes)),
-    )
+    predictions.sort(key=lambda it: -len(it.votes))
+    entities = [item for item in truth if isinstance(item, Span)]
+    marks = _marks(tokens, entities, _kept(len(tokens), [truth, *votes]))
+    return HardExample(row, wrong, marks, None if entities else _in_words(truth, truth, tokens), predictions)
 
 
 def _kept(length: int, outcomes: Sequence[Outcome]) -> list[range]:
     """The tokens to show: all of a short text, else those around the disputed entities, or the two ends."""
-    disputed = {item for outcome in outcomes for item in outcome if isinstance(item, Span)}
-    disputed -= set.intersection(*(set(outcome) for outcome in outcomes))
     if length <= 2 * ENDS:
         return [range(length)]
+    agreed = set.intersection(*map(set, outcomes))
+    disputed = [it for outcome in outcomes for it in outcome if isinstance(it, Span) and it not in agreed]
     if not disputed:
         return [range(ENDS), range(length - ENDS, length)]
     first, last = min(span.start for span in disputed), max(span.end for span in disputed)
@@ -240,8 +197,7 @@ def _marks(tokens: list[Token], entities: list[Span], kept: list[range]) -> list
         for span in entities:
             if span.start in stretch:
                 before = _with_gaps(tokens[position : span.start]) + tokens[span.start].gap
-                marks.append(Mark(before[skipped:]))
-                marks.append(Mark(_join(tokens[span.start : span.end]), span.type))
+                marks += [Mark(before[skipped:]), Mark(_text(tokens, span), span.type)]
                 position, skipped = span.end, 0
         marks.append(Mark(_with_gaps(tokens[position : stretch.stop])[skipped:]))
     if kept[-1].stop < len(tokens):
@@ -253,9 +209,8 @@ def _with_gaps(tokens: Sequence[Token]) -> str:
     return "".join(f"{token.gap}{token.text}" for token in tokens)
 
 
-def _join(tokens: Sequence[Token]) -> str:
-    """The text of consecutive tokens, without the gap before the first."""
-    return _with_gaps(tokens)[len(tokens[0].gap) :]
+def _text(tokens: Sequence[Token], span: Span) -> str:
+    return _with_gaps(tokens[span.start : span.end])[len(tokens[span.start].gap) :]
 
 
 def _in_words(found: Outcome, truth: Outcome, tokens: list[Token]) -> str:
@@ -264,7 +219,7 @@ def _in_words(found: Outcome, truth: Outcome, tokens: list[Token]) -> str:
         return ", ".join(found) or "none"
     errors = {"misses": [it for it in truth if it not in found], "adds": [it for it in found if it not in truth]}
     words = [
-        f"{error} {', '.join(f'{_join(tokens[it.start : it.end])} ({it.type})' for it in of_kind)}"
+        f"{error} {', '.join(f'{_text(tokens, span)} ({span.type})' for span in of_kind)}"
         for error, of_kind in errors.items()
         if of_kind
     ]

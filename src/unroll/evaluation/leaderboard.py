@@ -3,24 +3,15 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from unroll.evaluation.example_counts import check_same_examples
-from unroll.evaluation.runs import Run
+from unroll.evaluation.runs import Run, counts_by_model
 from unroll.evaluation.scores import MAIN_METRIC
 from unroll.statistics.comparison import interval_over_examples, interval_over_seeds
 
 
 class CostColumn(NamedTuple):
-    """A cost in the leaderboard.
-
-    Args:
-        column: its name there.
-        title: its name on the page.
-        better: which direction is better, as text.
-        more_is_cheaper: whether a larger value is a lower cost.
-    """
+    """A cost in the leaderboard: its column there, its title on the page, and which direction is better, as text."""
 
     column: str
     title: str
@@ -41,49 +32,35 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
 
     The test score does not rank, so that it remains an unbiased estimate for the selected model.
 
-    Returns:
-        Columns: model, seeds (their number), for the validation metric and each test metric the mean and, as
-        ``METRIC_sd``, the sample standard deviation over seeds (NaN for one seed), for the main test metric also
-        Student's interval over seeds at 1 − ``level``, ``METRIC_low`` and ``METRIC_high``, clipped to 0..1 (NaN for
-        one seed), then parameters, size_bytes, training_seconds, tokens_per_second.
+    Columns: model, seeds (their number), for the validation metric and each test metric the mean and the sample
+    standard deviation over seeds (``METRIC_sd``), for the main test metric also Student's interval over seeds at 1 −
+    `level`, clipped to 0..1 (``METRIC_low``, ``METRIC_high``), then the columns of COSTS. One seed has NaN deviations.
     """
-    main = f"test/{main_metric(runs)}"
-    scores = [runs[0].monitor, main, *(name for name in runs[0].metrics if name != main)]
+    main, monitor = f"test/{main_metric(runs)}", runs[0].monitor
     costs = [cost.column for cost in COSTS]
-    table = pd.DataFrame(
-        [
-            {"model": run.model, run.monitor: run.best_score, **run.metrics, **{it: getattr(run, it) for it in costs}}
-            for run in runs
-        ]
-    )
-    by_model = table.groupby("model")
+    rows = [
+        {"model": run.model, monitor: run.best_score, **run.metrics, **{it: getattr(run, it) for it in costs}}
+        for run in runs
+    ]
+    by_model = pd.DataFrame(rows).groupby("model")
     board = pd.DataFrame({"seeds": by_model.size()})
-    for name in scores:
+    for name in dict.fromkeys([monitor, main, *runs[0].metrics]):
         # a run that diverged has a NaN score; skipping it would favour its model
         board[name] = by_model[name].mean(skipna=False)
         board[f"{name}_sd"] = by_model[name].std(skipna=False)
         if name == main:
             intervals = by_model[name].apply(lambda seeds: interval_over_seeds(list(seeds), level))
             board[f"{name}_low"], board[f"{name}_high"] = intervals.str[0].clip(0), intervals.str[1].clip(upper=1)
-    for name in ("parameters", "size_bytes"):
-        board[name] = by_model[name].first()
-    for name in ("training_seconds", "tokens_per_second"):
-        board[name] = by_model[name].mean()
-    return board.reset_index().sort_values(
-        [runs[0].monitor, "parameters", "model"], ascending=[False, True, True], ignore_index=True
-    )
+    board = board.join(by_model[["parameters", "size_bytes"]].first())
+    board = board.join(by_model[["training_seconds", "tokens_per_second"]].mean())
+    order = [monitor, "parameters", "model"]
+    return board.reset_index().sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
 def with_intervals_over_texts(board: pd.DataFrame, runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
-    """Add the bootstrap interval of the main test metric over texts, for the models as trained.
-
-    The new columns are the ends of the interval at 1 − ``level``, ``METRIC_texts_low`` and ``METRIC_texts_high``.
-    """
-    metric = f"test/{main_metric(runs)}"
-    models = {model: [run for run in runs if run.model == model] for model in board["model"]}
-    check_same_examples({model: [run.predictions for run in its_runs] for model, its_runs in models.items()})
-    counts = (np.stack([run.counts for run in its_runs]) for its_runs in models.values())
-    low, high = zip(*(interval_over_examples(of_model, level) for of_model in counts), strict=True)
+    """Add ``METRIC_texts_low`` and ``_high``: the bootstrap interval of the main test metric over texts, as trained."""
+    metric, counts = f"test/{main_metric(runs)}", counts_by_model(runs, board["model"])
+    low, high = zip(*(interval_over_examples(of_model, level) for of_model in counts.values()), strict=True)
     return board.assign(**{f"{metric}_texts_low": low, f"{metric}_texts_high": high})
 
 

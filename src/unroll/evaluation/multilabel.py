@@ -6,36 +6,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from unroll.data.predictions import Prediction
-from unroll.data.prepared import EncodedSplit
-from unroll.evaluation.scores import ScoredPredictions, Scores, macro_f1, scores_by_class
-from unroll.statistics.metrics import calibration_error, precision_recall_f1
-
-
-def score_label_sets(
-    split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]
-) -> ScoredPredictions:
-    """Score the predictions for a split; the probabilities to store are those of all labels."""
-    probabilities = [found.probabilities for found in predictions]
-    gold = [[label_names[i] for i in np.flatnonzero(row)] for row in split.labels]
-    predicted = [[label_names[i] for i in np.flatnonzero(found.labels)] for found in predictions]
-    scores = multilabel_scores(split.labels, np.array(probabilities), label_names)
-    return ScoredPredictions(scores, gold, predicted, probabilities)
+from unroll.evaluation.scores import Scores, macro_f1, micro_scores, scores_by_class
+from unroll.statistics.metrics import calibration_error
 
 
 def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str]) -> Scores:
-    """Score each label's probability for each text; a label is predicted where it is above 0.5.
+    """Score the (N, L) probabilities of L labels against (N, L) booleans; a label is predicted where it is above 0.5.
 
     Accuracy is the share of texts whose labels are all right. Precision, recall and F1 count the labels of all texts
     together (micro); macro F1 is the mean over the labels that occur as gold or as predicted. The calibration error
-    is that of the N x L binary decisions, each with the probability of its outcome.
-
-    Args:
-        labels: bool (N, L), one column per label name.
-        probabilities: (N, L).
-
-    Raises:
-        ValueError: there are no rows, the shapes differ, or a value is not a probability.
+    is that of the N x L binary decisions, each with the probability of its outcome. Unusable input is a ValueError.
     """
     gold, likely = np.asarray(labels, dtype=bool), np.asarray(probabilities)
     if gold.size == 0:
@@ -50,12 +30,9 @@ def multilabel_scores(labels: ArrayLike, probabilities: ArrayLike, label_names: 
     right = predicted == gold
     hits, found, support = (part.sum(axis=0) for part in (predicted & gold, predicted, gold))  # (L,)
     classes = scores_by_class(label_names, hits, found, support)
-    precision, recall, f1 = precision_recall_f1(int(hits.sum()), int(found.sum()), int(support.sum()))
     metrics = {
         "test/accuracy": float(right.all(axis=1).mean()),
-        "test/precision": precision,
-        "test/recall": recall,
-        "test/f1": f1,
+        **micro_scores(hits, found, support),
         "test/macro_f1": macro_f1(classes, found),
         "test/calibration_error": calibration_error(np.maximum(likely, 1 - likely).ravel(), right.ravel()),
     }

@@ -9,22 +9,16 @@ import pandas as pd
 from markupsafe import Markup
 
 from unroll.data.prepared import PreparedData
-from unroll.evaluation import figures, tables
+from unroll.evaluation import figures, slices, tables
 from unroll.evaluation.hardest import REPLACEMENT, hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import metric_title
-from unroll.evaluation.slices import (
-    Slices,
-    slices_by_label,
-    slices_by_length,
-    slices_by_seen_entities,
-    slices_by_unseen_words,
-)
 from unroll.files import write_json, write_text
+from unroll.pages import formats
 from unroll.pages.drawing import inline_svg
-from unroll.pages.formats import FEW, score_text
+from unroll.pages.formats import score_text
 from unroll.pages.page import Table, render
 from unroll.statistics.compact_letters import compact_letters
 
@@ -42,14 +36,12 @@ def write_comparison(
     text_columns: Sequence[str] = (),
     tracking_uri: str | None = None,
 ) -> None:
-    """Write FILES and ``metrics/MODEL.json`` into ``folder``; the same arguments give the same bytes.
+    """Write FILES and ``metrics/MODEL.json`` into `folder`; the same arguments give the same bytes.
 
     Args:
         runs: of one dataset, each model with at least one seed.
-        data: the prepared data that the runs were scored on.
         level: significance level of the tests; intervals are at 1 − level.
-        raw: folder of the raw data, from which examples are shown as they were written; None shows their tokens.
-        text_columns: columns of the raw data with texts or tokens.
+        raw: folder of the raw data, whose `text_columns` show examples as they were written; None shows their tokens.
         tracking_uri: of the MLflow store; runs are linked if it is the http(s) address of a server.
 
     Raises:
@@ -60,12 +52,15 @@ def write_comparison(
     check_scored_on(runs, data)
     folder.mkdir(parents=True, exist_ok=True)
     board = with_intervals_over_texts(leaderboard(runs, level), runs, level)
-    pairs = compare_pairs(runs, list(board["model"]), level)
+    models = list(board["model"])
+    pairs = compare_pairs(runs, models, level)
     for name, table in (("leaderboard.csv", board), ("pairs.csv", pairs)):
         write_text(folder / name, table.to_csv(index=False, lineterminator="\n"))
     _write_metrics(board, folder / METRICS)
-    hardest = hardest_examples(runs, list(board["model"]), data, raw, text_columns)
-    page = _page(runs, data, board, pairs, level, hardest=hardest, links=_run_links(runs, tracking_uri))
+    hardest = hardest_examples(runs, models, data, raw, text_columns)
+    links = _run_links(runs, tracking_uri)
+    seeds = tables.seed_table(runs, models, links)
+    page = _page(runs, data, board, pairs, level, hardest=hardest, seeds=seeds, linked=bool(links))
     write_text(folder / "index.html", page)
 
 
@@ -76,9 +71,8 @@ def _write_metrics(board: pd.DataFrame, folder: Path) -> None:
     for _, row in board.iterrows():
         values = {name: float(row[name]) for name in names if pd.notna(row[name])}
         write_json(folder / f"{row['model']}.json", {"seeds": int(row["seeds"]), **values})
-    compared = {f"{model}.json" for model in board["model"]}
     for file in folder.glob("*.json"):
-        if file.name not in compared:
+        if file.stem not in set(board["model"]):
             file.unlink()
 
 
@@ -92,29 +86,25 @@ def _run_links(runs: Sequence[Run], tracking_uri: str | None) -> dict[str, str]:
 
 
 def _page(
-    runs: Sequence[Run],
-    data: PreparedData,
-    board: pd.DataFrame,
-    pairs: pd.DataFrame,
-    level: float,
-    hardest: list[Any],
-    links: dict[str, str],
+    runs: Sequence[Run], data: PreparedData, board: pd.DataFrame, pairs: pd.DataFrame, level: float, **others: Any
 ) -> str:
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
-    models = list(board["model"])
+    models, title = list(board["model"]), metric_title(metric, task)
     winner, confidence = board.iloc[0], f"{100 * (1 - level):.4g} %"
     significant = pairs.loc[pairs["significant"], ["first", "second"]].itertuples(index=False, name=None)
-    letters = compact_letters(models, significant)
-    shown = [mark.text for example in hardest for mark in example.text]
+    single = set(board["model"][board["seeds"] == 1])
+    lengths, unseen = slices.slices_by_length(runs), slices.slices_by_unseen_words(runs, data)
+    entities = slices.slices_by_seen_entities(runs, data) if task == "labeling" else None
+    kind = "label" if entities is None else "entity type"
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=runs[0].dataset,
         task=task,
         is_pair=data.schema.is_pair,
-        metric=metric_title(metric, task),
+        metric=title,
         level=f"{level:.4g}",
         confidence=confidence,
-        few=FEW,
+        formats=formats,
         models=models,
         winner=models[0],
         winner_seeds=int(winner["seeds"]),
@@ -122,71 +112,40 @@ def _page(
         winner_test=score_text(metric, winner[metric], winner[f"{metric}_sd"]),
         conclusion=conclusion(pairs, models[0]) if len(models) > 1 else None,
         most_seeds=int(board["seeds"].max()),
-        as_trained=_some_pair_is_as_trained(runs, board),
-        leaderboard=tables.leaderboard_table(board, letters, runs, confidence),
+        # some pair has one run each, and at least one of them depends on the seed
+        as_trained=len(single) > 1 and any(run.seeded for run in runs if run.model in single),
+        leaderboard=tables.leaderboard_table(board, compact_letters(models, significant), runs, confidence),
         other_scores=tables.other_scores_table(board, [monitor, metric], task),
-        seeds=tables.seed_table(runs, models, links),
-        linked=bool(links),
-        matrix=tables.pair_matrix(pairs, models),
+        pairs={(pair.first, pair.second): pair for pair in pairs.itertuples()},
         fronts=figures.fronts_in_words(board, monitor),
-        hardest=hardest,
-        has_unknown=any(REPLACEMENT in text for text in shown),
-        classes=tables.class_table(runs, models[0]),
-        score_figure=inline_svg(
-            figures.score_figure(runs, board),
-            "scores",
-            "Test score of each model",
-            figures.describe_scores(board, metric),
-        ),
-        cost_figure=_costs(runs, board),
-        curve_figure=_curves(runs, models),
+        has_unknown=any(REPLACEMENT in mark.text for example in others["hardest"] for mark in example.text),
+        lengths=tables.slices_table(lengths, models, f"test {title} (%) by text length", " tokens"),
+        unseen=tables.slices_table(unseen, models, f"test {title} (%) by share of words that are missing from train"),
+        labels=tables.label_table(slices.slices_by_label(runs), models, kind),
+        classes=tables.class_table(runs, models[0], kind),
+        entities=entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
         confusions={model: _confusion(runs, model, f"confusion-{index}") for index, model in enumerate(models)},
-        **_slices(runs, models, data),
+        **_figures(runs, board, lengths),
+        **others,
     )
 
 
-def _some_pair_is_as_trained(runs: Sequence[Run], board: pd.DataFrame) -> bool:
-    """Whether two models have a single run each, and at least one of them depends on the seed."""
-    single = set(board["model"][board["seeds"] == 1])
-    return len(single) > 1 and any(run.seeded for run in runs if run.model in single)
-
-
-def _slices(runs: Sequence[Run], models: Sequence[str], data: PreparedData) -> dict[str, Any]:
-    """Tables of the parts of the test split, and the figure of lengths; None for a table with a single part."""
-    task = runs[0].task
-    metric = f"test {metric_title(main_metric(runs), task)} (%)"
-    lengths, unseen = slices_by_length(runs), slices_by_unseen_words(runs, data)
-    entities = slices_by_seen_entities(runs, data) if task == "labeling" else None
-    return {
-        "lengths": tables.slices_table(lengths, models, f"{metric} by text length", " tokens"),
-        "length_figure": _lengths(runs, lengths),
-        "unseen": tables.slices_table(unseen, models, f"{metric} by share of words that are missing from train"),
-        "labels": tables.label_table(slices_by_label(runs), models, task),
-        "entities": entities and tables.slices_table(entities, models, "Entity recall (%) by occurrence in train"),
-    }
-
-
-def _lengths(runs: Sequence[Run], slices: Slices) -> Markup | None:
-    if len(slices.sizes) < 2:
-        return None
-    description = figures.describe_lengths(slices)
-    return inline_svg(figures.length_figure(runs, slices), "lengths", "Test score by text length", description)
-
-
-def _costs(runs: Sequence[Run], board: pd.DataFrame) -> Markup | None:
-    """None for one or two models, for which Pareto-optimality is not informative."""
-    if len(board) < MODELS_WITH_COSTS:
-        return None
-    description = figures.describe_costs(board, runs[0].monitor)
-    return inline_svg(figures.cost_figure(runs), "costs", "Validation score against cost", description)
-
-
-def _curves(runs: Sequence[Run], models: Sequence[str]) -> Markup | None:
-    """None if no model was trained for several epochs."""
-    if all(len(run.history) == 1 for run in runs):
-        return None
-    description = figures.describe_curves(runs, models)
-    return inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch", description)
+def _figures(runs: Sequence[Run], board: pd.DataFrame, lengths: slices.Slices) -> dict[str, Markup | None]:
+    """The figures but for the confusion matrices; None for one that is not informative."""
+    monitor, metric, models = runs[0].monitor, f"test/{main_metric(runs)}", list(board["model"])
+    costs = curves = by_length = None
+    words = figures.describe_scores(board, metric)
+    scores = inline_svg(figures.score_figure(runs, board), "scores", "Test score of each model", words)
+    if len(board) >= MODELS_WITH_COSTS:
+        words = figures.describe_costs(board, monitor)
+        costs = inline_svg(figures.cost_figure(runs), "costs", "Validation score against cost", words)
+    if any(len(run.history) > 1 for run in runs):
+        words = figures.describe_curves(runs, models)
+        curves = inline_svg(figures.learning_curve_figure(runs), "curves", "Validation score by epoch", words)
+    if len(lengths.sizes) > 1:
+        words = figures.describe_lengths(lengths)
+        by_length = inline_svg(figures.length_figure(runs, lengths), "lengths", "Test score by text length", words)
+    return {"score_figure": scores, "cost_figure": costs, "curve_figure": curves, "length_figure": by_length}
 
 
 def _confusion(runs: Sequence[Run], model: str, name: str) -> Markup | Table:
@@ -195,5 +154,5 @@ def _confusion(runs: Sequence[Run], model: str, name: str) -> Markup | Table:
     total = sum(others, first)
     if runs[0].task == "multilabel":
         return tables.decision_table(total, model)
-    description = figures.describe_confusion(total)
-    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}", description)
+    words = figures.describe_confusion(total)
+    return inline_svg(figures.confusion_figure(total), name, f"Confusion matrix of {model}", words)

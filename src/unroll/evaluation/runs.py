@@ -1,7 +1,7 @@
 """Evaluated runs, as the train and evaluate stages write them to ``models/DATASET/MODEL/SEED``."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unroll.data.prepared import PreparedData
-from unroll.evaluation.example_counts import example_counts
+from unroll.evaluation.example_counts import check_same_examples, example_counts
 from unroll.files import read_json
 from unroll.run_folder import EVALUATED, RunFolder, RunRecord
 
@@ -22,40 +22,35 @@ REQUIRED = ("run.json", "history.csv", *EVALUATED)
 class Run(RunRecord):
     """One model trained with one seed and scored on the test split: its record and its evaluation.
 
-    Args:
-        tokens_per_second: NaN for a model that does not read the text.
-        metrics: test metrics by name.
-        history: one row per epoch.
-        classes, confusion: see :class:`unroll.evaluation.scores.Scores`.
-        predictions: one row per test example, in the order of the test split.
+    `metrics`, `classes` and `confusion` are those of :class:`unroll.evaluation.scores.Scores`, and the loss.
     """
 
-    tokens_per_second: float
+    tokens_per_second: float  # NaN for a model that does not read the text
     metrics: dict[str, float]
-    history: pd.DataFrame
+    history: pd.DataFrame  # one row per epoch
     classes: pd.DataFrame
     confusion: pd.DataFrame
-    predictions: pd.DataFrame
+    predictions: pd.DataFrame  # one row per test example, in the order of the test split
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """(N, 3): see :func:`unroll.evaluation.example_counts.example_counts`."""
         return example_counts(self.predictions, self.task)
 
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.model}/{self.seed}"
+
 
 def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> list[Run]:
-    """Read the evaluated runs of one dataset.
-
-    Args:
-        folder: ``models/DATASET``.
-        models, seeds: exactly these, in this order; None for all that are found.
+    """Read the evaluated runs in ``models/DATASET``: exactly these models and seeds, or all that are found.
 
     Raises:
-        ValueError: a run or file is missing, a file is damaged, a folder is a copy of another run's, or the runs cannot
-            be compared, because they were scored on different test examples or selected by different validation
-            metrics.
+        ValueError: a run or file is missing or damaged, a folder is a copy of another run's, or the runs cannot be
+            compared, since they have different test examples or validation metrics.
     """
-    folders = _run_folders(folder, models, seeds)
+    if models is None:
+        models = sorted({path.parts[-3] for path in folder.glob("*/*/metrics.json")})
+    folders = [run for model in models for run in _seed_folders(folder / model, seeds)]
     if not folders:
         raise RunFolder(folder / "MODEL" / "SEED").missing("metrics.json")
     return read_run_folders(folders)
@@ -64,10 +59,31 @@ def read_runs(folder: Path, models: Sequence[str] | None = None, seeds: Sequence
 def read_run_folders(folders: Sequence[Path]) -> list[Run]:
     """Read evaluated runs, each from its folder; the errors are those of :func:`read_runs`."""
     runs = [_read_run(path) for path in folders]
-    _check_distinct(folders, runs)
-    for run in runs[1:]:
-        _check_comparable(runs[0], run)
+    seen: dict[str, Path] = {}
+    for folder, run in zip(folders, runs, strict=True):
+        if run.run_id in seen:
+            raise ValueError(f"{folder} and {seen[run.run_id]} are the same run, {run.run_id}: remove the copy")
+        seen[run.run_id] = folder
+    first, examples = runs[0], ["row", "length"]
+    for run in runs:
+        if run.monitor != first.monitor:
+            raise ValueError(
+                f"{run} was selected by {run.monitor}, {first} by {first.monitor}: models are ranked by one validation "
+                "metric"
+            )
+        if not run.predictions[examples].equals(first.predictions[examples]):
+            raise ValueError(
+                f"{run} and {first} were scored on different test examples ({len(run.predictions)} and "
+                f"{len(first.predictions)}): evaluate both on the same data"
+            )
     return runs
+
+
+def counts_by_model(runs: Sequence[Run], models: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+    """(K, N, 3) counts of each model's K runs; ValueError if they were scored on different examples."""
+    of_model = {model: [run for run in runs if run.model == model] for model in models}
+    check_same_examples({model: [run.predictions for run in own] for model, own in of_model.items()})
+    return {model: np.stack([run.counts for run in own]) for model, own in of_model.items()}
 
 
 def check_scored_on(runs: Sequence[Run], data: PreparedData) -> None:
@@ -75,7 +91,7 @@ def check_scored_on(runs: Sequence[Run], data: PreparedData) -> None:
     split, predictions = data.split("test"), runs[0].predictions
     if not (np.array_equal(split.rows, predictions["row"]) and np.array_equal(split.lengths, predictions["length"])):
         raise ValueError(
-            f"{_name(runs[0])} was not scored on the {len(split)} test examples of {data.folder}: evaluate it again"
+            f"{runs[0]} was not scored on the {len(split)} test examples of {data.folder}: evaluate it again"
         )
 
 
@@ -87,24 +103,17 @@ def read_confusion(path: Path) -> pd.DataFrame:
     return pd.DataFrame(cells.iloc[1:, 1:].astype(int).to_numpy(), index=index, columns=list(cells.iloc[0, 1:]))
 
 
-def _run_folders(folder: Path, models: Sequence[str] | None, seeds: Sequence[int] | None) -> list[Path]:
-    if models is None:
-        models = sorted({path.parts[-3] for path in folder.glob("*/*/metrics.json")})
-    folders = []
-    for model in models:
-        chosen = seeds
-        if chosen is None:
-            chosen = sorted(_seed(path.parent) for path in (folder / model).glob("*/metrics.json"))
-            if not chosen:
-                raise RunFolder(folder / model / "SEED").missing("metrics.json")
-        folders += [folder / model / str(seed) for seed in chosen]
-    return folders
-
-
-def _seed(folder: Path) -> int:
-    if not folder.name.isdecimal():
-        raise ValueError(f"{folder} is not a run; accepted in {folder.parent}: folders that are named by a seed")
-    return int(folder.name)
+def _seed_folders(model: Path, seeds: Sequence[int] | None) -> list[Path]:
+    """The folders of these seeds, or of all that were evaluated."""
+    if seeds is None:
+        found = [path.parent for path in model.glob("*/metrics.json")]
+        if not found:
+            raise RunFolder(model / "SEED").missing("metrics.json")
+        for run in found:
+            if not run.name.isdecimal():
+                raise ValueError(f"{run} is not a run; accepted in {model}: folders that are named by a seed")
+        seeds = sorted(int(run.name) for run in found)
+    return [model / str(seed) for seed in seeds]
 
 
 def _read_run(path: Path) -> Run:
@@ -127,7 +136,8 @@ def _read_run(path: Path) -> Run:
         tokens_per_second=throughput["tokens_per_second"] if _reads_text(record.task, predictions) else math.nan,
         metrics=folder.read("metrics.json", read_json),
         history=folder.read("history.csv", pd.read_csv),
-        classes=folder.read("classes.csv", _read_classes),
+        # a label may be called "NA"
+        classes=folder.read("classes.csv", lambda path: pd.read_csv(path, dtype={"label": str}, na_filter=False)),
         confusion=folder.read("confusion.csv", read_confusion),
         predictions=predictions,
     )
@@ -138,34 +148,3 @@ def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
     if task == "labeling" or len(predictions) == 1:
         return True
     return bool(np.ptp(np.stack(predictions["probabilities"].tolist()), axis=0).any())
-
-
-def _read_classes(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype={"label": str}, na_filter=False)  # a label may be called "NA"
-
-
-def _check_distinct(folders: Sequence[Path], runs: Sequence[Run]) -> None:
-    """Raise ValueError where two folders contain the same run."""
-    first: dict[str, Path] = {}
-    for folder, run in zip(folders, runs, strict=True):
-        if run.run_id in first:
-            raise ValueError(f"{folder} and {first[run.run_id]} are the same run, {run.run_id}: remove the copy")
-        first[run.run_id] = folder
-
-
-def _check_comparable(first: Run, other: Run) -> None:
-    if other.monitor != first.monitor:
-        raise ValueError(
-            f"{_name(other)} was selected by {other.monitor}, {_name(first)} by {first.monitor}: models are ranked by "
-            "one validation metric"
-        )
-    columns = ["row", "length"]
-    if not other.predictions[columns].equals(first.predictions[columns]):
-        raise ValueError(
-            f"{_name(other)} and {_name(first)} were scored on different test examples "
-            f"({len(other.predictions)} and {len(first.predictions)}): evaluate both on the same data"
-        )
-
-
-def _name(run: Run) -> str:
-    return f"{run.dataset}/{run.model}/{run.seed}"

@@ -1,80 +1,58 @@
 """Scores of one model's predictions on the test split. All but the loss are fractions in 0..1."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from unroll.statistics.metrics import precision_recall_f1
 
 MAIN_METRIC = {"classification": "accuracy", "labeling": "f1", "multilabel": "f1"}
-TITLES: dict[str, dict[str, str]] = {
-    "classification": {},
-    "labeling": {
-        "accuracy": "token accuracy",
-        "f1": "entity F1",
-        "precision": "entity precision",
-        "recall": "entity recall",
-    },
-    "multilabel": {
-        "accuracy": "subset accuracy",
-        "f1": "micro F1",
-        "precision": "micro precision",
-        "recall": "micro recall",
-    },
-}
+# what accuracy counts, and what precision, recall and F1 do
+COUNTED = {"labeling": ("token", "entity"), "multilabel": ("subset", "micro")}
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """The scores of one run.
 
-    Args:
-        metrics: values by name, such as ``test/accuracy``.
-        classes: one row per label, or per entity type for labeling: label, precision, recall, f1, support.
-        confusion: counts of texts, or of tokens for labeling; rows are gold labels (index ``gold``), columns predicted
-            ones. For multilabel a row is a label (index ``label``), and the columns are its true and false positives
-            and negatives.
+    `classes` has one row per label, or per entity type for labeling: label, precision, recall, f1, support.
+    `confusion` counts texts, or tokens for labeling; rows are gold labels (index ``gold``), columns predicted ones. For
+    multilabel a row is a label (index ``label``), and the columns are its true and false positives and negatives.
     """
 
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # by name, such as test/accuracy
     classes: pd.DataFrame
     confusion: pd.DataFrame
-
-
-class ScoredPredictions(NamedTuple):
-    """Scores, and for each of N sequences its gold and predicted label names and the probabilities to store."""
-
-    scores: Scores
-    gold: list[Any]  # a name, or a list of names
-    predicted: list[Any]
-    probabilities: list[np.ndarray]
 
 
 def metric_title(name: str, task: str) -> str:
     """Display name of a metric, given with or without its split: ``test/f1`` is entity F1 or micro F1."""
     key = name.rpartition("/")[2]
-    titles = {"macro_f1": "macro F1", "calibration_error": "calibration error"} | TITLES[task]
+    titles = {"macro_f1": "macro F1", "calibration_error": "calibration error"}
+    if task in COUNTED:
+        of_accuracy, of_f1 = COUNTED[task]
+        titles |= {name: f"{of_f1} {name}" for name in ("precision", "recall")}
+        titles |= {"accuracy": f"{of_accuracy} accuracy", "f1": f"{of_f1} F1"}
     return titles.get(key, key)
 
 
-def scores_by_class(
-    names: Sequence[str], right: Sequence[int] | NDArray, found: Sequence[int] | NDArray, gold: Sequence[int] | NDArray
-) -> pd.DataFrame:
+def micro_scores(right: ArrayLike, found: ArrayLike, gold: ArrayLike) -> dict[str, float]:
+    """Precision, recall and F1 of how often all labels together are right, predicted and gold; (L,) each."""
+    scores = precision_recall_f1(*(np.sum(counts) for counts in (right, found, gold)))
+    return dict(zip(("test/precision", "test/recall", "test/f1"), map(float, scores), strict=True))
+
+
+def scores_by_class(names: Sequence[str], right: ArrayLike, found: ArrayLike, gold: ArrayLike) -> pd.DataFrame:
     """The `classes` of Scores from how often each of L labels is right, predicted and gold; (L,) each."""
-    counts = zip(names, right, found, gold, strict=True)
-    rows = [
-        (name, *precision_recall_f1(int(hits), int(given), int(true)), int(true)) for name, hits, given, true in counts
-    ]
-    return pd.DataFrame(rows, columns=["label", "precision", "recall", "f1", "support"])
+    precision, recall, f1 = precision_recall_f1(right, found, gold)
+    return pd.DataFrame({"label": list(names), "precision": precision, "recall": recall, "f1": f1, "support": gold})
 
 
-def macro_f1(classes: pd.DataFrame, found: Sequence[int] | NDArray) -> float:
+def macro_f1(classes: pd.DataFrame, found: NDArray[np.integer]) -> float:
     """Mean F1 of the labels that occur as gold or as predicted; 0 if none does. found: (L,) how often predicted."""
-    occurs = (classes["support"] > 0) | (np.asarray(found) > 0)
+    occurs = (classes["support"] > 0) | (found > 0)
     return float(classes["f1"][occurs].to_numpy().mean()) if occurs.any() else 0.0
 
 

@@ -1,8 +1,7 @@
 """Scores on parts of the test split."""
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,15 +22,10 @@ Entity = tuple[str, bytes]  # its type, and the ids of its tokens, which disting
 
 
 class Slices(NamedTuple):
-    """The score of each model on parts of the test split.
+    """The score of each model on parts of the test split."""
 
-    Args:
-        sizes: number of examples, or of true entities, by the name of the part.
-        scores: one row per model, one column per part; means over seeds, NaN where a part has no gold item.
-    """
-
-    sizes: pd.Series
-    scores: pd.DataFrame
+    sizes: pd.Series  # number of examples, or of true entities, by the name of the part
+    scores: pd.DataFrame  # a row per model, a column per part; means over seeds, NaN where a part has no gold item
 
 
 def slices_by_length(runs: Sequence[Run]) -> Slices:
@@ -56,7 +50,7 @@ def slices_by_label(runs: Sequence[Run]) -> Slices:
     """F1 of each label or entity type; the size of a part is its number of gold occurrences."""
     support = runs[0].classes.set_index("label")["support"]
     f1 = [run.classes.set_index("label")["f1"].where(support > 0) for run in runs]
-    return Slices(support.astype(int), _mean_over_seeds(runs, f1))
+    return Slices(support.astype(int), _mean_over_seeds(runs, f1, list(support.index)))
 
 
 def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
@@ -64,14 +58,14 @@ def slices_by_seen_entities(runs: Sequence[Run], data: PreparedData) -> Slices:
 
     Precision and F1 are not defined here, since a wrong prediction belongs to no part.
     """
-    train, test = data.split("train"), data.split("test")
-    seen = {entity for sentence in _entities(train, data.label_names) for entity in sentence}
+    seen = set(_entities(data.split("train"), data.label_names))
     seen_text = {text for _, text in seen}
-    gold = [entity for sentence in _entities(test, data.label_names) for entity in sentence]
+    gold = _entities(data.split("test"), data.label_names)
     part_of = np.array([0 if (kind, text) in seen else 1 if text in seen_text else 2 for kind, text in gold], int)
-    sizes = pd.Series(np.bincount(part_of, minlength=len(SEEN_ENTITIES)), SEEN_ENTITIES)
+    sizes = np.bincount(part_of, minlength=len(SEEN_ENTITIES))
     found = [np.bincount(part_of[_found(run)], minlength=len(sizes)) for run in runs]
-    return _without_empty(sizes, _mean_over_seeds(runs, [pd.Series(hits, sizes.index) / sizes for hits in found]))
+    with np.errstate(invalid="ignore"):  # an empty part, which is left out
+        return _without_empty(sizes, _mean_over_seeds(runs, list(found / sizes), SEEN_ENTITIES))
 
 
 def _cuts(lengths: np.ndarray) -> list[int]:
@@ -83,23 +77,19 @@ def _cuts(lengths: np.ndarray) -> list[int]:
 
 def _examples(runs: Sequence[Run], part_of: np.ndarray, names: Sequence[str]) -> Slices:
     """The main test metric on each part; example i is in the part `names[part_of[i]]`."""
-    parts = [part_of == part for part in range(len(names))]
-    scores = []
-    for run in runs:
-        counts = [run.counts[inside] for inside in parts]
-        f1 = [float(micro_f1(part)) if part[:, GOLD].any() else np.nan for part in counts]
-        scores.append(pd.Series(f1, list(names)))
-    return _without_empty(pd.Series([inside.sum() for inside in parts], list(names)), _mean_over_seeds(runs, scores))
+    parts = [[run.counts[part_of == part] for part in range(len(names))] for run in runs]
+    scores = [[micro_f1(part) if part[:, GOLD].any() else np.nan for part in of_run] for of_run in parts]
+    return _without_empty(np.bincount(part_of, minlength=len(names)), _mean_over_seeds(runs, scores, names))
 
 
-def _mean_over_seeds(runs: Sequence[Run], scores: Sequence[pd.Series]) -> pd.DataFrame:
-    """Average the scores of each run, by part, over the seeds of each model."""
-    table = pd.DataFrame([score.to_numpy() for score in scores], columns=scores[0].index)
+def _mean_over_seeds(runs: Sequence[Run], scores: Sequence[Any], names: Iterable[str]) -> pd.DataFrame:
+    """Average the scores of each run and part, (R, P), over the seeds of each model."""
+    table = pd.DataFrame(np.array(scores, float), columns=list(names))
     return table.groupby([run.model for run in runs], sort=False).mean()
 
 
-def _without_empty(sizes: pd.Series, scores: pd.DataFrame) -> Slices:
-    return Slices(sizes[sizes > 0], scores.loc[:, (sizes > 0).to_numpy()])
+def _without_empty(sizes: np.ndarray, scores: pd.DataFrame) -> Slices:
+    return Slices(pd.Series(sizes, scores.columns)[sizes > 0], scores.loc[:, sizes > 0])
 
 
 def _seen_words(data: PreparedData) -> np.ndarray:
@@ -113,17 +103,16 @@ def _seen_words(data: PreparedData) -> np.ndarray:
     return seen
 
 
-def _entities(split: EncodedSplit, label_names: list[str]) -> Iterator[list[Entity]]:
-    """The true entities of each sentence."""
-    for start, end in pairwise(split.offsets):
-        tokens, tags = split.tokens[start:end], [label_names[label] for label in split.labels[start:end]]
-        yield [(span.type, tokens[span.start : span.end].tobytes()) for span in spans(tags)]
+def _entities(split: EncodedSplit, label_names: list[str]) -> list[Entity]:
+    """The true entities of all sentences."""
+    return [
+        (span.type, tokens[span.start : span.end].tobytes())
+        for tokens, tags in zip(split.sequences, split.tags, strict=True)
+        for span in spans([label_names[tag] for tag in tags])
+    ]
 
 
 def _found(run: Run) -> np.ndarray:
     """Whether each true entity was predicted with its type, first and last token."""
-    sentences = zip(run.predictions["label"], run.predictions["predicted"], strict=True)
-    found = [
-        (span in predicted) for gold, tags in sentences for predicted in [set(spans(tags))] for span in spans(gold)
-    ]
-    return np.array(found, bool)
+    sentences = zip(*(run.predictions[name].map(spans) for name in ("label", "predicted")), strict=True)
+    return np.array([span in predicted for gold, predicted in sentences for span in gold], bool)

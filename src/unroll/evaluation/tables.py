@@ -1,7 +1,6 @@
 """The tables of the report, as text."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -9,27 +8,12 @@ from unroll.evaluation.leaderboard import main_metric
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import Slices
-from unroll.pages.formats import (
-    duration_text,
-    interval_text,
-    p_text,
-    part_text,
-    points_text,
-    score_text,
-    size_text,
-    speed_text,
-)
-from unroll.pages.page import Link, Number, Table
+from unroll.pages.formats import duration_text, interval_text, part_text, score_text, size_text, speed_text
+from unroll.pages.page import Cell, Table
 
 
 def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
-    """Scores, intervals, letters of significance, and costs.
-
-    Args:
-        board: the leaderboard with intervals over texts.
-        letters: of each model, in the compact letter display.
-        confidence: of the intervals, such as ``95 %``.
-    """
+    """Scores, intervals of this `confidence`, each model's letters of significance, and costs."""
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     header = ["model", "seeds", _score_header(monitor, task), _score_header(metric, task)]
     header += [f"{confidence} interval, other seeds", f"{confidence} interval, other texts", "letters"]
@@ -37,16 +21,16 @@ def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequen
     rows = [
         [
             row["model"],
-            Number(str(row["seeds"]), row["seeds"]),
+            Cell(str(row["seeds"]), row["seeds"]),
             _score(monitor, row),
             _score(metric, row),
             _interval(row, metric),
             _interval(row, f"{metric}_texts"),
             letters[row["model"]],
-            Number(f"{row['parameters']:,}", row["parameters"]),
-            Number(size_text(row["size_bytes"]), row["size_bytes"]),
-            Number(duration_text(row["training_seconds"]), row["training_seconds"]),
-            Number(speed_text(row["tokens_per_second"]), row["tokens_per_second"]),
+            Cell(f"{row['parameters']:,}", row["parameters"]),
+            Cell(size_text(row["size_bytes"]), row["size_bytes"]),
+            Cell(duration_text(row["training_seconds"]), row["training_seconds"]),
+            Cell(speed_text(row["tokens_per_second"]), row["tokens_per_second"]),
         ]
         for _, row in board.iterrows()
     ]
@@ -65,7 +49,7 @@ def seed_table(runs: Sequence[Run], models: Sequence[str], links: Mapping[str, s
     """One row per run. links: addresses of runs in MLflow, by run id."""
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     header = ["model", "seed", _score_header(monitor, task), _score_header(metric, task)]
-    rows = [
+    rows: list[list[str | Cell]] = [
         [
             run.model,
             str(run.seed),
@@ -73,74 +57,40 @@ def seed_table(runs: Sequence[Run], models: Sequence[str], links: Mapping[str, s
             score_text(metric, run.metrics[metric]),
             f"{run.best_epoch} of {run.epochs}",
             duration_text(run.training_seconds),
-            Link(run.run_id, links[run.run_id]) if run.run_id in links else run.run_id,
+            Cell(run.run_id, address=links.get(run.run_id)),
         ]
         for run in sorted(runs, key=lambda run: (models.index(run.model), run.seed))
     ]
     return Table("One row per run", [*header, "best epoch", "training time", "MLflow run"], rows)
 
 
-def label_table(slices: Slices, models: Sequence[str], task: str) -> Table | None:
+def label_table(slices: Slices, models: Sequence[str], kind: str) -> Table | None:
     """Labels, or entity types, against models, since labels may be many; None for a single label."""
-    if len(slices.sizes) < 2:
-        return None
-    first = "entity type" if task == "labeling" else "label"
     by_label = slices.scores.loc[list(models)].T.itertuples(name=None)
     rows = [
         [str(label), f"{size:,}", *(part_text(score, size) for score in row)]
         for (label, *row), size in zip(by_label, slices.sizes, strict=True)
     ]
-    return Table(f"F1 (%) by {first}", [first, "in the test split", *models], rows)
-
-
-class PairCell(NamedTuple):
-    """One pair of models: the difference, row minus column, in percentage points."""
-
-    is_significant: bool
-    difference: str
-    outcome: str  # for the row's model
-    interval: str
-    p_value: str
-
-
-def pair_matrix(pairs: pd.DataFrame, models: Sequence[str]) -> list[tuple[str, list[PairCell | None]]]:
-    """A row for every model but the first, a column for every one but the last; each pair once, elsewhere None."""
-    cells = {(pair.second, pair.first): _pair_cell(pair) for pair in pairs.itertuples()}
-    return [(second, [cells.get((second, first)) for first in models[:-1]]) for second in models[1:]]
-
-
-def _pair_cell(pair: Any) -> PairCell:
-    """The pair from the point of view of its second model."""
-    outcome = "not significant" if not pair.significant else "worse" if pair.difference > 0 else "better"
-    difference = points_text(-pair.difference, "+.2f")
-    interval = interval_text(-pair.high, -pair.low, "+")
-    return PairCell(pair.significant, difference, outcome, interval, p_text(pair.adjusted_p))
+    return Table(f"F1 (%) by {kind}", [kind, "in the test split", *models], rows) if len(rows) > 1 else None
 
 
 def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str = "") -> Table | None:
     """Models against parts of the test split, with the size of each part; None for a single part."""
-    if len(slices.sizes) < 2:
-        return None
     header = [f"{part}{unit} (n={size:,})" for part, size in slices.sizes.items()]
     scores = slices.scores.loc[list(models)].itertuples(name=None)
     rows = [[str(model), *map(part_text, row, slices.sizes)] for model, *row in scores]
-    return Table(caption, ["model", *header], rows)
+    return Table(caption, ["model", *header], rows) if len(header) > 1 else None
 
 
-def class_table(runs: Sequence[Run], model: str) -> Table:
+def class_table(runs: Sequence[Run], model: str, kind: str) -> Table:
     """Precision, recall and F1 of each label or entity type, means over the model's seeds."""
     classes = pd.concat([run.classes for run in runs if run.model == model])
-    means = classes.groupby("label", sort=False).mean()
+    means = classes.groupby("label", sort=False)[["precision", "recall", "f1", "support"]].mean()
     rows = [
-        [
-            str(label),
-            *(part_text(row[name], row["support"]) for name in ("precision", "recall", "f1")),
-            f"{row['support']:,.0f}",
-        ]
-        for label, row in means.iterrows()
+        [label, *(part_text(score, support) for score in scores), f"{support:,.0f}"]
+        for label, *scores, support in means.itertuples(name=None)
     ]
-    first = "entity type" if runs[0].task == "labeling" else "label"
-    return Table(f"{model}, by {first}", [first, "precision (%)", "recall (%)", "F1 (%)", "in the test split"], rows)
+    return Table(f"{model}, by {kind}", [kind, "precision (%)", "recall (%)", "F1 (%)", "in the test split"], rows)
 
 
 def decision_table(confusion: pd.DataFrame, model: str) -> Table:
@@ -149,16 +99,14 @@ def decision_table(confusion: pd.DataFrame, model: str) -> Table:
     return Table(f"{model}, decisions by label", ["label", *confusion.columns], rows)
 
 
-def _interval(row: pd.Series, name: str) -> Number:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return Number(interval_text(low, high), low)
+def _interval(row: pd.Series, name: str) -> Cell:
+    return Cell(interval_text(row[f"{name}_low"], row[f"{name}_high"]), row[f"{name}_low"])
 
 
-def _score(metric: str, row: pd.Series) -> Number:
-    return Number(score_text(metric, row[metric], row[f"{metric}_sd"]), row[metric])
+def _score(metric: str, row: pd.Series) -> Cell:
+    return Cell(score_text(metric, row[metric], row[f"{metric}_sd"]), row[metric])
 
 
 def _score_header(metric: str, task: str) -> str:
     split = "validation" if metric.startswith("val/") else "test"
-    unit = "" if metric.endswith("loss") else " (%)"
-    return f"{split} {metric_title(metric, task)}{unit}"
+    return f"{split} {metric_title(metric, task)}{'' if metric.endswith('loss') else ' (%)'}"

@@ -28,12 +28,9 @@ STYLE: Any = {
     "text.parse_math": False,  # labels may contain dollar signs
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "unroll",  # makes ids, and so the bytes of the page, reproducible
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": INK,
+    **dict.fromkeys(
+        ["text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"], INK
+    ),
 }
 
 
@@ -41,9 +38,7 @@ STYLE: Any = {
 def inline_svg(figure: Figure, name: str, title: str, description: str = "") -> Markup:
     """Draw a figure as an SVG element that inherits the text colour of the page.
 
-    Args:
-        name: prefix of the element ids, unique on the page.
-        description: what the figure shows, in sentences; with the title, its text alternative.
+    `name` is a prefix of the element ids, unique on the page; the title and the description are the text alternative.
     """
     buffer = io.StringIO()
     undated = dict.fromkeys(["Date", "Creator", "Format", "Type"])

@@ -7,24 +7,12 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 
-class Number(NamedTuple):
-    """A cell that is sorted by its value instead of its text; NaN is sorted last."""
+class Cell(NamedTuple):
+    """A cell that is sorted by its value instead of its text, NaN last, or that is a link."""
 
     text: str
-    value: float
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class Link(NamedTuple):
-    """A cell with a link."""
-
-    text: str
-    address: str
-
-    def __str__(self) -> str:
-        return self.text
+    value: float | None = None
+    address: str | None = None
 
 
 class Table(NamedTuple):
@@ -32,7 +20,7 @@ class Table(NamedTuple):
 
     caption: str
     header: list[str]
-    rows: Sequence[Sequence[str | Number | Link]]
+    rows: Sequence[Sequence[str | Cell]]
 
 
 def render(template: Path, **values: Any) -> str:

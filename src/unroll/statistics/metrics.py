@@ -16,13 +16,11 @@ def micro_f1(counts: Counts) -> NDArray[np.float64]:
     return np.asarray(2 * right / np.maximum(found + gold, 1))
 
 
-def precision_recall_f1(right: int, found: int, gold: int) -> tuple[float, float, float]:
-    """Precision, recall and F1; 0 where a denominator is 0, as ``conlleval`` prints."""
-    return (
-        right / found if found else 0.0,
-        right / gold if gold else 0.0,
-        2 * right / (found + gold) if found + gold else 0.0,
-    )
+def precision_recall_f1(right: ArrayLike, found: ArrayLike, gold: ArrayLike) -> list[NDArray[np.float64]]:
+    """Precision, recall and F1 of counts of equal shape; 0 where a denominator is 0, as ``conlleval`` prints."""
+    hits, given, true = np.asarray(right), np.asarray(found), np.asarray(gold)
+    ratios = ((hits, given), (hits, true), (2 * hits, given + true))
+    return [np.asarray(part / np.maximum(whole, 1)) for part, whole in ratios]
 
 
 def calibration_error(confidences: ArrayLike, correct: ArrayLike) -> float:
