@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 
 from unroll.data.download.files import label_names, read_conll
 from unroll.data.encoding import DistinctTokens, TokenEncoder
-from unroll.data.prepare.lengths import TooLong, limit_length
-from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.prepare.lengths import TooLong, short_parts
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
@@ -35,15 +34,14 @@ class NewText:
         distinct: the distinct tokens.
         tokens: the tokens of each text, as ids in `distinct`.
         labels: the label of each text as in the file: a value, a list of values, or None if it is missing or the
-            number of tags differs from that of the tokens. Spans are converted to IOB2 tags. None if the file has no
-            column of labels.
+            number of tags differs from that of the tokens. Spans are converted to IOB2 tags.
         declared_names: the label names by id, if the file declares them.
         unused: the number of rows that cannot be used, by reason.
     """
 
     distinct: DistinctTokens
     tokens: Ragged
-    labels: list[Any] | None
+    labels: list[Any]
     declared_names: list[str] | None
     unused: dict[str, int]
 
@@ -55,21 +53,20 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
         ValueError: the file does not exist or cannot be read, has no column of texts, or contains no usable text.
     """
     columns = _read_columns(path, source)
-    for column in source.text_columns:
-        if column in columns.column_names:
-            continue
+    if missing := [column for column in source.text_columns if column not in columns.column_names]:
         raise ValueError(
-            f"{path} has no column {column!r}, which contains the texts of {source.path}; it has the columns "
+            f"{path} has no column {missing[0]!r}, which contains the texts of {source.path}; it has the columns "
             f"{', '.join(columns.column_names)}"
         )
-    has_labels = source.label_column in columns.column_names
-    if has_labels and "spans" in source.columns:
+    if source.label_column not in columns.column_names:
+        columns = columns.append_column(source.label_column, pa.nulls(len(columns)))
+    elif "spans" in source.columns:
         _check_spans(path, columns.schema.field(source.label_column))
     distinct = DistinctTokens()
     ids: list[np.ndarray] = []
     labels: list[Any] = []
     unused: Counter[str] = Counter()
-    for *values, label in _rows(path, columns, source, has_labels):
+    for *values, label in _rows(path, columns.select([*source.text_columns, source.label_column])):
         tokens = _tokens(values, tokenizer)
         if isinstance(tokens, str):
             unused[tokens] += 1
@@ -87,8 +84,8 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
     return NewText(
         distinct=distinct,
         tokens=Ragged.from_sequences(ids, np.int32),
-        labels=labels if has_labels else None,
-        declared_names=_declared_names(columns.schema, source.label_column) if has_labels else None,
+        labels=labels,
+        declared_names=_declared_names(columns.schema, source.label_column),
         unused=dict(unused.most_common()),
     )
 
@@ -105,45 +102,21 @@ def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     )
 
 
-def shorten(sequences: Ragged, data: PreparedData, inside: np.ndarray | None = None) -> tuple[Ragged, np.ndarray]:
+def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None = None) -> tuple[Ragged, np.ndarray]:
     """Shorten sequences as those of train were, if there were any that were too long.
 
-    `inside` (L,) bool contains which tags continue an entity; None if the sequences are tokens. Returns the sequences
-    and the index of the text of each.
+    The sequences are tokens, or tags given by their position in `tag_names`. Returns the sequences and the index of the
+    text of each.
     """
+    every = np.arange(len(sequences))
     if not data.description["splits"]["train"]["too_long"]:
-        return sequences, np.arange(len(sequences))
+        return sequences, every
     train = data.split("train")
     too_long: TooLong = "split" if (np.diff(train.rows) == 0).any() else "truncate"
-    corpus, labels = Corpus(), None
-    if inside is None:
-        labels, inside = np.zeros(len(sequences), np.int64), np.zeros(0, bool)
-    else:
-        corpus.tags.append(sequences.values)
-    rows = SplitRows(corpus, sequences.offsets[:-1], sequences.lengths, labels, np.arange(len(sequences)))
-    cut = limit_length(rows, int(train.lengths.max()), too_long, inside)
-    return Ragged.gather(sequences.values, cut.starts, cut.lengths), cut.rows
-
-
-def _read_columns(path: Path, source: Source) -> pa.Table:
-    readers: dict[str, Callable[[Path, Source], pa.Table]] = {
-        ".csv": _read_csv,
-        ".jsonl": _read_json,
-        ".json": _read_json,
-        ".parquet": lambda path, _: pq.read_table(path),
-        ".arrow": _read_arrow,
-        ".txt": _read_lines,
-    }
-    if not path.is_file():
-        raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
-    read = readers.get(path.suffix.lower(), _read_conll if source.format == "conll" else None)
-    if read is None:
-        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
-    try:
-        return read(path, source)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        cause = " ".join(str(error).split())
-        raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
+    inside = np.array([name.startswith("I-") for name in tag_names or []])
+    continues = None if tag_names is None else lambda i: inside[sequences[i]]
+    texts, starts, lengths = short_parts(every, sequences.lengths, int(train.lengths.max()), too_long, continues)
+    return Ragged.gather(sequences.values, sequences.offsets[texts] + starts, lengths), texts
 
 
 def _read_csv(path: Path, source: Source) -> pa.Table:
@@ -153,7 +126,7 @@ def _read_csv(path: Path, source: Source) -> pa.Table:
         read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types={column: pa.string() for column in (*source.text_columns, source.label_column)}
+            column_types=dict.fromkeys([*source.text_columns, source.label_column], pa.string())
         ),
     )
 
@@ -178,17 +151,35 @@ def _read_lines(path: Path, source: Source) -> pa.Table:
         return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
 
 
-def _read_conll(path: Path, _: Source) -> pa.Table:
-    return pa.table(read_conll(path))
+_READERS: dict[str, Callable[[Path, Source], pa.Table]] = {
+    ".csv": _read_csv,
+    ".jsonl": _read_json,
+    ".json": _read_json,
+    ".parquet": lambda path, _: pq.read_table(path),
+    ".arrow": _read_arrow,
+    ".txt": _read_lines,
+}
 
 
-def _rows(path: Path, columns: pa.Table, source: Source, has_labels: bool) -> Iterator[tuple[Any, ...]]:
-    """The text, the two texts of a pair or the tokens of each row, followed by the label or None."""
+def _read_columns(path: Path, source: Source) -> pa.Table:
+    if not path.is_file():
+        raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
+    read = _READERS.get(path.suffix.lower())
+    if read is None and source.format == "conll":
+        return pa.table(read_conll(path))
+    if read is None:
+        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
+    try:
+        return read(path, source)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        cause = " ".join(str(error).split())
+        raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
+
+
+def _rows(path: Path, columns: pa.Table) -> Iterator[tuple[Any, ...]]:
     try:
         for batch in columns.to_batches(max_chunksize=ROWS):
-            texts = [batch[column].to_pylist() for column in source.text_columns]
-            labels = batch[source.label_column].to_pylist() if has_labels else [None] * len(batch)
-            yield from zip(*texts, labels, strict=True)
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} contains text that is not UTF-8: {error}") from error
 
@@ -234,4 +225,4 @@ def _declared_names(schema: pa.Schema, column: str) -> list[str] | None:
         return None
     from datasets import Features
 
-    return label_names(Features.from_arrow_schema(schema)[column])
+    return label_names(Features.from_arrow_schema(schema).get(column))
