@@ -50,9 +50,6 @@ class DriftOptions:
         run: a folder models/DATASET/MODEL/SEED, to compare the predictions of its model too; None for no model.
         watch, retrain: thresholds of the index for these verdicts; the index must also exceed what chance explains.
         level: probability that chance alone exceeds the critical value of any feature.
-
-    Raises:
-        ValueError: an option is missing or out of range.
     """
 
     against: str | None
@@ -76,14 +73,10 @@ class DriftOptions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one feature.
+    """The comparison of one feature; see `Feature`.
 
     Attributes:
-        split: the prepared split of the reference.
-        reference, new: mean and outer deciles of a number, or shares of labels.
-        shown: `reference` and `new`, formatted.
-        change: description of the difference.
-        reference_texts, new_texts: number of texts.
+        reference, new: the summaries.
         index: the population stability index.
         chance: critical value of the index if there is no drift.
     """
@@ -134,8 +127,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
     """Compare a file of new text with the prepared data of `source`.
 
     Raises:
-        ValueError: there are no prepared data or they have another task, or the file, its labels or the run cannot be
-            used.
+        ValueError: the prepared data, the file, its labels or the run cannot be used.
     """
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
     if data.task != source.task:
@@ -144,9 +136,9 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
 
-    train = data.split("train")
-    features = text_features(train, data.split("validation"), new, len(data.schema.vocabulary))
+    features = text_features(data, new)
     if labels:
+        train = data.split("train")
         known = count_labels(data.label_names, train.tags if data.task == "labeling" else train.labels)
         names, ids = number_labels(data.task, data.label_names, labels)
         if isinstance(ids, Ragged):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.tokens import UNKNOWN, Task
-from unroll.drift.labels import BLOCK, LabelCounts, count_labels, number_labels
+from unroll.drift.labels import BLOCK, LabelCounts, LabelIds, count_labels, number_labels
 from unroll.statistics.stability import count_bins, decile_edges
 
 BATCH_SIZE = 64
@@ -49,22 +49,19 @@ class Feature(NamedTuple):
     matters: bool = True
 
 
-def text_features(
-    train: EncodedSplit, held_out: EncodedSplit, new: EncodedSplit, vocabulary_size: int
-) -> list[Feature]:
+def text_features(data: PreparedData, new: EncodedSplit) -> list[Feature]:
     """Length, share of unknown words and mean surprisal of each text.
 
-    The features of words are compared with `held_out`, the validation split: all words of train are in the vocabulary,
-    and they are more frequent there than in other text.
+    The features of words are compared with validation: all words of train are in the vocabulary, and they are more
+    frequent there than in other text.
     """
-    bits = _surprisal(train, vocabulary_size)
-    unknown = (np.arange(vocabulary_size) == UNKNOWN).astype(np.float64)
-    unknown_shares = [_word_means(split, unknown) for split in (held_out, new)]
-    surprisals = [_word_means(split, bits) for split in (held_out, new)]
+    train, other = data.split("train"), data.split("validation")
+    bits = _surprisal(train, len(data.schema.vocabulary))
+    unknown = (np.arange(len(bits)) == UNKNOWN).astype(np.float64)
     return [
         _numbers("length", "train", train.lengths, new.lengths, ",.0f"),
-        _numbers("unknown words", "validation", *unknown_shares, ".1%", only_more=True),
-        _numbers("surprisal", "validation", *surprisals, ".2f"),
+        _numbers("unknown words", "validation", _word_means(other, unknown), _word_means(new, unknown), ".1%", True),
+        _numbers("surprisal", "validation", _word_means(other, bits), _word_means(new, bits), ".2f"),
     ]
 
 
@@ -79,11 +76,7 @@ def label_features(name: str, split: str, task: Task, reference: LabelCounts, ne
 
 
 def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> list[Feature]:
-    """The labels that the model in the folder `run` predicts, and its confidence for each text.
-
-    Raises:
-        ValueError: `run` contains no trained and evaluated model, or its model does not match `data`.
-    """
+    """The labels that the model in the folder `run` predicts, and its confidence for each text."""
     from unroll.inference.trained_model import TrainedModel
 
     if not (run / "model").is_dir():
@@ -100,10 +93,9 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     predictions = trained.predict(new, BATCH_SIZE)
     labels = [prediction.labels for prediction in predictions]
     probabilities = [prediction.probabilities for prediction in predictions]
+    after: LabelIds = np.array(labels) if data.task != "labeling" else Ragged.from_sequences(labels, np.int64)
     if data.task == "labeling":  # as in predictions.parquet, of the predicted tag of each token
-        pairs = zip(probabilities, labels, strict=True)
-        probabilities = [np.take_along_axis(found, tags[:, None], axis=1)[:, 0] for found, tags in pairs]
-    after = Ragged.from_sequences(labels, np.int64) if data.task == "labeling" else np.array(labels)
+        probabilities = [np.take_along_axis(it.probabilities, it.labels[:, None], axis=1) for it in predictions]
     return [
         *label_features("predictions", "test", data.task, before, count_labels(data.label_names, after)),
         _numbers("confidence", "test", known, _confidences(data.task, probabilities), ".1%"),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unroll.data.prepare.labels import Labels, MultiLabels
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE, TagReader
@@ -69,25 +70,18 @@ def number_labels(task: Task, names: list[str], values: Sequence[Any]) -> tuple[
     """
     ids = {name: i for i, name in enumerate(names)}
     lists = [[value] for value in values] if task == "classification" else values
-    found = Ragged.from_sequences([[ids.setdefault(name, len(ids)) for name in row] for row in lists], np.int64)
+    rows = [[ids.setdefault(name, len(ids)) for name in row] for row in lists]
     if task == "labeling":
-        return list(ids), found
-    if task == "classification":
-        return list(ids), found.values
-    is_assigned = np.zeros((len(found), len(ids)), bool)
-    is_assigned[np.repeat(np.arange(len(found)), found.lengths), found.values] = True
-    return list(ids), is_assigned
+        return list(ids), Ragged.from_sequences(rows, np.int64)
+    kind = MultiLabels if task == "multilabel" else Labels
+    return list(ids), kind(list(ids)).array(rows)
 
 
 def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) -> list[Any]:
-    """The names of the labels of the texts with usable labels, as for `number_labels`.
+    """The names of the labels of each text with usable labels, as for `number_labels`.
 
     Values are label names, or numbers of the names declared by the file or else by the dataset. Labels that are not
-    in `names`, those of the prepared data, are kept.
-
-    Raises:
-        ValueError: the labels have an unsupported type, none of them belongs to the dataset, or tags do not belong to
-            its tag scheme.
+    in `names`, those of the prepared data, are kept unless all labels are such.
     """
     where = f"{path}, column {source.label_column!r}"
     nested = source.task != "classification"
@@ -95,11 +89,13 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     if not labels:
         return []
     values = [value for found in labels for value in found] if nested else labels
-    numbered = _numbered_names(source, names)
+    # Prepared tags were converted to IOB2, so they do not show which numbers the tags of another scheme had.
+    is_converted = source.task == "labeling" and source.tag_scheme != "iob2"
+    numbered = source.label_names or ([] if is_converted else names)
     name_of = _name_values(values, numbered, new.declared_names, where)
     named: list[Any] = [[name_of[value] for value in found] if nested else name_of[found] for found in labels]
     if source.task == "labeling" and "spans" not in source.columns:
-        named = _read_tags(named, source, [*name_of.values(), *(numbered or [])], where)
+        named = _read_tags(named, source, [*name_of.values(), *numbered], where)
     given = {name for found in named for name in found} if nested else set(named)
     if given and not given & set(names):
         raise ValueError(
@@ -109,25 +105,17 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     return named
 
 
-def _numbered_names(source: Source, names: list[str]) -> list[str] | None:
-    """The names by number; None if they are unknown, since prepare has converted the tags to IOB2."""
-    if source.task == "labeling" and source.tag_scheme != "iob2":
-        return source.label_names
-    return source.label_names or names
-
-
-def _name_values(values: list[Any], names: list[str] | None, declared: list[str] | None, where: str) -> dict[Any, str]:
+def _name_values(values: list[Any], names: list[str], declared: list[str] | None, where: str) -> dict[Any, str]:
     """Map each distinct value to a label name."""
     if wrong := {type(value).__name__ for value in values} - {"str", "int", "bool"}:
         raise ValueError(f"{where} contains {' and '.join(sorted(wrong))}; accepted: names, numbers or booleans")
-    distinct = set(values)
-    as_names = {value: str(value) for value in distinct}
-    if set(names or []) == {"false", "true"}:  # Python writes False and True
+    as_names = {value: str(value) for value in values}
+    if set(names) == {"false", "true"}:  # Python writes False and True
         as_names = {value: name.lower() for value, name in as_names.items()}
-    if declared is None and set(as_names.values()) <= set(names or []):
+    if declared is None and set(as_names.values()) <= set(names):
         return as_names
-    by_number = {str(number): name for number, name in enumerate(declared or names or [])}
-    as_numbers = {value: str(int(value)) if isinstance(value, bool) else str(value) for value in distinct}
+    by_number = {str(number): name for number, name in enumerate(declared or names)}
+    as_numbers = {value: str(int(value)) if isinstance(value, bool) else str(value) for value in as_names}
     if set(as_numbers.values()) <= set(by_number):
         return {value: by_number[number] for value, number in as_numbers.items()}
     return as_names

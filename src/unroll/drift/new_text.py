@@ -61,7 +61,11 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
     if source.label_column not in columns.column_names:
         columns = columns.append_column(source.label_column, pa.nulls(len(columns)))
     elif "spans" in source.columns:
-        _check_spans(path, columns.schema.field(source.label_column))
+        kind = columns.schema.field(source.label_column).type
+        if not {"start", "end", "label"} <= set(getattr(getattr(kind, "value_type", None), "names", [])):
+            raise ValueError(
+                f"{path}, column {source.label_column!r} contains {kind}; accepted: lists of start, end and label"
+            )
     distinct = DistinctTokens()
     ids: list[np.ndarray] = []
     labels: list[Any] = []
@@ -195,15 +199,6 @@ def _tokens(values: list[Any], tokenizer: Tokenizer) -> list[str] | str:
     if not isinstance(value, list) or not all(isinstance(token, str) and token for token in value):
         return f"neither text nor tokens: {type(value).__name__}"
     return [tokenizer.normalize(token) for token in value]
-
-
-def _check_spans(path: Path, column: pa.Field) -> None:
-    inner = getattr(column.type, "value_type", None)
-    keys = {field.name for field in inner} if inner is not None and pa.types.is_struct(inner) else set()
-    if not {"start", "end", "label"} <= keys:
-        raise ValueError(
-            f"{path}, column {column.name!r} contains {column.type}; accepted: lists of start, end and label"
-        )
 
 
 def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokenizer) -> list[str] | None:

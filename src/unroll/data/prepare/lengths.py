@@ -24,12 +24,12 @@ def short_parts(
     lengths: np.ndarray,
     max_length: int,
     too_long: TooLong,
-    continues: Callable[[int], np.ndarray] | None,
+    inside: Callable[[int], np.ndarray] | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find parts of at most `max_length` tokens in sequences of the given lengths (N,) and rows (N,).
 
     `truncate` keeps the first tokens of a sequence; `split` divides it into several parts, but does not divide
-    entities: `continues` returns for sequence i which of its tokens continue one, (T,) bool.
+    entities: `inside` returns for sequence i which of its tokens continue one, (T,) bool.
 
     Returns:
         The sequence, the start in it, and the length of each part, (P,) each.
@@ -41,11 +41,11 @@ def short_parts(
         return np.arange(len(lengths)), np.zeros(len(lengths), np.int64), np.minimum(lengths, max_length)
     parts: list[tuple[int, int, int]] = []
     for i, length in enumerate(lengths.tolist()):
-        inside = continues(i).tolist() if continues and length > max_length else [False] * length
+        continues = inside(i).tolist() if inside and length > max_length else [False] * length
         start = 0
         while start < length:
             end = min(start + max_length, length)
-            while end < length and inside[end]:
+            while end < length and continues[end]:
                 end -= 1
             if end <= start:
                 raise ValueError(

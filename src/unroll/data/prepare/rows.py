@@ -1,7 +1,6 @@
 """Checks and tokenizes raw rows one by one; rows that cannot be used are quarantined with the reason."""
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,9 @@ class RowReader:
         if values is None:
             raise BadRow("broken encoding: not UTF-8")
         if "spans" in values:
-            return self._read_spans(values)
-        return self._read_tokens(values) if "tokens" in values else self._read_text(values)
-
-    def _read_text(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        """A text or a pair of texts, with one label or several."""
+            return self._read_spans(values["text"], values["spans"])
+        if "tokens" in values:
+            return self._read_tokens(values["tokens"], values["labels"])
         *texts, label = (values[name] for name in ("text", "text_pair", "label", "labels") if name in values)
         return self._tokenize(*texts), self.labels.ids(label)
 
@@ -54,8 +51,7 @@ class RowReader:
             raise BadRow("empty text")
         return tokens
 
-    def _read_tokens(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        tokens, tags = values["tokens"], values["labels"]
+    def _read_tokens(self, tokens: Any, tags: Any) -> tuple[list[str], list[int]]:
         if not tokens:
             raise BadRow("no tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
@@ -66,12 +62,12 @@ class RowReader:
             raise BadRow("tokens and labels differ in number")
         return [self.tokenizer.normalize(token) for token in tokens], self.labels.ids(tags)
 
-    def _read_spans(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+    def _read_spans(self, text: Any, spans: Any) -> tuple[list[str], list[int]]:
         """A text with entities given in characters, which are converted to tags of its tokens."""
-        tokens, spans = self._tokenize(values["text"]), values["spans"]
+        tokens = self._tokenize(text)
         if spans is None:
             raise BadRow("missing spans")
-        offsets = self.tokenizer.offsets(values["text"])
+        offsets = self.tokenizer.offsets(text)
         starts = {start: i for i, (start, _) in enumerate(offsets)}
         ends = {end: i + 1 for i, (_, end) in enumerate(offsets)}
         tags = [OUTSIDE] * len(tokens)
@@ -94,23 +90,18 @@ def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], pa
     """
     with pq.ParquetWriter(path, _QUARANTINE) as file:
         for split, rows in splits.items():
-            if rows.quarantined:
-                for entries in _entries(raw / f"{split}.parquet", source, split, dict(rows.quarantined)):
-                    file.write_table(pa.Table.from_pylist(entries, _QUARANTINE))
+            reasons, raw_split = dict(rows.quarantined), raw / f"{split}.parquet"
+            starts = group_starts(raw_split) if reasons else []
+            for group, (start, end) in enumerate(pairwise(starts)):
+                if reasons.keys().isdisjoint(range(start, end)):
+                    continue
+                entries = [
+                    {"split": split, "row": row, "reason": reasons[row], "content": _as_json(values)}
+                    for row, values in enumerate(raw_rows(raw_split, source, group), start)
+                    if row in reasons
+                ]
+                file.write_table(pa.Table.from_pylist(entries, _QUARANTINE))
 
 
-def _entries(path: Path, source: Source, split: str, reasons: dict[int, str]) -> Iterator[list[dict[str, Any]]]:
-    """The quarantined rows of each row group that has any."""
-    for group, (start, end) in enumerate(pairwise(group_starts(path))):
-        if reasons.keys().isdisjoint(range(start, end)):
-            continue
-        yield [
-            {
-                "split": split,
-                "row": row,
-                "reason": reasons[row],
-                "content": None if values is None else json.dumps(values, ensure_ascii=False, default=str),
-            }
-            for row, values in enumerate(raw_rows(path, source, group), start)
-            if row in reasons
-        ]
+def _as_json(values: dict[str, Any] | None) -> str | None:
+    return None if values is None else json.dumps(values, ensure_ascii=False, default=str)
