@@ -115,8 +115,7 @@ class Drift:
     @property
     def verdict(self) -> Verdict:
         """The most severe verdict of all features."""
-        found = {comparison.verdict for comparison in self.comparisons}
-        return "retrain" if "retrain" in found else "watch" if "watch" in found else "stable"
+        return max((comparison.verdict for comparison in self.comparisons), key=[*ADVICE].index)
 
     def facts(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -124,11 +123,7 @@ class Drift:
 
 
 def find_drift(source: Source, options: DriftOptions) -> Drift:
-    """Compare a file of new text with the prepared data of `source`.
-
-    Raises:
-        ValueError: the prepared data, the file, its labels or the run cannot be used.
-    """
+    """Compare a file of new text with the prepared data of `source`; a ValueError says what cannot be used."""
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
     if data.task != source.task:
         raise ValueError(f"data={options.data} was prepared for {data.task}; accepted: data of the task {source.task}")
@@ -168,18 +163,9 @@ def _compare(feature: Feature, options: DriftOptions, level: float) -> Compariso
     verdict: Verdict = "stable"
     if feature.matters and index > max(options.watch, chance):
         verdict = "retrain" if index > options.retrain else "watch"
-    return Comparison(
-        feature.name,
-        feature.split,
-        *feature.summaries,
-        shown=feature.shown,
-        change=feature.change,
-        reference_texts=round(float(feature.bins[0].sum())),
-        new_texts=round(float(feature.bins[1].sum())),
-        index=index,
-        chance=chance,
-        verdict=verdict,
-    )
+    name, split, bins, (before, after), shown, change, _ = feature
+    texts_before, texts_after = (round(float(texts.sum())) for texts in bins)
+    return Comparison(name, split, before, after, shown, change, texts_before, texts_after, index, chance, verdict)
 
 
 def report(drift: Drift) -> str:

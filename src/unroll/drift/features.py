@@ -107,16 +107,11 @@ def _numbers(
 ) -> Feature:
     """A number per text, binned by the deciles of the reference; with `only_more`, only an increase is drift."""
     edges = decile_edges(reference)
+    bins = count_bins(reference, edges), count_bins(new, edges)
     before, after = _summary(reference), _summary(new)
-    return Feature(
-        name,
-        split,
-        bins=(count_bins(reference, edges), count_bins(new, edges)),
-        summaries=(before, after),
-        shown=(_interval(before, form), _interval(after, form)),
-        change=f"mean {after['mean']:{form}}, compared with {before['mean']:{form}} in {split}",
-        matters=not only_more or after["mean"] > before["mean"],
-    )
+    shown = _interval(before, form), _interval(after, form)
+    change = f"mean {after['mean']:{form}}, compared with {before['mean']:{form}} in {split}"
+    return Feature(name, split, bins, (before, after), shown, change, not only_more or after["mean"] > before["mean"])
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:

@@ -1,13 +1,13 @@
 """The distribution of the labels or entities of texts, and the labels in a file of new text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from unroll.data.prepare.labels import Labels, MultiLabels
+from unroll.data.prepare.labels import Labels, MultiLabels, first_names
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE, TagReader
@@ -99,8 +99,8 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     given = {name for found in named for name in found} if nested else set(named)
     if given and not given & set(names):
         raise ValueError(
-            f"{where} has the labels {_shown(sorted(given))}, none of which is in the dataset; accepted: "
-            f"{_shown(names)}, their numbers, or a file without this column"
+            f"{where} has the labels {first_names(sorted(given))}, none of which is in the dataset; accepted: "
+            f"{first_names(names)}, their numbers, or a file without this column"
         )
     return named
 
@@ -132,8 +132,3 @@ def _read_tags(sentences: list[list[str]], source: Source, names: list[str], whe
         with suppress(ValueError):
             read.append(reader.read(tags))
     return read
-
-
-def _shown(names: Iterable[str]) -> str:
-    some = list(names)
-    return ", ".join(some[:10]) + (", …" if len(some) > 10 else "")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from unroll.data.download.files import label_names, read_conll
 from unroll.data.encoding import DistinctTokens, TokenEncoder
@@ -47,10 +47,10 @@ class NewText:
 
 
 def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
-    """Read a file with the columns of the dataset; the column of labels is optional.
+    """Read a file with the columns of the dataset, where the column of labels is optional.
 
     Raises:
-        ValueError: the file does not exist or cannot be read, has no column of texts, or contains no usable text.
+        ValueError: the file cannot be read, has no column of texts, or contains no usable text.
     """
     columns = _read_columns(path, source)
     if missing := [column for column in source.text_columns if column not in columns.column_names]:
@@ -85,25 +85,16 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
     if not ids:
         reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "the file has no rows"
         raise ValueError(f"{path} contains no usable text in column {source.text_columns[0]!r}: {reasons}")
-    return NewText(
-        distinct=distinct,
-        tokens=Ragged.from_sequences(ids, np.int32),
-        labels=labels,
-        declared_names=_declared_names(columns.schema, source.label_column),
-        unused=dict(unused.most_common()),
-    )
+    declared_names = _declared_names(columns.schema, source.label_column)
+    return NewText(distinct, Ragged.from_sequences(ids, np.int32), labels, declared_names, dict(unused.most_common()))
 
 
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     """Encode texts with the vocabularies of the prepared data; the labels are placeholders."""
     sequences, rows = shorten(text.tokens, data)
-    return EncodedSplit(
-        task=data.task,
-        table=TokenEncoder.of(data.schema).encode(text.distinct),
-        sequences=sequences,
-        labels=np.zeros(len(sequences.values), np.int64),  # long enough for any task
-        rows=rows,
-    )
+    table = TokenEncoder.of(data.schema).encode(text.distinct)
+    placeholders = np.zeros(len(sequences.values), np.int64)  # long enough for any task
+    return EncodedSplit(data.task, table, sequences, placeholders, rows)
 
 
 def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None = None) -> tuple[Ragged, np.ndarray]:
@@ -125,14 +116,8 @@ def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None =
 
 def _read_csv(path: Path, source: Source) -> pa.Table:
     """Read texts and labels as strings."""
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys([*source.text_columns, source.label_column], pa.string())
-        ),
-    )
+    as_text = ConvertOptions(column_types=dict.fromkeys([*source.text_columns, source.label_column], pa.string()))
+    return read_csv(path, ReadOptions(block_size=BLOCK), ParseOptions(newlines_in_values=True), as_text)
 
 
 def _read_json(path: Path, _: Source) -> pa.Table:

@@ -17,6 +17,11 @@ class BadRow(ValueError):
     """A row that cannot be used; the message is the reason in the quarantine."""
 
 
+def first_names(names: list[str]) -> str:
+    """At most 20 names, for messages."""
+    return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
+
+
 class Labels:
     """One label per text.
 
@@ -44,11 +49,6 @@ class Labels:
         if "spans" in source.columns:
             return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in names for prefix in "BI")], "iob2")
         return TagLabels(names, source.tag_scheme) if kind is TagLabels else kind(names, values)
-
-    def describe(self) -> str:
-        """The first 20 names, for messages."""
-        more = f", and {len(self.names) - 20} more" if len(self.names) > 20 else ""
-        return ", ".join(self.names[:20]) + more
 
     def ids(self, value: Any) -> list[int]:
         """The label ids of a row; BadRow if a value is missing or unknown."""

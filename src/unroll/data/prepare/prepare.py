@@ -10,11 +10,10 @@ import numpy as np
 
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
-from unroll.data.prepare.labels import Labels
+from unroll.data.prepare.labels import Labels, first_names
 from unroll.data.prepare.lengths import TooLong, limit_length
-from unroll.data.prepare.reading import read_split
 from unroll.data.prepare.report import write_report
-from unroll.data.prepare.rows import RowReader, write_quarantine
+from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.sampling import carve, limit_rows
 from unroll.data.prepare.split_rows import Corpus, SplitRows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
@@ -187,7 +186,7 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
         raise ValueError(
             f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used; accepted: a share of "
             f"max_bad_share={max_bad_share:g}; {', '.join(reasons[:5])}{', ...' if len(reasons) > 5 else ''}; "
-            f"first: row {row}, {reason}; accepted labels: {labels.describe()}"
+            f"first: row {row}, {reason}; accepted labels: {first_names(labels.names)}"
         )
 
 

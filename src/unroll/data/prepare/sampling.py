@@ -17,10 +17,9 @@ def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: 
     """
     from sklearn.model_selection import train_test_split
 
+    rows = np.arange(len(train))
     try:
-        kept, carved = train_test_split(
-            np.arange(len(train)), test_size=fraction, random_state=seed, stratify=train.strata
-        )
+        kept, carved = train_test_split(rows, test_size=fraction, random_state=seed, stratify=train.strata)
     except ValueError as error:
         raise ValueError(
             f"{option}={fraction:g} cannot be drawn from the {len(train)} training rows of {source.path}: {error}"

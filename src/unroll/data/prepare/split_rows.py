@@ -81,13 +81,9 @@ class SplitRows:
 
     def take(self, chosen: np.ndarray) -> "SplitRows":
         """The sequences at the increasing positions `chosen`."""
-        return replace(
-            self,
-            starts=self.starts[chosen],
-            lengths=self.lengths[chosen],
-            labels=None if self.labels is None else self.labels[chosen],
-            rows=self.rows[chosen],
-        )
+        labels = None if self.labels is None else self.labels[chosen]
+        starts, lengths = self.starts[chosen], self.lengths[chosen]
+        return replace(self, starts=starts, lengths=lengths, labels=labels, rows=self.rows[chosen])
 
     def count_tokens(self) -> dict[str, int]:
         """The number of occurrences of each token that occurs."""

@@ -12,11 +12,7 @@ from unroll.data.tokenizer import SEPARATOR, Tokenizer, TokenizerOptions
 
 
 def train_tokenizer(train: SplitRows, options: TokenizerOptions) -> Tokenizer:
-    """Train the subword model of `options` on the words of the training split.
-
-    Raises:
-        ValueError: the subword vocabulary is smaller than the number of characters.
-    """
+    """Train the subword model of `options` on the words of the training split."""
     assert options.subwords is not None
     words = Tokenizer(options)
     counts: Counter[str] = Counter()
