@@ -137,7 +137,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
         known = count_labels(data.label_names, train.tags if data.task == "labeling" else train.labels)
         names, ids = number_labels(data.task, data.label_names, labels)
         if isinstance(ids, Ragged):
-            ids, _ = shorten(ids, data, names)
+            ids = shorten(ids, data, names)
         features += label_features("labels", "train", data.task, known, count_labels(names, ids))
     if options.run is not None:
         features += prediction_features(data, Path(options.run), new)

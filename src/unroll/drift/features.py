@@ -50,13 +50,14 @@ class Feature(NamedTuple):
 
 
 def text_features(data: PreparedData, new: EncodedSplit) -> list[Feature]:
-    """Length, share of unknown words and mean surprisal of each text.
-
-    The features of words are compared with validation: all words of train are in the vocabulary, and they are more
-    frequent there than in other text.
-    """
+    """Length, share of unknown words and mean surprisal of each text."""
+    # Words are compared with validation: all words of train are known, and more frequent there than in other text.
     train, other = data.split("train"), data.split("validation")
-    bits = _surprisal(train, len(data.schema.vocabulary))
+    tokens = np.zeros(len(train.table.words), np.int64)
+    for block in train.sequences.blocks(BLOCK):
+        tokens += np.bincount(block.values, minlength=len(tokens))
+    counts = np.bincount(train.table.words, weights=tokens, minlength=len(data.schema.vocabulary)) + 1
+    bits = -np.log2(counts / counts.sum())  # (V,) the surprisal of each word, with one added to all counts
     unknown = (np.arange(len(bits)) == UNKNOWN).astype(np.float64)
     return [
         _numbers("length", "train", train.lengths, new.lengths, ",.0f"),
@@ -102,13 +103,11 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     ]
 
 
-def _numbers(
-    name: str, split: str, reference: np.ndarray, new: np.ndarray, form: str, only_more: bool = False
-) -> Feature:
+def _numbers(name: str, split: str, old: np.ndarray, new: np.ndarray, form: str, only_more: bool = False) -> Feature:
     """A number per text, binned by the deciles of the reference; with `only_more`, only an increase is drift."""
-    edges = decile_edges(reference)
-    bins = count_bins(reference, edges), count_bins(new, edges)
-    before, after = _summary(reference), _summary(new)
+    edges = decile_edges(old)
+    bins = count_bins(old, edges), count_bins(new, edges)
+    before, after = _summary(old), _summary(new)
     shown = _interval(before, form), _interval(after, form)
     change = f"mean {after['mean']:{form}}, compared with {before['mean']:{form}} in {split}"
     return Feature(name, split, bins, (before, after), shown, change, not only_more or after["mean"] > before["mean"])
@@ -140,16 +139,6 @@ def _shares(name: str, split: str, reference: dict[str, float], new: dict[str, f
 def _first(shares: dict[str, float]) -> str:
     shown = [f"{name} {share:.1%}" for name, share in shares.items()]
     return ", ".join(shown if len(shown) <= SHOWN else [*shown[:SHOWN], "…"])
-
-
-def _surprisal(train: EncodedSplit, vocabulary_size: int) -> np.ndarray:
-    """−log₂ of the relative frequency of each word in train, (V,), with one added to all counts."""
-    tokens = np.zeros(len(train.table.words), np.int64)
-    for block in train.sequences.blocks(BLOCK):
-        tokens += np.bincount(block.values, minlength=len(tokens))
-    counts = np.bincount(train.table.words, weights=tokens, minlength=vocabulary_size) + 1
-    bits: np.ndarray = -np.log2(counts / counts.sum())
-    return bits
 
 
 def _word_means(split: EncodedSplit, values: np.ndarray) -> np.ndarray:

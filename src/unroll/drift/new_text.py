@@ -91,27 +91,23 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
 
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     """Encode texts with the vocabularies of the prepared data; the labels are placeholders."""
-    sequences, rows = shorten(text.tokens, data)
+    sequences = shorten(text.tokens, data)
     table = TokenEncoder.of(data.schema).encode(text.distinct)
     placeholders = np.zeros(len(sequences.values), np.int64)  # long enough for any task
-    return EncodedSplit(data.task, table, sequences, placeholders, rows)
+    return EncodedSplit(data.task, table, sequences, placeholders, np.arange(len(sequences)))
 
 
-def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None = None) -> tuple[Ragged, np.ndarray]:
-    """Shorten sequences as those of train were, if there were any that were too long.
-
-    The sequences are tokens, or tags given by their position in `tag_names`. Returns the sequences and the index of the
-    text of each.
-    """
-    every = np.arange(len(sequences))
+def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None = None) -> Ragged:
+    """Shorten sequences of tokens, or of tags given by their position in `tag_names`, as those of train were."""
     if not data.description["splits"]["train"]["too_long"]:
-        return sequences, every
+        return sequences
     train = data.split("train")
     too_long: TooLong = "split" if (np.diff(train.rows) == 0).any() else "truncate"
     inside = np.array([name.startswith("I-") for name in tag_names or []])
     continues = None if tag_names is None else lambda i: inside[sequences[i]]
-    texts, starts, lengths = short_parts(every, sequences.lengths, int(train.lengths.max()), too_long, continues)
-    return Ragged.gather(sequences.values, sequences.offsets[texts] + starts, lengths), texts
+    rows, limit = np.arange(len(sequences)), int(train.lengths.max())
+    texts, starts, lengths = short_parts(rows, sequences.lengths, limit, too_long, continues)
+    return Ragged.gather(sequences.values, sequences.offsets[texts] + starts, lengths)
 
 
 def _read_csv(path: Path, source: Source) -> pa.Table:
@@ -147,19 +143,18 @@ _READERS: dict[str, Callable[[Path, Source], pa.Table]] = {
     ".parquet": lambda path, _: pq.read_table(path),
     ".arrow": _read_arrow,
     ".txt": _read_lines,
+    "conll": lambda path, _: pa.table(read_conll(path)),
 }
 
 
 def _read_columns(path: Path, source: Source) -> pa.Table:
     if not path.is_file():
         raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
-    read = _READERS.get(path.suffix.lower())
-    if read is None and source.format == "conll":
-        return pa.table(read_conll(path))
-    if read is None:
+    known = path.suffix.lower() in _READERS
+    if not known and source.format != "conll":
         raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
     try:
-        return read(path, source)
+        return _READERS[path.suffix.lower() if known else "conll"](path, source)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error

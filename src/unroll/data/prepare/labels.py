@@ -31,18 +31,14 @@ class Labels:
 
     def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:
         self.names = names
-        numbers = range(len(names))
-        kinds = [names, numbers, [False, True][: len(names) if len(names) == 2 else 0]] if values is None else [values]
+        defaults = [names, range(len(names)), [False, True] if len(names) == 2 else []]
+        kinds = defaults if values is None else [values]
         # Keys include the type because True == 1.
         self._ids = {(type(value), value): i for kind in kinds for i, value in enumerate(kind)}
 
     @staticmethod
     def of(source: Source, declared: list[str] | None, train: Path) -> "Labels":
-        """The labels of a dataset: the declared names, or the sorted distinct values of the training split.
-
-        Raises:
-            ValueError: undeclared values have an unsupported type, or a tag does not belong to the tag scheme.
-        """
+        """The declared labels of a dataset, or the sorted distinct values of train; ValueError for unusable ones."""
         kind, accepted = _KINDS[source.task]
         values = None if declared else _distinct_values(source, train, accepted)
         names = declared or [str(value).lower() if isinstance(value, bool) else str(value) for value in values or []]

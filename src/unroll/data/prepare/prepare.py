@@ -160,10 +160,7 @@ def _read(
 def _select(
     splits: dict[str, SplitRows], options: PrepareOptions
 ) -> tuple[dict[str, SplitRows], dict[str, int], dict[str, dict[str, int]]]:
-    """Apply `limit` and `drop_leaks`.
-
-    Also returns the number of rows left out by `limit`, and the counts of duplicates before `drop_leaks`.
-    """
+    """Apply `limit` and `drop_leaks`; also return the number of rows that `limit` left out and counts of duplicates."""
     left_out = dict.fromkeys(SPLITS, 0)
     if options.limit is not None:
         left_out = {split: max(0, len(rows) - options.limit) for split, rows in splits.items()}
@@ -191,13 +188,11 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
 
 
 def _vocabularies(train: SplitRows, tokenizer: Tokenizer, min_count: int) -> tuple[list[str], list[str]]:
-    """The words and the characters of the training split.
-
-    Characters that occur in a single distinct token become `<unk>`, so that `<unk>` is trained.
-    """
+    """The words and the characters of the training split."""
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
     for token, count in train.count_tokens().items():
         words[tokenizer.word(token)] += count
         characters.update(set(token))
+    # Characters that occur in a single distinct token become `<unk>`, so that `<unk>` is trained.
     return build_vocabulary(words, min_count), build_vocabulary(characters, min_count=2)

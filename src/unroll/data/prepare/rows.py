@@ -23,8 +23,7 @@ from unroll.data.tags import OUTSIDE
 from unroll.data.tokenizer import Tokenizer
 
 FEW_GROUPS = 4  # up to this number of row groups, starting processes takes longer than reading
-_TEXT = pa.string()
-_QUARANTINE = pa.schema([("split", _TEXT), ("row", pa.int64()), ("reason", _TEXT), ("content", _TEXT)])
+_QUARANTINE = pa.schema([("split", "string"), ("row", "int64"), ("reason", "string"), ("content", "string")])
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,7 @@ def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Ch
     try:
         yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
     except TerminatedWorkerError as error:
-        raise ValueError(
-            f"processes={processes}: a process was killed; accepted: fewer processes, if memory ran out"
-        ) from error
+        raise ValueError(f"processes={processes}: a process was killed; accepted: fewer, if memory ran out") from error
 
 
 def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
@@ -154,10 +151,7 @@ def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
 
 
 def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:
-    """Write the quarantined rows as parquet.
-
-    The columns are `split`, `row`, `reason` and `content`, the raw row as JSON or null if it is not UTF-8.
-    """
+    """Write the quarantined rows as parquet; the column `content` is the raw row as JSON, null if it is not UTF-8."""
     with pq.ParquetWriter(path, _QUARANTINE) as file:
         for split, rows in splits.items():
             reasons, raw_split = dict(rows.quarantined), raw / f"{split}.parquet"
@@ -166,12 +160,8 @@ def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], pa
                 if reasons.keys().isdisjoint(range(start, end)):
                     continue
                 entries = [
-                    {"split": split, "row": row, "reason": reasons[row], "content": _as_json(values)}
+                    (split, row, reasons[row], values and json.dumps(values, ensure_ascii=False, default=str))
                     for row, values in enumerate(raw_rows(raw_split, source, group), start)
                     if row in reasons
                 ]
-                file.write_table(pa.Table.from_pylist(entries, _QUARANTINE))
-
-
-def _as_json(values: dict[str, Any] | None) -> str | None:
-    return None if values is None else json.dumps(values, ensure_ascii=False, default=str)
+                file.write_table(pa.table(list(zip(*entries, strict=True)), _QUARANTINE))

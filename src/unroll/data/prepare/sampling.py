@@ -12,8 +12,7 @@ from unroll.data.source import Source
 def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: int) -> tuple[SplitRows, SplitRows]:
     """Divide the training split in two, stratified by label if each sequence has exactly one.
 
-    The second part has the share `fraction`, given by the option named `option`. A ValueError says that there are too
-    few rows, or too few of a label.
+    The second part has the share `fraction`, the value of the option `option`; ValueError if there are too few rows.
     """
     from sklearn.model_selection import train_test_split
 
