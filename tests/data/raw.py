@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 
 from unroll.data.prepare.labels import Labels
 from unroll.data.prepare.prepare import PrepareOptions
-from unroll.data.prepare.reading import read_split
-from unroll.data.prepare.rows import RowReader
+from unroll.data.prepare.rows import RowReader, read_split
 from unroll.data.prepare.split_rows import Corpus, SplitRows
 from unroll.data.prepared import PreparedData
 from unroll.data.source import SPLITS, Source

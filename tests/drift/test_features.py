@@ -45,9 +45,11 @@ def test_of_the_test_split_a_model_predicts_what_it_did(
 ) -> None:
     data = prepared[task]
     found = features(data, runs[task], data.folder.parent / "raw" / "test.parquet")
-    assert found["predictions"].new == pytest.approx(found["predictions"].reference)
-    assert sum(found["predictions"].new.values()) == pytest.approx(len(data.split("test")))
-    assert found["confidence"].new == pytest.approx(found["confidence"].reference, abs=1e-4)
+    reference, new = found["predictions"].bins
+    assert new == pytest.approx(reference)
+    assert new.sum() == pytest.approx(len(data.split("test")))
+    before, after = found["confidence"].summaries
+    assert after == pytest.approx(before, abs=1e-4)
     expected = {"classification": None, "labeling": "tokens in entities", "multilabel": "labels per text"}[task]
     assert set(found) - {"predictions", "confidence"} == ({f"{expected}, predictions"} if expected else set())
 
@@ -57,8 +59,12 @@ def test_the_shares_and_the_confidence_are_those_of_the_predictions_file(
 ) -> None:
     found = features(reviews, runs["classification"], reviews.folder.parent / "raw" / "train.parquet")
     table = pd.read_parquet(runs["classification"] / "predictions.parquet")
-    assert found["predictions"].reference == pytest.approx(table["predicted"].value_counts().to_dict())
-    assert found["confidence"].reference == pytest.approx(np.stack(table["probabilities"]).max(axis=1), abs=1e-4)
+    shares, _ = found["predictions"].summaries
+    assert shares == pytest.approx(table["predicted"].value_counts(normalize=True).to_dict())
+    confidence, _ = found["confidence"].summaries
+    highest = np.stack(table["probabilities"]).max(axis=1)
+    expected = {"mean": highest.mean(), "10 %": np.quantile(highest, 0.1), "90 %": np.quantile(highest, 0.9)}
+    assert confidence == pytest.approx(expected, abs=1e-4)
 
 
 def test_predictions_that_shift_are_found(reviews: PreparedData, runs: dict[Task, Path], tmp_path: Path) -> None:

@@ -11,12 +11,17 @@ from tests.drift.files import NEWS, REVIEWS, SPANS, TOPICS, Columns, write
 from unroll.data.source import Source
 from unroll.data.tags import spans
 from unroll.data.tokenizer import Tokenizer
+from unroll.data.tokens import Task
 from unroll.drift import labels
-from unroll.drift.labels import NONE, LabelSet, read_new_labels
+from unroll.drift.labels import NONE, LabelCounts, count_labels, number_labels, read_new_labels
 from unroll.drift.new_text import read_new_text
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 SENTENCES = st.lists(st.lists(st.sampled_from(TAGS), min_size=1, max_size=8), min_size=1, max_size=8)
+
+
+def counts_of(task: Task, names: list[str], values: list[Any]) -> LabelCounts:
+    return count_labels(*number_labels(task, names, values))
 
 
 def expected_shares(sentences: list[list[str]]) -> dict[str, float]:
@@ -33,10 +38,10 @@ def expected_shares(sentences: list[list[str]]) -> dict[str, float]:
 def test_entities_are_those_that_the_scores_count_whatever_the_blocks(sentences: list[list[str]], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labels, "BLOCK", block)
-        found = LabelSet.of_names("labeling", TAGS, sentences)
-        assert found.shares() == pytest.approx(expected_shares(sentences))
+        found = counts_of("labeling", TAGS, sentences)
+        assert found.texts == pytest.approx(expected_shares(sentences))
         inside = [np.mean([tag != "O" for tag in tags]) for tags in sentences]
-        assert found.amounts() == pytest.approx(inside)
+        assert found.amounts == pytest.approx(inside)
 
 
 @pytest.mark.parametrize(
@@ -49,24 +54,23 @@ def test_entities_are_those_that_the_scores_count_whatever_the_blocks(sentences:
 )
 def test_every_text_counts_once(task: Any, values: list[Any]) -> None:
     names = TAGS if task == "labeling" else ["a", "b"]
-    found = LabelSet.of_names(task, names, values)
-    assert len(found) == 3
-    assert sum(found.shares().values()) == pytest.approx(3)
+    found = counts_of(task, names, values)
+    assert len(found.amounts) == 3
+    assert sum(found.texts.values()) == pytest.approx(3)
 
 
 def test_labels_without_texts_have_a_count_of_zero() -> None:
-    assert LabelSet.of_names("classification", ["a", "b"], ["a"]).shares() == {"a": 1, "b": 0}
+    assert counts_of("classification", ["a", "b"], ["a"]).texts == {"a": 1, "b": 0}
 
 
-def read(folder: Path, source: Source, columns: Columns, names: list[str], ending: str = ".jsonl") -> LabelSet | None:
+def read(folder: Path, source: Source, columns: Columns, names: list[str], ending: str = ".jsonl") -> LabelCounts:
     path = write(folder / f"new{ending}", columns)
-    return read_new_labels(read_new_text(path, source, Tokenizer()), path, source, names)
+    found = read_new_labels(read_new_text(path, source, Tokenizer()), path, source, names)
+    return counts_of(source.task, names, found)
 
 
 def reviews(folder: Path, stars: list[Any], names: list[str], ending: str = ".jsonl") -> dict[str, float]:
-    found = read(folder, REVIEWS, {"body": ["a"] * len(stars), "stars": stars}, names, ending)
-    assert found is not None
-    return found.shares()
+    return read(folder, REVIEWS, {"body": ["a"] * len(stars), "stars": stars}, names, ending).texts
 
 
 @pytest.mark.parametrize(
@@ -119,14 +123,13 @@ def test_labels_of_another_type_are_an_error(tmp_path: Path, stars: list[Any]) -
 
 @pytest.mark.parametrize("columns", [{"body": ["a"]}, {"body": ["a"], "stars": [None]}])
 def test_without_labels_there_is_nothing_to_compare(tmp_path: Path, columns: Columns) -> None:
-    assert read(tmp_path, REVIEWS, columns, ["neg", "pos"], ".parquet") is None
+    path = write(tmp_path / "new.parquet", columns)
+    assert read_new_labels(read_new_text(path, REVIEWS, Tokenizer()), path, REVIEWS, ["neg", "pos"]) == []
 
 
 def entities(folder: Path, tags: list[Any], source: Source = NEWS) -> dict[str, float]:
     words = [["w"] * len(sentence or [1]) for sentence in tags]
-    found = read(folder, source, {"words": words, "tags": tags}, TAGS)
-    assert found is not None
-    return found.shares()
+    return read(folder, source, {"words": words, "tags": tags}, TAGS).texts
 
 
 @pytest.mark.parametrize(
@@ -151,8 +154,7 @@ def test_sentences_whose_tags_cannot_be_read_are_left_out(tmp_path: Path) -> Non
 def test_tags_that_differ_from_the_tokens_in_number_are_left_out(tmp_path: Path) -> None:
     columns: Columns = {"words": [["a", "b"], ["a"]], "tags": [["B-PER"], ["B-LOC"]]}
     found = read(tmp_path, NEWS, columns, TAGS)
-    assert found is not None
-    assert len(found) == 1
+    assert len(found.amounts) == 1
 
 
 def test_names_that_are_no_tags_are_an_error(tmp_path: Path) -> None:
@@ -174,13 +176,11 @@ def test_numbers_of_tags_in_another_scheme_are_an_error_unless_the_dataset_names
 def test_spans_are_entities(tmp_path: Path) -> None:
     columns: Columns = {"text": ["in Ghent now"], "entities": [[{"start": 3, "end": 8, "label": "LOC"}]]}
     found = read(tmp_path, SPANS, columns, TAGS)
-    assert found is not None
-    assert found.shares() == {NONE: 0, "PER": 0, "LOC": 1}
+    assert found.texts == {NONE: 0, "PER": 0, "LOC": 1}
 
 
 @pytest.mark.parametrize("topics", [[["sport"], [], ["sport", "law"]], [[1], [], [1, 0]]])
 def test_several_labels_a_text(tmp_path: Path, topics: list[Any]) -> None:
     found = read(tmp_path, TOPICS, {"body": ["a"] * 3, "topics": topics}, ["law", "sport"])
-    assert found is not None
-    assert found.shares() == {NONE: 1, "law": 0.5, "sport": 1.5}
-    assert found.amounts().tolist() == [1, 0, 2]
+    assert found.texts == {NONE: 1, "law": 0.5, "sport": 1.5}
+    assert found.amounts.tolist() == [1, 0, 2]

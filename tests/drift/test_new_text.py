@@ -37,7 +37,7 @@ def test_a_text_file_has_a_text_a_line_and_no_labels(tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_text("\ufeffone\u2028text\r\n\nsecond", encoding="utf-8", newline="")
     new = read_new_text(tmp_path / "new.txt", REVIEWS, Tokenizer())
     assert tokens_of(new) == [["one", "text"], ["second"]]
-    assert new.labels is None
+    assert new.labels == [None, None]
     assert new.unused == {"empty text": 1}
 
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.prepared import PreparedData
+from unroll.data.ragged import Ragged
 from unroll.data.source import Source
-from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import UNKNOWN
 from unroll.drift.features import Feature, label_features, prediction_features, text_features
-from unroll.drift.labels import LabelSet, read_new_labels, shorten_labels
-from unroll.drift.new_text import ACCEPTED, NewText, encode, read_new_text
+from unroll.drift.labels import count_labels, number_labels, read_new_labels
+from unroll.drift.new_text import ACCEPTED, encode, read_new_text, shorten
 from unroll.statistics.stability import chance_quantile, stability_index
 
 Verdict = Literal["stable", "watch", "retrain"]
@@ -50,9 +50,6 @@ class DriftOptions:
         run: a folder models/DATASET/MODEL/SEED, to compare the predictions of its model too; None for no model.
         watch, retrain: thresholds of the index for these verdicts; the index must also exceed what chance explains.
         level: probability that chance alone exceeds the critical value of any feature.
-
-    Raises:
-        ValueError: an option is missing or out of range.
     """
 
     against: str | None
@@ -76,14 +73,10 @@ class DriftOptions:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one feature.
+    """The comparison of one feature; see `Feature`.
 
     Attributes:
-        split: the prepared split of the reference.
-        reference, new: mean and outer deciles of a number, or shares of labels.
-        shown: `reference` and `new`, formatted.
-        change: description of the difference.
-        reference_texts, new_texts: number of texts.
+        reference, new: the summaries.
         index: the population stability index.
         chance: critical value of the index if there is no drift.
     """
@@ -122,8 +115,7 @@ class Drift:
     @property
     def verdict(self) -> Verdict:
         """The most severe verdict of all features."""
-        found = {comparison.verdict for comparison in self.comparisons}
-        return "retrain" if "retrain" in found else "watch" if "watch" in found else "stable"
+        return max((comparison.verdict for comparison in self.comparisons), key=[*ADVICE].index)
 
     def facts(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -131,12 +123,7 @@ class Drift:
 
 
 def find_drift(source: Source, options: DriftOptions) -> Drift:
-    """Compare a file of new text with the prepared data of `source`.
-
-    Raises:
-        ValueError: there are no prepared data or they have another task, or the file, its labels or the run cannot be
-            used.
-    """
+    """Compare a file of new text with the prepared data of `source`; a ValueError says what cannot be used."""
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
     if data.task != source.task:
         raise ValueError(f"data={options.data} was prepared for {data.task}; accepted: data of the task {source.task}")
@@ -144,77 +131,61 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
 
-    train = data.split("train")
-    features: list[Feature] = [*text_features(train, data.split("validation"), new, len(data.schema.vocabulary))]
-    if labels is not None:
-        known = LabelSet.of_split(train, data.label_names)
-        features += label_features("labels", "train", known, shorten_labels(labels, data))
+    features = text_features(data, new)
+    if labels:
+        train = data.split("train")
+        known = count_labels(data.label_names, train.tags if data.task == "labeling" else train.labels)
+        names, ids = number_labels(data.task, data.label_names, labels)
+        if isinstance(ids, Ragged):
+            ids = shorten(ids, data, names)
+        features += label_features("labels", "train", data.task, known, count_labels(names, ids))
     if options.run is not None:
         features += prediction_features(data, Path(options.run), new)
+
+    unknown: Counter[str] = Counter()
+    counts = np.bincount(text.tokens.values, minlength=len(text.distinct) + 1)
+    for token, word, count in zip(text.distinct, new.table.words[1:], counts[1:].tolist(), strict=True):
+        if word == UNKNOWN:
+            unknown[data.schema.tokenizer.word(token)] += count
     return Drift(
         options=options,
         texts=len(text.tokens),
-        labelled=0 if labels is None else len(labels),
+        labelled=len(labels),
         unused=text.unused,
         comparisons=[_compare(feature, options, options.level / len(features)) for feature in features],
-        new_words=_new_words(text, new, data.schema.tokenizer),
+        new_words=dict(unknown.most_common(NEW_WORDS)),
     )
 
 
 def _compare(feature: Feature, options: DriftOptions, level: float) -> Comparison:
     """Compare one feature; `level` is the significance level for it alone (Bonferroni's correction)."""
-    reference, new = feature.bins()
-    before, after = feature.summaries()
-    index, chance = stability_index(reference, new), chance_quantile(reference, new, level)
-    thresholds: dict[Verdict, float] = {"retrain": options.retrain, "watch": options.watch}
-    reached = (verdict for verdict, threshold in thresholds.items() if index > max(threshold, chance))
-    return Comparison(
-        feature=feature.name,
-        split=feature.split,
-        reference=before,
-        new=after,
-        shown=(feature.describe(before), feature.describe(after)),
-        change=feature.change(before, after),
-        reference_texts=round(float(reference.sum())),
-        new_texts=round(float(new.sum())),
-        index=index,
-        chance=chance,
-        verdict=next(reached, "stable") if feature.matters else "stable",
-    )
-
-
-def _new_words(text: NewText, new: EncodedSplit, tokenizer: Tokenizer) -> dict[str, int]:
-    """The most frequent unknown words and their counts."""
-    counts = np.bincount(text.tokens.values, minlength=len(text.distinct) + 1)
-    found: Counter[str] = Counter()
-    for row, token in enumerate(text.distinct, start=1):
-        if new.table.words[row] == UNKNOWN:
-            found[tokenizer.word(token)] += int(counts[row])
-    return dict(found.most_common(NEW_WORDS))
+    index, chance = stability_index(*feature.bins), chance_quantile(*feature.bins, level)
+    verdict: Verdict = "stable"
+    if feature.matters and index > max(options.watch, chance):
+        verdict = "retrain" if index > options.retrain else "watch"
+    name, split, bins, (before, after), shown, change, _ = feature
+    texts_before, texts_after = (round(float(texts.sum())) for texts in bins)
+    return Comparison(name, split, before, after, shown, change, texts_before, texts_after, index, chance, verdict)
 
 
 def report(drift: Drift) -> str:
     """Format the result for printing: a table, the differences, and the verdict with advice."""
-    return "\n".join([*_head(drift), "", *_table(drift.comparisons), "", *_differences(drift), _last_line(drift)])
-
-
-def _head(drift: Drift) -> list[str]:
-    options = drift.options
     count = f"{drift.texts:,} texts, {drift.labelled:,} of them with labels"
-    lines = [f"{options.against}: {count}, compared with {options.data}"]
+    lines = [f"{drift.options.against}: {count}, compared with {drift.options.data}"]
     if drift.unused:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in drift.unused.items())
         lines.append(f"unused rows: {sum(drift.unused.values()):,} ({reasons})")
-    return lines
+    causes = ", ".join(found.feature for found in drift.comparisons if found.verdict == drift.verdict != "stable")
+    advice = f"{drift.verdict}{f' ({causes})' if causes else ''}: {ADVICE[drift.verdict]}"
+    return "\n".join([*lines, "", *_table(drift.comparisons), "", *_differences(drift), advice])
 
 
 def _table(comparisons: list[Comparison]) -> list[str]:
     rows = [HEADER] + [
-        (c.feature, c.split, c.shown[0], c.shown[1], f"{c.index:.3f}", f"{c.chance:.3f}", c.verdict)
-        for c in comparisons
+        (c.feature, c.split, *c.shown, f"{c.index:.3f}", f"{c.chance:.3f}", c.verdict) for c in comparisons
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _differences(drift: Drift) -> list[str]:
@@ -230,8 +201,3 @@ def _differences(drift: Drift) -> list[str]:
     if critical > drift.options.retrain:
         lines.append(f"Few texts: chance alone explains an index of up to {critical:.2f}; only large changes are found")
     return lines
-
-
-def _last_line(drift: Drift) -> str:
-    causes = ", ".join(found.feature for found in drift.comparisons if found.verdict == drift.verdict != "stable")
-    return f"{drift.verdict}{f' ({causes})' if causes else ''}: {ADVICE[drift.verdict]}"

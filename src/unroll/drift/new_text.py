@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from unroll.data.download.files import label_names, read_conll
 from unroll.data.encoding import DistinctTokens, TokenEncoder
-from unroll.data.prepare.lengths import TooLong, limit_length
-from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.prepare.lengths import TooLong, short_parts
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
@@ -35,41 +34,43 @@ class NewText:
         distinct: the distinct tokens.
         tokens: the tokens of each text, as ids in `distinct`.
         labels: the label of each text as in the file: a value, a list of values, or None if it is missing or the
-            number of tags differs from that of the tokens. Spans are converted to IOB2 tags. None if the file has no
-            column of labels.
+            number of tags differs from that of the tokens. Spans are converted to IOB2 tags.
         declared_names: the label names by id, if the file declares them.
         unused: the number of rows that cannot be used, by reason.
     """
 
     distinct: DistinctTokens
     tokens: Ragged
-    labels: list[Any] | None
+    labels: list[Any]
     declared_names: list[str] | None
     unused: dict[str, int]
 
 
 def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
-    """Read a file with the columns of the dataset; the column of labels is optional.
+    """Read a file with the columns of the dataset, where the column of labels is optional.
 
     Raises:
-        ValueError: the file does not exist or cannot be read, has no column of texts, or contains no usable text.
+        ValueError: the file cannot be read, has no column of texts, or contains no usable text.
     """
     columns = _read_columns(path, source)
-    for column in source.text_columns:
-        if column in columns.column_names:
-            continue
+    if missing := [column for column in source.text_columns if column not in columns.column_names]:
         raise ValueError(
-            f"{path} has no column {column!r}, which contains the texts of {source.path}; it has the columns "
+            f"{path} has no column {missing[0]!r}, which contains the texts of {source.path}; it has the columns "
             f"{', '.join(columns.column_names)}"
         )
-    has_labels = source.label_column in columns.column_names
-    if has_labels and "spans" in source.columns:
-        _check_spans(path, columns.schema.field(source.label_column))
+    if source.label_column not in columns.column_names:
+        columns = columns.append_column(source.label_column, pa.nulls(len(columns)))
+    elif "spans" in source.columns:
+        kind = columns.schema.field(source.label_column).type
+        if not {"start", "end", "label"} <= set(getattr(getattr(kind, "value_type", None), "names", [])):
+            raise ValueError(
+                f"{path}, column {source.label_column!r} contains {kind}; accepted: lists of start, end and label"
+            )
     distinct = DistinctTokens()
     ids: list[np.ndarray] = []
     labels: list[Any] = []
     unused: Counter[str] = Counter()
-    for *values, label in _rows(path, columns, source, has_labels):
+    for *values, label in _rows(path, columns.select([*source.text_columns, source.label_column])):
         tokens = _tokens(values, tokenizer)
         if isinstance(tokens, str):
             unused[tokens] += 1
@@ -84,78 +85,35 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
     if not ids:
         reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "the file has no rows"
         raise ValueError(f"{path} contains no usable text in column {source.text_columns[0]!r}: {reasons}")
-    return NewText(
-        distinct=distinct,
-        tokens=Ragged.from_sequences(ids, np.int32),
-        labels=labels if has_labels else None,
-        declared_names=_declared_names(columns.schema, source.label_column) if has_labels else None,
-        unused=dict(unused.most_common()),
-    )
+    declared_names = _declared_names(columns.schema, source.label_column)
+    return NewText(distinct, Ragged.from_sequences(ids, np.int32), labels, declared_names, dict(unused.most_common()))
 
 
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
     """Encode texts with the vocabularies of the prepared data; the labels are placeholders."""
-    sequences, rows = shorten(text.tokens, data)
-    return EncodedSplit(
-        task=data.task,
-        table=TokenEncoder.of(data.schema).encode(text.distinct),
-        sequences=sequences,
-        labels=np.zeros(len(sequences.values), np.int64),  # long enough for any task
-        rows=rows,
-    )
+    sequences = shorten(text.tokens, data)
+    table = TokenEncoder.of(data.schema).encode(text.distinct)
+    placeholders = np.zeros(len(sequences.values), np.int64)  # long enough for any task
+    return EncodedSplit(data.task, table, sequences, placeholders, np.arange(len(sequences)))
 
 
-def shorten(sequences: Ragged, data: PreparedData, inside: np.ndarray | None = None) -> tuple[Ragged, np.ndarray]:
-    """Shorten sequences as those of train were, if there were any that were too long.
-
-    `inside` (L,) bool contains which tags continue an entity; None if the sequences are tokens. Returns the sequences
-    and the index of the text of each.
-    """
+def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None = None) -> Ragged:
+    """Shorten sequences of tokens, or of tags given by their position in `tag_names`, as those of train were."""
     if not data.description["splits"]["train"]["too_long"]:
-        return sequences, np.arange(len(sequences))
+        return sequences
     train = data.split("train")
     too_long: TooLong = "split" if (np.diff(train.rows) == 0).any() else "truncate"
-    corpus, labels = Corpus(), None
-    if inside is None:
-        labels, inside = np.zeros(len(sequences), np.int64), np.zeros(0, bool)
-    else:
-        corpus.tags.append(sequences.values)
-    rows = SplitRows(corpus, sequences.offsets[:-1], sequences.lengths, labels, np.arange(len(sequences)))
-    cut = limit_length(rows, int(train.lengths.max()), too_long, inside)
-    return Ragged.gather(sequences.values, cut.starts, cut.lengths), cut.rows
-
-
-def _read_columns(path: Path, source: Source) -> pa.Table:
-    readers: dict[str, Callable[[Path, Source], pa.Table]] = {
-        ".csv": _read_csv,
-        ".jsonl": _read_json,
-        ".json": _read_json,
-        ".parquet": lambda path, _: pq.read_table(path),
-        ".arrow": _read_arrow,
-        ".txt": _read_lines,
-    }
-    if not path.is_file():
-        raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
-    read = readers.get(path.suffix.lower(), _read_conll if source.format == "conll" else None)
-    if read is None:
-        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
-    try:
-        return read(path, source)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        cause = " ".join(str(error).split())
-        raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
+    inside = np.array([name.startswith("I-") for name in tag_names or []])
+    continues = None if tag_names is None else lambda i: inside[sequences[i]]
+    rows, limit = np.arange(len(sequences)), int(train.lengths.max())
+    texts, starts, lengths = short_parts(rows, sequences.lengths, limit, too_long, continues)
+    return Ragged.gather(sequences.values, sequences.offsets[texts] + starts, lengths)
 
 
 def _read_csv(path: Path, source: Source) -> pa.Table:
     """Read texts and labels as strings."""
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types={column: pa.string() for column in (*source.text_columns, source.label_column)}
-        ),
-    )
+    as_text = ConvertOptions(column_types=dict.fromkeys([*source.text_columns, source.label_column], pa.string()))
+    return read_csv(path, ReadOptions(block_size=BLOCK), ParseOptions(newlines_in_values=True), as_text)
 
 
 def _read_json(path: Path, _: Source) -> pa.Table:
@@ -178,17 +136,34 @@ def _read_lines(path: Path, source: Source) -> pa.Table:
         return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
 
 
-def _read_conll(path: Path, _: Source) -> pa.Table:
-    return pa.table(read_conll(path))
+_READERS: dict[str, Callable[[Path, Source], pa.Table]] = {
+    ".csv": _read_csv,
+    ".jsonl": _read_json,
+    ".json": _read_json,
+    ".parquet": lambda path, _: pq.read_table(path),
+    ".arrow": _read_arrow,
+    ".txt": _read_lines,
+    "conll": lambda path, _: pa.table(read_conll(path)),
+}
 
 
-def _rows(path: Path, columns: pa.Table, source: Source, has_labels: bool) -> Iterator[tuple[Any, ...]]:
-    """The text, the two texts of a pair or the tokens of each row, followed by the label or None."""
+def _read_columns(path: Path, source: Source) -> pa.Table:
+    if not path.is_file():
+        raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
+    known = path.suffix.lower() in _READERS
+    if not known and source.format != "conll":
+        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
+    try:
+        return _READERS[path.suffix.lower() if known else "conll"](path, source)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        cause = " ".join(str(error).split())
+        raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
+
+
+def _rows(path: Path, columns: pa.Table) -> Iterator[tuple[Any, ...]]:
     try:
         for batch in columns.to_batches(max_chunksize=ROWS):
-            texts = [batch[column].to_pylist() for column in source.text_columns]
-            labels = batch[source.label_column].to_pylist() if has_labels else [None] * len(batch)
-            yield from zip(*texts, labels, strict=True)
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} contains text that is not UTF-8: {error}") from error
 
@@ -204,15 +179,6 @@ def _tokens(values: list[Any], tokenizer: Tokenizer) -> list[str] | str:
     if not isinstance(value, list) or not all(isinstance(token, str) and token for token in value):
         return f"neither text nor tokens: {type(value).__name__}"
     return [tokenizer.normalize(token) for token in value]
-
-
-def _check_spans(path: Path, column: pa.Field) -> None:
-    inner = getattr(column.type, "value_type", None)
-    keys = {field.name for field in inner} if inner is not None and pa.types.is_struct(inner) else set()
-    if not {"start", "end", "label"} <= keys:
-        raise ValueError(
-            f"{path}, column {column.name!r} contains {column.type}; accepted: lists of start, end and label"
-        )
 
 
 def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokenizer) -> list[str] | None:
@@ -234,4 +200,4 @@ def _declared_names(schema: pa.Schema, column: str) -> list[str] | None:
         return None
     from datasets import Features
 
-    return label_names(Features.from_arrow_schema(schema)[column])
+    return label_names(Features.from_arrow_schema(schema).get(column))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -10,28 +11,28 @@ from hypothesis import strategies as st
 
 from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, texts, words_of, write_raw
 from unroll.data.encoding import DistinctTokens
-from unroll.data.prepare.duplicates import TextKeys, count_duplicates, text_keys
+from unroll.data.prepare.duplicates import Sameness, TextKeys, count_duplicates, text_keys
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 
 
-def keys_of(*sentences: Sequence[str]) -> TextKeys:
+def keys_of(*sentences: Sequence[str]) -> dict[Sameness, np.ndarray]:
     distinct = DistinctTokens()
     rows = rows_of([distinct.ids(sentence).tolist() for sentence in sentences])
     rows.corpus.distinct = distinct
-    return text_keys({"train": rows})["train"]
+    return {kind: keys["train"] for kind, keys in text_keys({"train": rows}).items()}
 
 
 def test_the_same_words_in_another_case_and_punctuation_are_the_same_words() -> None:
     keys = keys_of(["Good", "film", "!"], ["good", ",", "FILM"], ["film", "good"])
-    assert keys.words[0] == keys.words[1] != keys.words[2]
-    assert len(set(keys.tokens)) == 3
+    assert keys["words"][0] == keys["words"][1] != keys["words"][2]
+    assert len(set(keys["tokens"])) == 3
 
 
 def test_texts_of_punctuation_alone_are_the_same_only_as_they_are_written() -> None:
     keys = keys_of(["!"], ["..."], ["!"], ["a"])
-    assert keys.words[0] == keys.words[2]
-    assert len(set(keys.words)) == 3
+    assert keys["words"][0] == keys["words"][2]
+    assert len(set(keys["words"])) == 3
 
 
 sentences = st.lists(
@@ -45,17 +46,17 @@ def test_keys_agree_with_a_comparison_of_the_strings(found: list[list[str]]) -> 
     words = [[token.lower() for token in sentence if token.isalnum()] or ["", *sentence] for sentence in found]
     for a in range(len(found)):
         for b in range(len(found)):
-            assert (keys.tokens[a] == keys.tokens[b]) == (found[a] == found[b])
-            assert (keys.words[a] == keys.words[b]) == (words[a] == words[b])
+            assert (keys["tokens"][a] == keys["tokens"][b]) == (found[a] == found[b])
+            assert (keys["words"][a] == keys["words"][b]) == (words[a] == words[b])
 
 
 def test_rows_that_repeat_one_of_their_split_or_of_another_are_counted() -> None:
     every = keys_of(["a"], ["A"], ["a"], ["b"], ["a"], ["c", "!"], ["c"])
 
-    def part(start: int, end: int) -> TextKeys:
-        return TextKeys(every.tokens[start:end], every.words[start:end], every.near[start:end])
+    def part(keys: np.ndarray) -> TextKeys:
+        return {"train": keys[:4], "validation": keys[4:6], "test": keys[6:]}
 
-    counts = count_duplicates({"train": part(0, 4), "validation": part(4, 6), "test": part(6, 7)})
+    counts = count_duplicates({kind: part(keys) for kind, keys in every.items()})
     assert counts == {
         "tokens": {
             "train": 1, "validation": 0, "test": 0, "train, validation": 1, "train, test": 0, "validation, test": 0

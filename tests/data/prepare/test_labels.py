@@ -7,7 +7,7 @@ import pytest
 
 from tests.data.prepare.test_rows import ENTITIES, REVIEWS, write
 from tests.data.raw import read_rows
-from unroll.data.prepare.labels import BadRow, Labels
+from unroll.data.prepare.labels import BadRow, Labels, first_names
 
 
 def test_a_label_is_a_name_or_its_number() -> None:
@@ -22,8 +22,8 @@ def test_any_other_label_is_a_bad_row(value: Any) -> None:
 
 
 def test_many_labels_are_described_by_the_first() -> None:
-    assert Labels(["bad", "good"]).describe() == "bad, good"
-    described = Labels([f"l{i}" for i in range(25)]).describe()
+    assert first_names(["bad", "good"]) == "bad, good"
+    described = first_names([f"l{i}" for i in range(25)])
     assert described.startswith("l0, l1, ") and described.endswith("l19, and 5 more")
 
 

@@ -10,8 +10,7 @@ import pytest
 from tests.data.raw import ENTITIES, REVIEWS, TAGS, contents, raw_reviews, tags_of, texts, tokens_of
 from unroll.data.prepare.labels import Labels, TagLabels
 from unroll.data.prepare.prepare import PrepareOptions, prepare
-from unroll.data.prepare.reading import read_split
-from unroll.data.prepare.rows import RowReader
+from unroll.data.prepare.rows import RowReader, read_split
 from unroll.data.prepare.split_rows import Corpus
 from unroll.data.tokenizer import Tokenizer
 

@@ -2,72 +2,60 @@
 
 from dataclasses import replace
 from hashlib import blake2b
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from itertools import combinations, pairwise
+from typing import Literal
 
 import numpy as np
 
 from unroll.data.prepare.minhash import MinHash
 from unroll.data.prepare.split_rows import SplitRows
 from unroll.data.ragged import Ragged
+from unroll.data.source import SPLITS
 
 Sameness = Literal["tokens", "words", "near"]
+TextKeys = dict[str, np.ndarray]  # the keys (N,) of the texts of each split; texts with equal keys are duplicates
 
 
-class TextKeys(NamedTuple):
-    """Keys of N texts, (N,) each; texts with equal keys are duplicates.
+def text_keys(splits: dict[str, SplitRows]) -> dict[Sameness, TextKeys]:
+    """Compute the keys of all texts; the splits belong to one corpus.
 
-    Attributes:
-        tokens: equal for the same tokens.
-        words: equal for the same words in lower case, without punctuation (unless a text is only punctuation).
-        near: equal for texts that share about 80 % or more of their pairs of adjacent words.
+    Texts have equal keys `tokens` for the same tokens; `words` for the same words in lower case, without punctuation
+    (unless a text is only punctuation); and `near` if they share about 80 % or more of their pairs of adjacent words.
     """
-
-    tokens: np.ndarray
-    words: np.ndarray
-    near: np.ndarray
-
-
-def text_keys(splits: dict[str, SplitRows]) -> dict[str, TextKeys]:
-    """Compute the keys of all texts; the splits belong to one corpus."""
     corpus = next(iter(splits.values())).corpus
     numbers: dict[str, int] = {}
     lowered = np.zeros(len(corpus.distinct) + 1, np.int32)  # 0 for punctuation
     for i, token in enumerate(corpus.distinct, start=1):
         if any(map(str.isalnum, token)):
             lowered[i] = numbers.setdefault(token.lower(), len(numbers) + 1)
-    near = MinHash()
-    exact = {split: _exact_keys(rows, lowered, near) for split, rows in splits.items()}
+    tokens, words, near = {}, {}, MinHash()
+    for split, rows in splits.items():
+        tokens[split], words[split] = _exact_keys(rows, lowered, near)
     groups = Ragged.from_lengths(near.groups(), [len(rows) for rows in splits.values()])
-    return {split: TextKeys(*exact[split], of_split) for split, of_split in zip(splits, groups, strict=True)}
+    return {"tokens": tokens, "words": words, "near": dict(zip(splits, groups, strict=True))}
 
 
-def count_duplicates(keys: dict[str, TextKeys]) -> dict[str, dict[str, int]]:
+def count_duplicates(keys: dict[Sameness, TextKeys]) -> dict[str, dict[str, int]]:
     """Count duplicates for each kind of key.
 
     The entry "a" is the number of rows of split a that repeat an earlier row of it; "a, b" is the number of rows of
     b whose text is also in a.
     """
-    pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
-    counts = {}
-    for kind in TextKeys._fields:
-        of = {split: getattr(split_keys, kind) for split, split_keys in keys.items()}
+    counts: dict[str, dict[str, int]] = {}
+    for kind, of in keys.items():
         repeated = {split: len(found) - len(np.unique(found)) for split, found in of.items()}
-        shared = {f"{a}, {b}": int(np.isin(of[b], of[a]).sum()) for a, b in pairs}
+        shared = {f"{a}, {b}": int(np.isin(of[b], of[a]).sum()) for a, b in combinations(SPLITS, 2)}
         counts[kind] = repeated | shared
     return counts
 
 
-def drop_leaks(train: SplitRows, keys: dict[str, TextKeys], sameness: Sameness) -> SplitRows:
+def drop_leaks(train: SplitRows, keys: TextKeys) -> SplitRows:
     """Quarantine the training rows whose text is also in validation or test."""
-    of = {split: getattr(split_keys, sameness) for split, split_keys in keys.items()}
-    leaks = []
-    is_leak = np.zeros(len(train), bool)
-    for split in ("test", "validation"):
-        found = np.isin(of["train"], of[split]) & ~is_leak
-        is_leak |= found
-        leaks += [(int(row), f"the text is in {split} too") for row in train.rows[found]]
-    return replace(train.take(np.flatnonzero(~is_leak)), quarantined=sorted(train.quarantined + leaks))
+    is_in = [np.isin(keys["train"], keys[split]) for split in ("test", "validation")]
+    where = np.select(is_in, ["test", "validation"], "")
+    is_leak = where != ""
+    leaks = zip(train.rows[is_leak].tolist(), [f"the text is in {split} too" for split in where[is_leak]], strict=True)
+    return replace(train.take(np.flatnonzero(~is_leak)), quarantined=sorted([*train.quarantined, *leaks]))
 
 
 def _exact_keys(rows: SplitRows, lowered: np.ndarray, near: MinHash) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The labels of a dataset: their names, and the conversion of raw values to label ids."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ class BadRow(ValueError):
     """A row that cannot be used; the message is the reason in the quarantine."""
 
 
+def first_names(names: list[str]) -> str:
+    """At most 20 names, for messages."""
+    return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
+
+
 class Labels:
     """One label per text.
 
@@ -25,19 +31,14 @@ class Labels:
 
     def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:
         self.names = names
-        numbers = range(len(names))
-        kinds = [names, numbers, [False, True][: len(names) if len(names) == 2 else 0]] if values is None else [values]
+        defaults = [names, range(len(names)), [False, True] if len(names) == 2 else []]
+        kinds = defaults if values is None else [values]
         # Keys include the type because True == 1.
         self._ids = {(type(value), value): i for kind in kinds for i, value in enumerate(kind)}
 
     @staticmethod
     def of(source: Source, declared: list[str] | None, train: Path) -> "Labels":
-        """The labels of a dataset: the declared names, or the sorted distinct values of the training split.
-
-        Raises:
-            ValueError: no names are declared and the values have an unsupported type, or a tag does not belong to the
-                tag scheme.
-        """
+        """The declared labels of a dataset, or the sorted distinct values of train; ValueError for unusable ones."""
         kind, accepted = _KINDS[source.task]
         values = None if declared else _distinct_values(source, train, accepted)
         names = declared or [str(value).lower() if isinstance(value, bool) else str(value) for value in values or []]
@@ -45,17 +46,8 @@ class Labels:
             return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in names for prefix in "BI")], "iob2")
         return TagLabels(names, source.tag_scheme) if kind is TagLabels else kind(names, values)
 
-    def describe(self) -> str:
-        """The first 20 names, for messages."""
-        shown = ", ".join(self.names[:20])
-        return shown if len(self.names) <= 20 else f"{shown}, and {len(self.names) - 20} more"
-
     def ids(self, value: Any) -> list[int]:
-        """The label ids of a row.
-
-        Raises:
-            BadRow: a value is missing or unknown.
-        """
+        """The label ids of a row; BadRow if a value is missing or unknown."""
         return [self.id(value)]
 
     def array(self, ids: list[list[int]]) -> np.ndarray:
@@ -99,11 +91,7 @@ class TagLabels(Labels):
         self._iob2_ids = {name: i for i, name in enumerate(self.names)}
 
     def ids(self, value: Any) -> list[int]:
-        """The ids of the IOB2 tags of a sentence.
-
-        Raises:
-            BadRow: a tag is unknown or not allowed after the preceding one.
-        """
+        """The ids of the IOB2 tags of a sentence; BadRow if a tag is unknown or cannot follow the preceding one."""
         raw = [self._raw_names[self.id(tag)] for tag in value]
         try:
             return [self._iob2_ids[tag] for tag in self._reader.read(raw)]
@@ -122,28 +110,24 @@ _KINDS: dict[Task, tuple[type[Labels], tuple[type, ...]]] = {
 def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) -> list[Any]:
     """The sorted distinct values of the label column, which must have one of the accepted types."""
     column = source.label_column
-    present: set[Any] = set()
-    kinds: set[type] = set()
-    for batch in pq.ParquetFile(train).iter_batches(columns=[column]):
-        values = batch[column].to_pylist()
-        if source.task != "classification":
-            values = [value for row in values if isinstance(row, list) for value in row]
-        if "spans" in source.columns:
-            values = [span.get("label") for span in values if isinstance(span, dict)]
-        kinds |= {type(value) for value in values if value is not None}
-        if kinds <= set(accepted):
-            present |= {value for value in values if value is not None}
-    if kinds == {list}:
+    batches = pq.ParquetFile(train).iter_batches(columns=[column])
+    values: Iterable[Any] = chain.from_iterable(batch[column].to_pylist() for batch in batches)
+    if source.task != "classification":
+        values = (value for row in values if isinstance(row, list) for value in row)
+    if "spans" in source.columns:
+        values = (span.get("label") for span in values if isinstance(span, dict))
+    present = (value for value in values if value is not None)
+    first = next(present, None)
+    if isinstance(first, list):
         raise ValueError(
             f"column {column!r} of {source.path} contains lists of labels; accepted: one label per text, or "
             "dataset.task=multilabel with the column as dataset.columns.labels"
         )
-    if not kinds and source.task == "multilabel":
+    if first is None and source.task == "multilabel":
         raise ValueError(f"column {column!r} of {source.path} contains no list with a label; accepted: lists of labels")
-    if len(kinds) > 1 or not kinds <= set(accepted):
+    if first is not None and type(first) not in accepted:  # all values of a column have the same type
         raise ValueError(
-            f"column {column!r} of {source.path} contains "
-            f"{' and '.join(sorted(kind.__name__ for kind in kinds))} labels without names; accepted: a ClassLabel "
-            f"feature, {', '.join(kind.__name__ for kind in accepted)}, or names in dataset.label_names"
+            f"column {column!r} of {source.path} contains {type(first).__name__} labels without names; accepted: a "
+            f"ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names in dataset.label_names"
         )
-    return sorted(present)
+    return [] if first is None else sorted({first, *present})

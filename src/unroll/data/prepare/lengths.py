@@ -1,6 +1,6 @@
 """Truncates or splits sequences that are too long."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -12,38 +12,38 @@ TooLong = Literal["truncate", "split"]
 
 
 def limit_length(rows: SplitRows, max_length: int, too_long: TooLong, inside: np.ndarray) -> SplitRows:
-    """Shorten sequences to at most `max_length` tokens.
+    """Shorten sequences as `short_parts` does; `inside` (L,) bool contains which tags continue an entity."""
+    continues = None if rows.labels is not None else lambda i: inside[rows.tags(i)]
+    sequences, starts, lengths = short_parts(rows.rows, rows.lengths, max_length, too_long, continues)
+    cut = rows.take(sequences)
+    return replace(cut, starts=cut.starts + starts, lengths=lengths)
 
-    `truncate` keeps the first tokens of a sequence; `split` divides it into several ones of the same row and label,
-    but does not divide entities. `inside` (L,) bool contains which tags continue an entity.
 
-    Raises:
-        ValueError: an entity is longer than `max_length`.
+def short_parts(
+    rows: np.ndarray, lengths: np.ndarray, size: int, too_long: TooLong, inside: Callable[[int], np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find parts of at most `size` tokens in sequences of the given lengths (N,) and rows (N,).
+
+    `truncate` keeps the first tokens of a sequence; `split` divides it into several parts, but does not divide
+    entities: `inside` returns for sequence i which of its tokens continue one, (T,) bool. A ValueError says that an
+    entity is longer than `size`.
+
+    Returns:
+        The sequence, the start in it, and the length of each part, (P,) each.
     """
     if too_long == "truncate":
-        return replace(rows, lengths=np.minimum(rows.lengths, max_length))
-    parts: list[tuple[int, int, int]] = []  # position, start and end in the sequence
-    for position, length in enumerate(rows.lengths.tolist()):
-        if length <= max_length:
-            parts.append((position, 0, length))
-        elif rows.labels is not None:
-            parts.extend((position, a, min(length, a + max_length)) for a in range(0, length, max_length))
-        else:
-            continues = [*inside[rows.tags(position)].tolist(), False]
-            parts.extend((position, a, b) for a, b in _cuts(continues, max_length, int(rows.rows[position])))
-    positions, starts, ends = np.array(parts, np.int64).reshape(-1, 3).T
-    cut = rows.take(positions)
-    return replace(cut, starts=cut.starts + starts, lengths=ends - starts)
-
-
-def _cuts(continues: list[bool], max_length: int, row: int) -> Iterator[tuple[int, int]]:
-    """Divide sentence `row` into long parts; `continues` (T + 1,) is whether an entity continues at a position."""
-    length, start = len(continues) - 1, 0
-    while start < length:
-        end = min(start + max_length, length)
-        while continues[end]:
-            end -= 1
-        if end <= start:
-            raise ValueError(f"max_length={max_length}: row {row} has a longer entity; accepted: at least its length")
-        yield start, end
-        start = end
+        return np.arange(len(lengths)), np.zeros(len(lengths), np.int64), np.minimum(lengths, size)
+    parts: list[tuple[int, int, int]] = []
+    for i, length in enumerate(lengths.tolist()):
+        continues = inside(i).tolist() if inside and length > size else [False] * length
+        start = 0
+        while start < length:
+            end = min(start + size, length)
+            while end < length and continues[end]:
+                end -= 1
+            if end <= start:
+                raise ValueError(f"max_length={size}: row {rows[i]} has a longer entity; accepted: at least its length")
+            parts.append((i, start, end - start))
+            start = end
+    sequences, starts, sizes = np.array(parts, np.int64).reshape(-1, 3).T
+    return sequences, starts, sizes

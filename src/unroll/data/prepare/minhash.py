@@ -48,7 +48,7 @@ class MinHash:
         self._is_empty.append(lengths == 0)
 
     def groups(self) -> np.ndarray:
-        """The group (N,) int64 of each text: connected components of near duplicates, numbered by their first text."""
+        """The group (N,) of each text: connected components of near duplicates."""
         signatures, is_empty = np.concatenate(self._signatures), np.concatenate(self._is_empty)
         count = len(signatures)
         bands = signatures.view(np.uint64)  # (N, BANDS), four values of 16 bits each
@@ -63,8 +63,8 @@ class MinHash:
                 a, b = order[near], order[near + step]
                 pairs.append(np.stack([a, b])[:, _similar(signatures, a, b)])
         a, b = np.concatenate(pairs, axis=1)
-        _, labels = connected_components(coo_array((np.ones(len(a), bool), (a, b)), (count, count)), directed=False)
-        return _by_first_text(labels)
+        _, groups = connected_components(coo_array((np.ones(len(a), bool), (a, b)), (count, count)), directed=False)
+        return groups
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -94,9 +94,3 @@ def _similar(signatures: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray
         stretch = slice(start, start + _STEP)
         similar[stretch] = (signatures[a[stretch]] == signatures[b[stretch]]).mean(axis=1) >= SIMILAR
     return similar
-
-
-def _by_first_text(labels: np.ndarray) -> np.ndarray:
-    _, firsts, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    numbers: np.ndarray = np.argsort(np.argsort(firsts))[inverse]
-    return numbers

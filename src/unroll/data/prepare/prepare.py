@@ -1,6 +1,7 @@
 """The prepare stage: converts raw data into encoded splits, vocabularies and a quarantine."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,15 @@ import numpy as np
 
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
-from unroll.data.prepare.labels import Labels
+from unroll.data.prepare.labels import Labels, first_names
 from unroll.data.prepare.lengths import TooLong, limit_length
-from unroll.data.prepare.reading import read_split
 from unroll.data.prepare.report import write_report
-from unroll.data.prepare.rows import RowReader, write_quarantine
+from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.sampling import carve, limit_rows
 from unroll.data.prepare.split_rows import Corpus, SplitRows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
 from unroll.data.raw import read_manifest
+from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
@@ -42,9 +43,6 @@ class PrepareOptions:
         too_long: `truncate` keeps the first tokens of a longer sequence, `split` divides it into several sequences.
         seed: of random draws.
         processes: number of reading processes; None uses one per core.
-
-    Raises:
-        ValueError: an option is out of range, or two options exclude each other.
     """
 
     min_count: int = 1
@@ -84,10 +82,7 @@ class PrepareOptions:
 
 
 def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) -> dict[str, Any]:
-    """Encode the downloaded data in `raw` into the folder `output`.
-
-    Returns:
-        The content of `output`/dataset.json.
+    """Encode the downloaded data in `raw` into the folder `output`; return the content of its dataset.json.
 
     Raises:
         ValueError: `raw` contains no downloaded data, too many rows cannot be used, or a split has no usable row.
@@ -97,35 +92,36 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     manifest = read_manifest(raw, source)
     labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
     with whole_folder(output) as work:
-        splits = _read(raw, source, manifest, labels, Corpus(work), options)
-        splits, left_out, duplicates = _select(splits, source, options)
+        splits = _read(raw, source, manifest["splits"], labels, Corpus(work), options)
+        splits, left_out, duplicates = _select(splits, options)
         names, tokenizer = labels.names, Tokenizer(options.tokenizer)
         if options.tokenizer.subwords is not None:
             names = with_inner_tags(names) if source.task == "labeling" else names
             tokenizer = train_tokenizer(splits["train"], options.tokenizer)
             splits = split_words(splits, tokenizer, names)
-        splits, too_long = _limit_lengths(splits, names, options)
+        too_long = dict.fromkeys(SPLITS, 0)
+        if (limit := options.max_length) is not None:
+            too_long = {split: int((rows.lengths > limit).sum()) for split, rows in splits.items()}
+            inside = np.array([name.startswith("I-") for name in names])
+            splits = {split: limit_length(rows, limit, options.too_long, inside) for split, rows in splits.items()}
 
         vocabulary, alphabet = _vocabularies(splits["train"], tokenizer, options.min_count)
         if options.vectors is not None:
             words = read_words(Path(options.vectors), tokenizer.word)
             vocabulary = list(dict.fromkeys([*vocabulary, *words]))
-        table = TokenEncoder(vocabulary, alphabet, tokenizer.word).encode(splits["train"].corpus.distinct)
+        schema = DataSchema(source.task, names, vocabulary, alphabet, tokenizer, source.is_pair)
+        table = TokenEncoder.of(schema).encode(splits["train"].corpus.distinct)
 
+        described = schema.save(work)
         table.save(work / "tokens")
         unknown = {split: write_split(rows, table, work / split) for split, rows in splits.items()}
-        tokenizer.save(work)
-        write_json(work / "vocabulary.json", vocabulary)
-        write_json(work / "alphabet.json", alphabet)
         write_quarantine(raw, source, splits, work / "quarantine.parquet")
         description = {
-            "task": source.task,
-            "is_pair": source.is_pair,
-            "label_names": names,
+            **described,
             "vocabulary_size": len(vocabulary),
             "vectors": options.vectors,
             "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
-            "checksum": _checksum(work),
+            "checksum": sha256(*sorted(work.rglob("*.npy")), work / "vocabulary.json", work / "alphabet.json"),
             "splits": {
                 split: {
                     "rows": len(rows),
@@ -145,51 +141,36 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
 
 
 def _read(
-    raw: Path, source: Source, manifest: dict[str, Any], labels: Labels, corpus: Corpus, options: PrepareOptions
+    raw: Path, source: Source, present: Iterable[str], labels: Labels, corpus: Corpus, options: PrepareOptions
 ) -> dict[str, SplitRows]:
-    """Read the usable rows of the three splits; missing splits are drawn from train."""
+    """Read the usable rows of the three splits; those that are not `present` are drawn from train."""
     reader = RowReader(source, labels, Tokenizer(options.tokenizer))
     splits = {}
-    for split in manifest["splits"]:
+    for split in present:
         splits[split] = read_split(raw / f"{split}.parquet", reader, corpus, options.processes)
         _stop_if_bad(split, splits[split], source, labels, options.max_bad_share)
     for split in ("test", "validation"):
         if split not in splits:
             option = f"{split}_fraction"
-            fraction = getattr(options, option)
-            splits["train"], splits[split] = carve(splits["train"], source, option, fraction, options.seed)
+            carved = carve(splits["train"], source, option, getattr(options, option), options.seed)
+            splits["train"], splits[split] = carved
     return {split: splits[split] for split in SPLITS}
 
 
 def _select(
-    splits: dict[str, SplitRows], source: Source, options: PrepareOptions
+    splits: dict[str, SplitRows], options: PrepareOptions
 ) -> tuple[dict[str, SplitRows], dict[str, int], dict[str, dict[str, int]]]:
-    """Apply `limit` and `drop_leaks`.
-
-    Also returns the number of rows left out by `limit`, and the counts of duplicates before `drop_leaks`.
-    """
+    """Apply `limit` and `drop_leaks`; also return the number of rows that `limit` left out and counts of duplicates."""
     left_out = dict.fromkeys(SPLITS, 0)
     if options.limit is not None:
         left_out = {split: max(0, len(rows) - options.limit) for split, rows in splits.items()}
         splits = {split: limit_rows(rows, options.limit, options.seed) for split, rows in splits.items()}
     keys = text_keys(splits)
     if options.drop_leaks is not None:
-        splits = splits | {"train": drop_leaks(splits["train"], keys, options.drop_leaks)}
+        splits = splits | {"train": drop_leaks(splits["train"], keys[options.drop_leaks])}
         if not len(splits["train"]):
             raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts are also in validation or test")
     return splits, left_out, count_duplicates(keys)
-
-
-def _limit_lengths(
-    splits: dict[str, SplitRows], names: list[str], options: PrepareOptions
-) -> tuple[dict[str, SplitRows], dict[str, int]]:
-    """Apply `max_length`; return the sequences, and the number of longer ones in each split."""
-    limit = options.max_length
-    if limit is None:
-        return splits, dict.fromkeys(SPLITS, 0)
-    inside = np.array([name.startswith("I-") for name in names])
-    cut = {split: limit_length(rows, limit, options.too_long, inside) for split, rows in splits.items()}
-    return cut, {split: int((rows.lengths > limit).sum()) for split, rows in splits.items()}
 
 
 def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, max_bad_share: float) -> None:
@@ -197,29 +178,21 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
     if not total:
         raise ValueError(f"split {split!r} of {source.path} has no rows")
     if bad == total or bad > max_bad_share * total:
-        reasons = rows.count_reasons()
-        frequent = ", ".join(f"{count} {reason}" for reason, count in list(reasons.items())[:5])
+        reasons = [f"{count} {reason}" for reason, count in rows.count_reasons().items()]
         row, reason = rows.quarantined[0]
         raise ValueError(
             f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used; accepted: a share of "
-            f"max_bad_share={max_bad_share:g}; {frequent}{', ...' if len(reasons) > 5 else ''}; "
-            f"first: row {row}, {reason}; accepted labels: {labels.describe()}"
+            f"max_bad_share={max_bad_share:g}; {', '.join(reasons[:5])}{', ...' if len(reasons) > 5 else ''}; "
+            f"first: row {row}, {reason}; accepted labels: {first_names(labels.names)}"
         )
 
 
 def _vocabularies(train: SplitRows, tokenizer: Tokenizer, min_count: int) -> tuple[list[str], list[str]]:
-    """The words and the characters of the training split.
-
-    Characters that occur in a single distinct token become `<unk>`, so that `<unk>` is trained.
-    """
+    """The words and the characters of the training split."""
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
-    for token, count in zip(train.corpus.distinct, train.count_tokens().tolist(), strict=True):
-        if count:
-            words[tokenizer.word(token)] += count
-            characters.update(set(token))
+    for token, count in train.count_tokens().items():
+        words[tokenizer.word(token)] += count
+        characters.update(set(token))
+    # Characters that occur in a single distinct token become `<unk>`, so that `<unk>` is trained.
     return build_vocabulary(words, min_count), build_vocabulary(characters, min_count=2)
-
-
-def _checksum(folder: Path) -> str:
-    return sha256(*sorted(folder.rglob("*.npy")), folder / "vocabulary.json", folder / "alphabet.json")

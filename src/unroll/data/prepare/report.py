@@ -1,5 +1,7 @@
 """The report of the prepare stage: `report.json`, and `report.html` for reading."""
 
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,59 +25,56 @@ COUNTED: dict[Task, str] = {"classification": "texts", "multilabel": "assigned l
 
 def write_report(dataset: str, description: dict[str, Any], splits: dict[str, SplitRows], folder: Path) -> None:
     """Write both files into `folder`; `description` is the content of dataset.json."""
-    lengths = {split: rows.lengths for split, rows in splits.items()}
-    described, used = description["splits"], {split: len(np.unique(rows.rows)) for split, rows in splits.items()}
     facts = {
-        "splits": {
-            split: {
-                "rows_read": used[split] + len(rows.quarantined) + described[split]["left_out"],
-                "rows_used": used[split],
-                "sequences": len(rows),
-                "quarantined": description["quarantined"][split],
-                **{key: described[split][key] for key in ("left_out", "too_long", "tokens")},
-                "length": _quantiles(lengths[split]),
-                "unknown_share": described[split]["unknown_share"],
-                "labels": _count_labels(description, rows),
-            }
-            for split, rows in splits.items()
-        },
+        "splits": {split: _facts(split, rows, description) for split, rows in splits.items()},
         "duplicates": description["duplicates"],
     }
+    lengths = {split: rows.lengths for split, rows in splits.items()}
     write_json(folder / "report.json", facts)
-    write_text(folder / "report.html", _page(dataset, description["task"], facts, lengths))
+    write_text(folder / "report.html", _page(dataset, COUNTED[description["task"]], facts, lengths))
 
 
-def _quantiles(lengths: np.ndarray) -> dict[str, int]:
-    shares = {"shortest": 0, "median": 0.5, "95 %": 0.95, "longest": 1}
-    return {name: int(np.quantile(lengths, share, method="lower")) for name, share in shares.items()}
+def _facts(split: str, rows: SplitRows, description: dict[str, Any]) -> dict[str, Any]:
+    described, used = description["splits"][split], len(np.unique(rows.rows))
+    quantiles = np.quantile(rows.lengths, [0, 0.5, 0.95, 1], method="lower").tolist()
+    return {
+        "rows_read": used + len(rows.quarantined) + described["left_out"],
+        "rows_used": used,
+        "sequences": len(rows),
+        "quarantined": description["quarantined"][split],
+        **{key: described[key] for key in ("left_out", "too_long", "tokens")},
+        "length": dict(zip(["shortest", "median", "95 %", "longest"], quantiles, strict=True)),
+        "unknown_share": described["unknown_share"],
+        "labels": _count_labels(description["label_names"], rows),
+    }
 
 
-def _count_labels(description: dict[str, Any], rows: SplitRows) -> dict[str, int]:
+def _count_labels(names: list[str], rows: SplitRows) -> dict[str, int]:
     """The number of texts per label, or of entities per type."""
-    names = description["label_names"]
     if rows.labels is None:
-        blocks = [np.bincount(block.values, minlength=len(names)) for block in rows.tag_blocks()]
-        counts = np.sum(blocks, axis=0)
+        counts = np.sum([np.bincount(block.values, minlength=len(names)) for block in rows.tag_blocks()], axis=0)
         return {name[2:]: int(count) for name, count in zip(names, counts, strict=True) if name.startswith("B-")}
     is_single = rows.labels.ndim == 1
     counts = np.bincount(rows.labels, minlength=len(names)) if is_single else rows.labels.sum(axis=0)
     return dict(zip(names, counts.tolist(), strict=True))
 
 
-def _page(dataset: str, task: Task, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
-    splits, what = facts["splits"], COUNTED[task]
+def _page(dataset: str, what: str, facts: dict[str, Any], lengths: dict[str, np.ndarray]) -> str:
+    splits, duplicates = facts["splits"], facts["duplicates"]
+    labels = {split: of_split["labels"] for split, of_split in splits.items()}
+    reasons = {split: of_split["quarantined"] for split, of_split in splits.items()}
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=dataset,
-        used=sum(split["rows_used"] for split in splits.values()),
-        quarantined=sum(sum(split["quarantined"].values()) for split in splits.values()),
-        leaks=sum(facts["duplicates"]["tokens"][pair] for pair in ("train, validation", "train, test")),
+        used=sum(of_split["rows_used"] for of_split in splits.values()),
+        quarantined=sum(sum(of_split.values()) for of_split in reasons.values()),
+        leaks=sum(duplicates["tokens"][pair] for pair in ("train, validation", "train, test")),
         what=what,
         rows=_rows_table(splits),
-        reasons=_reasons_table(splits),
-        duplicates=_duplicates_table(facts["duplicates"]),
-        labels=_labels_table(splits, what),
-        label_figure=inline_svg(_label_figure(splits, what), "labels", f"Share of the {what} by label and split"),
+        reasons=_counts_table("Unused rows by reason", "reason", sorted(set(chain(*reasons.values()))), reasons),
+        duplicates=_duplicates_table(duplicates),
+        labels=_counts_table(f"{what.capitalize()} by label", "label", labels["train"], labels),
+        label_figure=inline_svg(_label_figure(labels, what), "labels", f"Share of the {what} by label and split"),
         length_figure=inline_svg(_length_figure(lengths), "lengths", "Share of the texts by length and split"),
         unknown_figure=inline_svg(_unknown_figure(splits), "unknown", "Share of unknown tokens by split"),
     )
@@ -83,68 +82,49 @@ def _page(dataset: str, task: Task, facts: dict[str, Any], lengths: dict[str, np
 
 def _rows_table(splits: dict[str, Any]) -> Table:
     header = ["split", "rows read", "used", "quarantined", "left out", "too long", "tokens", "unknown"]
-    header += next(iter(splits.values()))["length"]
-    rows = [
-        [
-            split,
-            f"{facts['rows_read']:,}",
-            f"{facts['rows_used']:,}",
-            f"{sum(facts['quarantined'].values()):,}",
-            f"{facts['left_out']:,}",
-            f"{facts['too_long']:,}",
-            f"{facts['tokens']:,}",
-            f"{facts['unknown_share']:.1%}",
-            *(f"{length:,}" for length in facts["length"].values()),
-        ]
-        for split, facts in splits.items()
-    ]
-    return Table("Rows, tokens and tokens per row", header, rows)
+    rows = []
+    for split, facts in splits.items():
+        numbers = facts | {"quarantined": sum(facts["quarantined"].values())}
+        cells = [numbers[key] for key in ("rows_read", "rows_used", "quarantined", "left_out", "too_long", "tokens")]
+        unknown, lengths = f"{facts['unknown_share']:.1%}", facts["length"].values()
+        rows.append([split, *map("{:,}".format, cells), unknown, *map("{:,}".format, lengths)])
+    return Table("Rows, tokens and tokens per row", [*header, *splits["train"]["length"]], rows)
 
 
-def _reasons_table(splits: dict[str, Any]) -> Table:
-    reasons = sorted({reason for facts in splits.values() for reason in facts["quarantined"]})
-    counts = {reason: [facts["quarantined"].get(reason, 0) for facts in splits.values()] for reason in reasons}
-    return Table("Unused rows by reason", ["reason", *splits], _most_frequent(counts))
+def _counts_table(caption: str, kind: str, names: Iterable[str], counts: dict[str, dict[str, int]]) -> Table:
+    """The counts by name and split, by descending sum; rows beyond SHOWN_ROWS are added up in one."""
+    every = [(name, [of_split.get(name, 0) for of_split in counts.values()]) for name in names]
+    every.sort(key=lambda row: -sum(row[1]))
+    shown, others = every[:SHOWN_ROWS], every[SHOWN_ROWS:]
+    if others:
+        shown.append((f"{len(others):,} others", np.sum([found for _, found in others], axis=0).tolist()))
+    return Table(caption, [kind, *counts], [[name, *map("{:,}".format, found)] for name, found in shown])
 
 
 def _duplicates_table(duplicates: dict[str, dict[str, int]]) -> Table:
-    def name(key: str) -> str:
+    rows = []
+    for key in duplicates["tokens"]:
         a, _, b = key.partition(", ")
-        return f"{b}, also in {a}" if b else f"{a}, repeated"
-
-    rows = [[name(key), *(f"{counts[key]:,}" for counts in duplicates.values())] for key in duplicates["tokens"]]
+        name = f"{b}, also in {a}" if b else f"{a}, repeated"
+        rows.append([name, *(f"{counts[key]:,}" for counts in duplicates.values())])
     return Table("Rows with a duplicate text", ["rows of", "same tokens", "same words", "near"], rows)
 
 
-def _labels_table(splits: dict[str, Any], what: str) -> Table:
-    counts = {label: [facts["labels"][label] for facts in splits.values()] for label in splits["train"]["labels"]}
-    return Table(f"{what.capitalize()} by label", ["label", *splits], _most_frequent(counts))
-
-
-def _most_frequent(counts: dict[str, list[int]]) -> list[list[str]]:
-    """Table rows by descending sum; rows beyond SHOWN_ROWS are added up in one."""
-    ordered = sorted(counts.items(), key=lambda entry: -sum(entry[1]))
-    shown = [(name, found) for name, found in ordered[:SHOWN_ROWS]]
-    if others := ordered[SHOWN_ROWS:]:
-        shown.append((f"{len(others):,} others", [sum(column) for column in zip(*dict(others).values(), strict=True)]))
-    return [[name, *map("{:,}".format, found)] for name, found in shown]
-
-
 @rc_context(STYLE)
-def _label_figure(splits: dict[str, Any], what: str) -> Figure:
+def _label_figure(labels: dict[str, dict[str, int]], what: str) -> Figure:
     """The shares of the most frequent labels of train in each split."""
-    train = splits["train"]["labels"]
+    train = labels["train"]
     shown = sorted(train, key=lambda label: -train[label])[:SHOWN_LABELS]
     figure = Figure(figsize=(WIDTH, 1.4 + 0.4 * len(shown)))
     axes = figure.add_subplot()
-    positions, width = np.arange(len(shown)), 0.8 / len(splits)
-    for i, (split, facts) in enumerate(splits.items()):
-        total = max(1, sum(facts["labels"].values()))
-        shares = [facts["labels"][label] / total for label in shown]
+    positions, width = np.arange(len(shown)), 0.8 / len(labels)
+    for i, (split, counts) in enumerate(labels.items()):
+        total = max(1, sum(counts.values()))
+        shares = [counts[label] / total for label in shown]
         axes.barh(positions + (i - 1) * width, shares, width, label=split, color=COLORS[i])
     axes.set_yticks(positions, [shorten(label) for label in shown])
     _finish_bars(axes, f"share of the {what}")
-    figure.legend(loc="outside lower center", ncols=len(splits))
+    figure.legend(loc="outside lower center", ncols=len(labels))
     return figure
 
 

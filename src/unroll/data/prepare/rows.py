@@ -1,47 +1,47 @@
-"""Checks and tokenizes raw rows one by one; rows that cannot be used are quarantined with the reason."""
+"""Reads a raw split into a corpus; rows that cannot be used are quarantined with the reason."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from unroll.data.encoding import DistinctTokens
 from unroll.data.prepare.labels import BadRow, Labels
-from unroll.data.prepare.split_rows import SplitRows
+from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.ragged import Ragged
 from unroll.data.raw import group_starts, raw_rows
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE
 from unroll.data.tokenizer import Tokenizer
 
-_TEXT = pa.string()
-_QUARANTINE = pa.schema([("split", _TEXT), ("row", pa.int64()), ("reason", _TEXT), ("content", _TEXT)])
+FEW_GROUPS = 4  # up to this number of row groups, starting processes takes longer than reading
+_QUARANTINE = pa.schema([("split", "string"), ("row", "int64"), ("reason", "string"), ("content", "string")])
 
 
+@dataclass(frozen=True)
 class RowReader:
     """Converts the raw rows of a dataset into tokens and label ids."""
 
-    def __init__(self, source: Source, labels: Labels, tokenizer: Tokenizer) -> None:
-        self.source = source
-        self.labels = labels
-        self.tokenizer = tokenizer
+    source: Source
+    labels: Labels
+    tokenizer: Tokenizer
 
     def read(self, values: dict[str, Any] | None) -> tuple[list[str], list[int]]:
-        """The tokens and label ids of a row, given as `raw_rows` yields it.
-
-        Raises:
-            BadRow: the row cannot be used.
-        """
+        """The tokens and label ids of a row, given as `raw_rows` yields it; BadRow if it cannot be used."""
         if values is None:
             raise BadRow("broken encoding: not UTF-8")
         if "spans" in values:
-            return self._read_spans(values)
-        return self._read_tokens(values) if "tokens" in values else self._read_text(values)
-
-    def _read_text(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        """A text or a pair of texts, with one label or several."""
+            return self._read_spans(values["text"], values["spans"])
+        if "tokens" in values:
+            return self._read_tokens(values["tokens"], values["labels"])
         *texts, label = (values[name] for name in ("text", "text_pair", "label", "labels") if name in values)
         return self._tokenize(*texts), self.labels.ids(label)
 
@@ -54,8 +54,7 @@ class RowReader:
             raise BadRow("empty text")
         return tokens
 
-    def _read_tokens(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
-        tokens, tags = values["tokens"], values["labels"]
+    def _read_tokens(self, tokens: Any, tags: Any) -> tuple[list[str], list[int]]:
         if not tokens:
             raise BadRow("no tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
@@ -66,12 +65,12 @@ class RowReader:
             raise BadRow("tokens and labels differ in number")
         return [self.tokenizer.normalize(token) for token in tokens], self.labels.ids(tags)
 
-    def _read_spans(self, values: dict[str, Any]) -> tuple[list[str], list[int]]:
+    def _read_spans(self, text: Any, spans: Any) -> tuple[list[str], list[int]]:
         """A text with entities given in characters, which are converted to tags of its tokens."""
-        tokens, spans = self._tokenize(values["text"]), values["spans"]
+        tokens = self._tokenize(text)
         if spans is None:
             raise BadRow("missing spans")
-        offsets = self.tokenizer.offsets(values["text"])
+        offsets = self.tokenizer.offsets(text)
         starts = {start: i for i, (start, _) in enumerate(offsets)}
         ends = {end: i + 1 for i, (_, end) in enumerate(offsets)}
         tags = [OUTSIDE] * len(tokens)
@@ -87,30 +86,82 @@ class RowReader:
         return tokens, self.labels.ids(tags)
 
 
-def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:
-    """Write the quarantined rows as parquet.
+class Chunk(NamedTuple):
+    """The usable rows of a row group: their distinct tokens in order, and all tokens as ids in them, from 1."""
 
-    The columns are `split`, `row`, `reason` and `content`, the raw row as JSON or null if it is not UTF-8.
+    distinct: list[str]
+    tokens: Ragged
+    labels: np.ndarray
+    rows: np.ndarray
+    quarantined: list[tuple[int, str]]
+
+
+def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | None = 1) -> SplitRows:
+    """Append the usable rows of a raw split to the corpus, with one process per core if `processes` is None.
+
+    The result does not depend on the number of processes.
     """
+    start = len(corpus.tokens)
+    has_tags = reader.source.task == "labeling"
+    lengths, rows, labels = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [reader.labels.array([])]
+    quarantined: list[tuple[int, str]] = []
+    for chunk in _chunks(path, reader, processes):
+        corpus.tokens.append(corpus.distinct.ids(chunk.distinct)[chunk.tokens.values - 1])
+        if has_tags:
+            corpus.tags.append(chunk.labels)
+        else:
+            labels.append(chunk.labels)
+        lengths.append(chunk.tokens.lengths)
+        rows.append(chunk.rows)
+        quarantined += chunk.quarantined
+    sizes = np.concatenate(lengths)
+    starts = start + np.cumsum(sizes) - sizes
+    found = None if has_tags else np.concatenate(labels)
+    return SplitRows(corpus, starts, sizes, found, np.concatenate(rows), quarantined)
+
+
+def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Chunk]:
+    *starts, _ = group_starts(path)
+    tasks = (delayed(_read_chunk)(path, reader, group, start) for group, start in enumerate(starts))
+    workers = processes or cpu_count() if len(starts) > FEW_GROUPS else 1
+    try:
+        yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
+    except TerminatedWorkerError as error:
+        raise ValueError(f"processes={processes}: a process was killed; accepted: fewer, if memory ran out") from error
+
+
+def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
+    """Read the row group `group`, whose first row is row `start` of the split."""
+    distinct = DistinctTokens()
+    tokens: list[np.ndarray] = []
+    labels: list[list[int]] = []
+    rows: list[int] = []
+    quarantined: list[tuple[int, str]] = []
+    for row, values in enumerate(raw_rows(path, reader.source, group), start):
+        try:
+            words, found = reader.read(values)
+        except BadRow as reason:
+            quarantined.append((row, str(reason)))
+        else:
+            tokens.append(distinct.ids(words))
+            labels.append(found)
+            rows.append(row)
+    ids = Ragged.from_sequences(tokens, np.int32)
+    return Chunk(list(distinct), ids, reader.labels.array(labels), np.array(rows, np.int64), quarantined)
+
+
+def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:
+    """Write the quarantined rows as parquet; the column `content` is the raw row as JSON, null if it is not UTF-8."""
     with pq.ParquetWriter(path, _QUARANTINE) as file:
         for split, rows in splits.items():
-            if rows.quarantined:
-                for entries in _entries(raw / f"{split}.parquet", source, split, dict(rows.quarantined)):
-                    file.write_table(pa.Table.from_pylist(entries, _QUARANTINE))
-
-
-def _entries(path: Path, source: Source, split: str, reasons: dict[int, str]) -> Iterator[list[dict[str, Any]]]:
-    """The quarantined rows of each row group that has any."""
-    for group, (start, end) in enumerate(pairwise(group_starts(path))):
-        if reasons.keys().isdisjoint(range(start, end)):
-            continue
-        yield [
-            {
-                "split": split,
-                "row": row,
-                "reason": reasons[row],
-                "content": None if values is None else json.dumps(values, ensure_ascii=False, default=str),
-            }
-            for row, values in enumerate(raw_rows(path, source, group), start)
-            if row in reasons
-        ]
+            reasons, raw_split = dict(rows.quarantined), raw / f"{split}.parquet"
+            starts = group_starts(raw_split) if reasons else []
+            for group, (start, end) in enumerate(pairwise(starts)):
+                if reasons.keys().isdisjoint(range(start, end)):
+                    continue
+                entries = [
+                    (split, row, reasons[row], values and json.dumps(values, ensure_ascii=False, default=str))
+                    for row, values in enumerate(raw_rows(raw_split, source, group), start)
+                    if row in reasons
+                ]
+                file.write_table(pa.table(list(zip(*entries, strict=True)), _QUARANTINE))

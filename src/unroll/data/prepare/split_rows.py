@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -18,26 +17,22 @@ BLOCK = 1 << 21  # number of tokens in memory at a time
 
 
 class Spool:
-    """An array (M,) in an unnamed temporary file, which grows at its end and is read by slices."""
+    """An array (M,) int32 in an unnamed temporary file, which grows at its end and is read by slices."""
 
-    def __init__(self, dtype: type[np.integer], folder: Path | None = None) -> None:
-        self._dtype = np.dtype(dtype)
+    def __init__(self, folder: Path | None = None) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        self._size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self._file.seek(0, os.SEEK_END) // 4
 
     def append(self, values: np.ndarray) -> None:
         self._file.seek(0, os.SEEK_END)
-        self._file.write(values.astype(self._dtype).tobytes())
-        self._size += len(values)
+        self._file.write(values.astype(np.int32).tobytes())
 
     def __getitem__(self, index: slice) -> np.ndarray:
-        start, stop, _ = index.indices(self._size)
-        width = self._dtype.itemsize
-        self._file.seek(start * width)
-        return np.frombuffer(self._file.read((stop - start) * width), self._dtype)
+        start, stop, _ = index.indices(len(self))
+        self._file.seek(4 * start)
+        return np.frombuffer(self._file.read(4 * (stop - start)), np.int32)
 
 
 class Corpus:
@@ -46,8 +41,7 @@ class Corpus:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.distinct = DistinctTokens()
-        self.tokens = Spool(np.int32, folder)
-        self.tags = Spool(np.int32, folder)
+        self.tokens, self.tags = Spool(folder), Spool(folder)
 
 
 @dataclass(frozen=True)
@@ -87,21 +81,16 @@ class SplitRows:
 
     def take(self, chosen: np.ndarray) -> "SplitRows":
         """The sequences at the increasing positions `chosen`."""
-        return replace(
-            self,
-            starts=self.starts[chosen],
-            lengths=self.lengths[chosen],
-            labels=None if self.labels is None else self.labels[chosen],
-            rows=self.rows[chosen],
-        )
+        labels = None if self.labels is None else self.labels[chosen]
+        starts, lengths = self.starts[chosen], self.lengths[chosen]
+        return replace(self, starts=starts, lengths=lengths, labels=labels, rows=self.rows[chosen])
 
-    def count_tokens(self) -> np.ndarray:
-        """The number of occurrences of each distinct token of the corpus, (S,)."""
-        size = len(self.corpus.distinct)
-        counts = np.zeros(size + 1, np.int64)
-        for block in self.blocks():
-            counts += np.bincount(block.values, minlength=size + 1)
-        return counts[1:]
+    def count_tokens(self) -> dict[str, int]:
+        """The number of occurrences of each token that occurs."""
+        size = len(self.corpus.distinct) + 1
+        counts = sum((np.bincount(block.values, minlength=size) for block in self.blocks()), np.zeros(size, np.int64))
+        pairs = zip(self.corpus.distinct, counts[1:].tolist(), strict=True)
+        return {token: count for token, count in pairs if count}
 
     def tags(self, position: int) -> np.ndarray:
         """The tags of one sequence, (T,)."""
@@ -129,25 +118,20 @@ class SplitRows:
 def write_split(rows: SplitRows, table: TokenTable, folder: Path) -> int:
     """Write the files of an `EncodedSplit`; return the number of tokens whose word is unknown."""
     folder.mkdir()
-    unknown = 0
     np.save(folder / "rows.npy", rows.rows)
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(rows.lengths)]))
-    with (folder / "tokens.npy").open("wb") as tokens:
-        _write_header(tokens, np.int32, rows.num_tokens)
-        for block in rows.blocks():
-            tokens.write(block.values.astype(np.int32).tobytes())
-            unknown += int((table.words[block.values] == UNKNOWN).sum())
-    if rows.labels is not None:
+    _save_blocks(folder / "tokens.npy", rows.blocks(), np.int32, rows.num_tokens)
+    if rows.labels is None:
+        _save_blocks(folder / "labels.npy", rows.tag_blocks(), np.int64, rows.num_tokens)
+    else:
         np.save(folder / "labels.npy", rows.labels)
-        return unknown
-    with (folder / "labels.npy").open("wb") as labels:
-        _write_header(labels, np.int64, rows.num_tokens)
-        for block in rows.tag_blocks():
-            labels.write(block.values.astype(np.int64).tobytes())
-    return unknown
+    return sum(int((table.words[block.values] == UNKNOWN).sum()) for block in rows.blocks())
 
 
-def _write_header(file: BinaryIO, dtype: type[np.integer], size: int) -> None:
-    """Write the header of a .npy file with a one-dimensional array."""
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (size,)})
+def _save_blocks(path: Path, blocks: Iterator[Ragged], dtype: type[np.integer], size: int) -> None:
+    """Like `np.save` of the values of all blocks, whose number is `size`, with one block in memory at a time."""
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (size,)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(block.values.astype(dtype).tobytes())

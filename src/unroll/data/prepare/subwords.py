@@ -1,6 +1,7 @@
 """Splits the words of a corpus into subwords."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,16 +12,12 @@ from unroll.data.tokenizer import SEPARATOR, Tokenizer, TokenizerOptions
 
 
 def train_tokenizer(train: SplitRows, options: TokenizerOptions) -> Tokenizer:
-    """Train the subword model of `options` on the words of the training split.
-
-    Raises:
-        ValueError: the subword vocabulary is smaller than the number of characters.
-    """
+    """Train the subword model of `options` on the words of the training split."""
     assert options.subwords is not None
     words = Tokenizer(options)
     counts: Counter[str] = Counter()
-    for token, count in zip(train.corpus.distinct, train.count_tokens().tolist(), strict=True):
-        if count and token != SEPARATOR:
+    for token, count in train.count_tokens().items():
+        if token != SEPARATOR:
             counts[words.word(token)] += count
     return Tokenizer(options, Subwords.train(counts, options.subwords, options.subword_vocabulary))
 
@@ -54,11 +51,10 @@ def split_words(splits: dict[str, SplitRows], tokenizer: Tokenizer, label_names:
         if rows.labels is None:
             for block, tags in zip(rows.blocks(), rows.tag_blocks(), strict=True):
                 counts = subwords.lengths[block.values]  # (M,)
-                is_first = np.zeros(counts.sum(), bool)
-                is_first[np.cumsum(counts) - counts] = True
-                repeated = np.repeat(tags.values, counts)
-                corpus.tags.append(np.where(is_first, repeated, continued[repeated]))
+                of_subwords = continued[np.repeat(tags.values, counts)]
+                of_subwords[np.cumsum(counts) - counts] = tags.values
+                corpus.tags.append(of_subwords)
         sizes = np.concatenate(lengths)
-        return SplitRows(corpus, start + np.cumsum(sizes) - sizes, sizes, rows.labels, rows.rows, rows.quarantined)
+        return replace(rows, corpus=corpus, starts=start + np.cumsum(sizes) - sizes, lengths=sizes)
 
     return {name: split(rows) for name, rows in splits.items()}
