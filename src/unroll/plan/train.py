@@ -3,7 +3,8 @@
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,6 @@ from unroll.run_folder import RunFolder, RunRecord
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
-    from unroll.tracking.logger import EpochLogger
-    from unroll.tracking.runs import TrackedRun
-
 PARTS = ("model", "optimizer", "scheduler", "trainer")
 
 
@@ -35,7 +33,6 @@ class Training:
         config: the resolved configuration of the train stage.
         overrides: of the command, such as ``model=lstm``.
         tags: of the MLflow run, in addition to those of every run.
-        inputs: checksums of everything that the training depends on, computed before its code is imported; or None.
     """
 
     dataset: str
@@ -43,7 +40,6 @@ class Training:
     config: dict[str, Any]
     overrides: list[str]
     tags: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] | None = None
 
     @classmethod
     def of_this_command(cls, config: dict[str, Any]) -> "Training":
@@ -69,9 +65,10 @@ class Training:
         """Whether the training is a trial of a study, which may prune it."""
         return "trial" in self.tags
 
-    def with_inputs(self) -> "Training":
-        """A copy with the current checksums of its inputs."""
-        return replace(self, inputs=training_inputs(self.config, PreparedData(Path(self.config["data"]))))
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Checksums of everything that the training depends on, computed at the first use."""
+        return training_inputs(self.config, PreparedData(Path(self.config["data"])))
 
 
 def train_run(
@@ -112,9 +109,9 @@ def train_run(
     from unroll.training.train import microseconds_per_token, train
 
     check_objectives(config["objectives"])
-    inputs, output = training.inputs or training_inputs(config, data), folder.path
+    inputs, output = training.inputs, folder.path
     with run_lock(output, wait):
-        if skip and (folder.is_trained(inputs) or folder.take_back(inputs)):
+        if skip and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
         checkpoints = open_checkpoints(output, data, parts, options)
@@ -134,7 +131,11 @@ def train_run(
             provenance = Provenance.of(*names, config, data, training.overrides, training.tags)
         provenance.save(begun)
         with abandoned_without_checkpoint(output), training_run(provenance, checkpoints / "run.json") as run:
-            logger = None if is_baseline else _epoch_logger(run)
+            logger = None
+            if not is_baseline:
+                from unroll.tracking.logger import EpochLogger  # imports Lightning
+
+                logger = EpochLogger(run)
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
@@ -150,16 +151,10 @@ def train_run(
             )
             folder.write_record(record)
             if MIXED_CODE not in provenance.tags:
-                folder.stamp_training(inputs)
+                folder.stamp("trained", inputs)
             if skip:
                 folder.keep()
         with tolerating(f"all of {output}"), impatient() if logger and logger.is_lost else nullcontext():
             upload(output)
         discard_checkpoints(output)
     return record
-
-
-def _epoch_logger(run: "TrackedRun") -> "EpochLogger":
-    from unroll.tracking.logger import EpochLogger
-
-    return EpochLogger(run)

@@ -8,7 +8,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
-from unroll.files import read_json, write_json
+from unroll.files import delete, read_json, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
@@ -27,10 +27,7 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     if files and not (record.exists() and read_json(record) == identity):
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in files:
-            if file.is_dir():
-                shutil.rmtree(file)
-            else:
-                file.unlink()
+            delete(file)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder
