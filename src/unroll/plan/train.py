@@ -114,23 +114,23 @@ def train_run(
         if skip and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
-        checkpoints = open_checkpoints(output, data, parts, options)
-        begun = checkpoints / PROVENANCE
+        open_checkpoints(output, data, parts, options)
+        begun = folder.checkpoints / PROVENANCE
         provenance = Provenance.load(begun).resumed() if is_interrupted(output) and begun.exists() else None
-        if provenance is not None and MIXED_CODE in provenance.tags:
-            changed = provenance.tags[MIXED_CODE]
-            if skip:
-                print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
-                discard_checkpoints(output)
-                checkpoints, provenance = open_checkpoints(output, data, parts, options), None
-            else:
-                hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-                print(f"{output}: started with other code ({changed}), {hint}", flush=True)
+        changed = provenance.tags.get(MIXED_CODE) if provenance else None
+        if changed and skip:
+            print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
+            discard_checkpoints(output)
+            open_checkpoints(output, data, parts, options)
+            changed = provenance = None
+        elif changed:
+            hint = f"it will not be registered; to start over: rm -r {folder.checkpoints}"
+            print(f"{output}: started with other code ({changed}), {hint}", flush=True)
         if provenance is None:
             names = training.dataset, training.name
             provenance = Provenance.of(*names, config, data, training.overrides, training.tags)
         provenance.save(begun)
-        with abandoned_without_checkpoint(output), training_run(provenance, checkpoints / "run.json") as run:
+        with abandoned_without_checkpoint(output), training_run(provenance, folder.checkpoints / "run.json") as run:
             logger = None
             if not is_baseline:
                 from unroll.tracking.logger import EpochLogger  # imports Lightning
@@ -141,16 +141,9 @@ def train_run(
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
             folder.discard_evaluation()  # of an earlier model
             provenance.save(folder.provenance)
-            record = RunRecord(
-                dataset=training.dataset,
-                task=data.task,
-                model=training.model,
-                seed=config["seed"],
-                run_id=run.run_id,
-                **result,
-            )
+            record = RunRecord(training.dataset, data.task, training.model, options.seed, run.run_id, **result)
             folder.write_record(record)
-            if MIXED_CODE not in provenance.tags:
+            if not changed:
                 folder.stamp("trained", inputs)
             if skip:
                 folder.keep()
