@@ -4,7 +4,7 @@ Each is released when the process that holds it ends, even if it is killed.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -32,24 +32,20 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
     """
     lock = FileLock(_run_lock_file(output))  # creates the folder
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout as error:
         if not wait:
             raise ValueError(f"output={output} is in use by another training; accepted: another folder") from error
         print(f"{output}: waiting for another process that trains there", flush=True)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def is_run_locked(output: Path) -> bool:
     """Whether a process trains in the run folder `output`."""
-    if not _run_lock_file(output).exists():
-        return False
     try:
-        with run_lock(output):
+        with run_lock(output) if _run_lock_file(output).exists() else nullcontext():
             return False
     except ValueError:
         return True
@@ -88,7 +84,9 @@ def study_lock(storage: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
             url = make_url(storage)
-            _check_folder(url)
+            folder = Path(url.database or "").absolute().parent
+            if url.get_backend_name() == "sqlite" and not folder.is_dir():
+                raise FileNotFoundError(f"there is no folder {folder}")
             held.enter_context(database_lock(url))
         except (KeyError, ArgumentError) as error:
             accepted = "sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
@@ -99,23 +97,14 @@ def study_lock(storage: str) -> Iterator[None]:
         yield
 
 
-def _check_folder(url: "URL") -> None:
-    folder = Path(url.database or "").absolute().parent
-    if url.get_backend_name() == "sqlite" and not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-
-
 @contextmanager
 def _file_lock(url: "URL", patience: float) -> Iterator[None]:
-    lock = FileLock(f"{Path(url.database or '').absolute()}.lock")
     try:
-        lock.acquire(timeout=patience)
+        held = FileLock(f"{Path(url.database or '').absolute()}.lock").acquire(timeout=patience)
     except Timeout as error:
         raise _held(patience) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
