@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 
 class Number(NamedTuple):
@@ -36,13 +36,13 @@ class Table(NamedTuple):
 
 
 def render(template: Path, **values: Any) -> str:
-    """Render a template that extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
+    """Render a template; one of a page extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
 
-    Values are escaped; a variable that is missing from `values` is an error.
+    In HTML, values are escaped. A variable that is missing from `values` is an error.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
-        autoescape=True,
+        autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
