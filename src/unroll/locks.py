@@ -24,11 +24,8 @@ ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one per databa
 def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
     """Prevent other processes from training in the run folder `output`.
 
-    Args:
-        wait: wait until the other process is done, instead of raising.
-
     Raises:
-        ValueError: another process trains there, and `wait` is false.
+        ValueError: another process trains there, and `wait` is false; if it is true, wait until that is done.
     """
     lock = FileLock(_run_lock_file(output))  # creates the folder
     try:
@@ -60,12 +57,9 @@ def _run_lock_file(output: Path) -> Path:
 def database_lock(url: "URL", patience: float = PATIENCE) -> AbstractContextManager[None]:
     """Hold the lock of a database: a file next to an SQLite database, an advisory lock in PostgreSQL.
 
-    Args:
-        patience: seconds to wait for other holders.
-
     Raises:
         KeyError: the database is of another kind.
-        TimeoutError: others hold the lock for longer than `patience`.
+        TimeoutError: others hold the lock for longer than `patience` seconds.
         OSError, SQLAlchemyError, ImportError: the database cannot be reached.
     """
     return DATABASE_LOCKS[url.get_backend_name()](url, patience)

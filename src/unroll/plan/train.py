@@ -56,11 +56,6 @@ class Training:
         return RunFolder(Path(os.path.relpath(self.config["output"])))
 
     @property
-    def name(self) -> str:
-        """Name of the MLflow run."""
-        return self.config["run_name"] + (f" #{self.tags['trial']}" if self.is_trial else "")
-
-    @property
     def is_trial(self) -> bool:
         """Whether the training is a trial of a study, which may prune it."""
         return "trial" in self.tags
@@ -127,8 +122,8 @@ def train_run(
             hint = f"it will not be registered; to start over: rm -r {folder.checkpoints}"
             print(f"{output}: started with other code ({changed}), {hint}", flush=True)
         if provenance is None:
-            names = training.dataset, training.name
-            provenance = Provenance.of(*names, config, data, training.overrides, training.tags)
+            name = config["run_name"] + (f" #{training.tags['trial']}" if training.is_trial else "")
+            provenance = Provenance.of(training.dataset, name, config, data, training.overrides, training.tags)
         provenance.save(begun)
         with abandoned_without_checkpoint(output), training_run(provenance, folder.checkpoints / "run.json") as run:
             logger = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -28,10 +28,6 @@ class Gate:
         level: significance level of the paired test for a better score.
         margin: non-inferiority margin: the lower bound of the difference in score must be at least −`margin`, in 0..1.
         cheaper_by: for a challenger that is not inferior, the required relative reduction of the cost.
-        cost: the measure of cost.
-
-    Raises:
-        ValueError: a number is out of its range.
     """
 
     level: float
@@ -47,23 +43,15 @@ class Gate:
             raise ValueError(f"margin={self.margin}; accepted: 0 to below 1")
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One of the two models that the gate compares.
+class Contender(NamedTuple):
+    """One of the two models that the gate compares."""
 
-    Args:
-        name: used in the reason of the decision.
-        predictions: for the test split, one table per seed.
-        cost: mean over the seeds.
-    """
-
-    name: str
-    predictions: Sequence[pd.DataFrame]
-    cost: float
+    name: str  # in the reason of the decision
+    predictions: Sequence[pd.DataFrame]  # for the test split, one table per seed
+    cost: float  # mean over the seeds
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether a version becomes champion, and why; `figures` is empty if there was nothing to compare it with."""
 
     wins: bool

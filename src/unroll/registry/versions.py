@@ -1,13 +1,12 @@
 """Registers a candidate as a version of a model, and makes it champion if it passes the gate."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.files import write_json, write_text
@@ -80,7 +79,9 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     model = RegisteredModel(client, candidate.best.dataset)
     version = model.find_version(candidate.run_ids)
     if version is not None and "decision" in version.tags:
-        return _read_registration(client, candidate, version)
+        number, tags = int(version.version), version.tags
+        card = mlflow.artifacts.load_text(f"runs:/{candidate.best.run_id}/{_artifacts(number)}/{CARD}")
+        return Registration(model.name, number, tags["gate.champion"] == "true", tags["decision"], card)
     lineage = find_lineage(client, candidate)
     if version is None:
         version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
@@ -98,24 +99,13 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     return Registration(model.name, number, decision.wins, decision.reason, card)
 
 
-def _read_registration(client: MlflowClient, candidate: Candidate, version: ModelVersion) -> Registration:
-    """What :func:`register` returned when it created the version."""
-    path = f"{_artifacts(int(version.version))}/{CARD}"
-    with tempfile.TemporaryDirectory() as work:
-        card = Path(client.download_artifacts(candidate.best.run_id, path, work)).read_text(encoding="utf-8")
-    tags = version.tags
-    return Registration(version.name, int(version.version), tags["gate.champion"] == "true", tags["decision"], card)
-
-
 def _record_lineage(model: RegisteredModel, number: int, candidate: Candidate, lineage: Lineage) -> None:
     """Tag the version with its lineage, and log ``dvc.lock`` as an artifact of its run."""
     best = candidate.best
     facts = {"model": best.model, "seed": str(best.seed), "monitor": best.monitor}
     model.tag_version(number, facts | {"validation_mean": repr(candidate.score)} | lineage.tags)
     if lineage.lock is not None:
-        with tempfile.TemporaryDirectory() as work:
-            (Path(work) / "dvc.lock").write_bytes(lineage.lock)
-            model.client.log_artifact(best.run_id, f"{work}/dvc.lock", _artifacts(number))
+        model.client.log_text(best.run_id, lineage.lock.decode(), f"{_artifacts(number)}/dvc.lock")
 
 
 def _artifacts(number: int) -> str:
