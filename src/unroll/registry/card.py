@@ -14,7 +14,8 @@ from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import slices_by_length
 from unroll.files import read_json
-from unroll.pages.formats import FEW, duration_text, part_text, score_text, speed_text
+from unroll.pages import formats
+from unroll.pages.formats import score_text
 from unroll.pages.page import render
 from unroll.registry.candidate import Candidate
 from unroll.registry.gate import Decision
@@ -34,38 +35,29 @@ def write_card(
         origin: the tags of its lineage.
         level: significance level of the tests against the other models; intervals have the confidence 1 − `level`.
     """
-    best, runs, data = candidate.best, candidate.runs, candidate.data
-    folder = candidate.run_folder(best).model
+    runs, folder = candidate.runs, candidate.run_folder(candidate.best).model
     classes = pd.concat([run.classes for run in runs]).groupby("label", sort=False).mean().reset_index()
     return render(
         Path(__file__).with_name("card.md.j2"),
-        best=best,
-        is_pair=data.schema.is_pair,
+        candidate=candidate,
         version=version,
         decision=decision,
         origin=origin,
         folder=folder,
-        seeds=[run.seed for run in runs],
-        run_ids=candidate.run_ids,
         confidence=f"{100 * (1 - level):g} %",
         main=f"test/{main_metric(runs)}",
         means=leaderboard(runs).iloc[0],
-        intervals={metric: _interval(runs, metric, level) for metric in best.metrics},
-        data=data.description,
+        intervals={metric: _interval(runs, metric, level) for metric in candidate.best.metrics},
         language=_declared(Path(origin["dataset.path"]), "language"),
         licence=_declared(Path(origin["dataset.path"]), "license"),
         classes=classes.to_dict("records"),
-        few=FEW,
         score_by_length=slices_by_length(runs).scores.iloc[0].dropna(),  # the runs are of one model
         others=_others(candidate, rivals, level),
         configuration=flatten(read_json(folder / "config.json")["model"]),
         cell=_cell,
         code=_code,
-        title=partial(metric_title, task=data.task),
-        score_text=score_text,
-        part_text=part_text,
-        duration_text=duration_text,
-        speed_text=speed_text,
+        title=partial(metric_title, task=candidate.data.task),
+        formats=formats,
     )
 
 
