@@ -9,8 +9,10 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from joblib import cpu_count
+from omegaconf import DictConfig
 
-from unroll.config.compose import compose_again
+from unroll.config.build import source_of
+from unroll.config.compose import choice, compose_again, task_overrides
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
 from unroll.plan.side_by_side import Done, side_by_side
@@ -22,45 +24,43 @@ EVALUATION_MODULES = (__name__, "unroll.evaluation.evaluate", "unroll.tracking.u
 ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options for a single run only
 
 
-def train_all(plan: str, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
+def train_all(config: DictConfig) -> None:
     """Train every model with every seed of the plan, in ``models/DATASET/MODEL/SEED``; skip what is up to date.
 
     Args:
-        plan: a params.yaml.
-        dataset, task: of the runs.
-        overrides: of the train stage, for all runs.
-        jobs: number of parallel trainings; None to choose it by the cores, or one if a GPU or several devices are used.
+        config: of the running train command, whose overrides apply to all runs. Without `jobs` the number of parallel
+            trainings follows from the cores; it is one if a GPU or several devices are used.
 
     Raises:
         ValueError: `jobs` or an override is not accepted, or a training failed; the others are completed first.
     """
-    trainings = []
-    for model, seed, own in _runs(plan, task, overrides, jobs):
-        config = compose_again("train", [*own, f"output=models/{dataset}/{model}/{seed}"])
-        trainings.append(Training(dataset, model, config, own))
-    _complete(dataset, trainings, "trained", _train, jobs or _processes(trainings[0].config), TRAINING_MODULES)
+    dataset, trainings = choice("dataset"), []
+    for model, seed, overrides in _runs(config):
+        own = compose_again("train", [*overrides, f"output=models/{dataset}/{model}/{seed}"])
+        trainings.append(Training(dataset, model, own, overrides))
+    _complete(trainings, "trained", _train, config.jobs or _processes(trainings[0].config), TRAINING_MODULES)
 
 
-def evaluate_all(plan: str, dataset: str, task: str, overrides: Sequence[str], jobs: int | None) -> None:
-    """Evaluate every run of the plan on the test split; skip what is up to date. Arguments as in `train_all`."""
-    evaluations = [Evaluation(compose_again("evaluate", own)) for *_, own in _runs(plan, task, overrides, jobs)]
-    _complete(dataset, evaluations, "evaluated", _evaluate, jobs or cpu_count(), EVALUATION_MODULES)
+def evaluate_all(config: DictConfig) -> None:
+    """Evaluate every run of the plan on the test split, as `train_all` trains them."""
+    evaluations = [Evaluation(compose_again("evaluate", overrides)) for *_, overrides in _runs(config)]
+    _complete(evaluations, "evaluated", _evaluate, config.jobs or cpu_count(), EVALUATION_MODULES)
 
 
-def _runs(plan: str, task: str, overrides: Sequence[str], jobs: Any) -> Iterator[tuple[str, int, list[str]]]:
+def _runs(config: DictConfig) -> Iterator[tuple[str, int, list[str]]]:
     """Model, seed and overrides of each run; all models with the first seed come first."""
-    common, listed = _common(overrides, jobs), read_plan(plan, task)
-    for seed, model in product(listed.seeds or [], listed.models or []):
+    common, plan = _common(config.jobs), read_plan(config.plan, source_of(config).task)
+    for seed, model in product(plan.seeds or [], plan.models or []):
         yield model, seed, [*common, f"model={model}", f"seed={seed}"]
 
 
-def _common(overrides: Sequence[str], jobs: Any) -> list[str]:
+def _common(jobs: Any) -> list[str]:
     """The overrides for every run; raises ValueError for a multirun, invalid `jobs` or an option of a single run."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ValueError("plan=… in a multirun (-m): the plan lists the models and seeds; accepted: one of the two")
     if jobs is not None and (type(jobs) is not int or jobs < 1):
         raise ValueError(f"jobs={jobs}; accepted: a whole number from 1, or null for one per core")
-    keys = {override: override.partition("=")[0].lstrip("+~") for override in overrides}
+    keys = {override: override.partition("=")[0].lstrip("+~") for override in task_overrides()}
     for override, key in keys.items():
         if key in ONE_RUN:
             raise ValueError(f"{override} and plan=…: the plan lists the models and seeds; accepted: one of the two")
@@ -79,7 +79,6 @@ def _evaluate(evaluation: Evaluation) -> str:
 
 
 def _complete(
-    dataset: str,
     runs: Sequence[Training] | Sequence[Evaluation],
     state: State,
     work: Callable[[Any], str],
@@ -91,7 +90,7 @@ def _complete(
 
     stale = [run for run in runs if not run.folder.is_current(state, run.inputs)]
     skipped = f", {len(runs) - len(stale)} are up to date" if len(stale) < len(runs) else ""
-    print(f"{dataset}: {len(stale)} of {len(runs)} runs to be {state}{skipped}", flush=True)
+    print(f"{choice('dataset')}: {len(stale)} of {len(runs)} runs to be {state}{skipped}", flush=True)
     if not stale:
         return
     titles = [" ".join(run.folder.path.parts[-2:]) for run in stale]  # the model and the seed
