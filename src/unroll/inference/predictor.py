@@ -29,11 +29,7 @@ class Predictor:
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
-        """Load the model folder that a training wrote.
-
-        Raises:
-            ValueError: there is no trained model in `folder`.
-        """
+        """Load the model folder that a training wrote; raises ValueError if there is none."""
         return cls(TrainedModel.load(folder))
 
     def predict(self, texts: Sequence[str | Sequence[str]], batch_size: int = 64) -> list[dict[str, Any]]:
@@ -47,7 +43,6 @@ class Predictor:
 
         Args:
             texts: strings; or pairs of strings for a model that was trained on pairs.
-            batch_size: the number of texts that go through the network at once.
 
         Raises:
             ValueError: a text has no token, or is not a pair although the model reads pairs, or the reverse.

@@ -45,11 +45,7 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
-        """Load what `save` wrote, ready to predict.
-
-        Raises:
-            ValueError: there is no trained model in `folder`.
-        """
+        """Load what `save` wrote, ready to predict; raises ValueError if there is no model in `folder`."""
         if not (folder / "config.json").exists():
             raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
         config = read_json(folder / "config.json")

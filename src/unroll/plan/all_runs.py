@@ -69,7 +69,7 @@ def _common(jobs: Any) -> list[str]:
 
 def _train(training: Training) -> str:
     is_kept = training.folder.is_kept(training.inputs)
-    record = train_run(training, wait=True, skip=True)
+    record = train_run(training, is_planned=True)
     how = "kept from an earlier training" if is_kept else f"{record.training_seconds:.0f} s"
     return f"{record.monitor} {record.best_score:.4f} in epoch {record.best_epoch} of {record.epochs}, {how}"
 

@@ -33,9 +33,6 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
 
     Args:
         keep: keep the results with those of the training.
-
-    Raises:
-        ValueError: the run folder contains no trained model, or one trained on other data.
     """
     from unroll.evaluation.evaluate import EvaluateOptions, evaluate
     from unroll.tracking.offline import tolerating
@@ -44,7 +41,7 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
     data, folder = PreparedData(Path(evaluation.config["data"])), evaluation.folder
     options = build_options(EvaluateOptions, evaluation.config)
     with run_lock(folder.path, wait=True):
-        inputs = evaluation.inputs
+        inputs = evaluation.inputs  # before the model is read
         folder.discard_evaluation()
         metrics = evaluate(data, folder.path, options)
         folder.stamp("evaluated", inputs)

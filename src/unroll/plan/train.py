@@ -66,16 +66,13 @@ class Training:
         return training_inputs(self.config, PreparedData(Path(self.config["data"])))
 
 
-def train_run(
-    training: Training, callbacks: "Sequence[Callback]" = (), wait: bool = False, skip: bool = False
-) -> RunRecord:
+def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_planned: bool = False) -> RunRecord:
     """Train one model with one seed, as one MLflow run; an interrupted training is resumed.
 
     Args:
         callbacks: of Lightning, in addition to those of every training.
-        wait: wait for another process that trains in the same folder, instead of raising.
-        skip: use earlier results of the same inputs, if there are any; otherwise keep the new results. An interrupted
-            training is not resumed if the code has changed.
+        is_planned: wait for another process that trains in the same folder, instead of raising; use earlier results of
+            the same inputs, if there are any, otherwise keep the new results; do not resume with other code.
 
     Raises:
         ValueError: a value is not accepted, the data are not prepared, or MLflow cannot be used.
@@ -105,15 +102,15 @@ def train_run(
 
     check_objectives(config["objectives"])
     inputs, output = training.inputs, folder.path
-    with run_lock(output, wait):
-        if skip and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
+    with run_lock(output, wait=is_planned):
+        if is_planned and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
         open_checkpoints(output, data, parts, options)
         begun = folder.checkpoints / PROVENANCE
         provenance = Provenance.load(begun).resumed() if is_interrupted(output) and begun.exists() else None
         changed = provenance.tags.get(MIXED_CODE) if provenance else None
-        if changed and skip:
+        if changed and is_planned:
             print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
             discard_checkpoints(output)
             open_checkpoints(output, data, parts, options)
@@ -140,7 +137,7 @@ def train_run(
             folder.write_record(record)
             if not changed:
                 folder.stamp("trained", inputs)
-            if skip:
+            if is_planned:
                 folder.keep()
         with tolerating(f"all of {output}"), impatient() if logger and logger.is_lost else nullcontext():
             upload(output)

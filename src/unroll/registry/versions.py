@@ -69,8 +69,7 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
         rivals: all runs that the candidate was chosen from.
 
     Raises:
-        ValueError: the store cannot be used or a run is incomplete there, the lineage of the candidate is incomplete
-            (see :func:`find_lineage`), or the predictions of the version differ.
+        ValueError: a run is incomplete in the store, its lineage too (see :func:`find_lineage`), or predictions differ.
     """
     client = open_store()
     # an id in the store can differ from the one on disk
