@@ -197,9 +197,6 @@ def load(model: RunFolder | str | Path) -> Predictor:
         model: what `train` returned, the path of a run folder or of its model folder, or an MLflow URI:
             ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is that of
             ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
-
-    Raises:
-        ValueError: there is no such model.
     """
     if str(model).startswith(("models:/", "runs:/")):
         return _load_from_mlflow(str(model))

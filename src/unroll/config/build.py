@@ -18,11 +18,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
-    """Call `target` with the configuration at the key `where` as keyword arguments.
-
-    Raises:
-        ValueError: a key is unknown, missing, or of the wrong type.
-    """
+    """Call `target` with the configuration at the key `where` as keyword arguments, which are checked."""
     arguments = plain(config)
     check_arguments(target, arguments, where)
     parameters = inspect.signature(target).parameters

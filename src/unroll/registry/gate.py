@@ -60,11 +60,7 @@ class Decision(NamedTuple):
 
 
 def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -> Decision:
-    """Compare two models, with all their seeds, on the same test examples.
-
-    Raises:
-        ValueError: the models were scored on different examples.
-    """
+    """Compare two models, with all their seeds, on the test examples, which must be the same."""
     comparison = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
     counts = counts_of_runs(challenger.predictions, task), counts_of_runs(champion.predictions, task)
     low, high = cautious_interval(*counts, task, gate.level)
