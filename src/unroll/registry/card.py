@@ -85,9 +85,7 @@ def _interval(runs: Sequence[Run], metric: str, level: float) -> str:
     return f"{score_text(metric, max(low, 0.0))} to {score_text(metric, min(high, upper))}"
 
 
-def _others(
-    candidate: Candidate, rivals: Sequence[Run], level: float
-) -> list[tuple[dict[str, Any], PairedComparison, float]]:
+def _others(candidate: Candidate, rivals: Sequence[Run], level: float) -> list[tuple[Any, PairedComparison, float]]:
     """For each other model: its row in the leaderboard, the comparison with the candidate, and the p-value (Holm)."""
     others = [row for row in leaderboard(rivals).to_dict("records") if row["model"] != candidate.best.model]
     own = [run.predictions for run in candidate.runs]
