@@ -26,9 +26,9 @@ def main(config: DictConfig) -> None:
     chosen = read_plan(config.plan, source.task)
     pipeline = read_plan(PARAMS if Path(PARAMS).is_file() else None, source.task)
     planned = set(product(pipeline.models or [], pipeline.seeds or []))
-    folder, raw, data = Path(config.runs), Path(config.raw), PreparedData(Path(config.data))
+    folder, raw = Path(config.runs), Path(config.raw)
     runs = read_runs(folder, chosen.models, chosen.seeds)
-    candidate = Candidate.of(runs, folder, raw, data, planned)
+    candidate = Candidate.of(runs, folder, raw, PreparedData(Path(config.data)), planned)
     done = register_best(dataset, candidate, runs, gate, sample_texts(raw, source), Path(config.output))
     print(f"{done.registered_model} version {done.version}: {done.reason}")
 
