@@ -7,13 +7,12 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.config.build import plain, source_of
+    from unroll.config.build import plain
 
     if config.plan is not None:
-        from unroll.config.compose import choice, task_overrides
         from unroll.plan.all_runs import evaluate_all
 
-        evaluate_all(config.plan, choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
+        evaluate_all(config)
         return
 
     from unroll.plan.evaluate import Evaluation, evaluate_run

@@ -1,9 +1,9 @@
 """Makes an earlier champion of a registered model the champion again. Not a stage of the pipeline: run by hand."""
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from unroll.config.check import check_arguments
+from unroll.config.compose import choice
 from unroll.stage import stage
 
 
@@ -13,7 +13,7 @@ def main(config: DictConfig) -> None:
     from unroll.tracking.offline import requiring
     from unroll.tracking.store import open_store
 
-    name = HydraConfig.get().runtime.choices["dataset"]
+    name = choice("dataset")
     check_arguments(RegisteredModel.roll_back, {"version": config.version}, "")
     with requiring():
         before, after = RegisteredModel(open_store(), name).roll_back(config.version)

@@ -10,13 +10,12 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> float | list[float] | None:
-    from unroll.config.build import plain, source_of
-    from unroll.config.compose import choice, task_overrides
+    from unroll.config.build import plain
 
     if config.plan is not None:
         from unroll.plan.all_runs import train_all
 
-        train_all(config.plan, choice("dataset"), source_of(config).task, task_overrides(), config.jobs)
+        train_all(config)
         return None
 
     from unroll.plan.train import Training, train_run

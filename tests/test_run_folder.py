@@ -36,8 +36,8 @@ def folder(tmp_path: Path) -> RunFolder:
     folder.write_record(RECORD)
     for name in EVALUATED:
         (folder.path / name).write_text("1")
-    folder.stamp_training({"code": "a"})
-    folder.stamp_evaluation({"code": "b"})
+    folder.stamp("trained", {"code": "a"})
+    folder.stamp("evaluated", {"code": "b"})
     return folder
 
 
@@ -72,41 +72,41 @@ def test_a_record_without_a_key_is_damaged(folder: RunFolder) -> None:
 
 
 def test_the_same_inputs_and_files_are_up_to_date(folder: RunFolder) -> None:
-    assert folder.is_trained({"code": "a"})
-    assert folder.is_evaluated({"code": "b"})
+    assert folder.is_current("trained", {"code": "a"})
+    assert folder.is_current("evaluated", {"code": "b"})
 
 
 def test_other_inputs_are_not(folder: RunFolder) -> None:
-    assert not folder.is_trained({"code": "x"})
-    assert not folder.is_trained({"code": "a", "more": "y"})
-    assert not folder.is_evaluated({"code": "a"})
+    assert not folder.is_current("trained", {"code": "x"})
+    assert not folder.is_current("trained", {"code": "a", "more": "y"})
+    assert not folder.is_current("evaluated", {"code": "a"})
 
 
 @pytest.mark.parametrize("name", ["model/weights", "run.json", "history.csv", "training/config.json"])
 def test_a_changed_file_of_the_training_is_noticed(folder: RunFolder, name: str) -> None:
     (folder.path / name).write_bytes(b"1235")
-    assert not folder.is_trained({"code": "a"})
-    assert folder.is_evaluated({"code": "b"})
+    assert not folder.is_current("trained", {"code": "a"})
+    assert folder.is_current("evaluated", {"code": "b"})
 
 
 @pytest.mark.parametrize("name", EVALUATED)
 def test_a_changed_or_missing_file_of_the_evaluation_is_noticed(folder: RunFolder, name: str) -> None:
     (folder.path / name).unlink()
-    assert not folder.is_evaluated({"code": "b"})
+    assert not folder.is_current("evaluated", {"code": "b"})
     (folder.path / name).write_text("2")
-    assert not folder.is_evaluated({"code": "b"})
-    assert folder.is_trained({"code": "a"})
+    assert not folder.is_current("evaluated", {"code": "b"})
+    assert folder.is_current("trained", {"code": "a"})
 
 
 def test_a_file_more_in_the_model_is_noticed(folder: RunFolder) -> None:
     (folder.model / "more").touch()
-    assert not folder.is_trained({"code": "a"})
+    assert not folder.is_current("trained", {"code": "a"})
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "3", '{"inputs": 3, "sha256": 4}'])
 def test_a_damaged_stamp_is_none(folder: RunFolder, content: str) -> None:
     (folder.path / "trained.json").write_text(content)
-    assert not folder.is_trained({"code": "a"})
+    assert not folder.is_current("trained", {"code": "a"})
 
 
 def replace_results(folder: RunFolder) -> None:
@@ -115,7 +115,7 @@ def replace_results(folder: RunFolder) -> None:
     (folder.model / "weights").unlink()
     (folder.model / "weights").write_bytes(b"other")
     folder.write_record(replace(RECORD, best_score=0.5))
-    folder.stamp_training({"code": "c"})
+    folder.stamp("trained", {"code": "c"})
 
 
 def test_kept_results_come_back_with_their_inputs(folder: RunFolder) -> None:
@@ -125,8 +125,8 @@ def test_kept_results_come_back_with_their_inputs(folder: RunFolder) -> None:
     assert not folder.take_back({"code": "x"})
     for _ in range(2):  # they stay where they are kept
         assert folder.take_back({"code": "a"})
-        assert folder.is_trained({"code": "a"})
-        assert folder.is_evaluated({"code": "b"})
+        assert folder.is_current("trained", {"code": "a"})
+        assert folder.is_current("evaluated", {"code": "b"})
         assert folder.read_record() == RECORD
         assert folder.take_back({"code": "c"})
         assert (folder.model / "weights").read_bytes() == b"other"
@@ -142,7 +142,7 @@ def test_keeping_again_adds_the_evaluation(folder: RunFolder) -> None:
     folder.keep()
     replace_results(folder)
     assert folder.take_back({"code": "a"})
-    assert folder.is_evaluated({"code": "b"})
+    assert folder.is_current("evaluated", {"code": "b"})
 
 
 def test_damaged_kept_results_are_not_taken_back(folder: RunFolder) -> None:
@@ -151,16 +151,16 @@ def test_damaged_kept_results_are_not_taken_back(folder: RunFolder) -> None:
     (weights,) = folder.path.parents[2].glob(".kept/reviews/gru/3/*/model/weights")
     weights.write_bytes(b"1235")
     assert not folder.take_back({"code": "a"})
-    assert folder.is_trained({"code": "c"})
+    assert folder.is_current("trained", {"code": "c"})
 
 
 def test_damaged_results_with_the_same_inputs_are_replaced_by_the_kept_ones(folder: RunFolder) -> None:
     folder.keep()
     (folder.model / "weights").unlink()
     (folder.model / "weights").write_bytes(b"garbage")
-    assert not folder.is_trained({"code": "a"})
+    assert not folder.is_current("trained", {"code": "a"})
     assert folder.take_back({"code": "a"})
-    assert folder.is_trained({"code": "a"})
+    assert folder.is_current("trained", {"code": "a"})
 
 
 def test_results_without_a_stamp_are_replaced(folder: RunFolder) -> None:
@@ -169,7 +169,7 @@ def test_results_without_a_stamp_are_replaced(folder: RunFolder) -> None:
         (folder.path / name).unlink()
     (folder.model / "half").write_text("written")
     assert folder.take_back({"code": "a"})
-    assert folder.is_trained({"code": "a"})
+    assert folder.is_current("trained", {"code": "a"})
 
 
 @pytest.mark.parametrize("rename", range(1, 8))
@@ -189,8 +189,8 @@ def test_an_interruption_while_results_are_taken_back_loses_nothing(
     monkeypatch.setattr("os.link", interrupted)
     with pytest.raises(KeyboardInterrupt):
         folder.take_back({"code": "a"})
-    assert not folder.is_trained({"code": "a"})
+    assert not folder.is_current("trained", {"code": "a"})
     monkeypatch.setattr("os.link", link)
     assert folder.take_back({"code": "c"})
     assert folder.take_back({"code": "a"})
-    assert folder.is_evaluated({"code": "b"})
+    assert folder.is_current("evaluated", {"code": "b"})

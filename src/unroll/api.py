@@ -4,10 +4,8 @@ They do what the stages in ``pipelines/`` do, from plain arguments, with the def
 """
 
 import os
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from glob import has_magic
 from pathlib import Path
@@ -23,6 +21,7 @@ from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.data.tokens import Task
 from unroll.exceptions import unknown_key
+from unroll.files import delete
 from unroll.inference.predictor import Predictor
 from unroll.inference.trained_model import Model
 from unroll.inference.trained_model import build_model as build
@@ -56,9 +55,6 @@ def prepare(
             None if the names are the same.
         options: fields of `Source` (such as ``splits``) and of `PrepareOptions` (such as ``limit``); ``tokenizer`` is a
             dictionary of fields of `TokenizerOptions`.
-
-    Raises:
-        ValueError: an option is unknown or has a wrong value, or the data cannot be read.
     """
     from unroll.data.download.download import download
     from unroll.data.prepare.prepare import PrepareOptions
@@ -71,12 +67,13 @@ def prepare(
     if Path(path).is_file() or has_magic(str(path)):
         declared["splits"] = {"train": "train", "validation": None, "test": None}
     tokenizer = _call(TokenizerOptions, options.pop("tokenizer", {}), where="tokenizer")
-    of_source, of_prepare = ([field.name for field in fields(kind)] for kind in (Source, PrepareOptions))
+    kinds = {field.name: kind for kind in (Source, PrepareOptions) for field in fields(kind)}
     for name in options:
-        if name not in (accepted := of_source + of_prepare):
-            raise ValueError(unknown_key(name, name, accepted))
-    source = _call(Source, declared | {name: options[name] for name in options if name in of_source})
-    chosen = _call(PrepareOptions, {k: v for k, v in options.items() if k in of_prepare}, tokenizer=tokenizer)
+        if name not in kinds:
+            raise ValueError(unknown_key(name, name, list(kinds)))
+    source = _call(Source, declared | {name: it for name, it in options.items() if kinds[name] is Source})
+    others = {name: it for name, it in options.items() if kinds[name] is PrepareOptions}
+    chosen = _call(PrepareOptions, others, tokenizer=tokenizer)
     output = Path(output)
     with tempfile.TemporaryDirectory() as work:
         raw = Path(work) / output.name  # the name in the report
@@ -93,11 +90,8 @@ def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
         data: the dataset, which determines the sizes and the head.
         overrides: values for keys of that file; a dictionary overrides keys of a part, such as
             ``encoder={"num_layers": 2}``.
-
-    Raises:
-        ValueError: the name or a key is unknown, or a value is not accepted.
     """
-    config = _overridden(_choice("model", name), overrides, "model")
+    config = _overridden(_configuration("model", name), overrides, "model")
     check_targets(config, "model")
     model = build(config, data.schema)
     _BUILT[model] = name, config
@@ -129,7 +123,7 @@ def train(
         options: fields of `TrainOptions`, such as ``batch_size`` and ``patience``.
 
     Raises:
-        ValueError: an option is unknown, a value is not accepted, or another process trains in the folder.
+        ValueError: a value is not accepted, or another process trains in the folder.
     """
     from unroll.locks import run_lock
     from unroll.training.checkpoints import abandoned_without_checkpoint, discard_checkpoints
@@ -139,16 +133,14 @@ def train(
     if model not in _BUILT:
         raise ValueError(f"model={type(model).__name__}; accepted: what unroll.build_model returned")
     name, config = _BUILT[model]
-    defaults = yaml.safe_load((project_root() / "conf" / "train.yaml").read_text(encoding="utf-8"))
+    defaults = _configuration(".", "train")
     settings = {field.name: defaults[field.name] for field in fields(TrainOptions)} | options | {"seed": seed}
     train_options = _call(TrainOptions, settings)
     parts = {"model": config}
-    choices = {
-        group: name for entry in defaults["defaults"] if isinstance(entry, dict) for group, name in entry.items()
-    }
+    chosen = {group: name for it in defaults["defaults"] if isinstance(it, dict) for group, name in it.items()}
     trainer = dict(trainer or {}) | ({} if epochs is None else {"max_epochs": epochs})
     for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
-        parts[group] = _overridden(_choice(group, choices[group]), overrides or {}, group)
+        parts[group] = _overridden(_configuration(group, chosen[group]), overrides or {}, group)
         if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
             check_targets(parts[group], group)
 
@@ -158,10 +150,9 @@ def train(
     with run_lock(run.path), abandoned_without_checkpoint(run.path):
         result = train_parts(data, parts, train_options, run.path)
         run.discard_evaluation()  # of an earlier training in this folder
-        (run.path / "trained.json").unlink(missing_ok=True)
-        shutil.rmtree(run.provenance, ignore_errors=True)
-        dataset, run_id = data.folder.name, uuid4().hex
-        run.write_record(RunRecord(dataset=dataset, task=data.task, model=name, seed=seed, run_id=run_id, **result))
+        delete(run.path / "trained.json")
+        delete(run.provenance)
+        run.write_record(RunRecord(data.folder.name, data.task, name, seed, uuid4().hex, **result))
         discard_checkpoints(run.path)
     return run
 
@@ -170,9 +161,6 @@ def evaluate(
     run: RunFolder | str | Path, data: PreparedData, batch_size: int = 64, threads: int = 1
 ) -> dict[str, float]:
     """Score a trained model on the test split, and write the scores and predictions into its run folder.
-
-    Args:
-        run: what `train` returned, or the path of a run folder.
 
     Returns:
         The metrics by name, such as ``test/accuracy``.
@@ -209,9 +197,6 @@ def load(model: RunFolder | str | Path) -> Predictor:
         model: what `train` returned, the path of a run folder or of its model folder, or an MLflow URI:
             ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is that of
             ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
-
-    Raises:
-        ValueError: there is no such model.
     """
     if str(model).startswith(("models:/", "runs:/")):
         return _load_from_mlflow(str(model))
@@ -226,7 +211,15 @@ def load(model: RunFolder | str | Path) -> Predictor:
 
 
 def _load_from_mlflow(uri: str) -> Predictor:
-    with _mlflow_environment():
+    """Load with the environment of the stages, which names the project's store and limits the time of requests."""
+    from unroll.stage import set_environment
+
+    database = database_folder(project_root()) / "mlflow.db"
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not database.exists():
+        raise ValueError(f"no MLflow store: there is no {database}; accepted: MLFLOW_TRACKING_URI in the environment")
+    before = set(os.environ)
+    set_environment(project_root())
+    try:
         import mlflow
 
         from unroll.tracking.models import model_uri
@@ -244,20 +237,6 @@ def _load_from_mlflow(uri: str) -> Predictor:
             except KeyError:
                 raise ValueError(f"{uri} was not logged by unroll; accepted: a model of an unroll training") from None
             return Predictor.load(model)
-
-
-@contextmanager
-def _mlflow_environment() -> Iterator[None]:
-    """The environment of the stages, which names the project's store and limits the time of requests."""
-    from unroll.stage import set_environment
-
-    database = database_folder(project_root()) / "mlflow.db"
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not database.exists():
-        raise ValueError(f"no MLflow store: there is no {database}; accepted: MLFLOW_TRACKING_URI in the environment")
-    before = set(os.environ)
-    set_environment(project_root())
-    try:
-        yield
     finally:
         for name in set(os.environ) - before:
             del os.environ[name]
@@ -273,7 +252,7 @@ def _call(target: Callable[..., T], arguments: Mapping[str, Any], where: str = "
     return target(**arguments, **checked)
 
 
-def _choice(group: str, name: str) -> dict[str, Any]:
+def _configuration(group: str, name: str) -> dict[str, Any]:
     """The content of ``conf/GROUP/NAME.yaml``."""
     files = {file.stem: file for file in sorted((project_root() / "conf" / group).glob("*.yaml"))}
     if name not in files:
@@ -289,6 +268,7 @@ def _overridden(config: Mapping[str, Any], overrides: Mapping[str, Any], where: 
     for key, value in overrides.items():
         if key not in accepted:
             raise ValueError(unknown_key(f"{where}.{key}", key, accepted))
-        is_part = isinstance(config[key], Mapping) and isinstance(value, Mapping)
-        result[key] = _overridden(config[key], value, f"{where}.{key}") if is_part else value
+        if isinstance(config[key], Mapping) and isinstance(value, Mapping):
+            value = _overridden(config[key], value, f"{where}.{key}")
+        result[key] = value
     return result

@@ -37,6 +37,14 @@ def whole_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def delete(path: Path) -> None:
+    """Delete a file or a folder; nothing happens if it does not exist."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically: a reader sees either the old or the new content."""
     with whole_file(path) as temporary:

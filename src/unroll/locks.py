@@ -4,7 +4,7 @@ Each is released when the process that holds it ends, even if it is killed.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -24,32 +24,25 @@ ADVISORY_KEY = crc32(b"unroll")  # of PostgreSQL's advisory lock, one per databa
 def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
     """Prevent other processes from training in the run folder `output`.
 
-    Args:
-        wait: wait until the other process is done, instead of raising.
-
     Raises:
-        ValueError: another process trains there, and `wait` is false.
+        ValueError: another process trains there, and `wait` is false; if it is true, wait until that is done.
     """
     lock = FileLock(_run_lock_file(output))  # creates the folder
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except Timeout as error:
         if not wait:
             raise ValueError(f"output={output} is in use by another training; accepted: another folder") from error
         print(f"{output}: waiting for another process that trains there", flush=True)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def is_run_locked(output: Path) -> bool:
     """Whether a process trains in the run folder `output`."""
-    if not _run_lock_file(output).exists():
-        return False
     try:
-        with run_lock(output):
+        with run_lock(output) if _run_lock_file(output).exists() else nullcontext():
             return False
     except ValueError:
         return True
@@ -64,12 +57,9 @@ def _run_lock_file(output: Path) -> Path:
 def database_lock(url: "URL", patience: float = PATIENCE) -> AbstractContextManager[None]:
     """Hold the lock of a database: a file next to an SQLite database, an advisory lock in PostgreSQL.
 
-    Args:
-        patience: seconds to wait for other holders.
-
     Raises:
         KeyError: the database is of another kind.
-        TimeoutError: others hold the lock for longer than `patience`.
+        TimeoutError: others hold the lock for longer than `patience` seconds.
         OSError, SQLAlchemyError, ImportError: the database cannot be reached.
     """
     return DATABASE_LOCKS[url.get_backend_name()](url, patience)
@@ -88,7 +78,9 @@ def study_lock(storage: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
             url = make_url(storage)
-            _check_folder(url)
+            folder = Path(url.database or "").absolute().parent
+            if url.get_backend_name() == "sqlite" and not folder.is_dir():
+                raise FileNotFoundError(f"there is no folder {folder}")
             held.enter_context(database_lock(url))
         except (KeyError, ArgumentError) as error:
             accepted = "sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
@@ -99,23 +91,14 @@ def study_lock(storage: str) -> Iterator[None]:
         yield
 
 
-def _check_folder(url: "URL") -> None:
-    folder = Path(url.database or "").absolute().parent
-    if url.get_backend_name() == "sqlite" and not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-
-
 @contextmanager
 def _file_lock(url: "URL", patience: float) -> Iterator[None]:
-    lock = FileLock(f"{Path(url.database or '').absolute()}.lock")
     try:
-        lock.acquire(timeout=patience)
+        held = FileLock(f"{Path(url.database or '').absolute()}.lock").acquire(timeout=patience)
     except Timeout as error:
         raise _held(patience) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

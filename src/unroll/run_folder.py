@@ -17,18 +17,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Literal, TypeVar
 
-from unroll.files import read_json, sha256, whole_folder, write_json
+from unroll.files import delete, read_json, sha256, whole_folder, write_json
 
 T = TypeVar("T")
 TRAINED = ("model", "run.json", "history.csv", "training")
-STAMPS = ("trained.json", "evaluated.json")
 EVALUATED = ("metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json")
+STAMPS = ("trained.json", "evaluated.json")
+State = Literal["trained", "evaluated"]
+OUTPUTS: dict[State, tuple[str, ...]] = {"trained": TRAINED, "evaluated": EVALUATED}
 
 
 @dataclass(frozen=True)
@@ -64,65 +66,28 @@ class RunRecord:
     @property
     def figures(self) -> dict[str, float]:
         """The numbers by name, as MLflow logs them; without the seed, which is a parameter."""
-        numbers = {name: value for name, value in asdict(self).items() if type(value) in (int, float)}
-        return {name: value for name, value in numbers.items() if name != "seed"}
+        return {name: value for name, value in vars(self).items() if type(value) in (int, float) and name != "seed"}
 
 
-_OPTIONAL = ("microseconds_per_token",)
-
-
-@dataclass(frozen=True)
+@dataclass
 class RunFolder:
     """The files of one run; each is read only when it is needed."""
 
     path: Path
 
-    @property
-    def model(self) -> Path:
-        return self.path / "model"
-
-    @property
-    def record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def history(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def provenance(self) -> Path:
-        return self.path / "training"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.json"
-
-    @property
-    def classes(self) -> Path:
-        return self.path / "classes.csv"
-
-    @property
-    def confusion(self) -> Path:
-        return self.path / "confusion.csv"
-
-    @property
-    def predictions(self) -> Path:
-        return self.path / "predictions.parquet"
-
-    @property
-    def throughput(self) -> Path:
-        return self.path / "throughput.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+    def __post_init__(self) -> None:
+        path = self.path
+        self.model, self.provenance, self.checkpoints = path / "model", path / "training", path / "checkpoints"
+        self.record, self.history = path / "run.json", path / "history.csv"
+        self.metrics, self.throughput = path / "metrics.json", path / "throughput.json"
+        self.classes, self.confusion = path / "classes.csv", path / "confusion.csv"
+        self.predictions = path / "predictions.parquet"
 
     def read_record(self) -> RunRecord:
         """Read ``run.json``; raises ValueError as `read` does."""
-        names = [field.name for field in fields(RunRecord)]
-        required = [name for name in names if name not in _OPTIONAL]
+        required = [field.name for field in fields(RunRecord) if field.default is MISSING]
         content = self.read(self.record.name, partial(read_json, keys=required))
-        return RunRecord(**{name: content[name] for name in names if name in content})
+        return RunRecord(**{field.name: content[field.name] for field in fields(RunRecord) if field.name in content})
 
     def read(self, name: str, reader: Callable[[Path], T]) -> T:
         """Read one of the files with `reader`.
@@ -153,26 +118,22 @@ class RunFolder:
         stages = ["evaluate"] if name in EVALUATED and any(trained) else ["train", "evaluate"]
         return " and ".join(f"`python pipelines/{it}.py dataset={dataset} model={model} seed={seed}`" for it in stages)
 
-    def stamp_training(self, inputs: Mapping[str, str]) -> None:
-        """Record the inputs of the training, with checksums of its output files."""
-        self._stamp("trained.json", inputs, TRAINED)
+    def stamp(self, state: State, inputs: dict[str, str]) -> None:
+        """Record the inputs of the training or evaluation, with checksums of its output files."""
+        write_json(self.path / f"{state}.json", {"inputs": inputs, "sha256": self._checksums(state)})
 
-    def stamp_evaluation(self, inputs: Mapping[str, str]) -> None:
-        """The same for an evaluation."""
-        self._stamp("evaluated.json", inputs, EVALUATED)
-
-    def is_trained(self, inputs: Mapping[str, str]) -> bool:
-        """Whether the training had exactly these inputs, and its output files are unchanged."""
-        return self._is_current("trained.json", inputs, TRAINED)
-
-    def is_evaluated(self, inputs: Mapping[str, str]) -> bool:
-        """The same for the evaluation."""
-        return self._is_current("evaluated.json", inputs, EVALUATED)
+    def is_current(self, state: State, inputs: dict[str, str]) -> bool:
+        """Whether the training or evaluation had exactly these inputs, and its output files are unchanged."""
+        try:
+            content = read_json(self.path / f"{state}.json", keys=("inputs", "sha256"))
+        except (FileNotFoundError, ValueError):
+            return False
+        return bool(content["inputs"] == inputs and content["sha256"] == self._checksums(state))
 
     def discard_evaluation(self) -> None:
         """Delete the results of an evaluation."""
         for name in ("evaluated.json", *EVALUATED):
-            (self.path / name).unlink(missing_ok=True)
+            delete(self.path / name)
 
     def keep(self) -> None:
         """Link the results into ``models/.kept``, where `take_back` finds them by the inputs of the training."""
@@ -180,26 +141,22 @@ class RunFolder:
         with whole_folder(kept) as work:
             self._link(self.path, work)
 
-    def take_back(self, inputs: Mapping[str, str]) -> bool:
+    def take_back(self, inputs: dict[str, str]) -> bool:
         """Restore the results that `keep` stored for these inputs; return False if they are missing or damaged."""
         if not self.is_kept(inputs):
             return False
         for name in (*STAMPS, *EVALUATED, *TRAINED):  # the stamps first: without them, the other files are not used
-            path = self.path / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            delete(self.path / name)
         self.path.mkdir(parents=True, exist_ok=True)
         self._link(self._kept(inputs), self.path)
         return True
 
-    def is_kept(self, inputs: Mapping[str, str]) -> bool:
+    def is_kept(self, inputs: dict[str, str]) -> bool:
         """Whether `take_back` can restore results for these inputs."""
-        return RunFolder(self._kept(inputs)).is_trained(inputs)
+        return RunFolder(self._kept(inputs)).is_current("trained", inputs)
 
-    def _kept(self, inputs: Mapping[str, str]) -> Path:
-        key = hashlib.sha256(json.dumps(dict(inputs), sort_keys=True).encode()).hexdigest()[:16]
+    def _kept(self, inputs: dict[str, str]) -> Path:
+        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
         return self.path.parents[2] / ".kept" / Path(*self.path.parts[-3:]) / key
 
     @staticmethod
@@ -211,21 +168,9 @@ class RunFolder:
             elif (source / name).exists():
                 _link_or_copy(source / name, target / name)
 
-    def _stamp(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> None:
-        write_json(self.path / name, {"inputs": dict(inputs), "sha256": self._checksums(outputs)})
-
-    def _is_current(self, name: str, inputs: Mapping[str, str], outputs: Sequence[str]) -> bool:
-        if not (self.path / name).is_file():
-            return False
-        try:
-            stamp: Any = read_json(self.path / name, keys=("inputs", "sha256"))
-        except ValueError:
-            return False
-        return bool(stamp["inputs"] == dict(inputs) and stamp["sha256"] == self._checksums(outputs))
-
-    def _checksums(self, outputs: Sequence[str]) -> dict[str, str]:
-        """SHA-256 of every file among the outputs, by its path in the folder."""
-        roots = [self.path / name for name in outputs]
+    def _checksums(self, state: State) -> dict[str, str]:
+        """SHA-256 of every output file, by its path in the folder."""
+        roots = [self.path / name for name in OUTPUTS[state]]
         files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
         return {str(file.relative_to(self.path)): sha256(file) for file in files if file.is_file()}
 

@@ -33,25 +33,19 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
     @functools.wraps(task)
     def job(config: DictConfig) -> Any:
-        try:
-            value = task(config)
-        except Pruned:
-            raise
-        except Exception as error:
-            if is_mistake(error):
-                log.error("error: %s", message(error))
-                raise _failure(message(error)) from error
-            log.exception("this is a bug in unroll or in a library that it uses:")
-            raise _failure(repr(error)) from error
-        _record(value=value)
-        return value
+        sweeper = HydraConfig.get().sweeper
+        if sweeper.get("trial") is None:
+            return _run(task, config)
+        from unroll.sweep.worker import run_trial
+
+        return run_trial(sweeper, lambda: _run(task, config))  # records the result in the study
 
     def command() -> None:
         if project != project_root():
             _run_with_code_of(project)
         set_environment(project)
         signal.signal(signal.SIGTERM, _terminate)
-        app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(_as_trial(job))
+        app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
             with clear_errors(), at_end:
                 app()
@@ -77,25 +71,22 @@ def _terminate(number: int, frame: Any) -> None:
     raise Terminated
 
 
-def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    """Let a job that is a trial of a study record its result in the study."""
-
-    @functools.wraps(job)
-    def trial(config: DictConfig) -> Any:
-        sweeper = HydraConfig.get().sweeper
-        if sweeper.get("trial") is None:
-            return job(config)
-        from unroll.sweep.worker import run_trial
-
-        return run_trial(sweeper, lambda: job(config))
-
-    return trial
-
-
-def _failure(message: str) -> BaseException:
-    """The exception that ends a job whose error has been printed; in a multirun the other jobs still run."""
-    _record(error=message)
-    return JobFailed(message) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1)
+def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
+    """Run the task, and report its error; in a multirun the other jobs then still run."""
+    try:
+        value = task(config)
+    except Pruned:
+        raise
+    except Exception as error:
+        reason = message(error) if is_mistake(error) else repr(error)
+        if is_mistake(error):
+            log.error("error: %s", reason)
+        else:
+            log.exception("this is a bug in unroll or in a library that it uses:")
+        _record(error=reason)
+        raise JobFailed(reason) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1) from error
+    _record(value=value)
+    return value
 
 
 def _record(value: Any = None, error: str | None = None) -> None:

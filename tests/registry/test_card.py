@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,10 +13,9 @@ from unroll.evaluation.runs import Run, read_runs
 from unroll.registry.candidate import Candidate
 from unroll.registry.card import DESCRIPTION_LIMIT, description_of, write_card
 from unroll.registry.gate import Decision
-from unroll.registry.lineage import Lineage
 from unroll.statistics.comparison import interval_over_seeds
 
-LINEAGE = Lineage("a" * 40, b"lock", "data/reviews", None, "b" * 64, "c" * 64)
+ORIGIN = {"git.commit": "a" * 40, "dataset.path": "data/reviews", "dataset.revision": "folder"}
 DECISION = Decision(False, "gru is not better than version 2 (lstm)", {})
 WRITE = {
     "classification": write_classification_run,
@@ -35,9 +33,9 @@ def evaluated(data: PreparedData, folder: Path, seeds: tuple[int, ...] = (1, 2))
     return read_runs(folder)
 
 
-def card(data: PreparedData, folder: Path, runs: list[Run], **changed: Any) -> str:
+def card(data: PreparedData, folder: Path, runs: list[Run], path: str = "data/reviews") -> str:
     candidate = Candidate.of(runs, folder, data.folder.parent / "raw", data)
-    return write_card(candidate, runs, 3, replace(LINEAGE, **changed), DECISION, level=0.05)
+    return write_card(candidate, runs, 3, ORIGIN | {"dataset.path": path}, DECISION, level=0.05)
 
 
 def section(card: str, title: str) -> str:
@@ -144,7 +142,7 @@ def test_data_of_the_hub_have_their_revision_and_a_link(
 ) -> None:
     source = {"path": "acme/reviews", "name": "small", "revision": "main", "commit": "d" * 40}
     monkeypatch.setitem(reviews.description, "source", source)
-    data = section(card(reviews, folder, evaluated(reviews, folder), path="acme/reviews", revision="d" * 40), "Data")
+    data = section(card(reviews, folder, evaluated(reviews, folder), path="acme/reviews"), "Data")
     assert f"Hugging Face dataset `acme/reviews`, configuration `small`, revision `{'d' * 40}`." in data
     assert "<https://huggingface.co/datasets/acme/reviews>" in data
 

@@ -80,7 +80,7 @@ def test_a_model_that_a_stage_makes_comes_from_the_commit_checked_out(
     says(monkeypatch, made_by_dvc(candidate))
     commit = commit_everything(repository)
     assert commit != commit_of(candidate)
-    assert find_lineage(open_store(), candidate).tags() == {
+    assert find_lineage(open_store(), candidate).tags == {
         "git.commit": commit,
         "dvc.lock": hashlib.sha256(LOCK).hexdigest(),
         "dataset.path": candidate.data.description["source"]["path"],
@@ -121,7 +121,7 @@ def test_a_model_trained_by_hand_comes_from_the_commit_of_its_training(
 ) -> None:
     says(monkeypatch, BY_HAND)
     assert commit_everything(repository) != commit_of(candidate)
-    tags = find_lineage(open_store(), candidate).tags()
+    tags = find_lineage(open_store(), candidate).tags
     assert (tags["git.commit"], tags["dvc.lock"]) == (commit_of(candidate), "none: trained by hand")
 
 
@@ -132,9 +132,9 @@ def test_a_model_that_the_plan_does_not_list_is_by_hand_though_it_is_in_an_outpu
     says(monkeypatch, made_by_dvc(candidate))
     commit = commit_everything(repository)
     for planned in ((), {("gru", 1)}, {("lstm", 2)}):
-        tags = find_lineage(open_store(), replace(candidate, planned=planned)).tags()
+        tags = find_lineage(open_store(), replace(candidate, planned=planned)).tags
         assert (tags["git.commit"], tags["dvc.lock"]) == (commit_of(candidate), "none: trained by hand")
-    tags = find_lineage(open_store(), replace(candidate, planned={("gru", 2)})).tags()
+    tags = find_lineage(open_store(), replace(candidate, planned={("gru", 2)})).tags
     assert (tags["git.commit"], tags["dvc.lock"]) == (commit, hashlib.sha256(LOCK).hexdigest())
 
 

@@ -111,7 +111,7 @@ def test_a_version_records_its_model_and_its_origin(candidate: Get, repository: 
         "runs": good.best.run_id,
         "monitor": "val/accuracy",
         "validation_mean": "0.30000000000000004",
-        **lineage.find_lineage(open_store(), good).tags(),
+        **lineage.find_lineage(open_store(), good).tags,
         "gate.champion": "true",
         "decision": registration.reason,
     }
@@ -291,11 +291,11 @@ def test_the_best_model_is_registered_and_its_card_written(candidate: Get, tmp_p
     runs = [run for model in ("good", "poor") for run in candidate(model).runs]
     good = candidate("good")
     name = good.best.dataset
-    rest = (runs, good.folder.parent, good.raw, good.data, TEXTS, GATE, ())
+    rest = (Candidate.of(runs, good.folder.parent, good.raw, good.data), runs, GATE, TEXTS, tmp_path)
     with pytest.raises(ValueError, match=f"are of {name}; accepted with dataset=others: runs of that"):
-        register_best("others", *rest, tmp_path)
+        register_best("others", *rest)
     assert list(tmp_path.iterdir()) == []
-    registration = register_best(name, *rest, tmp_path)
+    registration = register_best(name, *rest)
     assert registration.reason == "good (mean val/accuracy 0.8000) is the first champion"
     assert json.loads((tmp_path / "champion.json").read_text()) == registration.facts()
     assert (tmp_path / "model_card.md").read_text() == registration.card

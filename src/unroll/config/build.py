@@ -18,11 +18,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
-    """Call `target` with the configuration at the key `where` as keyword arguments.
-
-    Raises:
-        ValueError: a key is unknown, missing, or of the wrong type.
-    """
+    """Call `target` with the configuration at the key `where` as keyword arguments, which are checked."""
     arguments = plain(config)
     check_arguments(target, arguments, where)
     parameters = inspect.signature(target).parameters
@@ -33,11 +29,7 @@ def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
 
 
 def build_options(target: Callable[..., T], config: Mapping[str, Any] | DictConfig, **built: Any) -> T:
-    """Call `target` with the keys of a primary configuration that are among its parameters, and with `built`.
-
-    Raises:
-        ValueError: a value is of the wrong type, or not accepted by `target`.
-    """
+    """Call `target` with the keys of a primary configuration that are among its parameters, and with `built`."""
     arguments = {name: config[name] for name in inspect.signature(target).parameters if name not in built}
     check_arguments(target, arguments, "")
     return target(**arguments, **built)

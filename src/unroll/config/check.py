@@ -14,11 +14,7 @@ _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
 def check_targets(config: Any, where: str) -> None:
-    """Check every `_target_` in `config`, which is at the dotted key `where`, with `check_arguments`.
-
-    Raises:
-        ValueError: a target does not exist, or an argument of one is unknown or of the wrong type.
-    """
+    """Check with `check_arguments` every `_target_` in `config`, which is at the dotted key `where`."""
     if not isinstance(config, Mapping):
         return
     if "_target_" in config:
@@ -29,11 +25,7 @@ def check_targets(config: Any, where: str) -> None:
 
 
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    """Check the names and plain types of the keyword arguments at the key `where`.
-
-    Raises:
-        ValueError: names the key, its value, and what is accepted.
-    """
+    """Check names and plain types of the keyword arguments at the key `where`; a ValueError says what is accepted."""
     parameters = inspect.signature(target).parameters
     prefix = f"{where}." if where else ""
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

@@ -29,11 +29,7 @@ class Predictor:
 
     @classmethod
     def load(cls, folder: Path) -> "Predictor":
-        """Load the model folder that a training wrote.
-
-        Raises:
-            ValueError: there is no trained model in `folder`.
-        """
+        """Load the model folder that a training wrote; raises ValueError if there is none."""
         return cls(TrainedModel.load(folder))
 
     def predict(self, texts: Sequence[str | Sequence[str]], batch_size: int = 64) -> list[dict[str, Any]]:
@@ -47,7 +43,6 @@ class Predictor:
 
         Args:
             texts: strings; or pairs of strings for a model that was trained on pairs.
-            batch_size: the number of texts that go through the network at once.
 
         Raises:
             ValueError: a text has no token, or is not a pair although the model reads pairs, or the reverse.
@@ -57,10 +52,7 @@ class Predictor:
             return []
         predictions = self._trained.predict(self._encode(tokens), batch_size)
         describe = _DESCRIPTIONS[self._schema.task]
-        return [
-            describe(self._schema, prediction, words, text)
-            for prediction, words, text in zip(predictions, tokens, texts, strict=True)
-        ]
+        return [describe(self._schema, *result) for result in zip(predictions, tokens, texts, strict=True)]
 
     def _tokenize(self, text: str | Sequence[str], position: int) -> list[str]:
         is_pair = not isinstance(text, str)
@@ -75,17 +67,11 @@ class Predictor:
     def _encode(self, tokens: list[list[str]]) -> EncodedSplit:
         distinct = DistinctTokens()
         rows = np.concatenate([distinct.ids(sequence) for sequence in tokens])
-        lengths = [len(sequence) for sequence in tokens]
-        label_shapes: dict[Task, tuple[int, ...]] = {
-            "classification": (len(tokens),),
-            "labeling": (len(rows),),
-            "multilabel": (len(tokens), len(self._schema.label_names)),
-        }
         return EncodedSplit(
             task=self._schema.task,
             table=self._encoder.encode(distinct),
-            sequences=Ragged.from_lengths(rows, lengths),
-            labels=np.zeros(label_shapes[self._schema.task], np.int64),  # not used
+            sequences=Ragged.from_lengths(rows, [len(sequence) for sequence in tokens]),
+            labels=np.zeros(len(rows), np.int64),  # not used; long enough for any task
             rows=np.arange(len(tokens)),
         )
 
@@ -107,16 +93,8 @@ def _describe_tags(schema: DataSchema, prediction: Prediction, tokens: list[str]
     entities = []
     for span in spans(labels):
         start, end = offsets[span.start][0], offsets[span.end - 1][1]
-        entities.append(
-            {
-                "type": span.type,
-                "text": text[start:end],
-                "start": span.start,
-                "end": span.end,
-                "start_char": start,
-                "end_char": end,
-            }
-        )
+        entity = {"type": span.type, "text": text[start:end], "start": span.start, "end": span.end}
+        entities.append(entity | {"start_char": start, "end_char": end})
     return {"tokens": tokens, "labels": labels, "entities": entities}
 
 

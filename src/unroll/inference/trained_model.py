@@ -1,6 +1,7 @@
 """A trained model and its folder, which contains weights and JSON, but no pickle and no code."""
 
 import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from unroll.nn import SequenceModel
 Model = SequenceModel | Baseline  # both have save(folder), load(folder) and num_parameters
 
 
+@dataclass(frozen=True, eq=False)
 class TrainedModel:
     """A network or baseline, with everything that is needed to predict labels from text.
 
@@ -25,10 +27,9 @@ class TrainedModel:
         config: the configuration that `build_model` built it from; a file of ``conf/model``.
     """
 
-    def __init__(self, model: Model, schema: DataSchema, config: dict[str, Any]) -> None:
-        self.model = model
-        self.schema = schema
-        self.config = config
+    model: Model
+    schema: DataSchema
+    config: dict[str, Any]
 
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         """Predict one `Prediction` per sequence, in the order of the split; leaves a network in evaluation mode."""
@@ -44,11 +45,7 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
-        """Load what `save` wrote, ready to predict.
-
-        Raises:
-            ValueError: there is no trained model in `folder`.
-        """
+        """Load what `save` wrote, ready to predict; raises ValueError if there is no model in `folder`."""
         if not (folder / "config.json").exists():
             raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
         config = read_json(folder / "config.json")

@@ -1,6 +1,7 @@
 """Evaluates one run: from the configuration to test scores in the run folder and in MLflow."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,18 @@ from unroll.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation, given by its configuration.
-
-    Args:
-        config: the resolved configuration of the evaluate stage.
-        inputs: checksums of everything that the evaluation depends on, computed before its code is imported; or None.
-    """
+    """An evaluation, given by the resolved configuration of the evaluate stage."""
 
     config: dict[str, Any]
-    inputs: dict[str, str] | None = None
 
     @property
     def folder(self) -> RunFolder:
         return RunFolder(Path(self.config["run"]))
 
-    def with_inputs(self) -> "Evaluation":
-        """A copy with the current checksums of its inputs."""
-        data = PreparedData(Path(self.config["data"]))
-        return replace(self, inputs=evaluation_inputs(self.config, data, self.folder))
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Checksums of everything that the evaluation depends on, computed at the first use."""
+        return evaluation_inputs(self.config, PreparedData(Path(self.config["data"])), self.folder)
 
 
 def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]:
@@ -38,9 +33,6 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
 
     Args:
         keep: keep the results with those of the training.
-
-    Raises:
-        ValueError: the run folder contains no trained model, or one trained on other data.
     """
     from unroll.evaluation.evaluate import EvaluateOptions, evaluate
     from unroll.tracking.offline import tolerating
@@ -49,10 +41,10 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
     data, folder = PreparedData(Path(evaluation.config["data"])), evaluation.folder
     options = build_options(EvaluateOptions, evaluation.config)
     with run_lock(folder.path, wait=True):
-        inputs = evaluation.inputs or evaluation_inputs(evaluation.config, data, folder)
+        inputs = evaluation.inputs  # before the model is read
         folder.discard_evaluation()
         metrics = evaluate(data, folder.path, options)
-        folder.stamp_evaluation(inputs)
+        folder.stamp("evaluated", inputs)
         if keep:
             folder.keep()
         with tolerating(f"the evaluation in {folder.path}"):

@@ -5,8 +5,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -60,14 +61,14 @@ def side_by_side(
                 event = worker.receive()
                 yield event
                 if isinstance(event, Done):
-                    if waiting and worker.is_alive:
+                    if waiting and worker.process.is_alive():
                         worker.give(waiting.pop())
                     else:
                         del workers[connection]
                         worker.close()
     finally:
-        for worker in workers.values():
-            worker.terminate()
+        for worker in workers.values():  # all of them first, then wait
+            worker.process.terminate()
         for worker in workers.values():
             worker.close()
 
@@ -78,13 +79,9 @@ class _Worker:
     def __init__(self, context: BaseContext, work: Callable[[Any], Any]) -> None:
         self.connection, other = multiprocessing.Pipe()
         self._index = -1
-        self._process: Any = context.Process(target=_serve, args=(other, work))  # type: ignore[attr-defined]
-        self._process.start()
+        self.process: Any = context.Process(target=_serve, args=(other, work))  # type: ignore[attr-defined]
+        self.process.start()
         other.close()  # so that `receive` notices when the process ends
-
-    @property
-    def is_alive(self) -> bool:
-        return bool(self._process.is_alive())
 
     def give(self, item: tuple[int, Any]) -> None:
         self._index = item[0]
@@ -96,17 +93,14 @@ class _Worker:
             event: Line | Done = self.connection.recv()
             return event
         except (EOFError, OSError):  # the process died, maybe while sending
-            self._process.join()
-            code = self._process.exitcode
+            self.process.join()
+            code = self.process.exitcode
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with status {code}"
             return Done(self._index, error=f"its process {how}")
 
     def close(self) -> None:
         self.connection.close()  # the process then ends
-        self._process.join()
-
-    def terminate(self) -> None:
-        self._process.terminate()
+        self.process.join()
 
 
 def _context(preload: Sequence[str]) -> BaseContext:
@@ -128,8 +122,10 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     try:
         while True:
             index, item = connection.recv()
-            with _printing_to(connection, index):
+            writer = _LineWriter(connection, index)
+            with redirect_stdout(writer), redirect_stderr(writer):
                 done = _attempt(work, index, item)
+            writer.write("\n")  # ends the last line
             connection.send(done)
     except (EOFError, ConnectionError):  # the parent needs no more results
         pass
@@ -141,11 +137,8 @@ def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
     try:
         return Done(index, work(item))
     except Exception as error:
-        if is_mistake(error):
-            return Done(index, error=message(error))
-        import traceback
-
-        return Done(index, error=f"this is a bug in unroll or in a library that it uses:\n{traceback.format_exc()}")
+        bug = f"this is a bug in unroll or in a library that it uses:\n{traceback.format_exc()}"
+        return Done(index, error=message(error) if is_mistake(error) else bug)
 
 
 def _terminate(number: int, frame: Any) -> None:
@@ -153,22 +146,12 @@ def _terminate(number: int, frame: Any) -> None:
     raise Terminated
 
 
-@contextmanager
-def _printing_to(connection: Connection, index: int) -> Iterator[None]:
-    """Send printed text through the connection, line by line."""
-    writer = _LineWriter(lambda text: connection.send(Line(index, text)))
-    with redirect_stdout(writer), redirect_stderr(writer):
-        yield
-    writer.flush_rest()
-
-
 class _LineWriter(io.TextIOBase):
-    """A text stream that passes on complete lines."""
+    """A text stream that sends complete lines that are not blank; those of forked processes are dropped."""
 
-    def __init__(self, send: Callable[[str], None]) -> None:
-        self._send = send
-        self._rest = ""
-        self._process = os.getpid()
+    def __init__(self, connection: Connection, index: int) -> None:
+        self._connection, self._index = connection, index
+        self._rest, self._owner = "", os.getpid()
 
     def writable(self) -> bool:
         return True
@@ -176,15 +159,7 @@ class _LineWriter(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            if line.strip() and os.getpid() == self._process:
-                self._try_to_send(line)
+            if line.strip() and os.getpid() == self._owner:
+                with suppress(OSError):  # the parent has ended; finish the work
+                    self._connection.send(Line(self._index, line))
         return len(text)
-
-    def flush_rest(self) -> None:
-        if self._rest.strip():
-            self._try_to_send(self._rest)
-        self._rest = ""
-
-    def _try_to_send(self, line: str) -> None:
-        with suppress(OSError):  # the parent has ended; finish the work
-            self._send(line)

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,6 @@ from unroll.run_folder import RunFolder, RunRecord
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
-    from unroll.tracking.logger import EpochLogger
-    from unroll.tracking.runs import TrackedRun
-
 PARTS = ("model", "optimizer", "scheduler", "trainer")
 
 
@@ -35,7 +33,6 @@ class Training:
         config: the resolved configuration of the train stage.
         overrides: of the command, such as ``model=lstm``.
         tags: of the MLflow run, in addition to those of every run.
-        inputs: checksums of everything that the training depends on, computed before its code is imported; or None.
     """
 
     dataset: str
@@ -43,7 +40,6 @@ class Training:
     config: dict[str, Any]
     overrides: list[str]
     tags: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, str] | None = None
 
     @classmethod
     def of_this_command(cls, config: dict[str, Any]) -> "Training":
@@ -60,30 +56,23 @@ class Training:
         return RunFolder(Path(os.path.relpath(self.config["output"])))
 
     @property
-    def name(self) -> str:
-        """Name of the MLflow run."""
-        return self.config["run_name"] + (f" #{self.tags['trial']}" if self.is_trial else "")
-
-    @property
     def is_trial(self) -> bool:
         """Whether the training is a trial of a study, which may prune it."""
         return "trial" in self.tags
 
-    def with_inputs(self) -> "Training":
-        """A copy with the current checksums of its inputs."""
-        return replace(self, inputs=training_inputs(self.config, PreparedData(Path(self.config["data"]))))
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Checksums of everything that the training depends on, computed at the first use."""
+        return training_inputs(self.config, PreparedData(Path(self.config["data"])))
 
 
-def train_run(
-    training: Training, callbacks: "Sequence[Callback]" = (), wait: bool = False, skip: bool = False
-) -> RunRecord:
+def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_planned: bool = False) -> RunRecord:
     """Train one model with one seed, as one MLflow run; an interrupted training is resumed.
 
     Args:
         callbacks: of Lightning, in addition to those of every training.
-        wait: wait for another process that trains in the same folder, instead of raising.
-        skip: use earlier results of the same inputs, if there are any; otherwise keep the new results. An interrupted
-            training is not resumed if the code has changed.
+        is_planned: wait for another process that trains in the same folder, instead of raising; use earlier results of
+            the same inputs, if there are any, otherwise keep the new results; do not resume with other code.
 
     Raises:
         ValueError: a value is not accepted, the data are not prepared, or MLflow cannot be used.
@@ -112,54 +101,45 @@ def train_run(
     from unroll.training.train import microseconds_per_token, train
 
     check_objectives(config["objectives"])
-    inputs, output = training.inputs or training_inputs(config, data), folder.path
-    with run_lock(output, wait):
-        if skip and (folder.is_trained(inputs) or folder.take_back(inputs)):
+    inputs, output = training.inputs, folder.path
+    with run_lock(output, wait=is_planned):
+        if is_planned and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
-        checkpoints = open_checkpoints(output, data, parts, options)
-        begun = checkpoints / PROVENANCE
+        open_checkpoints(output, data, parts, options)
+        begun = folder.checkpoints / PROVENANCE
         provenance = Provenance.load(begun).resumed() if is_interrupted(output) and begun.exists() else None
-        if provenance is not None and MIXED_CODE in provenance.tags:
-            changed = provenance.tags[MIXED_CODE]
-            if skip:
-                print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
-                discard_checkpoints(output)
-                checkpoints, provenance = open_checkpoints(output, data, parts, options), None
-            else:
-                hint = f"it will not be registered; to start over: rm -r {checkpoints}"
-                print(f"{output}: started with other code ({changed}), {hint}", flush=True)
+        changed = provenance.tags.get(MIXED_CODE) if provenance else None
+        if changed and is_planned:
+            print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
+            discard_checkpoints(output)
+            open_checkpoints(output, data, parts, options)
+            changed = provenance = None
+        elif changed:
+            hint = f"it will not be registered; to start over: rm -r {folder.checkpoints}"
+            print(f"{output}: started with other code ({changed}), {hint}", flush=True)
         if provenance is None:
-            names = training.dataset, training.name
-            provenance = Provenance.of(*names, config, data, training.overrides, training.tags)
+            name = config["run_name"] + (f" #{training.tags['trial']}" if training.is_trial else "")
+            provenance = Provenance.of(training.dataset, name, config, data, training.overrides, training.tags)
         provenance.save(begun)
-        with abandoned_without_checkpoint(output), training_run(provenance, checkpoints / "run.json") as run:
-            logger = None if is_baseline else _epoch_logger(run)
+        with abandoned_without_checkpoint(output), training_run(provenance, folder.checkpoints / "run.json") as run:
+            logger = None
+            if not is_baseline:
+                from unroll.tracking.logger import EpochLogger  # imports Lightning
+
+                logger = EpochLogger(run)
             result = train(data, parts, options, output, logger, callbacks)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
             folder.discard_evaluation()  # of an earlier model
             provenance.save(folder.provenance)
-            record = RunRecord(
-                dataset=training.dataset,
-                task=data.task,
-                model=training.model,
-                seed=config["seed"],
-                run_id=run.run_id,
-                **result,
-            )
+            record = RunRecord(training.dataset, data.task, training.model, options.seed, run.run_id, **result)
             folder.write_record(record)
-            if MIXED_CODE not in provenance.tags:
-                folder.stamp_training(inputs)
-            if skip:
+            if not changed:
+                folder.stamp("trained", inputs)
+            if is_planned:
                 folder.keep()
         with tolerating(f"all of {output}"), impatient() if logger and logger.is_lost else nullcontext():
             upload(output)
         discard_checkpoints(output)
     return record
-
-
-def _epoch_logger(run: "TrackedRun") -> "EpochLogger":
-    from unroll.tracking.logger import EpochLogger
-
-    return EpochLogger(run)

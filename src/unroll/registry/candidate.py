@@ -1,16 +1,13 @@
 """The model that is proposed as the champion of a dataset."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.leaderboard import leaderboard
 from unroll.evaluation.runs import Run
 from unroll.run_folder import RunFolder
-from unroll.tracking.runs import get_run
 
 
 @dataclass(frozen=True)
@@ -35,12 +32,7 @@ class Candidate:
 
     @classmethod
     def of(
-        cls,
-        runs: Sequence[Run],
-        folder: Path,
-        raw: Path,
-        data: PreparedData,
-        planned: Collection[tuple[str, int]] = (),
+        cls, runs: Sequence[Run], folder: Path, raw: Path, data: PreparedData, planned: Collection[tuple[str, int]] = ()
     ) -> "Candidate":
         """The model with the best mean validation score among the `runs` of a dataset; test scores are not used.
 
@@ -50,11 +42,6 @@ class Candidate:
         winner = leaderboard(runs).iloc[0]
         own = sorted((run for run in runs if run.model == winner["model"]), key=lambda run: -run.best_score)
         return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned)
-
-    def of_store(self, client: MlflowClient) -> "Candidate":
-        """The same candidate with the ids that its runs have in this store, which can differ from those on disk."""
-        own = [replace(run, run_id=get_run(client, run.run_id).info.run_id) for run in self.runs]
-        return replace(self, runs=own)
 
     @property
     def best(self) -> Run:
@@ -67,7 +54,3 @@ class Candidate:
 
     def run_folder(self, run: Run) -> RunFolder:
         return RunFolder(self.folder / str(run.seed))
-
-    def is_planned(self, run: Run) -> bool:
-        """Whether the pipeline trains this run; otherwise it was trained by hand."""
-        return (run.model, run.seed) in self.planned

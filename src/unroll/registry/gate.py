@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -28,10 +28,6 @@ class Gate:
         level: significance level of the paired test for a better score.
         margin: non-inferiority margin: the lower bound of the difference in score must be at least −`margin`, in 0..1.
         cheaper_by: for a challenger that is not inferior, the required relative reduction of the cost.
-        cost: the measure of cost.
-
-    Raises:
-        ValueError: a number is out of its range.
     """
 
     level: float
@@ -47,23 +43,15 @@ class Gate:
             raise ValueError(f"margin={self.margin}; accepted: 0 to below 1")
 
 
-@dataclass(frozen=True)
-class Contender:
-    """One of the two models that the gate compares.
+class Contender(NamedTuple):
+    """One of the two models that the gate compares."""
 
-    Args:
-        name: used in the reason of the decision.
-        predictions: for the test split, one table per seed.
-        cost: mean over the seeds.
-    """
-
-    name: str
-    predictions: Sequence[pd.DataFrame]
-    cost: float
+    name: str  # in the reason of the decision
+    predictions: Sequence[pd.DataFrame]  # for the test split, one table per seed
+    cost: float  # mean over the seeds
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether a version becomes champion, and why; `figures` is empty if there was nothing to compare it with."""
 
     wins: bool
@@ -72,17 +60,16 @@ class Decision:
 
 
 def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -> Decision:
-    """Compare two models, with all their seeds, on the same test examples.
-
-    Raises:
-        ValueError: the models were scored on different examples.
-    """
+    """Compare two models, with all their seeds, on the test examples, which must be the same."""
     comparison = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
     counts = counts_of_runs(challenger.predictions, task), counts_of_runs(champion.predictions, task)
     low, high = cautious_interval(*counts, task, gate.level)
     is_better = comparison.p_value < gate.level and comparison.difference > 0
     is_close = low >= -gate.margin
-    is_cheaper = _is_cheaper(challenger.cost, champion.cost, gate)
+    mine, theirs = challenger.cost, champion.cost
+    if gate.cost == "tokens_per_second":  # more is cheaper
+        mine, theirs = theirs, mine
+    is_cheaper = mine <= (1 - gate.cheaper_by) * theirs
     margin = f"worse by more than {100 * gate.margin:.1f} points"
     costs = f"{COSTS[gate.cost].format(challenger.cost)} against {COSTS[gate.cost].format(champion.cost)}"
     if is_better:
@@ -104,22 +91,10 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
         gate.cost: challenger.cost,
         f"champion_{gate.cost}": champion.cost,
     }
-    reason = f"{challenger.name} {verdict}: {_figures_text(figures, task, gate)}"
+    reason = (
+        f"{challenger.name} {verdict}: test {metric_title(MAIN_METRIC[task], task)} "
+        f"{100 * comparison.first_score:.2f} % against {100 * comparison.second_score:.2f} %, a difference of "
+        f"{100 * comparison.difference:+.2f} points ({100 * (1 - gate.level):g} % interval {100 * low:+.2f} to "
+        f"{100 * high:+.2f}), p = {comparison.p_value:.2g}"
+    )
     return Decision(is_better or (is_close and is_cheaper), reason, figures)
-
-
-def _is_cheaper(mine: float, theirs: float, gate: Gate) -> bool:
-    if gate.cost == "tokens_per_second":
-        mine, theirs = 1 / mine, 1 / theirs
-    return mine <= (1 - gate.cheaper_by) * theirs
-
-
-def _figures_text(figures: dict[str, float], task: Task, gate: Gate) -> str:
-    metric = metric_title(f"test/{MAIN_METRIC[task]}", task)
-    score, champion_score, difference, low, high = (
-        100 * figures[name] for name in ("score", "champion_score", "difference", "low", "high")
-    )
-    return (
-        f"test {metric} {score:.2f} % against {champion_score:.2f} %, a difference of {difference:+.2f} points "
-        f"({100 * (1 - gate.level):g} % interval {low:+.2f} to {high:+.2f}), p = {figures['p_value']:.2g}"
-    )

@@ -32,12 +32,10 @@ class RegisteredModel:
 
     @property
     def champion(self) -> int | None:
-        """Version number of the champion."""
         return _number(self.aliased(CHAMPION))
 
     @property
     def challenger(self) -> int | None:
-        """Version number of the challenger."""
         return _number(self.aliased(CHALLENGER))
 
     def aliased(self, alias: str) -> ModelVersion | None:
@@ -89,8 +87,7 @@ class RegisteredModel:
     def previous_champion(self) -> int | None:
         """The version that was champion before the present one and has not been deleted."""
         present = self.champion
-        existing = (version for version in reversed(self._earlier()) if self.has_version(version))
-        return next((version for version in existing if version != present), None)
+        return next((it for it in reversed(self._earlier()) if it != present and self.has_version(it)), None)
 
     def restore_champion(self, version: int) -> None:
         """Make an earlier champion the champion again, and remove it and later ones from the record."""
@@ -116,8 +113,8 @@ class RegisteredModel:
             message = f"no version was champion before version {present}; choose one with version=N"
             raise ValueError(f"dataset={self.name}: {message}")
         if not self.has_version(chosen):
-            versions = self.client.search_model_versions(f"name = '{self.name}'")
-            accepted = ", ".join(map(str, sorted(int(it.version) for it in versions)))
+            versions = sorted(int(it.version) for it in self.client.search_model_versions(f"name = '{self.name}'"))
+            accepted = ", ".join(map(str, versions))
             raise ValueError(f"version={chosen}: no such version of {self.name}; accepted: {accepted}")
         try:
             self.predict(chosen)

@@ -1,15 +1,13 @@
 """Registers a candidate as a version of a model, and makes it champion if it passes the gate."""
 
-import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
-from unroll.data.prepared import PreparedData
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.files import write_json, write_text
 from unroll.inference.predictor import Predictor
@@ -38,32 +36,23 @@ class Registration:
     card: str
 
     def facts(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name != "card"}
+        return {name: value for name, value in vars(self).items() if name != "card"}
 
 
 def register_best(
-    dataset: str,
-    runs: Sequence[Run],
-    folder: Path,
-    raw: Path,
-    data: PreparedData,
-    texts: Texts,
-    gate: Gate,
-    planned: Collection[tuple[str, int]],
-    output: Path,
+    dataset: str, candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Texts, output: Path
 ) -> Registration:
-    """Register the best of the `runs` in `folder`; write ``champion.json`` and ``model_card.md`` to `output`.
-
-    For the arguments see :class:`Candidate` and :func:`register`.
+    """Register the candidate as :func:`register` does; write ``champion.json`` and ``model_card.md`` to `output`.
 
     Raises:
         ValueError: the runs are of another dataset or scored on other data; or as :func:`register`.
     """
-    check_scored_on(runs, data)
-    if runs[0].dataset != dataset:
-        raise ValueError(f"runs={folder} are of {runs[0].dataset}; accepted with dataset={dataset}: runs of that")
+    check_scored_on(rivals, candidate.data)
+    if (found := rivals[0].dataset) != dataset:
+        folder = candidate.folder.parent
+        raise ValueError(f"runs={folder} are of {found}; accepted with dataset={dataset}: runs of that")
     with requiring():
-        registration = register(Candidate.of(runs, folder, raw, data, planned), runs, gate, texts)
+        registration = register(candidate, rivals, gate, texts)
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "champion.json", registration.facts())
     write_text(output / CARD, registration.card)
@@ -80,15 +69,18 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
         rivals: all runs that the candidate was chosen from.
 
     Raises:
-        ValueError: the store cannot be used or a run is incomplete there, the lineage of the candidate is incomplete
-            (see :func:`find_lineage`), or the predictions of the version differ.
+        ValueError: a run is incomplete in the store, its lineage too (see :func:`find_lineage`), or predictions differ.
     """
     client = open_store()
-    candidate = candidate.of_store(client)
+    # an id in the store can differ from the one on disk
+    own = [replace(run, run_id=get_run(client, run.run_id).info.run_id) for run in candidate.runs]
+    candidate = replace(candidate, runs=own)
     model = RegisteredModel(client, candidate.best.dataset)
     version = model.find_version(candidate.run_ids)
     if version is not None and "decision" in version.tags:
-        return _read_registration(client, candidate, version)
+        number, tags = int(version.version), version.tags
+        card = mlflow.artifacts.load_text(f"runs:/{candidate.best.run_id}/{_artifacts(number)}/{CARD}")
+        return Registration(model.name, number, tags["gate.champion"] == "true", tags["decision"], card)
     lineage = find_lineage(client, candidate)
     if version is None:
         version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
@@ -96,7 +88,7 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     _record_lineage(model, number, candidate, lineage)
     _check_predictions(model, number, candidate, texts)
     decision = _decide(model, number, candidate, gate)
-    card = write_card(candidate, rivals, number, lineage, decision, gate.level)
+    card = write_card(candidate, rivals, number, lineage.tags, decision, gate.level)
     client.log_text(candidate.best.run_id, card, f"{_artifacts(number)}/{CARD}")
     client.update_model_version(model.name, str(number), description_of(card))
     (model.make_champion if decision.wins else model.make_challenger)(number)
@@ -106,24 +98,13 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     return Registration(model.name, number, decision.wins, decision.reason, card)
 
 
-def _read_registration(client: MlflowClient, candidate: Candidate, version: ModelVersion) -> Registration:
-    """What :func:`register` returned when it created the version."""
-    path = f"{_artifacts(int(version.version))}/{CARD}"
-    with tempfile.TemporaryDirectory() as work:
-        card = Path(client.download_artifacts(candidate.best.run_id, path, work)).read_text(encoding="utf-8")
-    tags = version.tags
-    return Registration(version.name, int(version.version), tags["gate.champion"] == "true", tags["decision"], card)
-
-
 def _record_lineage(model: RegisteredModel, number: int, candidate: Candidate, lineage: Lineage) -> None:
     """Tag the version with its lineage, and log ``dvc.lock`` as an artifact of its run."""
     best = candidate.best
     facts = {"model": best.model, "seed": str(best.seed), "monitor": best.monitor}
-    model.tag_version(number, facts | {"validation_mean": repr(candidate.score)} | lineage.tags())
+    model.tag_version(number, facts | {"validation_mean": repr(candidate.score)} | lineage.tags)
     if lineage.lock is not None:
-        with tempfile.TemporaryDirectory() as work:
-            (Path(work) / "dvc.lock").write_bytes(lineage.lock)
-            model.client.log_artifact(best.run_id, f"{work}/dvc.lock", _artifacts(number))
+        model.client.log_text(best.run_id, lineage.lock.decode(), f"{_artifacts(number)}/dvc.lock")
 
 
 def _artifacts(number: int) -> str:

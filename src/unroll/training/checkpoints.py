@@ -8,7 +8,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
-from unroll.files import read_json, write_json
+from unroll.files import delete, read_json, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
@@ -22,7 +22,8 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     record = folder / "identity.json"
     if any(folder.glob("*")) and not (record.exists() and read_json(record) == identity):
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
-        shutil.rmtree(folder)
+        for file in folder.glob("*"):
+            delete(file)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder
