@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from unroll.data.prepared import PreparedData
-from unroll.inference.trained_model import build_model
+from unroll.inference.building import build_model
 from unroll.nn import SequenceModel
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from unroll.config.check import check_arguments
+from unroll.arguments import check_arguments
 from unroll.config.compose import choice
 from unroll.stage import stage
 

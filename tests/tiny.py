@@ -15,7 +15,8 @@ from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokens import Task
-from unroll.inference.trained_model import TrainedModel, build_model
+from unroll.inference.building import build_model
+from unroll.inference.trained_model import TrainedModel
 from unroll.nn import SequenceModel
 from unroll.training.options import TrainOptions
 

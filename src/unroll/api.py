@@ -15,16 +15,16 @@ from weakref import WeakKeyDictionary
 
 import yaml
 
-from unroll.config.check import check_arguments, check_targets
+from unroll.arguments import check_arguments, check_targets
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.data.tokens import Task
 from unroll.exceptions import unknown_key
 from unroll.files import delete
+from unroll.inference.building import Model
+from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
-from unroll.inference.trained_model import Model
-from unroll.inference.trained_model import build_model as build
 from unroll.nn import SequenceModel
 from unroll.project import database_folder, project_root
 from unroll.run_folder import RunFolder, RunRecord
@@ -92,7 +92,6 @@ def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
             ``encoder={"num_layers": 2}``.
     """
     config = _overridden(_configuration("model", name), overrides, "model")
-    check_targets(config, "model")
     model = build(config, data.schema)
     _BUILT[model] = name, config
     return model

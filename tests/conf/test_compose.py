@@ -12,11 +12,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from unroll.arguments import check_targets
 from unroll.config.build import plain, source_of
-from unroll.config.check import check_targets
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS
 from unroll.data.tokens import Task
+from unroll.inference.building import check_model
 
 CONF = Path(__file__).parents[2] / "conf"
 PRIMARY = sorted(file.stem for file in CONF.glob("*.yaml"))
@@ -113,12 +114,13 @@ def test_every_model_trains_and_predicts_for_each_of_its_tasks(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
     from unroll.data.batches import collate
-    from unroll.inference.trained_model import TrainedModel, build_model
+    from unroll.inference.building import build_model
+    from unroll.inference.trained_model import TrainedModel
     from unroll.nn import SequenceModel
 
     data, config = prepared[task], plain(parts(model=name).model)
     split = data.split("test")
-    check_targets(config, "model")
+    check_model(config)
     model = build_model(config, data.schema)
 
     if isinstance(model, SequenceModel):
@@ -144,7 +146,7 @@ def test_every_model_trains_and_predicts_for_each_of_its_tasks(
 def test_a_model_for_another_task_is_refused_with_those_that_fit(
     name: str, task: Task, prepared: dict[Task, PreparedData]
 ) -> None:
-    from unroll.inference.trained_model import build_model
+    from unroll.inference.building import build_model
 
     data, config = prepared[task], plain(parts(model=name).model)
     with pytest.raises(ValueError, match="accepted: model=") as refused:
@@ -156,7 +158,7 @@ def test_a_model_for_another_task_is_refused_with_those_that_fit(
 def test_an_unknown_head_is_refused_with_those_there_are() -> None:
     config = plain(compose("train", ["model.head=argmax"]).model)
     with pytest.raises(ValueError, match=r"^model\.head='argmax': .*'softmax', 'crf' or 'constrained_crf'"):
-        check_targets(config, "model")
+        check_model(config)
 
 
 @pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer"])

@@ -11,7 +11,8 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import Spelling, Task, Tokens
-from unroll.inference.trained_model import Model, TrainedModel, build_model
+from unroll.inference.building import Model, build_model
+from unroll.inference.trained_model import TrainedModel
 from unroll.nn.heads import CRFHead, MultilabelHead
 
 MODELS = ["fcnn", "elman", "lstm", "gru", "bilstm", "awd_lstm", "bilstm_char_crf"]
@@ -87,15 +88,15 @@ def test_a_label_may_have_any_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("task", "key", "value", "message"),
     [
-        ("classification", "pooling", "first", "pooling='first'; accepted: last, mean, max"),
-        ("labeling", "head", "argmax", "head='argmax'; accepted: softmax, crf, constrained_crf"),
-        ("labeling", "word_dropout", 1.5, "word_dropout=1.5; accepted: 0 to below 1"),
-        ("labeling", "hidden_size", 0, "hidden_size=0; accepted: 1 or more"),
+        ("classification", "pooling", "first", r"\.pooling='first': input should be 'last', 'mean'"),
+        ("labeling", "head", "argmax", r"\.head='argmax': input should be 'softmax', 'crf' or 'constrained_crf'"),
+        ("labeling", "word_dropout", 1.5, ": word_dropout=1.5; accepted: 0 to below 1"),
+        ("labeling", "hidden_size", 0, ": hidden_size=0; accepted: 1 or more"),
     ],
 )
 def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: object, message: str) -> None:
     config = tiny_parts("lstm")["model"] | {key: value}
-    with pytest.raises(ValueError, match=f"^model: {message}"):
+    with pytest.raises(ValueError, match=f"^model{message}"):
         build_model(config, schema_of(task, TAGS))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tests.tiny import NETWORKS, tiny_parts
 from unroll.data.batches import Batch, SequentialBatches
 from unroll.data.prepared import PreparedData
-from unroll.inference.trained_model import build_model
+from unroll.inference.building import build_model
 from unroll.nn import LSTM, SequenceModel
 from unroll.nn.lstm import supports_lstm
 

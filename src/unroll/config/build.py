@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from unroll.config.check import check_arguments
+from unroll.arguments import check_arguments
 from unroll.data.source import Source
 
 T = TypeVar("T")

@@ -44,6 +44,11 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __getitem__(self, i: int) -> np.ndarray:
+        if not 0 <= i < len(self):
+            raise IndexError(f"sequence {i} of {len(self)}")
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.values[start:end] for start, end in pairwise(self.offsets.tolist()))
 

@@ -1,6 +1,5 @@
 """A trained model and its folder, which contains weights and JSON, but no pickle and no code."""
 
-import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
 from unroll.files import read_json, whole_folder, write_json
+from unroll.inference.building import Model, build_model
 from unroll.nn import SequenceModel
-
-Model = SequenceModel | Baseline  # both have save(folder), load(folder) and num_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,39 +46,11 @@ class TrainedModel:
         """Load what `save` wrote, ready to predict; raises ValueError if there is no model in `folder`."""
         if not (folder / "config.json").exists():
             raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
-        config = read_json(folder / "config.json")
+        config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
         schema = DataSchema.load(folder, config)
         model = build_model(config["model"], schema)
         model.load(folder)
         return cls(model, schema, config["model"])
-
-
-def build_model(config: dict[str, Any], schema: DataSchema) -> Model:
-    """Build the untrained model that a file of ``conf/model`` describes, in the sizes that a dataset needs.
-
-    The class or function that ``_target_`` names gets those facts about the dataset that it has parameters for.
-
-    Raises:
-        ValueError: the model is not made for the dataset's task, or does not accept a value.
-    """
-    from hydra.utils import instantiate
-
-    # The facts are not part of the configuration: OmegaConf would resolve a ??? or ${...} in a label name.
-    build = instantiate(config, _partial_=True, _convert_="all")
-    facts = {
-        "task": schema.task,
-        "label_names": schema.label_names,
-        "vocabulary": schema.vocabulary,
-        "vocabulary_size": len(schema.vocabulary),
-        "alphabet": schema.alphabet,
-        "alphabet_size": len(schema.alphabet),
-    }
-    parameters = inspect.signature(build).parameters
-    try:
-        model: Model = build(**{name: fact for name, fact in facts.items() if name in parameters})
-    except ValueError as error:
-        raise ValueError(f"model: {error}") from error
-    return model
 
 
 @torch.inference_mode()

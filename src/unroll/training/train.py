@@ -12,7 +12,8 @@ import torch
 from unroll.baselines import Baseline
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.inference.trained_model import TrainedModel, build_model
+from unroll.inference.building import build_model
+from unroll.inference.trained_model import TrainedModel
 from unroll.run_folder import RunFolder
 from unroll.training.checkpoints import open_checkpoints
 from unroll.training.history import print_epoch, summarise_history, write_history

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.config.check import check_arguments, check_targets
+from unroll.arguments import check_arguments, check_targets
 from unroll.exceptions import unknown_key
 
 HERE = __name__
