@@ -9,27 +9,21 @@ from unroll.project import project_root
 PROJECT = project_root()
 CODE = ("conf", "pipelines", "src")  # folders in which an untracked file changes what a command does
 COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as the version of a run
-EXCLUDED = ":(exclude)dvc.lock"  # written by DVC while the pipeline runs
 
 
 def head() -> str:
-    """The commit that is checked out.
-
-    Raises:
-        ValueError: the project is not in a git repository, or the repository has no commit.
-    """
+    """The commit that is checked out; raises ValueError if there is no git repository, or no commit in it."""
     (commit,) = _git("rev-parse", "--verify", "HEAD")
     return commit
 
 
 def changed_files() -> list[str]:
-    """Tracked files that differ from the commit, and untracked files in the code folders; ``dvc.lock`` is left out.
+    """Tracked files that differ from the commit, and untracked ones in the code folders, relative to the project.
 
-    Paths are relative to the project. Raises ValueError as :func:`head` does.
+    Leaves out ``dvc.lock``, which DVC writes while the pipeline runs. Raises ValueError as :func:`head` does.
     """
-    changed = _git("diff", "--name-only", "--no-renames", "--relative", "HEAD", "--", ".", EXCLUDED)
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
-    return sorted({*changed, *new})
+    return sorted({*_diff("HEAD", ".", ":(exclude)dvc.lock"), *new})
 
 
 def git_tags() -> dict[str, str]:
@@ -56,7 +50,7 @@ def differing_code(commit: str, changed: dict[str, str | None]) -> list[str]:
     """
     head()
     try:
-        since = _git("diff", "--name-only", "--no-renames", "--relative", commit, "--", *CODE)
+        since = _diff(commit, *CODE)
     except ValueError as error:
         raise ValueError(f"commit {commit} is not in this repository; `git fetch` may find it") from error
     return [
@@ -74,6 +68,10 @@ def _checksum(file: str) -> str | None:
 def _committed_checksum(commit: str, file: str) -> str | None:
     done = subprocess.run(["git", "show", f"{commit}:./{file}"], cwd=PROJECT, capture_output=True)
     return hashlib.sha256(done.stdout).hexdigest() if done.returncode == 0 else None
+
+
+def _diff(commit: str, *paths: str) -> list[str]:
+    return _git("diff", "--name-only", "--no-renames", "--relative", commit, "--", *paths)
 
 
 def _git(*arguments: str) -> list[str]:

@@ -18,25 +18,15 @@ MIXED_CODE = "git.mixed"  # tag of a training that was resumed with other code t
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that a training depends on.
+    """Everything that a training depends on."""
 
-    Args:
-        dataset: name of the dataset and of the MLflow experiment.
-        name: of the MLflow run.
-        config: the resolved configuration.
-        overrides: the arguments of the command, such as ``model=lstm``.
-        tags: of the MLflow run: the data, the commit, and anything else that marks the run.
-        changed: SHA-256 of each code file that differed from the commit; None for a deleted file.
-        packages: version of each installed package.
-    """
-
-    dataset: str
-    name: str
-    config: dict[str, Any]
-    overrides: list[str]
-    tags: dict[str, str]
-    changed: dict[str, str | None]
-    packages: dict[str, str]
+    dataset: str  # its name, and that of the MLflow experiment
+    name: str  # of the MLflow run
+    config: dict[str, Any]  # the resolved configuration
+    overrides: list[str]  # the arguments of the command, such as ``model=lstm``
+    tags: dict[str, str]  # of the MLflow run: the data, the commit, and anything else that marks the run
+    changed: dict[str, str | None]  # SHA-256 of each code file that differed from the commit; None for a deleted file
+    packages: dict[str, str]  # version of each installed package
 
     @classmethod
     def of(

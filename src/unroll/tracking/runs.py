@@ -52,7 +52,8 @@ def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
     """
     client = open_store()
     with requiring():
-        run_id = _interrupted_run(client, record) or _start_run(client, provenance)
+        run_id = resume_run(client, read_json(record)["run_id"]) if record.exists() else None
+        run_id = run_id or _start_run(client, provenance)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"run_id": run_id})
     try:
@@ -66,12 +67,8 @@ def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
 
 
 def create_run(client: MlflowClient, provenance: Provenance, original_id: str | None = None) -> str:
-    """Create a run with its provenance; return its id.
-
-    Args:
-        original_id: id of the run in another store that it replaces.
-    """
-    run_id = _start_run(client, provenance, {ORIGINAL_ID: original_id} if original_id else {})
+    """Create a run with its provenance, perhaps to replace that with `original_id` in another store; return its id."""
+    run_id = _start_run(client, provenance, original_id)
     describe_run(client, run_id, provenance)
     return run_id
 
@@ -121,28 +118,25 @@ def look_up(client: MlflowClient, run_id: str) -> Run | None:
     return found[0] if found else None
 
 
-def _start_run(client: MlflowClient, provenance: Provenance, tags: dict[str, str] | None = None) -> str:
-    experiment = open_experiment(client, provenance.dataset)
-    run = client.create_run(experiment, run_name=provenance.name, tags=provenance.tags | (tags or {}))
-    run_id: str = run.info.run_id
-    return run_id
-
-
-def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
-    """Set the run in `record` to RUNNING again and return its id; None if the store does not have it."""
-    run = look_up(client, read_json(record)["run_id"]) if record.exists() else None
+def resume_run(client: MlflowClient, run_id: str) -> str | None:
+    """Set a run to RUNNING again and return its id in this store; None if the store does not have it."""
+    run = look_up(client, run_id)
     if run is None or run.info.lifecycle_stage == "deleted":
         return None
-    run_id: str = run.info.run_id
-    client.update_run(run_id, status="RUNNING")
-    return run_id
+    client.update_run(run.info.run_id, status="RUNNING")
+    return str(run.info.run_id)
+
+
+def _start_run(client: MlflowClient, provenance: Provenance, original_id: str | None = None) -> str:
+    tags = provenance.tags | ({ORIGINAL_ID: original_id} if original_id else {})
+    run = client.create_run(open_experiment(client, provenance.dataset), run_name=provenance.name, tags=tags)
+    return str(run.info.run_id)
 
 
 def _update(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
     """Log the provenance of a run that is new, whose creation was interrupted, or that is resumed with other code."""
-    tags = client.get_run(run_id).data.tags
-    new = {key: value for key, value in provenance.tags.items() if tags.get(key) != value}
-    for key, value in new.items():
+    new = provenance.tags.items() - client.get_run(run_id).data.tags.items()
+    for key, value in new:
         client.set_tag(run_id, key, value)
     if not client.list_artifacts(run_id, PROVENANCE):
         describe_run(client, run_id, provenance)
@@ -160,8 +154,5 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Convert nested dictionaries to one dictionary with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

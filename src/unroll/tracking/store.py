@@ -40,24 +40,18 @@ def open_store() -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment `name`, which is created if it does not exist.
-
-    Raises:
-        StoreError: the experiment is deleted.
-    """
+    """The id of the experiment `name`, created if it does not exist; raises StoreError if it is deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            location = _artifact_location(client.tracking_uri, name)
-            return client.create_experiment(name, artifact_location=location)
+            return client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri, name))
         except MlflowException:  # another process has created it since
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
         raise StoreError(f"the MLflow experiment {name!r} is deleted; first: mlflow experiments restore, or mlflow gc")
-    experiment_id: str = experiment.experiment_id
-    return experiment_id
+    return str(experiment.experiment_id)
 
 
 def _artifact_location(uri: str, name: str) -> str | None:
