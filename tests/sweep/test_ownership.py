@@ -19,7 +19,6 @@ from unroll.sweep.ownership import (
     abandoned_trials,
     heartbeat,
     is_claimed,
-    is_local,
     is_running,
     record_heartbeat,
     silent_trials,
@@ -58,11 +57,6 @@ def test_a_later_process_with_the_same_number_is_another() -> None:
 def test_a_clock_that_was_set_by_a_little_does_not_make_another_process() -> None:
     owner = this_process()
     assert is_running(owner | {"started": owner["started"] - 2})
-
-
-def test_a_process_of_another_host_is_not_local() -> None:
-    assert is_local(this_process())
-    assert not is_local(this_process() | {"host": "elsewhere"})
 
 
 def test_a_trial_belongs_to_the_process_that_took_it(study: Study) -> None:

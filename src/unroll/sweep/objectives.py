@@ -16,11 +16,7 @@ DIRECTIONS: dict[str, Direction] = {
 
 
 def check_objectives(names: Sequence[str]) -> None:
-    """Check the names of a sweep's objectives.
-
-    Raises:
-        ValueError: `names` is empty, or a name is unknown.
-    """
+    """Raise ValueError if there is no name, or an unknown one."""
     if not names or set(names) - set(DIRECTIONS):
         raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join(DIRECTIONS)}")
 

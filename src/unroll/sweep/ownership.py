@@ -35,11 +35,6 @@ def this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
-def is_local(owner: dict[str, Any]) -> bool:
-    """Whether the process belongs to this machine."""
-    return bool(owner["host"] == socket.gethostname())
-
-
 def is_running(owner: dict[str, Any]) -> bool:
     """Whether the process, which belongs to this machine, is running."""
     try:
@@ -69,17 +64,18 @@ def abandoned_trials(study: Study) -> tuple[list[FrozenTrial], list[FrozenTrial]
     The caller holds the study's lock.
     """
     silent = silent_trials(study)
+
+    def is_alive(role: str, trial: FrozenTrial) -> bool:
+        owner = trial.user_attrs.get(role)
+        if owner is None:
+            return False
+        is_local = owner["host"] == socket.gethostname()
+        return is_running(owner) if is_local else trial._trial_id not in silent
+
     running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-    abandoned = [trial for trial in running if not _has_live(SWEEPER, trial, silent)]
-    orphans = [trial for trial in abandoned if _has_live(WORKER, trial, silent)]
+    abandoned = [trial for trial in running if not is_alive(SWEEPER, trial)]
+    orphans = [trial for trial in abandoned if is_alive(WORKER, trial)]
     return [trial for trial in abandoned if trial not in orphans], orphans
-
-
-def _has_live(role: str, trial: FrozenTrial, silent: set[int]) -> bool:
-    owner: dict[str, Any] | None = trial.user_attrs.get(role)
-    if owner is None:
-        return False
-    return is_running(owner) if is_local(owner) else trial._trial_id not in silent
 
 
 def heartbeat_storage(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from hydra.core.utils import JobReturn
 from optuna import Study
@@ -17,23 +18,16 @@ from unroll.sweep.studies import ERROR, OVERRIDES
 MAX_DEATHS = 3  # processes that may die while they run a trial; then it has failed
 
 
+@dataclass
 class Trials:
-    """The trials of a study, for one of the processes that share it.
+    """The trials of a study, for one of the processes that share it."""
 
-    Args:
-        size: the number of trials of the whole study.
-        sampler: makes the sampler of the trial with the given number.
-    """
-
-    def __init__(
-        self, study: Study, storage: str, space: Space, size: int, sampler: Callable[[int], BaseSampler]
-    ) -> None:
-        self._study = study
-        self._storage = storage
-        self._space = space
-        self._size = size
-        self._sampler = sampler
-        self._announced: set[int] = set()
+    study: Study
+    storage: str
+    space: Space
+    size: int  # the number of trials of the whole study
+    sampler: Callable[[int], BaseSampler]  # makes the sampler of the trial with the given number
+    _announced: set[int] = field(default_factory=set)
 
     def next_batch(self, count: int) -> list[Trial]:
         """Take up to `count` trials, abandoned ones first; an empty list if none is left for this process.
@@ -41,46 +35,44 @@ class Trials:
         While the only trials left are those whose sweeper is dead but whose job still runs, wait for these jobs.
         """
         while True:
-            with study_lock(self._storage):
-                abandoned, orphans = abandoned_trials(self._study)
+            with study_lock(self.storage):
+                abandoned, orphans = abandoned_trials(self.study)
                 trials = [self._take(trial.number, trial) for trial in self._resumable(abandoned)[:count]]
-                known = len(self._study.get_trials(deepcopy=False))
-                for number in range(known, min(self._size, known + count - len(trials))):
+                known = len(self.study.get_trials(deepcopy=False))
+                for number in range(known, min(self.size, known + count - len(trials))):
                     trials.append(self._take(number))
             if trials or not orphans:
                 return trials
-            self._announce(orphans)
+            for trial in orphans:
+                if trial.number not in self._announced:
+                    job = trial.user_attrs[WORKER]
+                    waiting = f"waiting for its job, process {job['pid']} on {job['host']}"
+                    print(f"trial {trial.number}: {waiting}", flush=True)
+            self._announced.update(trial.number for trial in orphans)
             time.sleep(1)
 
     def _take(self, number: int, abandoned: FrozenTrial | None = None) -> Trial:
-        self._study.sampler = self._sampler(number)
-        trial = self._study.ask() if abandoned is None else Trial(self._study, abandoned._trial_id)
+        self.study.sampler = self.sampler(number)
+        trial = self.study.ask() if abandoned is None else Trial(self.study, abandoned._trial_id)
         take(trial)
-        trial.set_user_attr(OVERRIDES, self._space.suggest(trial))
-        self._study.sampler = RandomSampler()  # GridSampler would call Study.stop after its last point, which raises
+        trial.set_user_attr(OVERRIDES, self.space.suggest(trial))
+        self.study.sampler = RandomSampler()  # GridSampler would call Study.stop after its last point, which raises
         return trial
 
     def _resumable(self, abandoned: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The abandoned trials except those whose process died too often, which fail, so that the study can end."""
-        kept = []
+        kept, storage = [], self.study._storage
         for trial in abandoned:
             deaths = trial.user_attrs.get(DEATHS, 0) + (trial.user_attrs.get(WORKER) is not None)
-            self._study._storage.set_trial_user_attr(trial._trial_id, DEATHS, deaths)
+            storage.set_trial_user_attr(trial._trial_id, DEATHS, deaths)
             if deaths < MAX_DEATHS:
                 kept.append(trial)
                 continue
             error = f"its process died {deaths} times"
-            self._study._storage.set_trial_user_attr(trial._trial_id, ERROR, error)
-            self._study.tell(trial.number, state=TrialState.FAIL)
+            storage.set_trial_user_attr(trial._trial_id, ERROR, error)
+            self.study.tell(trial.number, state=TrialState.FAIL)
             print(f"trial {trial.number}: failed, {error}", flush=True)
         return kept
-
-    def _announce(self, orphans: Sequence[FrozenTrial]) -> None:
-        for trial in orphans:
-            if trial.number not in self._announced:
-                self._announced.add(trial.number)
-                job = trial.user_attrs[WORKER]
-                print(f"trial {trial.number}: waiting for its job, process {job['pid']} on {job['host']}", flush=True)
 
     def finish(self, trial: Trial, returned: JobReturn) -> None:
         """Print the result of a trial; if its job ended without recording one, the trial has failed.
@@ -88,7 +80,7 @@ class Trials:
         Raises:
             ValueError: MLflow or the study cannot be used, so that the next trials could not run either.
         """
-        with study_lock(self._storage):
+        with study_lock(self.storage):
             if not is_claimed(trial, trial.user_attrs[CLAIM]):
                 print(f"trial {trial.number}: another process has taken it over", flush=True)
                 return
@@ -100,7 +92,7 @@ class Trials:
                 )
             if not trial.storage.get_trial(trial._trial_id).state.is_finished():
                 trial.set_user_attr(ERROR, str(value))
-                self._study.tell(trial.number, state=TrialState.FAIL)
+                self.study.tell(trial.number, state=TrialState.FAIL)
             ended = trial.storage.get_trial(trial._trial_id)
         result = {TrialState.FAIL: "failed", TrialState.PRUNED: "pruned"}.get(ended.state)
         result = result or "  ".join(f"{value:.6g}" for value in ended.values)

@@ -51,7 +51,7 @@ def run_trial(sweeper: DictConfig, job: Callable[[], Any]) -> Any:
         with suppress(JobFailed):
             _end(trial, sweeper)
         raise
-    _end(trial, sweeper, values=values)
+    _end(trial, sweeper, state=TrialState.COMPLETE, values=values)
     return value
 
 
@@ -62,18 +62,14 @@ def load_trial(sweeper: DictConfig) -> Trial:
 
 
 def _end(
-    trial: Trial,
-    sweeper: DictConfig,
-    state: TrialState | None = None,
-    values: list[float] | None = None,
-    error: str | None = None,
+    trial: Trial, sweeper: DictConfig, state: TrialState | None = None, values: Any = None, error: str | None = None
 ) -> None:
-    """Record that the job has ended; with neither a state nor values, the trial stays unfinished, to be resumed."""
+    """Record that the job has ended; without a state, the trial stays unfinished, to be resumed."""
     with _owning(trial, sweeper):
         trial.set_user_attr(WORKER, None)
         if error is not None:
             trial.set_user_attr(ERROR, error)
-        if state is not None or values is not None:
+        if state is not None:
             trial.study.tell(trial.number, values, state)
 
 

@@ -161,10 +161,11 @@ def compare(client: MlflowClient, run_id: str, path: Path) -> None:
 def scores(client: MlflowClient, run_id: str, path: Path) -> list[Score]:
     """The scores of a run and of the training in the run folder `path`, by epoch and name."""
     history = pd.read_csv(RunFolder(path).history, index_col="epoch", float_precision="round_trip").filter(like="/")
-    now = history.astype(float).stack(future_stack=True).to_dict()  # (epoch, name) to value
+    now: Any = history.astype(float).stack(future_stack=True).to_dict()  # (epoch, name) to value
     run_id = get_run(client, run_id).info.run_id
-    then = {(point.step, name): point.value for name in history for point in client.get_metric_history(run_id, name)}
-    return [Score(*key, then.get(key), now.get(key)) for key in sorted({*then, *now})]
+    then = {(it.step, name): it.value for name in map(str, history) for it in client.get_metric_history(run_id, name)}
+    keys = sorted({*then, *now})
+    return [Score(epoch, name, then.get((epoch, name)), now.get((epoch, name))) for epoch, name in keys]
 
 
 def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:
