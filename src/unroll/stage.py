@@ -85,7 +85,7 @@ def _as_trial(job: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
         sweeper = HydraConfig.get().sweeper
         if sweeper.get("trial") is None:
             return job(config)
-        from unroll.sweep.worker import run_trial
+        from unroll.sweep.trials import run_trial
 
         return run_trial(sweeper, lambda: job(config))
 

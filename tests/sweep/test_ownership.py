@@ -21,7 +21,6 @@ from unroll.sweep.ownership import (
     is_claimed,
     is_running,
     record_heartbeat,
-    silent_trials,
     take,
     this_process,
 )
@@ -31,6 +30,12 @@ DEAD = this_process() | {"started": 1.0}
 
 def numbers(trials: list[FrozenTrial]) -> list[int]:
     return [trial.number for trial in trials]
+
+
+def silent_trials(study: Study) -> set[int]:
+    """The ids of the running trials whose latest heartbeat is too old."""
+    storage: Any = study._storage
+    return set(storage._get_stale_trial_ids(study._study_id))
 
 
 def age_heartbeats(study: Study) -> None:

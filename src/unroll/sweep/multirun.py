@@ -35,14 +35,10 @@ class Job:
 
 
 class ParentRun(Callback):
-    """Hydra callback that opens the MLflow run of a multirun, unless it is a study, whose sweeper opens the run itself.
-
-    Args:
-        run_id: in a job's configuration, the parent of its MLflow run.
-    """
+    """Hydra callback that opens the MLflow run of a grid; the sweeper of a study opens that run itself."""
 
     def __init__(self, run_id: str | None = None) -> None:
-        self.run_id = run_id
+        self.run_id = run_id  # in a job's configuration, the parent of its MLflow run
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with clear_errors():  # Hydra turns an error of a callback into a warning
@@ -71,7 +67,7 @@ def begin_grid(config: DictConfig) -> None:
     space = {key: ",".join(values) for key, values in swept.items()}
     name = " ".join(f"{key}={values}" for key, values in space.items()) or "sweep"
     run_id = open_parent(experiment_of(config, swept), name[:250], space)
-    set_parent(config, run_id)
+    config.hydra.overrides.hydra.append(f"hydra.callbacks.parent.run_id={run_id}")  # for every job
     grid = Path(config.hydra.sweep.dir), run_id, name, list(config.get("objectives", ["value"])), swept
     at_end.push(lambda kind, error, trace: _end_grid(*grid, isinstance(error, KeyboardInterrupt)))
 
@@ -82,11 +78,6 @@ def experiment_of(config: DictConfig, swept: Iterable[str]) -> str:
         return SEVERAL_DATASETS
     given = [text.partition("=")[2] for text in config.hydra.overrides.task if text.startswith("dataset=")]
     return str(given[-1] if given else config.hydra.runtime.choices.get("dataset", config.hydra.job.name))
-
-
-def set_parent(config: DictConfig, run_id: str) -> None:
-    """Pass the parent run's id to every job, as an override, which every launcher applies."""
-    config.hydra.overrides.hydra.append(f"hydra.callbacks.parent.run_id={run_id}")
 
 
 def _end_grid(

@@ -6,13 +6,8 @@ from typing import Any, Literal
 MEASURED = "microseconds_per_token"
 SCORE = "best_score"  # on the validation split; the one objective whose value is known after every epoch
 Direction = Literal["maximize", "minimize"]
-DIRECTIONS: dict[str, Direction] = {
-    SCORE: "maximize",
-    "parameters": "minimize",
-    "size_bytes": "minimize",
-    "training_seconds": "minimize",
-    MEASURED: "minimize",
-}
+COSTS = ("parameters", "size_bytes", "training_seconds", MEASURED)
+DIRECTIONS: dict[str, Direction] = {SCORE: "maximize"} | dict.fromkeys(COSTS, "minimize")
 
 
 def check_objectives(names: Sequence[str]) -> None:

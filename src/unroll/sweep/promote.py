@@ -49,9 +49,7 @@ class Recipe(NamedTuple):
 
 
 def promote(options: PromoteOptions, conf: Path) -> Promoted:
-    """Write the model's configuration into the folder `conf`, and add its name to the plan.
-
-    Hydra must be initialised.
+    """Write the model's configuration into the folder `conf`, and add its name to the plan. Hydra must be initialised.
 
     Raises:
         ValueError: the trial does not exist or is not complete, or there is no single best one; the pipeline cannot
@@ -144,9 +142,7 @@ def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, An
 
 
 def edit_plan(plan: Path, group: str, name: str) -> tuple[str, str]:
-    """The content of a params.yaml with the model `name` added to its `group`, and the changed line.
-
-    Comments and the style of lists are kept. The file is not written.
+    """The new content of a params.yaml, with the model `name` added to its `group` and all else kept, and that line.
 
     Raises:
         ValueError: there is no such file, or it does not list the group's models.

@@ -10,7 +10,7 @@ from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from unroll.exceptions import Pruned
-from unroll.sweep.worker import load_trial
+from unroll.sweep.trials import load_trial
 
 
 def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:

@@ -9,16 +9,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 
 class Space:
-    """The search space of a sweep.
+    """The search space of a sweep: for each key `choice(…)` or `a,b`, `range(…)`, or `interval(…)`.
 
-    Args:
-        overrides: parsed overrides, swept and fixed; the last one of each key applies.
-
-    Attributes:
-        swept: key to its sweep override: `choice(…)` or `a,b`, `range(…)`, `interval(…)`; `int(interval(…))` for whole
-            numbers; `tag(log, …)` for a logarithmic scale, with intervals and with integer ranges in steps of 1.
-        fixed: the other overrides, as text.
-        distributions: key to its Optuna distribution.
+    `int(interval(…))` stands for whole numbers, and `tag(log, …)` for a logarithmic scale, with intervals and with
+    integer ranges in steps of 1. Of several overrides for a key the last one applies.
 
     Raises:
         ValueError: nothing is swept, a range or interval is empty, or a tag is unknown or does not apply.
@@ -27,7 +21,7 @@ class Space:
     def __init__(self, overrides: Sequence[Override]) -> None:
         last = {override.key_or_group: override for override in overrides}
         self.swept = {o.get_key_element(): o for o in last.values() if o.is_sweep_override()}
-        self.fixed = [_text(o) for o in last.values() if not o.is_sweep_override()]
+        self.fixed = [_text(o) for o in last.values() if not o.is_sweep_override()]  # the other overrides
         if not self.swept:
             raise ValueError(
                 "nothing to sweep over; accepted: key=a,b or key=choice(a,b), key=range(1,10), key=interval(0.1,0.5), "

@@ -1,6 +1,7 @@
 """Optuna studies in a database that several processes share, or in memory for the jobs of a grid."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 from optuna import Study, create_study, create_trial, get_all_study_names, logging
 from optuna import load_study as load_optuna_study
 from optuna.distributions import CategoricalDistribution
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,7 +18,7 @@ from unroll.exceptions import without_password
 from unroll.locks import PATIENCE, study_lock
 from unroll.sweep.multirun import Job
 from unroll.sweep.objectives import directions_of
-from unroll.sweep.ownership import heartbeat_storage
+from unroll.sweep.ownership import GRACE, INTERVAL
 from unroll.sweep.space import Space
 
 OVERRIDES = "overrides"  # user attributes of a trial: its job's overrides,
@@ -38,15 +39,13 @@ def study_name(job: str, overrides: Sequence[str], search: dict[str, Any]) -> st
 def open_study(name: str, storage: str, objectives: Sequence[str], space: Space, search: dict[str, Any]) -> Study:
     """Create the study, or load it to resume it. The caller holds the study's lock.
 
-    Args:
-        objectives: the names of the values that a job returns.
-        search: the configuration of the sampler and the pruner.
+    `search` is the configuration of the sampler and the pruner.
 
     Raises:
         ValueError: the storage cannot be used, or the study exists with other objectives, space or search.
     """
     try:
-        opened, directions = _storage(storage), directions_of(objectives)
+        opened, directions = open_storage(storage), directions_of(objectives)
         study = create_study(study_name=name, storage=opened, directions=directions, load_if_exists=True)
     except UNUSABLE as error:
         raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {error}") from error
@@ -68,7 +67,7 @@ def load_study(name: str, storage: str) -> Study:
     """Load an existing study; raises ValueError if the storage cannot be used, or does not contain the study."""
     try:
         with study_lock(storage):
-            opened = _storage(storage)
+            opened = open_storage(storage)
             names = get_all_study_names(opened)
             if name in names:
                 return load_optuna_study(study_name=name, storage=opened)
@@ -81,9 +80,7 @@ def load_study(name: str, storage: str) -> Study:
 def study_of_jobs(name: str, objectives: list[str], swept: dict[str, list[str]], jobs: Sequence[Job]) -> Study:
     """A study in memory with one trial per job of a grid, which can be summarised like any other.
 
-    Args:
-        objectives: the names of the values that a job returns.
-        swept: key to its values, in the override grammar.
+    `swept` maps each key to its values, in the override grammar.
     """
     logging.set_verbosity(logging.WARNING)
     study = create_study(study_name=name, directions=directions_of(objectives))
@@ -115,7 +112,10 @@ def best_trials(study: Study) -> list[FrozenTrial]:
     return [study.best_trial] if len(study.directions) == 1 else study.best_trials
 
 
-def _storage(url: str) -> BaseStorage:
+def open_storage(url: str) -> RDBStorage:
+    """An Optuna storage that records heartbeats, by the database's clock."""
     logging.set_verbosity(logging.WARNING)
-    is_sqlite = url.startswith("sqlite")
-    return heartbeat_storage(url, {"connect_args": {"timeout": PATIENCE}} if is_sqlite else {"pool_pre_ping": True})
+    options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # Optuna expects Study.optimize
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return RDBStorage(url, engine_kwargs=options, heartbeat_interval=INTERVAL, grace_period=GRACE)

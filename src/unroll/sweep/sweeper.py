@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler, GridSampler
 
 from unroll.exceptions import JobFailed
 from unroll.locks import study_lock
-from unroll.sweep.multirun import experiment_of, set_parent
+from unroll.sweep.multirun import experiment_of
 from unroll.sweep.objectives import SCORE
 from unroll.sweep.ownership import heartbeat
 from unroll.sweep.promote import promotion_hint
@@ -63,7 +63,9 @@ class StudySweeper:
     def sweep(self, arguments: list[str]) -> Study:
         overrides = [f"{key!s}={value}" for key, value in self.params.items()] + arguments
         space = Space(OverridesParser.create(self._loader).parse_overrides(overrides))
-        objectives, size, search = self._check_jobs(space), self._size(space), self._search()
+        objectives, size = self._check_jobs(space), self._size(space)
+        search: Any = OmegaConf.masked_copy(self._config.hydra.sweeper, ["sampler", "pruner"])
+        search = OmegaConf.to_container(search, resolve=True)
         derived = study_name(self._config.hydra.job.name, overrides, search)
         name = derived if self.study is None else str(self.study)
         with study_lock(self.storage):
@@ -103,11 +105,6 @@ class StudySweeper:
             )
         return names
 
-    def _search(self) -> dict[str, Any]:
-        """The configuration of the sampler and the pruner, which belongs to the identity of a study."""
-        parts = OmegaConf.masked_copy(self._config.hydra.sweeper, ["sampler", "pruner"])
-        return OmegaConf.to_container(parts, resolve=True)  # type: ignore[return-value]
-
     def _configure_jobs(self, name: str, parent: str) -> None:
         """Pass study, parent run and folder to every job as overrides; without a given folder, `multirun/NAME`."""
         given = self._config.hydra.overrides.hydra
@@ -115,8 +112,7 @@ class StudySweeper:
             if not any(override.startswith("hydra.sweep.dir=") for override in given):
                 self._config.hydra.sweep.dir = f"multirun/{name}"
                 given.append(f"hydra.sweep.dir='multirun/{name}'")
-            given.append(f"hydra.sweeper.study='{name}'")
-            set_parent(self._config, parent)
+            given += [f"hydra.sweeper.study='{name}'", f"hydra.callbacks.parent.run_id={parent}"]
         folder = Path(self._config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._config, folder / "multirun.yaml")

@@ -19,9 +19,7 @@ COMPARED = "comparison.runs"  # tag with a checksum of the ids of the runs, beca
 
 
 def log_comparison(runs: Sequence[Run], folder: Path) -> str:
-    """Log the report in `folder` to the run of this comparison, with the metrics of the winner; return its id.
-
-    A comparison of the same runs updates the same MLflow run.
+    """Log the report in `folder` and the metrics of the winner to the MLflow run of these runs; return its id.
 
     Raises:
         ValueError: the store cannot be used, or the experiment of the dataset is deleted.
@@ -50,13 +48,8 @@ def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
     compared = sha256(",".join(sorted(run.run_id for run in runs)).encode()).hexdigest()
     if found := client.search_runs([experiment], f"tags.`{COMPARED}` = '{compared}'", max_results=1):
         return str(found[0].info.run_id)
-    tags = {
-        COMPARED: compared,
-        "dataset": runs[0].dataset,
-        "task": runs[0].task,
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": "pipelines/compare.py",
-    }
+    source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/compare.py"}
+    tags = source | {COMPARED: compared, "dataset": runs[0].dataset, "task": runs[0].task}
     return str(client.create_run(experiment, run_name="comparison", tags=tags).info.run_id)
 
 

@@ -21,10 +21,7 @@ class Pipeline:
 def read_pipeline(paths: Sequence[Path]) -> Pipeline:
     """Find the stages that produce `paths`, or folders that contain them; may be called by a command that DVC runs.
 
-    Waits while another process holds DVC's lock.
-
-    Raises:
-        ValueError: the lock is still held after `LOCK_SECONDS`.
+    Waits while another process holds DVC's lock, and raises ValueError after `LOCK_SECONDS`.
     """
     from dvc.exceptions import NotDvcRepoError
     from dvc.lock import LockError

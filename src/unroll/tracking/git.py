@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+from contextlib import suppress
 
 from unroll.files import sha256
 from unroll.project import project_root
@@ -13,8 +14,7 @@ COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as the version 
 
 def head() -> str:
     """The commit that is checked out; raises ValueError if there is no git repository, or no commit in it."""
-    (commit,) = _git("rev-parse", "--verify", "HEAD")
-    return commit
+    return _git("rev-parse", "--verify", "HEAD")[0]
 
 
 def changed_files() -> list[str]:
@@ -28,26 +28,20 @@ def changed_files() -> list[str]:
 
 def git_tags() -> dict[str, str]:
     """Tags of a run with the commit and whether files have changed since; empty outside a repository."""
-    try:
+    with suppress(ValueError):
         return {COMMIT: head(), "git.changed": str(bool(changed_files())).lower()}
-    except ValueError:
-        return {}
+    return {}
 
 
 def changed_code() -> dict[str, str | None]:
     """SHA-256 of each changed code file, None for a deleted one; empty outside a repository."""
-    try:
+    with suppress(ValueError):
         return {file: _checksum(file) for file in changed_files() if file.split("/")[0] in CODE}
-    except ValueError:
-        return {}
+    return {}
 
 
 def differing_code(commit: str, changed: dict[str, str | None]) -> list[str]:
-    """Code files that are different now from what they were in `commit` with the `changed` files on top of it.
-
-    Raises:
-        ValueError: there is no repository, or the commit is not in it.
-    """
+    """Code files that differ from `commit` with `changed` on top; raises ValueError without a repository or commit."""
     head()
     try:
         since = _diff(commit, *CODE)

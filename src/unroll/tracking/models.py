@@ -2,15 +2,13 @@
 
 import tempfile
 import warnings
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-from mlflow.models import Model
-from mlflow.models.signature import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import unroll
@@ -41,18 +39,13 @@ def log_model(run: TrackedRun, folder: Path) -> str:
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
-            pip_requirements=_requirements(),
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
             signature=ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns])),
         )
         client.log_model_artifacts(entry.model_id, f"{work}/model")
-    client.finalize_logged_model(entry.model_id, "READY")
     client.log_outputs(run.run_id, [LoggedModelOutput(entry.model_id, step=0)])
+    client.finalize_logged_model(entry.model_id, "READY")
     return f"models:/{entry.model_id}"
-
-
-@cache
-def _requirements() -> list[str]:
-    return [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
 
 
 def find_model(client: MlflowClient, run_id: str) -> str | None:

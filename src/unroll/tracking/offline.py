@@ -25,12 +25,7 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 @contextmanager
 def requiring() -> Iterator[None]:
-    """Turn an error of the store into a ValueError with its address and the reason.
-
-    Raises:
-        StoreError: the store refuses one request.
-        StoreUnavailable: the store cannot be used.
-    """
+    """Turn an error of the store into StoreUnavailable, or into StoreError if the store only refuses one request."""
     try:
         yield
     except Exception as error:

@@ -39,19 +39,13 @@ class Provenance:
         tags: dict[str, str],
     ) -> "Provenance":
         """The provenance of a training that starts now; `tags` are added to those that every run has."""
-        source = data.description["source"]
-        revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has no revision
-        common = {
-            "mlflow.source.type": "LOCAL",
-            "mlflow.source.name": "pipelines/train.py",
-            "dataset": dataset,
-            "dataset.path": source["path"],
-            "dataset.checksum": data.checksum,
-            "task": data.task,
-            **revision,
-            **git_tags(),
-        }
-        return cls(dataset, name, config, overrides, common | tags, changed_code(), installed_packages())
+        source, script = data.description["source"], "pipelines/train.py"
+        common = {"mlflow.source.type": "LOCAL", "mlflow.source.name": script, "dataset": dataset}
+        common |= {"dataset.path": source["path"], "dataset.checksum": data.checksum, "task": data.task}
+        if source["commit"]:  # a folder has none
+            common["dataset.revision"] = source["commit"]
+        tags = common | git_tags() | tags
+        return cls(dataset, name, config, overrides, tags, changed_code(), installed_packages())
 
     def save(self, folder: Path) -> None:
         """Write ``config.json``, ``packages.txt`` and, with everything else, ``origin.json`` to `folder`."""

@@ -19,7 +19,6 @@ from unroll.tracking.provenance import PROVENANCE, Provenance
 from unroll.tracking.store import open_experiment, open_store
 
 ORIGINAL_ID = "original_run_id"  # tag of a run that replaces one of another store: the id of that run
-METRICS_PER_REQUEST = 1000
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,15 @@ class TrackedRun:
 
     def log_metrics(self, metrics: dict[str, float]) -> None:
         now = int(time.time() * 1000)
-        self.log_points([Metric(key, value, now, 0) for key, value in metrics.items()])
-
-    def log_points(self, points: list[Metric]) -> None:
-        for first in range(0, len(points), METRICS_PER_REQUEST):
-            self.client.log_batch(self.run_id, metrics=points[first : first + METRICS_PER_REQUEST])
+        self.client.log_batch(self.run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
 
 
 @contextmanager
 def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
     """Open the MLflow run of a training; an error ends the run as FAILED, an interruption or pruning as KILLED.
 
-    A training without an error leaves the run open: `unroll.tracking.upload` adds the results and ends it.
-
-    Args:
-        record: a file with the id of the run, so that an interrupted training is resumed in the same run.
+    A training without an error leaves the run open: `unroll.tracking.upload` adds the results and ends it. The file
+    `record` keeps its id, so that an interrupted training is resumed in the same run.
 
     Raises:
         ValueError: the store cannot be used.
@@ -88,11 +81,7 @@ def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> N
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
-    """The run with this id, or the one that replaces it, with everything that is logged to it.
-
-    Raises:
-        StoreError: the store has no such run, or it is deleted.
-    """
+    """The run with this id, or the one that replaces it; raises StoreError if there is none or it is deleted."""
     run = look_up(client, run_id)
     if run is None:
         raise StoreError(

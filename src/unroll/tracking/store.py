@@ -18,13 +18,9 @@ from unroll.tracking.offline import requiring
 
 
 def open_store() -> MlflowClient:
-    """A client of the store at ``MLFLOW_TRACKING_URI``.
+    """A client of the store at ``MLFLOW_TRACKING_URI``; raises ValueError if it is not set or cannot be reached.
 
     A database is created under a lock: processes that create one at the same time fail, and corrupt an SQLite file.
-
-    Raises:
-        ValueError: the variable is not set.
-        StoreUnavailable: the store cannot be reached.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:

@@ -13,12 +13,11 @@ from unroll.tracking.store import open_experiment, open_store
 
 
 def open_parent(experiment: str, name: str, space: dict[str, str], earlier: str | None = None) -> str:
-    """Open the run of a sweep; return its id.
+    """Open the run of a sweep, or resume the `earlier` one if it is in the store; return its id.
 
     Args:
         experiment: name of the experiment, which is that of the trainings too.
         space: the values of each key that is varied.
-        earlier: id of the run that an earlier process opened, which is resumed unless it is missing from the store.
 
     Raises:
         ValueError: the store cannot be used.

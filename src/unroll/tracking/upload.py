@@ -48,10 +48,10 @@ def upload_all(roots: Sequence[Path]) -> None:
         except ValueError as error:
             failed += 1
             print(f"{folder}: not uploaded: {error}", flush=True)
-            continue
-        if missing:
-            uploaded += 1
-            print(f"{folder}: uploaded {', '.join(missing)}", flush=True)
+        else:
+            uploaded += bool(missing)
+            if missing:
+                print(f"{folder}: uploaded {', '.join(missing)}", flush=True)
     if failed:
         raise ValueError(f"{failed} of {len(folders)} runs were not uploaded, for the reasons above")
     if not uploaded:
@@ -75,8 +75,7 @@ def _is_retrained(folder: RunFolder) -> bool:
 def upload(path: Path) -> list[str]:
     """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, as text.
 
-    A run that is not in the store is created. Its id is a new one, and a tag contains the id that is in the folder; the
-    folder does not change.
+    A run that is not in the store is created, with a new id and a tag with the id in the folder, which does not change.
 
     Raises:
         ValueError: the store cannot be used, the run is deleted, or the run folder is incomplete.
@@ -126,7 +125,7 @@ def _log_epochs(run: TrackedRun, path: Path, start: int) -> list[str]:
         for name in names
         if row["epoch"] not in logged[name]
     ]
-    run.log_points(points)
+    run.client.log_batch(run.run_id, metrics=points)
     epochs = {point.step for point in points}
     return [f"{len(epochs)} of {len(history)} epochs"] if epochs else []
 
@@ -155,11 +154,7 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
 
 
 def logged_predictions(client: MlflowClient, run_id: str) -> pd.DataFrame:
-    """The predictions that :func:`log_evaluation` added to a run: columns `row`, `label` and `predicted`.
-
-    Raises:
-        ValueError: the run has no predictions.
-    """
+    """The columns `row`, `label` and `predicted` of the predictions of a run; raises ValueError if it has none."""
     if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id, EVALUATION)}:
         raise ValueError(
             f"run {run_id} has no predictions in the MLflow store at {without_password(client.tracking_uri)}: "
