@@ -17,7 +17,8 @@ from unroll.files import write_text
 from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
 from unroll.sweep.summary import trial_line
 
-RUN_KEYS = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not the model's
+# Keys that are not part of a model's file, except that it has the whole of `model`.
+RUN_KEYS = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors", "model"}
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def recipe_of(overrides: Sequence[str]) -> Recipe:
         raise ValueError(
             f"the trial has vectors={trained.vectors}; accepted: the vectors in conf/train.yaml ({plain.vectors})"
         )
-    changes = _differences(_values(trained), _values(plain))
-    model = OmegaConf.to_container(trained.model, resolve=True)
-    config = {"model": model} | {key: value for key, value in changes.items() if key != "model"}
+    model = {"model": OmegaConf.to_container(trained.model, resolve=True)}
+    config = model | _differences(_values(trained), _values(plain))
     return Recipe(chosen.model, "labeling" if trained.dataset.task == "labeling" else "classification", config)
 
 
@@ -124,9 +124,9 @@ def _trial(study: Study, number: int | None) -> FrozenTrial:
     raise ValueError(f"trial={asked} of {study.study_name}; accepted: {accepted}{better}")
 
 
-def _values(config: DictConfig) -> dict[str, Any]:
+def _values(config: DictConfig) -> Any:
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key not in RUN_KEYS])
-    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+    return OmegaConf.to_container(own, resolve=True)
 
 
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:

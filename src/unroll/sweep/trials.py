@@ -84,7 +84,7 @@ class Trials:
         return kept
 
     def finish(self, trial: Trial, returned: JobReturn) -> None:
-        """Print the result of a trial, which has failed if its job recorded none; raises ValueError if a store fails."""
+        """Print the result of a trial, which has failed if its job recorded none; raise ValueError if a store fails."""
         with study_lock(self.storage):
             if not is_claimed(trial, trial.user_attrs[CLAIM]):
                 print(f"trial {trial.number}: another process has taken it over", flush=True)

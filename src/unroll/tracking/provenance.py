@@ -39,8 +39,8 @@ class Provenance:
         tags: dict[str, str],
     ) -> "Provenance":
         """The provenance of a training that starts now; `tags` are added to those that every run has."""
-        source, script = data.description["source"], "pipelines/train.py"
-        common = {"mlflow.source.type": "LOCAL", "mlflow.source.name": script, "dataset": dataset}
+        source = data.description["source"]
+        common = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/train.py", "dataset": dataset}
         common |= {"dataset.path": source["path"], "dataset.checksum": data.checksum, "task": data.task}
         if source["commit"]:  # a folder has none
             common["dataset.revision"] = source["commit"]

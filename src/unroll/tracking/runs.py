@@ -70,12 +70,9 @@ def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> N
     """Log the provenance of a run: the data as an input, each configuration value as a parameter, all as artifacts."""
     client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(provenance.config).items()])
     revision = provenance.tags.get("dataset.revision")
-    entity = Dataset(
-        name=provenance.dataset,
-        digest=provenance.tags["dataset.checksum"][:12],
-        source_type="hub" if revision else "local",
-        source=str({"path": provenance.tags["dataset.path"], "revision": revision}),
-    )
+    source = str({"path": provenance.tags["dataset.path"], "revision": revision})
+    digest, kind = provenance.tags["dataset.checksum"][:12], "hub" if revision else "local"
+    entity = Dataset(provenance.dataset, digest, source_type=kind, source=source)
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
     _log_provenance(client, run_id, provenance)
 
