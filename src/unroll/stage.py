@@ -36,7 +36,7 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         sweeper = HydraConfig.get().sweeper
         if sweeper.get("trial") is None:
             return _run(task, config)
-        from unroll.sweep.worker import run_trial
+        from unroll.sweep.trials import run_trial
 
         return run_trial(sweeper, lambda: _run(task, config))  # records the result in the study
 

@@ -4,6 +4,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ def lists(found: Ragged) -> list[list[int]]:
 def test_sequences_come_back_as_they_were(sequences: list[list[int]]) -> None:
     found = ragged(sequences)
     assert len(found) == len(sequences)
-    assert lists(found) == sequences
+    assert lists(found) == [found[i].tolist() for i in range(len(found))] == sequences
     assert found.lengths.tolist() == [len(sequence) for sequence in sequences]
     assert found.values.tolist() == list(chain(*sequences))
     assert found.offsets.tolist() == list(accumulate(map(len, sequences), initial=0))
@@ -83,8 +84,14 @@ def test_padding_is_on_the_right(sequences: list[list[int]], data: st.DataObject
     ]
 
 
+@pytest.mark.parametrize("position", [-1, 2])
+def test_there_is_no_sequence_beyond_the_last(position: int) -> None:
+    with pytest.raises(IndexError, match=f"sequence {position} of 2"):
+        ragged([[1], [2]])[position]
+
+
 def test_mapped_values_stay_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "values.npy", np.arange(6))
     found = Ragged(np.load(tmp_path / "values.npy", mmap_mode="r"), np.array([0, 2, 6]))
-    views = [*found, found.head(1).values, *(block.values for block in found.blocks(2))]
+    views = [found[1], *found, found.head(1).values, *(block.values for block in found.blocks(2))]
     assert all(isinstance(view, np.memmap) and np.shares_memory(view, found.values) for view in views)

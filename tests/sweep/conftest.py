@@ -5,7 +5,7 @@ import pytest
 from optuna import Study, create_study
 
 from tests.sweep.commands import Commands
-from unroll.sweep.ownership import heartbeat_storage
+from unroll.sweep.studies import open_storage
 
 
 @pytest.fixture
@@ -19,4 +19,4 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """An empty study in a database that records heartbeats."""
-    return create_study(storage=heartbeat_storage(f"sqlite:///{tmp_path}/studies.db", {}))
+    return create_study(storage=open_storage(f"sqlite:///{tmp_path}/studies.db"))

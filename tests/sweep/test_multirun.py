@@ -1,13 +1,14 @@
 from pathlib import Path
 
+from optuna import Study
 from optuna.trial import TrialState
 
-from unroll.sweep.multirun import Job, Multirun, read_jobs, study_of_jobs, write_job
-from unroll.sweep.studies import ERROR, OVERRIDES
+from unroll.sweep.multirun import Job, read_jobs, write_job
+from unroll.sweep.studies import ERROR, OVERRIDES, study_of_jobs
 
 
-def multirun(*objectives: str) -> Multirun:
-    return Multirun("model=gru,lstm", "run", Path("multirun"), {"model": ["gru", "lstm"]}, list(objectives))
+def study(jobs: list[Job], *objectives: str) -> Study:
+    return study_of_jobs("model=gru,lstm", list(objectives), {"model": ["gru", "lstm"]}, jobs)
 
 
 def test_jobs_are_read_as_they_were_written_by_number(tmp_path: Path) -> None:
@@ -31,20 +32,20 @@ def test_jobs_of_an_earlier_sweep_in_the_folder_are_not_read(tmp_path: Path) -> 
 
 def test_a_job_is_a_trial_with_what_was_swept() -> None:
     jobs = [Job(0, ["model=gru", "seed=1"], value=0.5), Job(1, ["model=lstm", "seed=1"], value=0.75)]
-    study = study_of_jobs(multirun("best_score"), jobs)
-    assert [trial.params for trial in study.trials] == [{"model": "gru"}, {"model": "lstm"}]
-    assert study.best_trial.value == 0.75
-    assert study.best_trial.user_attrs[OVERRIDES] == ["model=lstm", "seed=1"]
+    found = study(jobs, "best_score")
+    assert [trial.params for trial in found.trials] == [{"model": "gru"}, {"model": "lstm"}]
+    assert found.best_trial.value == 0.75
+    assert found.best_trial.user_attrs[OVERRIDES] == ["model=lstm", "seed=1"]
 
 
 def test_a_job_that_failed_is_a_failed_trial_with_its_error() -> None:
     jobs = [Job(0, ["model=gru"], error="seed=-1; accepted: 0 or more"), Job(1, ["model=lstm"], value=0.75)]
-    failed, complete = study_of_jobs(multirun("best_score"), jobs).trials
+    failed, complete = study(jobs, "best_score").trials
     assert (failed.state, complete.state) == (TrialState.FAIL, TrialState.COMPLETE)
     assert failed.user_attrs[ERROR] == "seed=-1; accepted: 0 or more"
 
 
 def test_costs_are_better_the_lower_they_are() -> None:
     jobs = [Job(0, ["model=gru"], value=[0.5, 10]), Job(1, ["model=lstm"], value=[0.5, 20])]
-    study = study_of_jobs(multirun("best_score", "microseconds_per_token"), jobs)
-    assert [trial.number for trial in study.best_trials] == [0]
+    found = study(jobs, "best_score", "microseconds_per_token")
+    assert [trial.number for trial in found.best_trials] == [0]

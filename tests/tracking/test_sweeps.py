@@ -6,7 +6,7 @@ from mlflow.exceptions import MlflowException
 
 from unroll.exceptions import StoreUnavailable
 from unroll.tracking.store import open_store
-from unroll.tracking.sweeps import delete_parent, name_of, open_parent, reopen_parent
+from unroll.tracking.sweeps import name_of, open_parent
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,9 @@ def test_a_parent_is_resumed_unless_it_is_missing_or_deleted(monkeypatch: pytest
     open_store().set_terminated(run_id, "FAILED")
     with monkeypatch.context() as patch, pytest.raises(StoreUnavailable, match="API request failed"):
         patch.setattr(MlflowClient, "update_run", fail)
-        reopen_parent(run_id)
-    assert reopen_parent(run_id)
+        open_parent("reviews", "study", {}, run_id)
+    assert open_parent("reviews", "study", {}, run_id) == run_id
     assert open_store().get_run(run_id).info.status == "RUNNING"
-    delete_parent(run_id)
-    assert not reopen_parent(run_id)
-    assert not reopen_parent("0" * 32)
+    open_store().delete_run(run_id)
+    for missing in (run_id, "0" * 32):
+        assert open_parent("reviews", "study", {}, missing) not in (run_id, missing)

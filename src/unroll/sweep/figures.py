@@ -33,11 +33,9 @@ def study_figures(
 
 
 def param_importances(study: Study, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Importance of each parameter for each objective: its share of the variance, by fANOVA (Hutter et al. 2014).
+    """For each objective, the share of each parameter in its variance, by fANOVA (Hutter et al. 2014).
 
-    Returns:
-        Objective to parameter to share. An objective with equal values in all trials is left out; with fewer than
-        `MIN_TRIALS` complete trials the result is empty.
+    An objective with equal values in all trials is left out; with fewer than `MIN_TRIALS` complete trials, all are.
     """
     complete = complete_trials(study)
     if len(complete) < MIN_TRIALS:
@@ -88,14 +86,12 @@ def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
 @rc_context(STYLE)
 def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
     """The two objectives of each complete trial, with the Pareto front."""
-    complete = complete_trials(study)
-    front = sorted(best_trials(study), key=lambda trial: trial.values[0])
+    complete, front = complete_trials(study), sorted(best_trials(study), key=lambda trial: trial.values[0])
     figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.add_subplot()
     x, y = zip(*(trial.values for trial in complete), strict=True)
     axes.scatter(x, y, s=18, color=COLORS[5], label="trials")
-    x, y = zip(*(trial.values for trial in front), strict=True)
-    axes.plot(x, y, "o-", color=COLORS[3], label="Pareto front")
+    axes.plot(*zip(*(trial.values for trial in front), strict=True), "o-", color=COLORS[3], label="Pareto front")
     for trial in front:
         axes.annotate(str(trial.number), trial.values, textcoords="offset points", xytext=(4, 4), fontsize=7)
     axes.set(title="Trade-off", xlabel=objectives[0], ylabel=objectives[1])
@@ -113,7 +109,6 @@ def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], index: int, b
         axes.set_xlim(-0.5, len(choices) - 0.5)
     elif isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
         axes.set_xscale("log")
+    scores = [trial.values[index] for trial in trials]
     edges = [COLORS[3] if trial.number in best else "none" for trial in trials]
-    axes.scatter(
-        values, [trial.values[index] for trial in trials], s=22, color=COLORS[0], edgecolors=edges, linewidths=2
-    )
+    axes.scatter(values, scores, s=22, color=COLORS[0], edgecolors=edges, linewidths=2)

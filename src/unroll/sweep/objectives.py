@@ -3,31 +3,20 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-MEASURED = "microseconds_per_token"
 SCORE = "best_score"  # on the validation split; the one objective whose value is known after every epoch
-Direction = Literal["maximize", "minimize"]
-DIRECTIONS: dict[str, Direction] = {
-    SCORE: "maximize",
-    "parameters": "minimize",
-    "size_bytes": "minimize",
-    "training_seconds": "minimize",
-    MEASURED: "minimize",
-}
+MEASURED = "microseconds_per_token"
+COSTS = ("parameters", "size_bytes", "training_seconds", MEASURED)
 
 
 def check_objectives(names: Sequence[str]) -> None:
-    """Check the names of a sweep's objectives.
-
-    Raises:
-        ValueError: `names` is empty, or a name is unknown.
-    """
-    if not names or set(names) - set(DIRECTIONS):
-        raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join(DIRECTIONS)}")
+    """Raise ValueError if there is no name, or an unknown one."""
+    if not names or not {SCORE, *COSTS}.issuperset(names):
+        raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join([SCORE, *COSTS])}")
 
 
-def directions_of(names: Sequence[str]) -> list[Direction]:
+def directions_of(names: Sequence[str]) -> list[Literal["maximize", "minimize"]]:
     """The direction of each objective; an unknown one is maximised."""
-    return [DIRECTIONS.get(name, "maximize") for name in names]
+    return ["minimize" if name in COSTS else "maximize" for name in names]
 
 
 def values_of(record: dict[str, Any], names: Sequence[str]) -> float | list[float]:

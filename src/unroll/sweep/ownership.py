@@ -6,7 +6,6 @@ is kept in the study's database, is recent.
 
 import os
 import socket
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
@@ -15,8 +14,7 @@ from uuid import uuid4
 
 import psutil
 from optuna import Study
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.storages import RDBStorage
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,11 +31,6 @@ TOLERANCE = 5  # seconds by which a process's start time may differ, since it ch
 def this_process() -> dict[str, Any]:
     """Host, process id and start time of this process; the start time distinguishes later processes with its id."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
-
-
-def is_local(owner: dict[str, Any]) -> bool:
-    """Whether the process belongs to this machine."""
-    return bool(owner["host"] == socket.gethostname())
 
 
 def is_running(owner: dict[str, Any]) -> bool:
@@ -68,25 +61,20 @@ def abandoned_trials(study: Study) -> tuple[list[FrozenTrial], list[FrozenTrial]
 
     The caller holds the study's lock.
     """
-    silent = silent_trials(study)
+    storage: Any = study._storage
+    silent = storage._get_stale_trial_ids(study._study_id)  # no heartbeat for `GRACE` seconds
+
+    def is_alive(role: str, trial: FrozenTrial) -> bool:
+        owner = trial.user_attrs.get(role)
+        if owner is None:
+            return False
+        is_local = owner["host"] == socket.gethostname()
+        return is_running(owner) if is_local else trial._trial_id not in silent
+
     running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-    abandoned = [trial for trial in running if not _has_live(SWEEPER, trial, silent)]
-    orphans = [trial for trial in abandoned if _has_live(WORKER, trial, silent)]
+    abandoned = [trial for trial in running if not is_alive(SWEEPER, trial)]
+    orphans = [trial for trial in abandoned if is_alive(WORKER, trial)]
     return [trial for trial in abandoned if trial not in orphans], orphans
-
-
-def _has_live(role: str, trial: FrozenTrial, silent: set[int]) -> bool:
-    owner: dict[str, Any] | None = trial.user_attrs.get(role)
-    if owner is None:
-        return False
-    return is_running(owner) if is_local(owner) else trial._trial_id not in silent
-
-
-def heartbeat_storage(url: str, engine_kwargs: dict[str, Any]) -> RDBStorage:
-    """An Optuna storage that records heartbeats, by the database's clock."""
-    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # Optuna expects Study.optimize
-    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
-        return RDBStorage(url, engine_kwargs=engine_kwargs, heartbeat_interval=INTERVAL, grace_period=GRACE)
 
 
 def record_heartbeat(trial: Trial) -> None:
@@ -112,9 +100,3 @@ def heartbeat(trials: Sequence[Trial]) -> Iterator[None]:
     finally:
         is_over.set()
         thread.join()
-
-
-def silent_trials(study: Study) -> set[int]:
-    """The ids of the running trials whose latest heartbeat is older than `GRACE` seconds."""
-    storage: Any = study._storage
-    return set(storage._get_stale_trial_ids(study._study_id))

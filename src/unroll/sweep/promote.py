@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from hydra import compose
@@ -17,67 +17,40 @@ from unroll.files import write_text
 from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
 from unroll.sweep.summary import trial_line
 
-RUN_KEYS = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors"}  # not the model's
+# Keys that are not part of a model's file, except that it has the whole of `model`.
+RUN_KEYS = {"hydra", "dataset", "seed", "objectives", "data", "output", "run_name", "vectors", "model"}
 
 
 @dataclass(frozen=True)
 class PromoteOptions:
-    """Options of a promotion.
-
-    Args:
-        trial: the trial's number; None for the best one.
-        name: of the new model; None for ``MODEL_STUDY``, after the trial's model and the study.
-        plan: the params.yaml to list the model in.
-    """
+    """Options of a promotion."""
 
     study: str
     storage: str
-    trial: int | None
-    name: str | None
-    plan: str
+    trial: int | None  # the trial's number; None for the best one
+    name: str | None  # of the new model; None for ``MODEL_STUDY``, after the trial's model and the study
+    plan: str  # the params.yaml to list the model in
 
 
-@dataclass(frozen=True)
-class Promoted:
-    """The result of a promotion.
+class Promoted(NamedTuple):
+    """The result of a promotion."""
 
-    Args:
-        file: the new model's configuration.
-        trial: a line that describes the trial and its study.
-        group: the part of the plan that lists the model.
-        line: the plan's new line.
-    """
-
-    file: Path
-    trial: str
-    group: str
-    line: str
+    file: Path  # the new model's configuration
+    trial: str  # a line that describes the trial and its study
+    group: str  # the part of the plan that lists the model
+    line: str  # the plan's new line
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A trial's configuration in the form of a model file.
+class Recipe(NamedTuple):
+    """A trial's configuration in the form of a model file."""
 
-    Args:
-        model: the choice of conf/model that the trial started from.
-        task: the dataset's.
-        config: all values of the model, and the other values that differ from the pipeline's.
-    """
-
-    model: str
-    task: str
-    config: dict[str, Any]
-
-    @property
-    def group(self) -> str:
-        """The part of params.yaml that lists models of the task."""
-        return "labeling" if self.task == "labeling" else "classification"
+    model: str  # the choice of conf/model that the trial started from
+    group: str  # the part of params.yaml that lists models of the dataset's task
+    config: dict[str, Any]  # all values of the model, and the other values that differ from the pipeline's
 
 
 def promote(options: PromoteOptions, conf: Path) -> Promoted:
-    """Write the model's configuration into the folder `conf`, and add its name to the plan.
-
-    Hydra must be initialised.
+    """Write the model's configuration into the folder `conf`, and add its name to the plan. Hydra must be initialised.
 
     Raises:
         ValueError: the trial does not exist or is not complete, or there is no single best one; the pipeline cannot
@@ -86,7 +59,7 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
     study = load_study(options.study, options.storage)
     trial = _trial(study, options.trial)
     recipe = recipe_of(trial.user_attrs[OVERRIDES])
-    name = options.name or _name(recipe, study)
+    name = options.name or f"{recipe.model}_{study.study_name}"
     description = f"{study.study_name}, {trial_line(trial, study.user_attrs[OBJECTIVES])}"
     file = conf / "model" / f"{name}.yaml"
     if file.exists() and yaml.safe_load(file.read_text(encoding="utf-8")) != recipe.config:
@@ -107,7 +80,7 @@ def promotion_hint(study: Study, plan: Path) -> str:
         return f"to add one of them to {plan}: {command} trial=NUMBER"
     try:
         recipe = recipe_of(best.user_attrs[OVERRIDES])
-        _, line = edit_plan(plan, recipe.group, _name(recipe, study))
+        _, line = edit_plan(plan, recipe.group, f"{recipe.model}_{study.study_name}")
     except ValueError as error:
         return f"it cannot be promoted: {error}"
     return f"{plan}, {recipe.group}: {line}\nto write this line: {command}"
@@ -133,51 +106,43 @@ def recipe_of(overrides: Sequence[str]) -> Recipe:
         raise ValueError(
             f"the trial has vectors={trained.vectors}; accepted: the vectors in conf/train.yaml ({plain.vectors})"
         )
-    changes = _differences(_values(trained), _values(plain))
-    model = OmegaConf.to_container(trained.model, resolve=True)
-    config = {"model": model} | {key: value for key, value in changes.items() if key != "model"}
-    return Recipe(chosen.model, trained.dataset.task, config)
-
-
-def _name(recipe: Recipe, study: Study) -> str:
-    return f"{recipe.model}_{study.study_name}"
+    model = {"model": OmegaConf.to_container(trained.model, resolve=True)}
+    config = model | _differences(_values(trained), _values(plain))
+    return Recipe(chosen.model, "labeling" if trained.dataset.task == "labeling" else "classification", config)
 
 
 def _trial(study: Study, number: int | None) -> FrozenTrial:
     complete, best = complete_trials(study), best_trials(study)
     if number is None and len(best) == 1:
         return best[0]
-    found = [trial for trial in complete if trial.number == number]
-    if not found:
-        accepted = ", ".join(str(trial.number) for trial in complete) or "none is complete"
-        better = f" (the best: {', '.join(str(trial.number) for trial in best)})" if best else ""
-        asked = "null" if number is None else number
-        raise ValueError(f"trial={asked} of {study.study_name}; accepted: {accepted}{better}")
-    return found[0]
+    for trial in complete:
+        if trial.number == number:
+            return trial
+    accepted = ", ".join(str(trial.number) for trial in complete) or "none is complete"
+    better = f" (the best: {', '.join(str(trial.number) for trial in best)})" if best else ""
+    asked = "null" if number is None else number
+    raise ValueError(f"trial={asked} of {study.study_name}; accepted: {accepted}{better}")
 
 
-def _values(config: DictConfig) -> dict[str, Any]:
+def _values(config: DictConfig) -> Any:
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key not in RUN_KEYS])
-    return OmegaConf.to_container(own, resolve=True)  # type: ignore[return-value]
+    return OmegaConf.to_container(own, resolve=True)
 
 
 def _differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of `new`, at any depth, that are missing from `old` or have another value there."""
     found: dict[str, Any] = {}
     for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            if changes := _differences(value, before):
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping):
+            if changes := _differences(value, old[key]):
                 found[key] = changes
-        elif key not in old or value != before:
+        elif key not in old or value != old[key]:
             found[key] = value
     return found
 
 
 def edit_plan(plan: Path, group: str, name: str) -> tuple[str, str]:
-    """The content of a params.yaml with the model `name` added to its `group`, and the changed line.
-
-    Comments and the style of lists are kept. The file is not written.
+    """The new content of a params.yaml, with the model `name` added to its `group` and all else kept, and that line.
 
     Raises:
         ValueError: there is no such file, or it does not list the group's models.

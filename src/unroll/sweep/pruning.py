@@ -10,7 +10,7 @@ from optuna.trial import Trial
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from unroll.exceptions import Pruned
-from unroll.sweep.worker import load_trial
+from unroll.sweep.trials import load_trial
 
 
 def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:
@@ -20,10 +20,7 @@ def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:
         ValueError: the training may use several processes, which cannot be pruned together.
     """
     sweeper = HydraConfig.get().sweeper
-    if sweeper.get("trial") is None:
-        return []
-    pruner = instantiate(sweeper.pruner)
-    if isinstance(pruner, NopPruner):
+    if sweeper.get("trial") is None or isinstance(pruner := instantiate(sweeper.pruner), NopPruner):
         return []
     devices = trainer.get("devices", "auto")
     if devices != 1:
@@ -37,18 +34,11 @@ def trial_callbacks(trainer: DictConfig) -> Sequence[Callback]:
 
 
 class TrialPruning(Callback):
-    """Reports the validation score of each epoch to the study, and ends the training if the study's pruner asks for it.
-
-    Args:
-        trial: an epoch that it has a score for, from before an interruption, is not reported a second time.
-
-    Raises:
-        Pruned: from `Trainer.fit`.
-    """
+    """Reports the validation score of each epoch to the trial; raises `Pruned` if the study's pruner asks for it."""
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
-        self._reported = set(trial.study.trials[trial.number].intermediate_values)
+        self._reported = set(trial.study.trials[trial.number].intermediate_values)  # before an interruption
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         epoch, monitor = trainer.current_epoch + 1, str(module.monitor)

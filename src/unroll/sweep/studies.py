@@ -1,30 +1,33 @@
-"""Optuna studies in a database that several processes share."""
+"""Optuna studies in a database that several processes share, or in memory for the jobs of a grid."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optuna import Study, create_study, get_all_study_names, logging
+from optuna import Study, create_study, create_trial, get_all_study_names, logging
 from optuna import load_study as load_optuna_study
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage
+from optuna.distributions import CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from unroll.exceptions import without_password
 from unroll.locks import PATIENCE, study_lock
+from unroll.sweep.multirun import Job
 from unroll.sweep.objectives import directions_of
-from unroll.sweep.ownership import heartbeat_storage
-
-if TYPE_CHECKING:
-    from unroll.sweep.space import Space
+from unroll.sweep.ownership import GRACE, INTERVAL
+from unroll.sweep.space import Space
 
 OVERRIDES = "overrides"  # user attributes of a trial: its job's overrides,
 ERROR = "error"  # and the message if it failed
 OBJECTIVES = "objectives"  # user attributes of a study: the names of its objectives,
 SETTINGS = "asked"  # its settings, which may not change,
 PARENT = "mlflow.run"  # and the id of its MLflow run
+
+UNUSABLE = (SQLAlchemyError, StorageInternalError, ImportError)  # errors of a storage
 
 
 def study_name(job: str, overrides: Sequence[str], search: dict[str, Any]) -> str:
@@ -33,21 +36,18 @@ def study_name(job: str, overrides: Sequence[str], search: dict[str, Any]) -> st
     return f"{job}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
-def open_study(name: str, storage: str, objectives: Sequence[str], space: "Space", search: dict[str, Any]) -> Study:
+def open_study(name: str, storage: str, objectives: Sequence[str], space: Space, search: dict[str, Any]) -> Study:
     """Create the study, or load it to resume it. The caller holds the study's lock.
 
-    Args:
-        objectives: the names of the values that a job returns.
-        search: the configuration of the sampler and the pruner.
+    `search` is the configuration of the sampler and the pruner.
 
     Raises:
         ValueError: the storage cannot be used, or the study exists with other objectives, space or search.
     """
     try:
-        study = create_study(
-            study_name=name, storage=_storage(storage), directions=directions_of(objectives), load_if_exists=True
-        )
-    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+        opened, directions = open_storage(storage), directions_of(objectives)
+        study = create_study(study_name=name, storage=opened, directions=directions, load_if_exists=True)
+    except UNUSABLE as error:
         raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {error}") from error
     new = {"objectives": list(objectives), "space": space.texts(), "overrides": sorted(space.fixed), **search}
     old = study.user_attrs.get(SETTINGS)
@@ -64,21 +64,41 @@ def open_study(name: str, storage: str, objectives: Sequence[str], space: "Space
 
 
 def load_study(name: str, storage: str) -> Study:
-    """Load an existing study.
-
-    Raises:
-        ValueError: the storage cannot be used, or does not contain the study.
-    """
+    """Load an existing study; raises ValueError if the storage cannot be used, or does not contain the study."""
     try:
         with study_lock(storage):
-            opened = _storage(storage)
+            opened = open_storage(storage)
             names = get_all_study_names(opened)
             if name in names:
                 return load_optuna_study(study_name=name, storage=opened)
-    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+    except UNUSABLE as error:
         raise ValueError(f"storage={without_password(storage)!r} cannot be used: {error}") from error
     accepted = ", ".join(sorted(names)) or "none, the storage is empty"
     raise ValueError(f"study={name}: no such study in {without_password(storage)}; accepted: {accepted}")
+
+
+def study_of_jobs(name: str, objectives: list[str], swept: dict[str, list[str]], jobs: Sequence[Job]) -> Study:
+    """A study in memory with one trial per job of a grid, which can be summarised like any other.
+
+    `swept` maps each key to its values, in the override grammar.
+    """
+    logging.set_verbosity(logging.WARNING)
+    study = create_study(study_name=name, directions=directions_of(objectives))
+    study.set_user_attr(OBJECTIVES, objectives)
+    for job in jobs:
+        given = dict(override.partition("=")[::2] for override in job.overrides)
+        params = {key: given[key] for key in swept if key in given}
+        values = job.value if isinstance(job.value, list) else [job.value]
+        study.add_trial(
+            create_trial(
+                state=TrialState.FAIL if job.error else TrialState.COMPLETE,
+                params=params,
+                distributions={key: CategoricalDistribution(swept[key]) for key in params},
+                values=None if job.error else values,
+                user_attrs={OVERRIDES: job.overrides} | ({ERROR: job.error} if job.error else {}),
+            )
+        )
+    return study
 
 
 def complete_trials(study: Study) -> list[FrozenTrial]:
@@ -92,7 +112,10 @@ def best_trials(study: Study) -> list[FrozenTrial]:
     return [study.best_trial] if len(study.directions) == 1 else study.best_trials
 
 
-def _storage(url: str) -> BaseStorage:
+def open_storage(url: str) -> RDBStorage:
+    """An Optuna storage that records heartbeats, by the database's clock."""
     logging.set_verbosity(logging.WARNING)
-    is_sqlite = url.startswith("sqlite")
-    return heartbeat_storage(url, {"connect_args": {"timeout": PATIENCE}} if is_sqlite else {"pool_pre_ping": True})
+    options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # Optuna expects Study.optimize
+    with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+        return RDBStorage(url, engine_kwargs=options, heartbeat_interval=INTERVAL, grace_period=GRACE)

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -17,24 +17,9 @@ from unroll.sweep.studies import ERROR, OBJECTIVES, OVERRIDES, best_trials, comp
 from unroll.tracking.offline import tolerating
 from unroll.tracking.runs import TrackedRun
 from unroll.tracking.store import open_store
-from unroll.tracking.sweeps import close_parent, illustrate_parent, name_of
+from unroll.tracking.sweeps import name_of
 
 LockStudy = Callable[[], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The state of a study.
-
-    Args:
-        lines: the text.
-        metrics: the number of trials in each state, and the best values.
-        status: of the sweep's MLflow run; RUNNING while another process runs a trial.
-    """
-
-    lines: list[str]
-    metrics: dict[str, float]
-    status: str
 
 
 def end_sweep(
@@ -51,7 +36,6 @@ def end_sweep(
     The run stays open while another process runs a trial. After an interruption its status is KILLED.
 
     Args:
-        run_id: of the sweep's MLflow run.
         files: artifacts to log.
         later: the command that logs the summary, printed if MLflow cannot be reached.
         hint: returns a line about how to use the best trials.
@@ -60,16 +44,18 @@ def end_sweep(
     Returns:
         Whether any trial is complete.
     """
-    summary = _summarize(study, hint, is_interrupted)
-    print(*summary.lines, sep="\n", flush=True)
+    lines, metrics, _ = _summarize(study, hint, is_interrupted)
+    print(*lines, sep="\n", flush=True)
     with tolerating("the summary of the sweep", later):
         run = TrackedRun(open_store(), run_id)
-        with lock_study():
-            summary = _summarize(study, hint, is_interrupted)  # trials may have ended during the wait for the lock
-            note = "\n".join(f"- {line}" for line in summary.lines)
-            close_parent(run, summary.status, summary.metrics, note)
+        with lock_study():  # trials may have ended during the wait for the lock
+            lines, metrics, status = _summarize(study, hint, is_interrupted)
+            run.log_metrics(metrics)
+            run.client.set_tag(run_id, MLFLOW_RUN_NOTE, "\n".join(f"- {line}" for line in lines))
+            if status != "RUNNING":  # a running run must have no end time
+                run.client.set_terminated(run_id, status)
         _log_figures(study, run, files, lock_study)
-    return summary.metrics["trials/complete"] > 0
+    return metrics["trials/complete"] > 0
 
 
 def trial_line(trial: FrozenTrial, objectives: list[str]) -> str:
@@ -78,26 +64,29 @@ def trial_line(trial: FrozenTrial, objectives: list[str]) -> str:
     return f"trial {trial.number}, {values}: {' '.join(trial.user_attrs[OVERRIDES])}"
 
 
-def _summarize(study: Study, hint: Callable[[Study], str] | None, is_interrupted: bool) -> Summary:
+def _summarize(
+    study: Study, hint: Callable[[Study], str] | None, is_interrupted: bool
+) -> tuple[list[str], dict[str, float], str]:
+    """The text in lines; the number of trials in each state and the best values; the status of the MLflow run."""
     trials, best, objectives = study.get_trials(deepcopy=False), best_trials(study), study.user_attrs[OBJECTIVES]
     states = Counter(trial.state for trial in trials)
     counts = [f"{states[state]} {state.name.lower()}" for state in TrialState if states[state]]
     total = f"{len(trials)} trial{'' if len(trials) == 1 else 's'}"
     lines = [f"{study.study_name}: {', '.join([total, *counts])}"]
-    lines += [f"trial {trial.number} failed: {_error(trial)}" for trial in trials if trial.state == TrialState.FAIL]
+    for trial in trials:
+        if trial.state == TrialState.FAIL:
+            error = trial.user_attrs.get(ERROR, "no error was recorded")
+            lines.append(f"trial {trial.number} failed: {' '.join(assignments(trial.params))}: {error}")
     lines += [f"best: {trial_line(trial, objectives)}" for trial in best] + ([hint(study)] if best and hint else [])
 
     metrics = {f"trials/{state.name.lower()}": float(states[state]) for state in TrialState}
     if len(best) == 1:
         metrics |= {f"best/{name}": value for name, value in zip(objectives, best[0].values, strict=True)}
-    ended = "KILLED" if is_interrupted else "FINISHED" if best else "FAILED"
-    status = "RUNNING" if any(_runs_elsewhere(trial) for trial in trials) else ended
-    return Summary(lines, metrics, status)
-
-
-def _runs_elsewhere(trial: FrozenTrial) -> bool:
-    """Whether another process runs the trial; an interruption of this process leaves its own trials running."""
-    return trial.state == TrialState.RUNNING and trial.user_attrs.get(SWEEPER) != this_process()
+    # An interruption of this process leaves its own trials running.
+    running = [trial.user_attrs.get(SWEEPER) for trial in trials if trial.state == TrialState.RUNNING]
+    if any(sweeper != this_process() for sweeper in running):
+        return lines, metrics, "RUNNING"
+    return lines, metrics, "KILLED" if is_interrupted else "FINISHED" if best else "FAILED"
 
 
 def _log_figures(study: Study, run: TrackedRun, files: list[Path], lock_study: LockStudy) -> None:
@@ -116,8 +105,6 @@ def _log_figures(study: Study, run: TrackedRun, files: list[Path], lock_study: L
             figure.savefig(pictures[-1], dpi=150)
         with lock_study():
             if len(complete_trials(study)) == complete:
-                illustrate_parent(run, metrics, [*pictures, *files])
-
-
-def _error(trial: FrozenTrial) -> str:
-    return f"{' '.join(assignments(trial.params))}: {trial.user_attrs.get(ERROR, 'no error was recorded')}"
+                run.log_metrics(metrics)
+                for file in [*pictures, *files]:
+                    run.client.log_artifact(run.run_id, str(file), "sweep")

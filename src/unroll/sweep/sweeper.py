@@ -1,75 +1,55 @@
-"""Hydra sweeper for Optuna studies."""
+"""Optuna studies as Hydra sweeps."""
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna import Study
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler, GridSampler
 
 from unroll.exceptions import JobFailed
-from unroll.sweep.multirun import experiment_of, set_parent
+from unroll.locks import study_lock
+from unroll.sweep.multirun import experiment_of
+from unroll.sweep.objectives import SCORE
+from unroll.sweep.ownership import heartbeat
+from unroll.sweep.promote import promotion_hint
 from unroll.sweep.space import Space
-
-if TYPE_CHECKING:  # Hydra imports its plugins, and so this module, in every command; Optuna is slow to import
-    from optuna import Study
-    from optuna.pruners import BasePruner
-    from optuna.samplers import BaseSampler
-
-    from unroll.sweep.trials import Trials
+from unroll.sweep.studies import PARENT, open_study, study_name
+from unroll.sweep.summary import end_sweep
+from unroll.sweep.trials import Trials, overrides_of_job
+from unroll.tracking.sweeps import open_parent
 
 
-class StudySweeper(Sweeper):
+@dataclass
+class StudySweeper:
     """Draws values from an Optuna study and launches jobs with them, which record their results in the study.
 
     After an interruption at any moment, the same command resumes the study: unfinished trials continue in their own
-    folders. Several processes may share a study; each trial is run by one of them.
-
-    Args:
-        study: its name; None for a name derived from the command.
-        storage: the URL of its database.
-        n_trials: of the whole study; None for all points of a grid.
-        n_jobs: the number of trials passed to the launcher at once.
-        sampler: makes the sampler for a `seed`. The seed of a trial is the configured one plus the trial's number, so
-            that a resumed study draws the same values as an uninterrupted one.
-        pruner: of the jobs, which report their validation scores to it.
-        params: the search space, or part of it: key to a sweep in the override grammar.
-        trial: in a job's configuration, the number of its trial.
-        claim: in a job's configuration, the token that shows whether the trial still belongs to it.
-
-    Raises:
-        ValueError: an argument is out of range.
+    folders. Several processes may share a study; each trial is run by one of them. The seed of a trial is that of the
+    sampler plus the trial's number, so that a resumed study draws the same values as an uninterrupted one.
     """
 
-    def __init__(
-        self,
-        study: str | int | None,
-        storage: str,
-        n_trials: int | None,
-        n_jobs: int,
-        sampler: "Callable[..., BaseSampler]",
-        pruner: "BasePruner",
-        params: DictConfig,
-        trial: int | None = None,
-        claim: str | None = None,
-    ) -> None:
-        self.name = None if study is None else str(study)
-        self.storage = storage
-        self.n_trials = n_trials
-        self.n_jobs = n_jobs
-        self.sampler: Any = sampler  # a partial function
-        self.pruner = pruner
-        self.params = params
-        if self.name is not None and not re.fullmatch(r"[\w.-]+", self.name):
-            raise ValueError(f"hydra.sweeper.study={self.name!r}; accepted: letters, digits, '.', '-' and '_'")
-        for key, value in {"n_trials": n_trials, "n_jobs": n_jobs}.items():
+    study: str | int | None  # its name; None for a name derived from the command
+    storage: str  # the URL of its database
+    n_trials: int | None  # of the whole study; None for all points of a grid
+    n_jobs: int  # the number of trials passed to the launcher at once
+    sampler: Any  # a partial function that makes a sampler
+    pruner: BasePruner  # of the jobs, which report their validation scores to it
+    params: DictConfig  # the search space, or part of it: key to a sweep in the override grammar
+
+    def __post_init__(self) -> None:
+        if self.study is not None and not re.fullmatch(r"[\w.-]+", str(self.study)):
+            raise ValueError(f"hydra.sweeper.study={self.study!r}; accepted: letters, digits, '.', '-' and '_'")
+        for key, value in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
             if value is not None and value < 1:
                 raise ValueError(f"hydra.sweeper.{key}={value}; accepted: 1 or more")
 
@@ -80,20 +60,19 @@ class StudySweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def sweep(self, arguments: list[str]) -> "Study":
-        from unroll.locks import study_lock
-        from unroll.sweep.promote import promotion_hint
-        from unroll.sweep.studies import open_study, study_name
-        from unroll.sweep.summary import end_sweep
-        from unroll.sweep.trials import Trials
-
+    def sweep(self, arguments: list[str]) -> Study:
         overrides = [f"{key!s}={value}" for key, value in self.params.items()] + arguments
         space = Space(OverridesParser.create(self._loader).parse_overrides(overrides))
-        objectives, size, search = self._check_jobs(space), self._size(space), self._search()
-        name = self.name or study_name(self._config.hydra.job.name, overrides, search)
+        objectives, size = self._check_jobs(space), self._size(space)
+        search: Any = OmegaConf.masked_copy(self._config.hydra.sweeper, ["sampler", "pruner"])
+        search = OmegaConf.to_container(search, resolve=True)
+        derived = study_name(self._config.hydra.job.name, overrides, search)
+        name = derived if self.study is None else str(self.study)
         with study_lock(self.storage):
             study = open_study(name, self.storage, objectives, space, search)
-            parent = self._open_parent(study, space)
+            experiment, earlier = experiment_of(self._config, space.swept), study.user_attrs.get(PARENT)
+            parent = open_parent(experiment, name, space.texts(), earlier)
+            study.set_user_attr(PARENT, parent)
         self._configure_jobs(name, parent)
         print(f"study {name}: {len(study.trials)} of {size} trials so far", flush=True)
 
@@ -101,8 +80,13 @@ class StudySweeper(Sweeper):
         hint = partial(promotion_hint, plan=plan) if plan.exists() else None  # another project has no pipeline
         lock_study = partial(study_lock, self.storage)
         end = partial(end_sweep, study, parent, files, "the same command", hint, lock_study=lock_study)
+        trials = Trials(study, self.storage, space, size, partial(self._make_sampler, space))
         try:
-            self._run(Trials(study, self.storage, space, size, partial(self._make_sampler, space)))
+            while batch := trials.next_batch(self.n_jobs):
+                with heartbeat(batch):
+                    returned = self._launcher.launch([overrides_of_job(trial) for trial in batch], batch[0].number)
+                for trial, job in zip(batch, returned, strict=True):
+                    trials.finish(trial, job)
         except KeyboardInterrupt:
             end(is_interrupted=True)
             raise
@@ -110,27 +94,8 @@ class StudySweeper(Sweeper):
             raise JobFailed("no trial is complete")
         return study
 
-    def _run(self, trials: "Trials") -> None:
-        """Run trials until none is left for this process."""
-        from unroll.sweep.ownership import heartbeat
-        from unroll.sweep.trials import overrides_of_job
-
-        while batch := trials.next_batch(self.n_jobs):
-            with heartbeat(batch):
-                returned = self._launcher.launch([overrides_of_job(trial) for trial in batch], batch[0].number)
-            for trial, job in zip(batch, returned, strict=True):
-                trials.finish(trial, job)
-
     def _check_jobs(self, space: Space) -> list[str]:
-        """Compose a few jobs that cover the space, so that a mistake ends the command rather than a trial.
-
-        Returns:
-            The names of the objectives.
-        """
-        from optuna.pruners import NopPruner
-
-        from unroll.sweep.objectives import SCORE
-
+        """Compose jobs that cover the space, to find mistakes before the first trial; return the objectives' names."""
         configs = [self._loader.load_sweep_config(self._config, overrides) for overrides in space.corners()]
         names = list(configs[0].get("objectives", ["value"]))
         if names != [SCORE] and not isinstance(self.pruner, NopPruner):
@@ -140,22 +105,6 @@ class StudySweeper(Sweeper):
             )
         return names
 
-    def _search(self) -> dict[str, Any]:
-        """The configuration of the sampler and the pruner, which belongs to the identity of a study."""
-        parts = OmegaConf.masked_copy(self._config.hydra.sweeper, ["sampler", "pruner"])
-        return OmegaConf.to_container(parts, resolve=True)  # type: ignore[return-value]
-
-    def _open_parent(self, study: "Study", space: Space) -> str:
-        """Open the study's MLflow run, or reopen it if a process has already created it; return its id."""
-        from unroll.sweep.studies import PARENT
-        from unroll.tracking.sweeps import open_parent, reopen_parent
-
-        run_id: str | None = study.user_attrs.get(PARENT)
-        if run_id is None or not reopen_parent(run_id):
-            run_id = open_parent(experiment_of(self._config, space.swept), study.study_name, space.texts())
-            study.set_user_attr(PARENT, run_id)
-        return run_id
-
     def _configure_jobs(self, name: str, parent: str) -> None:
         """Pass study, parent run and folder to every job as overrides; without a given folder, `multirun/NAME`."""
         given = self._config.hydra.overrides.hydra
@@ -163,26 +112,20 @@ class StudySweeper(Sweeper):
             if not any(override.startswith("hydra.sweep.dir=") for override in given):
                 self._config.hydra.sweep.dir = f"multirun/{name}"
                 given.append(f"hydra.sweep.dir='multirun/{name}'")
-            given.append(f"hydra.sweeper.study='{name}'")
-            set_parent(self._config, parent)
+            given += [f"hydra.sweeper.study='{name}'", f"hydra.callbacks.parent.run_id={parent}"]
         folder = Path(self._config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._config, folder / "multirun.yaml")
 
     def _size(self, space: Space) -> int:
         """The number of trials of the whole study, for a grid at most its points."""
-        if self.n_trials is not None and not self._is_grid():
+        if self.n_trials is not None and self.sampler.func is not GridSampler:
             return self.n_trials
         points = prod(len(values) for values in space.grid().values())
         return points if self.n_trials is None else min(points, self.n_trials)
 
-    def _is_grid(self) -> bool:
-        from optuna.samplers import GridSampler
-
-        return bool(self.sampler.func is GridSampler)
-
-    def _make_sampler(self, space: Space, number: int) -> "BaseSampler":
+    def _make_sampler(self, space: Space, number: int) -> BaseSampler:
         """The sampler for the trial with that number."""
-        if self._is_grid():  # its seed shuffles the points, which must have the same order for every trial
+        if self.sampler.func is GridSampler:  # its seed shuffles the points, in the same order for every trial
             return self.sampler(search_space=space.grid())
         return self.sampler(seed=self.sampler.keywords["seed"] + number)

@@ -15,14 +15,11 @@ from unroll.tracking.git import git_tags
 from unroll.tracking.runs import TrackedRun, look_up
 from unroll.tracking.store import open_experiment, open_store
 
-RUN_NAME = "comparison"
 COMPARED = "comparison.runs"  # tag with a checksum of the ids of the runs, because many ids exceed the length of a tag
 
 
 def log_comparison(runs: Sequence[Run], folder: Path) -> str:
-    """Log the report in `folder` to the run of this comparison, with the metrics of the winner; return its id.
-
-    A comparison of the same runs updates the same MLflow run.
+    """Log the report in `folder` and the metrics of the winner to the MLflow run of these runs; return its id.
 
     Raises:
         ValueError: the store cannot be used, or the experiment of the dataset is deleted.
@@ -31,8 +28,11 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
     run_id = _open_run(client, runs)
     winner, pairs = pd.read_csv(folder / "leaderboard.csv").iloc[0], pd.read_csv(folder / "pairs.csv")
     model = str(winner["model"])
-    tags = {"comparison.winner": model, MLFLOW_RUN_NOTE: _description(client, runs, model, pairs)}
-    for name, value in {**git_tags(), **tags}.items():
+    note = [f"**{model}** has the best mean {runs[0].monitor} of these runs; see index.html."]
+    if len(pairs):
+        note.append(f"On the same test examples, {conclusion(pairs, model)}")
+    note += ["", *(_link(client, run) for run in runs)]
+    for name, value in {**git_tags(), "comparison.winner": model, MLFLOW_RUN_NOTE: "\n".join(note)}.items():
         client.set_tag(run_id, name, value)
     scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds"]).dropna().items()}
     logged = client.get_run(run_id).data.metrics
@@ -46,27 +46,11 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
 def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
     experiment = open_experiment(client, runs[0].dataset)
     compared = sha256(",".join(sorted(run.run_id for run in runs)).encode()).hexdigest()
-    found = client.search_runs([experiment], f"tags.`{COMPARED}` = '{compared}'", max_results=1)
-    if found:
-        run_id: str = found[0].info.run_id
-        return run_id
-    tags = {
-        COMPARED: compared,
-        "dataset": runs[0].dataset,
-        "task": runs[0].task,
-        "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": "pipelines/compare.py",
-    }
-    run_id = client.create_run(experiment, run_name=RUN_NAME, tags=tags).info.run_id
-    return run_id
-
-
-def _description(client: MlflowClient, runs: Sequence[Run], winner: str, pairs: pd.DataFrame) -> str:
-    """The description of the run, in Markdown."""
-    lines = [f"**{winner}** has the best mean {runs[0].monitor} of these runs; see index.html."]
-    if len(pairs):
-        lines.append(f"On the same test examples, {conclusion(pairs, winner)}")
-    return "\n".join([*lines, "", *(_link(client, run) for run in runs)])
+    if found := client.search_runs([experiment], f"tags.`{COMPARED}` = '{compared}'", max_results=1):
+        return str(found[0].info.run_id)
+    source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/compare.py"}
+    tags = source | {COMPARED: compared, "dataset": runs[0].dataset, "task": runs[0].task}
+    return str(client.create_run(experiment, run_name="comparison", tags=tags).info.run_id)
 
 
 def _link(client: MlflowClient, run: Run) -> str:

@@ -1,7 +1,7 @@
 """What DVC records about files: the stages that produce them, and whether these stages are up to date."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,17 @@ LOCK_SECONDS = 600.0  # other DVC processes hold the lock between stages only; o
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The state of a DVC pipeline.
+    """The state of a DVC pipeline."""
 
-    Args:
-        stages: the name of the stage that produces each file; a file that no stage produces has no entry.
-        stale: for each of these stages and the stages before them that is not up to date, what has changed.
-        lock: the content of ``dvc.lock``, or None if there is no such file.
-    """
-
-    stages: dict[Path, str]
-    stale: dict[str, list[str]]
-    lock: bytes | None
+    stages: dict[Path, str]  # the stage that produces each file; a file that no stage produces has no entry
+    stale: dict[str, list[str]]  # what has changed, for each of these stages and earlier ones that is not up to date
+    lock: bytes | None  # the content of ``dvc.lock``, if there is one
 
 
 def read_pipeline(paths: Sequence[Path]) -> Pipeline:
-    """Find the stages that produce `paths`; can be called from a command that DVC runs.
+    """Find the stages that produce `paths`, or folders that contain them; may be called by a command that DVC runs.
 
-    A path belongs to the stage that declares it, or a folder that contains it, as an output. Waits while another
-    process holds DVC's lock.
-
-    Raises:
-        ValueError: the lock is still held after `LOCK_SECONDS`.
+    Waits while another process holds DVC's lock, and raises ValueError after `LOCK_SECONDS`.
     """
     from dvc.exceptions import NotDvcRepoError
     from dvc.lock import LockError
@@ -66,14 +56,10 @@ def _query(paths: Sequence[Path]) -> Pipeline:
             stages[path] = output.stage.addressing
         changes = repo.status(targets=sorted(set(stages.values())), with_deps=True) if stages else {}
         lock = Path(repo.root_dir) / "dvc.lock"
-        return Pipeline(
-            stages,
-            {stage: sorted(_changed_files(reasons)) for stage, reasons in changes.items()},
-            lock.read_bytes() if lock.exists() else None,
-        )
+        stale = {stage: sorted(file for it in reasons for file in _files(it)) for stage, reasons in changes.items()}
+        return Pipeline(stages, stale, lock.read_bytes() if lock.exists() else None)
 
 
-def _changed_files(reasons: Iterable[Any]) -> Iterable[str]:
-    """The files of `[{"changed deps": {FILE: …}}, …]`; a reason that is not about files is returned unchanged."""
-    for reason in reasons:
-        yield from [reason] if isinstance(reason, str) else [file for files in reason.values() for file in files]
+def _files(reason: Any) -> list[str]:
+    """The files of a reason like `{"changed deps": {FILE: …}}`, or the reason itself if it is not about files."""
+    return [reason] if isinstance(reason, str) else [file for files in reason.values() for file in files]

@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+from contextlib import suppress
 
 from unroll.files import sha256
 from unroll.project import project_root
@@ -9,54 +10,41 @@ from unroll.project import project_root
 PROJECT = project_root()
 CODE = ("conf", "pipelines", "src")  # folders in which an untracked file changes what a command does
 COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as the version of a run
-EXCLUDED = ":(exclude)dvc.lock"  # written by DVC while the pipeline runs
 
 
 def head() -> str:
-    """The commit that is checked out.
-
-    Raises:
-        ValueError: the project is not in a git repository, or the repository has no commit.
-    """
-    (commit,) = _git("rev-parse", "--verify", "HEAD")
-    return commit
+    """The commit that is checked out; raises ValueError if there is no git repository, or no commit in it."""
+    return _git("rev-parse", "--verify", "HEAD")[0]
 
 
 def changed_files() -> list[str]:
-    """Tracked files that differ from the commit, and untracked files in the code folders; ``dvc.lock`` is left out.
+    """Tracked files that differ from the commit, and untracked ones in the code folders, relative to the project.
 
-    Paths are relative to the project. Raises ValueError as :func:`head` does.
+    Leaves out ``dvc.lock``, which DVC writes while the pipeline runs. Raises ValueError as :func:`head` does.
     """
-    changed = _git("diff", "--name-only", "--no-renames", "--relative", "HEAD", "--", ".", EXCLUDED)
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
-    return sorted({*changed, *new})
+    return sorted({*_diff("HEAD", ".", ":(exclude)dvc.lock"), *new})
 
 
 def git_tags() -> dict[str, str]:
     """Tags of a run with the commit and whether files have changed since; empty outside a repository."""
-    try:
+    with suppress(ValueError):
         return {COMMIT: head(), "git.changed": str(bool(changed_files())).lower()}
-    except ValueError:
-        return {}
+    return {}
 
 
 def changed_code() -> dict[str, str | None]:
     """SHA-256 of each changed code file, None for a deleted one; empty outside a repository."""
-    try:
+    with suppress(ValueError):
         return {file: _checksum(file) for file in changed_files() if file.split("/")[0] in CODE}
-    except ValueError:
-        return {}
+    return {}
 
 
 def differing_code(commit: str, changed: dict[str, str | None]) -> list[str]:
-    """Code files that are different now from what they were in `commit` with the `changed` files on top of it.
-
-    Raises:
-        ValueError: there is no repository, or the commit is not in it.
-    """
+    """Code files that differ from `commit` with `changed` on top; raises ValueError without a repository or commit."""
     head()
     try:
-        since = _git("diff", "--name-only", "--no-renames", "--relative", commit, "--", *CODE)
+        since = _diff(commit, *CODE)
     except ValueError as error:
         raise ValueError(f"commit {commit} is not in this repository; `git fetch` may find it") from error
     return [
@@ -74,6 +62,10 @@ def _checksum(file: str) -> str | None:
 def _committed_checksum(commit: str, file: str) -> str | None:
     done = subprocess.run(["git", "show", f"{commit}:./{file}"], cwd=PROJECT, capture_output=True)
     return hashlib.sha256(done.stdout).hexdigest() if done.returncode == 0 else None
+
+
+def _diff(commit: str, *paths: str) -> list[str]:
+    return _git("diff", "--name-only", "--no-renames", "--relative", commit, "--", *paths)
 
 
 def _git(*arguments: str) -> list[str]:

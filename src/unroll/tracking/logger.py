@@ -1,7 +1,6 @@
 """Logs the scores of each epoch to an MLflow run."""
 
 import time
-from argparse import Namespace
 from typing import Any
 
 from mlflow import MlflowClient
@@ -16,16 +15,13 @@ from unroll.tracking.runs import TrackedRun
 class EpochLogger(Logger):
     """A Lightning logger that logs the scores of an epoch with the epoch, counted from 1, as the step.
 
-    After the first error of the store nothing more is logged and the training continues; `unroll.tracking.upload` logs
-    the missing epochs from ``history.csv``. A client cannot be pickled, so each process creates one.
-
-    Attributes:
-        is_lost: whether the store has failed.
+    After the first error of the store, which `is_lost` records, nothing more is logged and the training continues;
+    `unroll.tracking.upload` logs the missing epochs from ``history.csv``.
     """
 
     def __init__(self, run: TrackedRun) -> None:
         super().__init__()
-        self._uri = run.client.tracking_uri
+        self._uri = run.client.tracking_uri  # a client cannot be pickled, so each process creates one
         self._run_id = run.run_id
         self.is_lost = False
 
@@ -37,7 +33,7 @@ class EpochLogger(Logger):
     def version(self) -> str:
         return self._run_id
 
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the parameters are logged when the run is created."""
 
     @rank_zero_only

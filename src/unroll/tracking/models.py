@@ -2,16 +2,13 @@
 
 import tempfile
 import warnings
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-from mlflow.exceptions import MlflowException
-from mlflow.models import Model
-from mlflow.models.signature import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import unroll
@@ -42,44 +39,24 @@ def log_model(run: TrackedRun, folder: Path) -> str:
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
-            pip_requirements=_requirements(),
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
             signature=ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns])),
         )
         client.log_model_artifacts(entry.model_id, f"{work}/model")
-    client.finalize_logged_model(entry.model_id, "READY")
     client.log_outputs(run.run_id, [LoggedModelOutput(entry.model_id, step=0)])
+    client.finalize_logged_model(entry.model_id, "READY")
     return f"models:/{entry.model_id}"
-
-
-@cache
-def _requirements() -> list[str]:
-    return [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
 
 
 def find_model(client: MlflowClient, run_id: str) -> str | None:
     """The URI of the model that was logged to a run last, among those that were logged completely."""
-    outputs = get_run(client, run_id).outputs
-    for output in reversed(outputs.model_outputs if outputs else []):
-        if _is_complete(client, output.model_id):
-            return f"models:/{output.model_id}"
-    return None
-
-
-def _is_complete(client: MlflowClient, model_id: str) -> bool:
-    try:
-        return bool(client.get_logged_model(model_id).status == LoggedModelStatus.READY)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return False  # deleted
+    run = get_run(client, run_id).info
+    found = client.search_logged_models([run.experiment_id], f"source_run_id = '{run.run_id}'")  # the latest first
+    return next((f"models:/{it.model_id}" for it in found if it.status == LoggedModelStatus.READY), None)
 
 
 def model_uri(client: MlflowClient, run_id: str) -> str:
-    """The same as :func:`find_model`, for a run that must have a model.
-
-    Raises:
-        ValueError: there is no model, or no such run.
-    """
+    """The same as :func:`find_model`; raises ValueError if there is no model, or no such run."""
     uri = find_model(client, run_id)
     if uri is None:
         raise ValueError(

@@ -25,12 +25,7 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 @contextmanager
 def requiring() -> Iterator[None]:
-    """Turn an error of the store into a ValueError that contains the address of the store and the reason.
-
-    Raises:
-        StoreError: the store refuses one request.
-        StoreUnavailable: the store cannot be used.
-    """
+    """Turn an error of the store into StoreUnavailable, or into StoreError if the store only refuses one request."""
     try:
         yield
     except Exception as error:
@@ -44,38 +39,28 @@ def requiring() -> Iterator[None]:
 
 @contextmanager
 def tolerating(what: str, later: str = UPLOAD) -> Iterator[None]:
-    """Turn an error of the store into a logged warning that `what` is missing from MLflow; raise any other error.
-
-    Args:
-        what: something that is complete on disk.
-        later: the command that uploads it.
-    """
+    """Turn an error of the store into a warning that `what`, complete on disk, is missing; `later` uploads it."""
     try:
         yield
     except Exception as error:
         if not is_store_error(error):
             raise
-        log.warning(
-            "warning: %s is missing from MLflow, but complete on disk (%s); to upload it later: %s",
-            what,
-            reason(error),
-            later,
-        )
+        message = "warning: %s is missing from MLflow, but complete on disk (%s); to upload it later: %s"
+        log.warning(message, what, reason(error), later)
 
 
 @contextmanager
 def impatient() -> Iterator[None]:
     """Give each request two seconds and no retry, for a store that has failed already."""
     hurried = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
-    before = {name: os.environ.get(name) for name in hurried}
+    before = {name: os.environ[name] for name in hurried if name in os.environ}
     os.environ.update(hurried)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
+        for name in hurried:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def is_store_error(error: Exception) -> bool:

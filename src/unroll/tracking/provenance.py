@@ -18,25 +18,15 @@ MIXED_CODE = "git.mixed"  # tag of a training that was resumed with other code t
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that a training depends on.
+    """Everything that a training depends on."""
 
-    Args:
-        dataset: name of the dataset and of the MLflow experiment.
-        name: of the MLflow run.
-        config: the resolved configuration.
-        overrides: the arguments of the command, such as ``model=lstm``.
-        tags: of the MLflow run: the data, the commit, and anything else that marks the run.
-        changed: SHA-256 of each code file that differed from the commit; None for a deleted file.
-        packages: version of each installed package.
-    """
-
-    dataset: str
-    name: str
-    config: dict[str, Any]
-    overrides: list[str]
-    tags: dict[str, str]
-    changed: dict[str, str | None]
-    packages: dict[str, str]
+    dataset: str  # its name, and that of the MLflow experiment
+    name: str  # of the MLflow run
+    config: dict[str, Any]  # the resolved configuration
+    overrides: list[str]  # the arguments of the command, such as ``model=lstm``
+    tags: dict[str, str]  # of the MLflow run: the data, the commit, and anything else that marks the run
+    changed: dict[str, str | None]  # SHA-256 of each code file that differed from the commit; None for a deleted file
+    packages: dict[str, str]  # version of each installed package
 
     @classmethod
     def of(
@@ -50,18 +40,12 @@ class Provenance:
     ) -> "Provenance":
         """The provenance of a training that starts now; `tags` are added to those that every run has."""
         source = data.description["source"]
-        revision = {"dataset.revision": source["commit"]} if source["commit"] else {}  # a folder has no revision
-        common = {
-            "mlflow.source.type": "LOCAL",
-            "mlflow.source.name": "pipelines/train.py",
-            "dataset": dataset,
-            "dataset.path": source["path"],
-            "dataset.checksum": data.checksum,
-            "task": data.task,
-            **revision,
-            **git_tags(),
-        }
-        return cls(dataset, name, config, overrides, common | tags, changed_code(), installed_packages())
+        common = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/train.py", "dataset": dataset}
+        common |= {"dataset.path": source["path"], "dataset.checksum": data.checksum, "task": data.task}
+        if source["commit"]:  # a folder has none
+            common["dataset.revision"] = source["commit"]
+        tags = common | git_tags() | tags
+        return cls(dataset, name, config, overrides, tags, changed_code(), installed_packages())
 
     def save(self, folder: Path) -> None:
         """Write ``config.json``, ``packages.txt`` and, with everything else, ``origin.json`` to `folder`."""

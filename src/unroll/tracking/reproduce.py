@@ -1,17 +1,16 @@
 """Reproduces a training: lists what has changed since, trains again, and compares the scores and the model."""
 
-import csv
 import json
 import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlflow
+import pandas as pd
 from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
@@ -36,10 +35,9 @@ def reproduce(
     compose: Callable[[list[str]], dict[str, Any]],
     override: Callable[[str, str], str],
 ) -> None:
-    """Train a run again if nothing has changed since, and compare the two; print what is found.
+    """Train a run again into the folder `output` if nothing has changed since, and compare the two; print the findings.
 
     Args:
-        output: folder of the new training.
         despite_differences: train even if something has changed.
         compose: gives the configuration of the train stage for a list of overrides.
         override: quotes a key and a value as an override.
@@ -55,8 +53,7 @@ def reproduce(
     overrides += [override(key, text) for key, text in replaced.items()]
     found = differences(original, compose(overrides))
     print(f"run {run_id}: python pipelines/train.py {shlex.join(original.overrides)}")
-    for line in [*code_remarks(original), *(f"differs: {line}" for line in found)]:
-        print(line)
+    print(*code_remarks(original), *(f"differs: {line}" for line in found), sep="\n")
     if found and not despite_differences:
         raise ValueError(
             f"{len(found)} differences, listed above, so that the results may differ; "
@@ -72,11 +69,7 @@ def reproduce(
 
 
 def read_provenance(client: MlflowClient, run_id: str) -> Provenance:
-    """The provenance of a training, from the artifacts of its run.
-
-    Raises:
-        ValueError: there is no such run, or it is not a training.
-    """
+    """The provenance of a training, from the artifacts of its run; raises ValueError if the run is not a training."""
     run_id = get_run(client, run_id).info.run_id
     if not client.list_artifacts(run_id, PROVENANCE):
         raise ValueError(
@@ -97,31 +90,25 @@ def differences(original: Provenance, config: dict[str, Any]) -> list[str]:
         flatten({key: value for key, value in it.items() if key not in REPLACED})
         for it in (original.config, json.loads(json.dumps(config)))
     )
+    mixed = original.tags.get(MIXED_CODE)
+    try:
+        checksum = {"checksum": PreparedData(Path(config["data"])).checksum}
+        data = _changes("data", {"checksum": original.tags["dataset.checksum"]}, checksum)
+    except ValueError as error:
+        data = [f"data: {error}"]
     return [
-        *_code_changes(original),
-        *(f"parameter {line}" for line in _changes(then, now)),
-        *_data_changes(original, Path(config["data"])),
-        *(f"package {line}" for line in _changes(original.packages, installed_packages())),
+        *([f"code: changed while the run was trained ({mixed})"] if mixed is not None else []),
+        *original.code_differences(),
+        *_changes("parameter", then, now),
+        *data,
+        *_changes("package", original.packages, installed_packages()),
     ]
 
 
-def _code_changes(original: Provenance) -> list[str]:
-    mixed = original.tags.get(MIXED_CODE)
-    return [f"code: changed while the run was trained ({mixed})"] * (mixed is not None) + original.code_differences()
-
-
-def _data_changes(original: Provenance, folder: Path) -> list[str]:
-    try:
-        now = PreparedData(folder).checksum
-    except ValueError as error:
-        return [f"data: {error}"]
-    return [f"data {line}" for line in _changes({"checksum": original.tags["dataset.checksum"]}, {"checksum": now})]
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """`key: then → now` for each key whose value has changed."""
+def _changes(kind: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`kind key: then → now` for each key whose value has changed."""
     return [
-        f"{key}: {then.get(key, ABSENT)} → {now.get(key, ABSENT)}"
+        f"{kind} {key}: {then.get(key, ABSENT)} → {now.get(key, ABSENT)}"
         for key in sorted({*then, *now})
         if (key in then) != (key in now) or then[key] != now[key]
     ]
@@ -143,8 +130,7 @@ def code_remarks(original: Provenance) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """A metric after an epoch in both trainings; None if it is missing from one."""
 
     epoch: int
@@ -158,11 +144,7 @@ class Score:
 
 
 def compare(client: MlflowClient, run_id: str, path: Path) -> None:
-    """Print the scores of a run and of the training in the run folder `path`, epoch by epoch.
-
-    Raises:
-        ValueError: a score or a file of the model differs.
-    """
+    """Print the scores of a run and of the training in the run folder `path`; raise ValueError if anything differs."""
     compared = scores(client, run_id, path)
     print(f"{'epoch':>5}  {'score':<14}  {'then':<20}  now")
     for score in compared:
@@ -178,21 +160,16 @@ def compare(client: MlflowClient, run_id: str, path: Path) -> None:
 
 def scores(client: MlflowClient, run_id: str, path: Path) -> list[Score]:
     """The scores of a run and of the training in the run folder `path`, by epoch and name."""
-    with RunFolder(path).history.open(newline="") as stream:
-        rows = {int(row["epoch"]): row for row in csv.DictReader(stream)}
-    names = [name for name in next(iter(rows.values())) if "/" in name]
-    now = {(epoch, name): float(row[name]) for epoch, row in rows.items() for name in names}
+    history = pd.read_csv(RunFolder(path).history, index_col="epoch", float_precision="round_trip").filter(like="/")
+    now: Any = history.astype(float).stack(future_stack=True).to_dict()  # (epoch, name) to value
     run_id = get_run(client, run_id).info.run_id
-    then = {(point.step, name): point.value for name in names for point in client.get_metric_history(run_id, name)}
-    return [Score(*key, then.get(key), now.get(key)) for key in sorted({*then, *now})]
+    then = {(it.step, name): it.value for name in map(str, history) for it in client.get_metric_history(run_id, name)}
+    keys = sorted({*then, *now})
+    return [Score(epoch, name, then.get((epoch, name)), now.get((epoch, name))) for epoch, name in keys]
 
 
 def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:
-    """The files of the model of a run that differ from those in the run folder `path`, by their checksums.
-
-    Raises:
-        ValueError: the run has no model in the store.
-    """
+    """The files of the model of a run that differ from those in the run folder `path`, by their checksums."""
     uri = model_uri(client, run_id)
     with tempfile.TemporaryDirectory() as work:
         then = _checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")

@@ -19,7 +19,6 @@ from unroll.tracking.provenance import PROVENANCE, Provenance
 from unroll.tracking.store import open_experiment, open_store
 
 ORIGINAL_ID = "original_run_id"  # tag of a run that replaces one of another store: the id of that run
-METRICS_PER_REQUEST = 1000
 
 
 @dataclass(frozen=True)
@@ -31,28 +30,23 @@ class TrackedRun:
 
     def log_metrics(self, metrics: dict[str, float]) -> None:
         now = int(time.time() * 1000)
-        self.log_points([Metric(key, value, now, 0) for key, value in metrics.items()])
-
-    def log_points(self, points: list[Metric]) -> None:
-        for first in range(0, len(points), METRICS_PER_REQUEST):
-            self.client.log_batch(self.run_id, metrics=points[first : first + METRICS_PER_REQUEST])
+        self.client.log_batch(self.run_id, metrics=[Metric(key, value, now, 0) for key, value in metrics.items()])
 
 
 @contextmanager
 def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
     """Open the MLflow run of a training; an error ends the run as FAILED, an interruption or pruning as KILLED.
 
-    A training without an error leaves the run open: `unroll.tracking.upload` adds the results and ends it.
-
-    Args:
-        record: a file with the id of the run, so that an interrupted training is resumed in the same run.
+    A training without an error leaves the run open: `unroll.tracking.upload` adds the results and ends it. The file
+    `record` keeps its id, so that an interrupted training is resumed in the same run.
 
     Raises:
         ValueError: the store cannot be used.
     """
     client = open_store()
     with requiring():
-        run_id = _interrupted_run(client, record) or _start_run(client, provenance)
+        run_id = resume_run(client, read_json(record)["run_id"]) if record.exists() else None
+        run_id = run_id or _start_run(client, provenance)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"run_id": run_id})
     try:
@@ -66,12 +60,8 @@ def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
 
 
 def create_run(client: MlflowClient, provenance: Provenance, original_id: str | None = None) -> str:
-    """Create a run with its provenance; return its id.
-
-    Args:
-        original_id: id of the run in another store that it replaces.
-    """
-    run_id = _start_run(client, provenance, {ORIGINAL_ID: original_id} if original_id else {})
+    """Create a run with its provenance, perhaps to replace that with `original_id` in another store; return its id."""
+    run_id = _start_run(client, provenance, original_id)
     describe_run(client, run_id, provenance)
     return run_id
 
@@ -80,22 +70,15 @@ def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> N
     """Log the provenance of a run: the data as an input, each configuration value as a parameter, all as artifacts."""
     client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(provenance.config).items()])
     revision = provenance.tags.get("dataset.revision")
-    entity = Dataset(
-        name=provenance.dataset,
-        digest=provenance.tags["dataset.checksum"][:12],
-        source_type="hub" if revision else "local",
-        source=str({"path": provenance.tags["dataset.path"], "revision": revision}),
-    )
+    source = str({"path": provenance.tags["dataset.path"], "revision": revision})
+    digest, kind = provenance.tags["dataset.checksum"][:12], "hub" if revision else "local"
+    entity = Dataset(provenance.dataset, digest, source_type=kind, source=source)
     client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
     _log_provenance(client, run_id, provenance)
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
-    """The run with this id, or the one that replaces it, with everything that is logged to it.
-
-    Raises:
-        StoreError: the store has no such run, or it is deleted.
-    """
+    """The run with this id, or the one that replaces it; raises StoreError if there is none or it is deleted."""
     run = look_up(client, run_id)
     if run is None:
         raise StoreError(
@@ -121,28 +104,25 @@ def look_up(client: MlflowClient, run_id: str) -> Run | None:
     return found[0] if found else None
 
 
-def _start_run(client: MlflowClient, provenance: Provenance, tags: dict[str, str] | None = None) -> str:
-    experiment = open_experiment(client, provenance.dataset)
-    run = client.create_run(experiment, run_name=provenance.name, tags=provenance.tags | (tags or {}))
-    run_id: str = run.info.run_id
-    return run_id
-
-
-def _interrupted_run(client: MlflowClient, record: Path) -> str | None:
-    """Set the run in `record` to RUNNING again and return its id; None if the store does not have it."""
-    run = look_up(client, read_json(record)["run_id"]) if record.exists() else None
+def resume_run(client: MlflowClient, run_id: str) -> str | None:
+    """Set a run to RUNNING again and return its id in this store; None if the store does not have it."""
+    run = look_up(client, run_id)
     if run is None or run.info.lifecycle_stage == "deleted":
         return None
-    run_id: str = run.info.run_id
-    client.update_run(run_id, status="RUNNING")
-    return run_id
+    client.update_run(run.info.run_id, status="RUNNING")
+    return str(run.info.run_id)
+
+
+def _start_run(client: MlflowClient, provenance: Provenance, original_id: str | None = None) -> str:
+    tags = provenance.tags | ({ORIGINAL_ID: original_id} if original_id else {})
+    run = client.create_run(open_experiment(client, provenance.dataset), run_name=provenance.name, tags=tags)
+    return str(run.info.run_id)
 
 
 def _update(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
     """Log the provenance of a run that is new, whose creation was interrupted, or that is resumed with other code."""
-    tags = client.get_run(run_id).data.tags
-    new = {key: value for key, value in provenance.tags.items() if tags.get(key) != value}
-    for key, value in new.items():
+    new = provenance.tags.items() - client.get_run(run_id).data.tags.items()
+    for key, value in new:
         client.set_tag(run_id, key, value)
     if not client.list_artifacts(run_id, PROVENANCE):
         describe_run(client, run_id, provenance)
@@ -160,8 +140,5 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Convert nested dictionaries to one dictionary with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

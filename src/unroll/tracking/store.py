@@ -18,13 +18,9 @@ from unroll.tracking.offline import requiring
 
 
 def open_store() -> MlflowClient:
-    """A client of the store at ``MLFLOW_TRACKING_URI``.
+    """A client of the store at ``MLFLOW_TRACKING_URI``; raises ValueError if it is not set or cannot be reached.
 
     A database is created under a lock: processes that create one at the same time fail, and corrupt an SQLite file.
-
-    Raises:
-        ValueError: the variable is not set.
-        StoreUnavailable: the store cannot be reached.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
@@ -40,24 +36,18 @@ def open_store() -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, name: str) -> str:
-    """The id of the experiment `name`, which is created if it does not exist.
-
-    Raises:
-        StoreError: the experiment is deleted.
-    """
+    """The id of the experiment `name`, created if it does not exist; raises StoreError if it is deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            location = _artifact_location(client.tracking_uri, name)
-            return client.create_experiment(name, artifact_location=location)
+            return client.create_experiment(name, artifact_location=_artifact_location(client.tracking_uri, name))
         except MlflowException:  # another process has created it since
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
         raise StoreError(f"the MLflow experiment {name!r} is deleted; first: mlflow experiments restore, or mlflow gc")
-    experiment_id: str = experiment.experiment_id
-    return experiment_id
+    return str(experiment.experiment_id)
 
 
 def _artifact_location(uri: str, name: str) -> str | None:

@@ -1,20 +1,19 @@
 """Uploads the parts of a run folder that are missing from MLflow; nothing is logged twice."""
 
-import csv
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run
+from mlflow.entities import Metric
 
 from unroll.evaluation.figures import confusion_figure
 from unroll.evaluation.runs import read_confusion
 from unroll.exceptions import StoreUnavailable, without_password
 from unroll.files import read_json
 from unroll.locks import is_run_locked
-from unroll.run_folder import RunFolder, RunRecord
+from unroll.run_folder import RunFolder
 from unroll.tracking.models import find_model, log_model
 from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.provenance import PROVENANCE, Provenance
@@ -49,21 +48,20 @@ def upload_all(roots: Sequence[Path]) -> None:
         except ValueError as error:
             failed += 1
             print(f"{folder}: not uploaded: {error}", flush=True)
-            continue
-        if missing:
-            uploaded += 1
-            print(f"{folder}: uploaded {', '.join(missing)}", flush=True)
-    if not uploaded and not failed:
-        print(f"nothing is missing: MLflow has all of {len(folders)} runs")
+        else:
+            uploaded += bool(missing)
+            if missing:
+                print(f"{folder}: uploaded {', '.join(missing)}", flush=True)
     if failed:
         raise ValueError(f"{failed} of {len(folders)} runs were not uploaded, for the reasons above")
+    if not uploaded:
+        print(f"nothing is missing: MLflow has all of {len(folders)} runs")
 
 
 def run_folders(*roots: Path) -> list[Path]:
-    """The folders of finished trainings in `roots`, at any depth."""
-    folders = [RunFolder(record.parent) for root in roots for record in sorted(root.glob("**/run.json"))]
-    own = [folder for folder in folders if "checkpoints" not in folder.path.parts and ".kept" not in folder.path.parts]
-    return [folder.path for folder in own if not _is_retrained(folder)]
+    """The folders of finished trainings in `roots`, at any depth, without those in which another one has begun."""
+    folders = [record.parent for root in roots for record in sorted(root.glob("**/run.json"))]
+    return [it for it in folders if not {"checkpoints", ".kept"} & set(it.parts) and not _is_retrained(RunFolder(it))]
 
 
 def _is_retrained(folder: RunFolder) -> bool:
@@ -77,8 +75,7 @@ def _is_retrained(folder: RunFolder) -> bool:
 def upload(path: Path) -> list[str]:
     """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, as text.
 
-    A run that is not in the store is created. Its id is a new one, and a tag contains the id that is in the folder; the
-    folder does not change.
+    A run that is not in the store is created, with a new id and a tag with the id in the folder, which does not change.
 
     Raises:
         ValueError: the store cannot be used, the run is deleted, or the run folder is incomplete.
@@ -88,8 +85,11 @@ def upload(path: Path) -> list[str]:
     missing = _ensure_run(client, folder, record.run_id)
     logged = get_run(client, record.run_id)
     run = TrackedRun(client, logged.info.run_id)
-    missing += _log_epochs(run, folder.history, logged.info.start_time)
-    missing += _log_figures(run, record, logged)
+    if folder.history.exists():  # a model without epochs has none
+        missing += _log_epochs(run, folder.history, logged.info.start_time)
+    if figures := {key: value for key, value in record.figures.items() if key not in logged.data.metrics}:
+        run.log_metrics(figures)
+        missing.append("figures")
     if find_model(client, run.run_id) is None:
         log_model(run, folder.model)
         missing.append("model")
@@ -115,39 +115,28 @@ def _ensure_run(client: MlflowClient, folder: RunFolder, run_id: str) -> list[st
     return []
 
 
-def _log_epochs(run: TrackedRun, history: Path, start: int) -> list[str]:
-    """Log the missing epochs."""
-    if not history.exists():
-        return []  # a model without epochs
-    with history.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    names = [name for name in rows[0] if "/" in name]
+def _log_epochs(run: TrackedRun, path: Path, start: int) -> list[str]:
+    history = pd.read_csv(path, float_precision="round_trip")
+    names = history.filter(like="/").columns
     logged = {name: {it.step for it in run.client.get_metric_history(run.run_id, name)} for name in names}
     points = [
-        Metric(name, float(row[name]), start + int(float(row["seconds"]) * 1000), int(row["epoch"]))
-        for row in rows
+        Metric(name, float(row[name]), start + int(row["seconds"] * 1000), int(row["epoch"]))
+        for row in history.to_dict("records")
         for name in names
-        if int(row["epoch"]) not in logged[name]
+        if row["epoch"] not in logged[name]
     ]
-    run.log_points(points)
+    run.client.log_batch(run.run_id, metrics=points)
     epochs = {point.step for point in points}
-    return [f"{len(epochs)} of {len(rows)} epochs"] if epochs else []
-
-
-def _log_figures(run: TrackedRun, record: RunRecord, logged: Run) -> list[str]:
-    new = {key: value for key, value in record.figures.items() if key not in logged.data.metrics}
-    run.log_metrics(new)
-    return ["figures"] if new else []
+    return [f"{len(epochs)} of {len(history)} epochs"] if epochs else []
 
 
 def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
-    """Add the test metrics, the speed, the tables and the confusion picture of a run folder to the run.
+    """Add the test metrics, the speed, the tables and the confusion picture to the run; return what was missing.
 
-    There is no confusion picture for a multilabel task, where labels are predicted independently. Returns what was
-    missing, as text.
+    A multilabel task has no confusion picture, because its labels are predicted independently.
     """
-    speed = {"tokens_per_second": read_json(folder.throughput)["tokens_per_second"]}
-    metrics = {**read_json(folder.metrics), **speed}
+    speed = read_json(folder.throughput)["tokens_per_second"]
+    metrics = {**read_json(folder.metrics), "tokens_per_second": speed}
     tables = [folder.classes, folder.confusion, folder.history, folder.predictions]
     files = {table.name for table in tables} | ({PICTURE} if folder.read_record().task != "multilabel" else set())
     logged = run.client.get_run(run.run_id).data.metrics
@@ -165,14 +154,7 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
 
 
 def logged_predictions(client: MlflowClient, run_id: str) -> pd.DataFrame:
-    """The predictions that :func:`log_evaluation` added to a run.
-
-    Returns:
-        One row per test example, with the columns `row`, `label` and `predicted`.
-
-    Raises:
-        ValueError: the run has no predictions.
-    """
+    """The columns `row`, `label` and `predicted` of the predictions of a run; raises ValueError if it has none."""
     if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id, EVALUATION)}:
         raise ValueError(
             f"run {run_id} has no predictions in the MLflow store at {without_password(client.tracking_uri)}: "

@@ -11,7 +11,7 @@ from tests.sweep.spaces import space
 from unroll.exceptions import JobFailed, Pruned, StoreLost, StoreUnavailable
 from unroll.sweep.ownership import CLAIM, WORKER, take, this_process
 from unroll.sweep.studies import ERROR, open_study
-from unroll.sweep.worker import run_trial
+from unroll.sweep.trials import run_trial
 
 
 class Job:
