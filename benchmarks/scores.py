@@ -25,7 +25,7 @@ from hydra import compose, initialize_config_dir
 
 from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.shipped import CONF
-from unroll.config.build import build_options, plain
+from unroll.config import build_options, plain
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.training.options import TrainOptions

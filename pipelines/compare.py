@@ -5,8 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.build import source_of
-from unroll.config.compose import task_overrides
+from unroll.config import source_of, task_overrides
 from unroll.stage import stage
 
 

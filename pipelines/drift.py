@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.build import build_options, source_of
+from unroll.config import build_options, source_of
 from unroll.stage import stage
 
 

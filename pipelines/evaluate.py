@@ -7,7 +7,7 @@ from unroll.stage import stage
 
 @stage
 def main(config: DictConfig) -> None:
-    from unroll.config.build import plain
+    from unroll.config import plain
 
     if config.plan is not None:
         from unroll.plan.all_runs import evaluate_all

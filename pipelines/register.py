@@ -5,8 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from unroll.config.build import build_options, source_of
-from unroll.config.compose import choice
+from unroll.config import build_options, choice, source_of
 from unroll.stage import stage
 
 PARAMS = "params.yaml"  # lists the runs of the pipeline

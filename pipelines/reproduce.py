@@ -4,7 +4,7 @@ from functools import partial
 
 from omegaconf import DictConfig
 
-from unroll.config.compose import compose_again, override
+from unroll.config import compose_again, override
 from unroll.stage import stage
 
 

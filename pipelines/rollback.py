@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from unroll.arguments import check_arguments
-from unroll.config.compose import choice
+from unroll.config import choice
 from unroll.stage import stage
 
 

@@ -13,7 +13,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from unroll.arguments import check_targets
-from unroll.config.build import plain, source_of
+from unroll.config import plain, source_of
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS
 from unroll.data.tokens import Task

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests.data.raw import words_of
-from unroll.config.build import source_of
+from unroll.config import source_of
 from unroll.data.download.download import download
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData

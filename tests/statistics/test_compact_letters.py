@@ -3,7 +3,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.statistics.compact_letters import compact_letters
+from unroll.statistics.comparison import compact_letters
 
 MODELS = ["lstm", "gru", "bilstm", "elman", "fcnn", "lru", "sru"]
 PAIRS = list(combinations(MODELS, 2))

@@ -20,7 +20,7 @@ from unroll.pages import formats
 from unroll.pages.drawing import inline_svg
 from unroll.pages.formats import score_text
 from unroll.pages.page import Table, render
-from unroll.statistics.compact_letters import compact_letters
+from unroll.statistics.comparison import compact_letters
 
 FILES = ("index.html", "leaderboard.csv", "pairs.csv")
 METRICS = "metrics"  # the folder with a JSON file per model

@@ -11,8 +11,7 @@ from hydra.types import RunMode
 from joblib import cpu_count
 from omegaconf import DictConfig
 
-from unroll.config.build import source_of
-from unroll.config.compose import choice, compose_again, task_overrides
+from unroll.config import choice, compose_again, source_of, task_overrides
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
 from unroll.plan.side_by_side import Done, side_by_side

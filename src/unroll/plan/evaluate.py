@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from unroll.config.build import build_options
+from unroll.config import build_options
 from unroll.data.prepared import PreparedData
 from unroll.locks import run_lock
 from unroll.plan.fingerprint import evaluation_inputs

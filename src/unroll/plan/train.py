@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 
 from unroll.arguments import check_targets
-from unroll.config.build import build_options
-from unroll.config.compose import choice, task_overrides
+from unroll.config import build_options, choice, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
 from unroll.locks import run_lock

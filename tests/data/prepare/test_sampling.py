@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, rows_of, texts, write_raw
 from unroll.data.prepare.prepare import PrepareOptions, prepare
-from unroll.data.prepare.sampling import limit_rows
-from unroll.data.prepare.split_rows import SplitRows
+from unroll.data.prepare.split_rows import SplitRows, limit_rows
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json
 

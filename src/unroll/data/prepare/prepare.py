@@ -14,8 +14,7 @@ from unroll.data.prepare.labels import Labels, first_names
 from unroll.data.prepare.lengths import TooLong, limit_length
 from unroll.data.prepare.report import write_report
 from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
-from unroll.data.prepare.sampling import carve, limit_rows
-from unroll.data.prepare.split_rows import Corpus, SplitRows, write_split
+from unroll.data.prepare.split_rows import Corpus, SplitRows, carve, limit_rows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
 from unroll.data.raw import read_manifest
 from unroll.data.schema import DataSchema

@@ -2,10 +2,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unroll.config.build import build, build_options, plain, source_of
+from unroll.config import build, build_options, override, plain, source_of
 from unroll.data.source import Source
 
 REVIEWS = {"task": "classification", "path": "acme/reviews", "columns": {"text": "text", "label": "label"}}
@@ -84,3 +85,9 @@ def test_a_source_is_what_the_dataset_group_declares() -> None:
 def test_a_source_that_is_none_is_named(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         source_of(OmegaConf.create({"dataset": REVIEWS | changes}))
+
+
+@pytest.mark.parametrize("text", ["gru-1", "gru-1 #0", "it's", "a=b, c", "back\\", "{x} [y]", "null", "1"])
+def test_an_option_gives_the_very_text(text: str) -> None:
+    (parsed,) = OverridesParser.create().parse_overrides([override("run_name", text)])
+    assert (parsed.key_or_group, parsed.value()) == ("run_name", text)

@@ -1,10 +1,13 @@
-"""Builds plain objects from a composed configuration."""
+"""From a Hydra configuration to checked arguments and objects of the package; compositions, choices and overrides."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unroll.arguments import check_arguments
 from unroll.data.source import Source
@@ -38,3 +41,31 @@ def build_options(target: Callable[..., T], config: Mapping[str, Any] | DictConf
 def source_of(config: DictConfig) -> Source:
     """The dataset that the configuration's `dataset` group declares."""
     return build(Source, config.dataset, "dataset")
+
+
+def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; must be called within a stage."""
+    config, own = compose(name, list(overrides), return_hydra_config=True), HydraConfig.instance().cfg
+    try:
+        HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
+        with open_dict(config):
+            del config["hydra"]
+        return plain(config)
+    finally:
+        HydraConfig.instance().cfg = own
+
+
+def choice(group: str) -> str:
+    """The name of the file of conf/GROUP that the running command uses."""
+    name: str = HydraConfig.get().runtime.choices[group]
+    return name
+
+
+def task_overrides() -> list[str]:
+    """The overrides of the running command, without those of Hydra itself."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def override(key: str, text: str) -> str:
+    """An override that sets `key` to a text, which may contain any characters."""
+    return f"{key}={QuotedString(text, Quote.single).with_quotes()}"

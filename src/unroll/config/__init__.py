@@ -1,1 +1,0 @@
-"""Converts a composed Hydra configuration to checked arguments and objects of the package."""
