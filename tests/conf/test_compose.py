@@ -77,7 +77,7 @@ def test_every_part_of_a_study_builds_its_sweeper(part: str) -> None:
     for file in files:
         choice = ["hydra/sweeper=optuna", f"hydra/sweeper/{part}={file.stem}", "hydra.sweeper.study=s"]
         sweeper = instantiate(compose("train", choice, return_hydra_config=True).hydra.sweeper)
-        assert sweeper.name == "s"
+        assert sweeper._sweeper.study == "s"
         assert file.read_text().startswith("# ")
 
 
