@@ -76,6 +76,15 @@ def test_a_value_error_is_one_line(run: Run) -> None:
     assert (done.returncode, lines(done)) == (1, ["error: size=0; accepted: 1 or more"])
 
 
+@pytest.mark.parametrize("choice", ["../model/large", "../../conf/model/large", "./large"])
+def test_a_path_is_no_choice(run: Run, choice: str) -> None:
+    done = run(f"model={choice}")
+    assert done.returncode == 1
+    assert lines(done) == [
+        f"error: model={choice!r}; accepted: a name of letters, digits and . _ + - with no . + - at its start"
+    ]
+
+
 def test_an_unknown_choice_lists_the_choices(run: Run) -> None:
     done = run("model=tiny")
     assert (done.returncode, lines(done)) == (1, ["error: model=tiny: no such choice; accepted: large, small"])

@@ -1,5 +1,6 @@
 """Checks of single values; each error names the value and what is accepted."""
 
+import re
 from collections.abc import Collection
 
 
@@ -21,3 +22,9 @@ def check_choice(name: str, value: str, accepted: Collection[str]) -> None:
     """Raise ValueError, which lists the choices, if the value is none of them."""
     if value not in accepted:
         raise ValueError(f"{name}={value!r}; accepted: {', '.join(accepted)}")
+
+
+def check_name(where: str, value: object) -> None:
+    """Raise ValueError unless the value is a name, which can be part of a path without leaving its folder."""
+    if not re.fullmatch(r"\w[\w.+-]*", str(value)):
+        raise ValueError(f"{where}={value!r}; accepted: a name of letters, digits and . _ + - with no . + - at its start")

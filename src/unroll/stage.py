@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from unroll.checks import check_name
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message
 from unroll.project import database_folder, project_root
 from unroll.sweep.multirun import Job, at_end, write_job
@@ -74,6 +75,9 @@ def _terminate(number: int, frame: Any) -> None:
 def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
     """Run the task, and report its error; in a multirun the other jobs then still run."""
     try:
+        for group, choice in HydraConfig.get().runtime.choices.items():
+            if choice is not None and not group.startswith("hydra/"):
+                check_name(group, choice)
         value = task(config)
     except Pruned:
         raise

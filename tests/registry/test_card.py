@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
+from markdown_it import MarkdownIt
 
 from tests.evaluation.conftest import write_classification_run, write_labeling_run, write_multilabel_run
 from tests.tiny import save_random_model
@@ -155,6 +157,26 @@ def test_labels_that_look_like_markup_stay_text(reviews: PreparedData, folder: P
     scores = section(card(reviews, folder, read_runs(folder)), "Test scores")
     for shown in ("| a\\|b |", "| &lt;b> |", "| \\*c\\* |"):
         assert shown in scores
+
+
+HOSTILE = "<img src=x onerror=alert(1)> [here](https://example.com) *b* `c` | d\n\n# heading"
+
+
+def test_nothing_that_the_data_declare_is_markup(
+    reviews: PreparedData, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = yaml.safe_dump({"language": [HOSTILE], "license": HOSTILE})
+    (tmp_path / "README.md").write_text(f"---\n{header}---\n")
+    source = {"path": f"acme/{HOSTILE}", "name": HOSTILE, "revision": "main", "commit": "d" * 40}
+    monkeypatch.setitem(reviews.description, "source", source)
+    monkeypatch.setitem(reviews.description, "label_names", ["a", HOSTILE])
+    found = card(reviews, folder, evaluated(reviews, folder), path=str(tmp_path))
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(found)
+    assert "<img" not in html
+    assert '<a href="https://example.com">' not in html
+    assert "<em>b</em>" not in html
+    assert "<h1>heading" not in html
+    assert html.count("onerror=alert(1)") >= 5  # it is shown as text
 
 
 def test_a_description_is_the_sections_that_fit() -> None:

@@ -326,7 +326,7 @@ MISTAKES = {
     "objectives=[best_score], or hydra/sweeper/pruner=none",
     "objectives=[best_score,parameters]": "accepted: objectives=[best_score], or hydra/sweeper/pruner=none",
     "hydra.sweeper.storage=mysql://here/x": "accepted: sqlite:///FILE or postgresql+psycopg2://",
-    "hydra.sweeper.study=a/b": "hydra.sweeper.study='a/b'; accepted: letters, digits",
+    "hydra.sweeper.study=a/b": "hydra.sweeper.study='a/b'; accepted: a name of letters, digits",
     "hydra.sweeper.trials=3": "hydra.sweeper.trials: unknown key",
     "hydra.sweeper.n_trials=null": "x=interval(-10,10): an interval has no grid",
     "hydra/sweeper/sampler=grid": "x=interval(-10,10): an interval has no grid",

@@ -1,6 +1,6 @@
 """HTML pages rendered from templates, and the tables in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +23,15 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str | Cell]]
 
 
-def render(template: Path, **values: Any) -> str:
+def render(template: Path, finalize: Callable[[Any], Any] | None = None, **values: Any) -> str:
     """Render a template; one of a page extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
 
-    In HTML, values are escaped. A variable that is missing from `values` is an error.
+    In HTML, values are escaped; other formats can do so with `finalize`, which is called with every value that is
+    printed. A variable that is missing from `values` is an error.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),
+        finalize=finalize,
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from unroll.checks import check_name
+
 
 class Plan(NamedTuple):
     """Models and seeds; None for all that are found."""
@@ -30,6 +32,8 @@ def read_plan(path: str | Path | None, task: str) -> Plan:
     except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"plan={path} does not list {group}.models and seeds: {error!r}") from error
     _check_list(f"plan={path}: {group}.models", models, (str, int), "names of files in conf/model")
+    for name in models:
+        check_name(f"plan={path}: {group}.models", name)
     _check_list(f"plan={path}: seeds", seeds, (int,), "whole numbers from 0")
     return Plan([str(name) for name in models], seeds)
 

@@ -1,5 +1,6 @@
 """The model card: purpose, data, scores, limits, use and origin of a version."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from markupsafe import Markup
 
 from unroll.evaluation.leaderboard import leaderboard, main_metric
 from unroll.evaluation.pairs import compare_predictions
@@ -22,6 +24,7 @@ from unroll.registry.gate import Decision
 from unroll.statistics.comparison import PairedComparison, holm, interval_over_seeds
 from unroll.tracking.runs import flatten
 
+_PUNCTUATION = re.compile(r"[\\`*_\[\]|~]")  # has a meaning in Markdown
 DESCRIPTION_LIMIT = 5000  # maximum length of the description of a version in MLflow
 
 
@@ -54,10 +57,10 @@ def write_card(
         score_by_length=slices_by_length(runs).scores.iloc[0].dropna(),  # the runs are of one model
         others=_others(candidate, rivals, level),
         configuration=flatten(read_json(folder / "config.json")["model"]),
-        cell=_cell,
         code=_code,
         title=partial(metric_title, task=candidate.data.task),
         formats=formats,
+        finalize=_text,
     )
 
 
@@ -109,12 +112,14 @@ def _declared(folder: Path, key: str) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
-def _cell(value: Any) -> str:
-    """Escape text for a cell of a Markdown table."""
-    text = " ".join(str(value).split()).replace("\\", "\\\\").replace("|", "\\|")
-    return text.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_").replace("`", "\\`")
+def _text(value: Any) -> str:
+    """Escape a value of the template, which may come from the data, so that Markdown and HTML show it as it is."""
+    if isinstance(value, Markup):
+        return value
+    text = _PUNCTUATION.sub(r"\\\g<0>", re.sub(r"\s+", " ", str(value)))
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _code(value: Any) -> str:
-    """Format text as code in a cell of a Markdown table."""
-    return "`" + str(value).replace("`", "'").replace("|", "\\|") + "`"
+def _code(value: Any) -> Markup:
+    """Format text as code, also in a cell of a Markdown table."""
+    return Markup("`" + " ".join(str(value).split()).replace("`", "'").replace("|", "\\|") + "`")  # noqa: S704

@@ -13,6 +13,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
+from unroll.checks import check_name
 from unroll.files import write_text
 from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
 from unroll.sweep.summary import trial_line
@@ -60,6 +61,7 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
     trial = _trial(study, options.trial)
     recipe = recipe_of(trial.user_attrs[OVERRIDES])
     name = options.name or f"{recipe.model}_{study.study_name}"
+    check_name("name", name)
     description = f"{study.study_name}, {trial_line(trial, study.user_attrs[OBJECTIVES])}"
     file = conf / "model" / f"{name}.yaml"
     if file.exists() and yaml.safe_load(file.read_text(encoding="utf-8")) != recipe.config:

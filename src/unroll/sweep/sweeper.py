@@ -1,6 +1,5 @@
 """Optuna studies as Hydra sweeps."""
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -16,6 +15,7 @@ from optuna import Study
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler
 
+from unroll.checks import check_name
 from unroll.exceptions import JobFailed
 from unroll.locks import study_lock
 from unroll.sweep.multirun import experiment_of
@@ -47,8 +47,8 @@ class StudySweeper:
     params: DictConfig  # the search space, or part of it: key to a sweep in the override grammar
 
     def __post_init__(self) -> None:
-        if self.study is not None and not re.fullmatch(r"[\w.-]+", str(self.study)):
-            raise ValueError(f"hydra.sweeper.study={self.study!r}; accepted: letters, digits, '.', '-' and '_'")
+        if self.study is not None:
+            check_name("hydra.sweeper.study", self.study)
         for key, value in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
             if value is not None and value < 1:
                 raise ValueError(f"hydra.sweeper.{key}={value}; accepted: 1 or more")
