@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.arguments import check_arguments, check_targets
-from unroll.exceptions import unknown_key
+from unroll.checks import unknown_key
 
 HERE = __name__
 

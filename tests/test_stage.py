@@ -81,7 +81,7 @@ def test_a_path_is_no_choice(run: Run, choice: str) -> None:
     done = run(f"model={choice}")
     assert done.returncode == 1
     assert lines(done) == [
-        f"error: model={choice!r}; accepted: a name of letters, digits and . _ + - with no . + - at its start"
+        f"error: model={choice!r}; accepted: a name of letters, digits and . _ + -, not with . + - first"
     ]
 
 

@@ -16,11 +16,11 @@ from weakref import WeakKeyDictionary
 import yaml
 
 from unroll.arguments import check_arguments, check_targets
+from unroll.checks import unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.data.tokens import Task
-from unroll.exceptions import unknown_key
 from unroll.files import delete
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build

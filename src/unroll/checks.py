@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from difflib import get_close_matches
 
 
 def check_least(least: int, **values: float) -> None:
@@ -27,4 +28,11 @@ def check_choice(name: str, value: str, accepted: Collection[str]) -> None:
 def check_name(where: str, value: object) -> None:
     """Raise ValueError unless the value is a name, which can be part of a path without leaving its folder."""
     if not re.fullmatch(r"\w[\w.+-]*", str(value)):
-        raise ValueError(f"{where}={value!r}; accepted: a name of letters, digits and . _ + - with no . + - at its start")
+        raise ValueError(f"{where}={value!r}; accepted: a name of letters, digits and . _ + -, not with . + - first")
+
+
+def unknown_key(where: str, key: str, accepted: list[str]) -> str:
+    """The message for an unknown configuration key, with the closest accepted key."""
+    close = get_close_matches(key, accepted, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"

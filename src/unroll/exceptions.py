@@ -8,7 +8,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+
+from unroll.checks import unknown_key
 
 
 class JobFailed(Exception):
@@ -33,13 +34,6 @@ class StoreError(ValueError):
 
 class StoreUnavailable(StoreError):
     """The MLflow tracking store cannot be used."""
-
-
-def unknown_key(where: str, key: str, accepted: list[str]) -> str:
-    """The message for an unknown configuration key, with the closest accepted key."""
-    close = get_close_matches(key, accepted, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
 
 
 def without_password(uri: str) -> str:

@@ -223,7 +223,7 @@ def test_checkpoints_hold_tensors_and_plain_values(trained_reviews: Trained) -> 
 @pytest.mark.parametrize(
     ("group", "key", "value", "message"),
     [
-        ("model", "pooling", "first", "pooling='first'; accepted: last, mean, max"),
+        ("model", "pooling", "first", r"model\.pooling='first': input should be 'last', 'mean', 'max'"),
         ("scheduler", "warmup", 2.0, "scheduler.warmup=2.0; accepted: 0 to below 1"),
         ("trainer", "max_epochs", 0, "trainer.max_epochs=0; accepted: 1 or more"),
         ("trainer", "val_check_interval", 0.5, r"trainer\.val_check_interval=0\.5; accepted: no such key"),

@@ -9,14 +9,18 @@ from functools import partial
 from inspect import isabstract, isclass, signature
 from typing import Any
 
-from unroll import baselines, nn
+import unroll.baselines
+import unroll.nn
 from unroll.arguments import check_arguments
 from unroll.data.schema import DataSchema
 
-Model = nn.SequenceModel | baselines.Baseline  # both have save(folder), load(folder) and num_parameters
+Model = unroll.nn.SequenceModel | unroll.baselines.Baseline  # both have save(folder), load(folder) and num_parameters
 
 _PARTS = {
-    f"{room.__name__}.{name}": part for room in (nn, baselines) for name, part in vars(room).items() if isclass(part)
+    f"{room.__name__}.{name}": part
+    for room in (unroll.nn, unroll.baselines)
+    for name, part in vars(room).items()
+    if isclass(part)
 }
 _MODELS = {name: part for name, part in _PARTS.items() if issubclass(part, Model) and not isabstract(part)}
 

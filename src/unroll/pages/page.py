@@ -23,7 +23,7 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str | Cell]]
 
 
-def render(template: Path, finalize: Callable[[Any], Any] | None = None, **values: Any) -> str:
+def render(template: Path, finalize: Callable[[Any], Any] | None = None, /, **values: Any) -> str:
     """Render a template; one of a page extends `base.html.j2` and prints tables with the macro of `table.html.j2`.
 
     In HTML, values are escaped; other formats can do so with `finalize`, which is called with every value that is

@@ -42,6 +42,7 @@ def write_card(
     classes = pd.concat([run.classes for run in runs]).groupby("label", sort=False).mean().reset_index()
     return render(
         Path(__file__).with_name("card.md.j2"),
+        _text,
         candidate=candidate,
         version=version,
         decision=decision,
@@ -60,7 +61,6 @@ def write_card(
         code=_code,
         title=partial(metric_title, task=candidate.data.task),
         formats=formats,
-        finalize=_text,
     )
 
 
@@ -122,4 +122,4 @@ def _text(value: Any) -> str:
 
 def _code(value: Any) -> Markup:
     """Format text as code, also in a cell of a Markdown table."""
-    return Markup("`" + " ".join(str(value).split()).replace("`", "'").replace("|", "\\|") + "`")  # noqa: S704
+    return Markup("`" + " ".join(str(value).split()).replace("`", "'").replace("|", "\\|") + "`")
