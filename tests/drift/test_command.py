@@ -1,12 +1,12 @@
 """`python pipelines/drift.py` run as a command."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.drift.files import write
+from tests.fork_server import bin_folder
 from unroll.data.prepared import PreparedData
 from unroll.files import read_json
 
@@ -19,7 +19,7 @@ def file(tmp_path: Path) -> Path:
 
 def run(project: Path, folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     """Run in `folder`, outside the project."""
-    command = [sys.executable, str(project / "pipelines" / "drift.py"), *overrides]
+    command = [bin_folder() / "python", str(project / "pipelines" / "drift.py"), *overrides]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 

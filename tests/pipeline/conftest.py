@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.fork_server import bin_folder
+
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = [
     "conf",
@@ -43,7 +45,7 @@ class Project:
         scripts = Path(sys.executable).parent
         self.environment = {
             **environment,
-            "PATH": f"{scripts}:{environment['PATH']}",
+            "PATH": f"{bin_folder()}:{scripts}:{environment['PATH']}",
             "PYTHONPATH": str(root / "src"),
         }
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 
+from tests.fork_server import bin_folder
+
 PROJECT = Path(__file__).parents[2]
 SCRIPT = """
 import os, signal, time
@@ -78,9 +80,9 @@ class Commands:
         for job in jobs:
             (self.root / f"hold-{job}").unlink()
 
-    def start(self, *overrides: str) -> subprocess.Popen[str]:
+    def start(self, *overrides: str, python: Path | str = sys.executable) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "pipelines/hill.py", *overrides],
+            [python, "pipelines/hill.py", *overrides],
             cwd=self.root,
             env=os.environ | {"PYTHONPATH": str(PROJECT / "src"), "MLFLOW_TRACKING_URI": self.tracking},
             stdout=subprocess.PIPE,
@@ -92,7 +94,7 @@ class Commands:
 
     def run(self, *overrides: str, status: int = 0) -> str:
         """The output of the command, which must end with the status."""
-        process = self.start(*overrides)
+        process = self.start(*overrides, python=bin_folder() / "python")
         printed, _ = process.communicate()
         assert process.returncode == status, printed
         return printed

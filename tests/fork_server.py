@@ -1,0 +1,185 @@
+"""Runs the project's scripts in forks of a process that has imported the libraries, because that takes seconds.
+
+`bin_folder` returns a folder for PATH, whose program `python` passes ``pipelines/NAME.py``, its arguments, environment
+and streams to the server, and ends with the status of the script. Anything else is run by the real interpreter, as is a
+script with other settings of the libraries in its environment than the server has. The package itself is never imported
+by the server, so that a script uses the code that PYTHONPATH names.
+"""
+
+import atexit
+import gc
+import json
+import multiprocessing.process
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = """
+hydra.core.utils jinja2 joblib matplotlib.pyplot mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store mlflow.tracking
+optuna pandas pyarrow.parquet pydantic pytorch_lightning safetensors.torch scipy.sparse scipy.stats
+sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
+"""
+SETTINGS = ("HF_", "MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
+READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
+SHIM = """#!{python} -IS
+import json, os, signal, socket, sys
+
+arguments, environment = sys.argv[1:], dict(os.environ)
+settings = {{name: value for name, value in environment.items() if name.startswith({prefixes}) and name not in {free}}}
+script = arguments[0] if arguments else ""
+is_script = os.path.basename(os.path.dirname(script)) == "pipelines" and os.path.isfile(script)
+if not is_script or settings != {settings}:
+    os.execv({python!r}, [{python!r}, *arguments])
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+request = json.dumps([arguments, os.getcwd(), environment]).encode()
+socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+server.sendall(request)
+answers = server.makefile()
+process = int(answers.readline())
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: os.kill(process, number))
+status = int(answers.readline())
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
+
+
+@cache
+def bin_folder() -> Path:
+    """Start the server, which ends with this process, and return the folder of the program that uses it."""
+    folder = Path(tempfile.mkdtemp(prefix="unroll-python-"))
+    address = str(folder / "socket")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    settings = {it: value for it, value in environment.items() if it.startswith(SETTINGS) and it not in READ_AT_USE}
+    server = subprocess.Popen(
+        [sys.executable, "-P", __file__, address], env=environment, stdout=subprocess.PIPE, start_new_session=True
+    )
+    atexit.register(server.kill)
+    assert server.stdout is not None and server.stdout.readline() == b"ready\n"
+    shim = folder / "python"
+    shim.write_text(
+        SHIM.format(
+            python=sys.executable, prefixes=SETTINGS, free=sorted(READ_AT_USE), settings=settings, address=address
+        )
+    )
+    shim.chmod(0o755)
+    return folder
+
+
+def main() -> None:
+    from unroll.project import project_root
+    from unroll.stage import set_environment
+
+    given = dict(os.environ)
+    set_environment(project_root())  # as every script does before it imports the libraries
+    for name in LIBRARIES.split():
+        __import__(name)
+    os.environ.clear()
+    os.environ.update(given)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("unroll", "hydra_plugins")]:
+        del sys.modules[name]
+    gc.freeze()  # keeps the pages of the libraries shared
+    script = _serve(sys.argv[1])
+    os._exit(_status_of(script))
+
+
+def _status_of(script: str) -> int:
+    """Run the script and what it has left to be done at its end, but do not take the libraries apart."""
+    status = 0
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    interpreter: Any = threading
+    interpreter._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
+def _serve(address: str) -> str:
+    """Answer requests for ever; returns the script to run in the fork that is to run it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    listener.settimeout(10)
+    print("ready", flush=True)
+    path = [entry for entry in sys.path if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    parent = os.getppid()
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            if os.getppid() != parent:  # the tests are over
+                sys.exit()
+            continue
+        if os.fork():
+            connection.close()
+            continue
+        listener.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        size, streams, _, _ = socket.recv_fds(connection, 8, 3)
+        request = connection.makefile("rb").read(int.from_bytes(size, "big"))
+        process = os.fork()
+        if process:
+            _report(connection, process)
+        connection.close()
+        return _become(*json.loads(request), streams, path)
+
+
+def _report(connection: socket.socket, process: int) -> None:
+    """Tell the program `python` how its script ends, and end the script if the program is killed."""
+
+    def kill_with_client() -> None:
+        while connection.recv(1):
+            pass
+        os.kill(process, signal.SIGKILL)
+
+    connection.sendall(f"{process}\n".encode())
+    threading.Thread(target=kill_with_client, daemon=True).start()
+    _, status = os.waitpid(process, 0)
+    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def _become(arguments: list[str], folder: str, environment: dict[str, str], streams: list[int], path: list[str]) -> str:
+    """Give this process the streams, folder, environment and arguments of a new one; return its script."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    state: Any = multiprocessing.process
+    state.ORIGINAL_DIR = folder  # where a worker process looks for the script
+    sys.argv = arguments
+    script = Path(arguments[0])
+    ahead = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    sys.path[:] = [str(script.parent.resolve()), *ahead, *path]
+    return str(script)
+
+
+if __name__ == "__main__":
+    main()
