@@ -20,9 +20,10 @@ repro: $(RUN)
 	$(VENV)/bin/dvc --wait-for-lock repro
 	@$(VENV)/bin/python -m unroll.plan
 
-# One process runs the pipeline's tests, which share one reproduced project; the others run the rest.
+# One process runs the pipeline's tests, which share one reproduced project; the others run the rest. There is one more
+# process than cores, because some tests wait for servers.
 test: $(DEVELOP)
-	$(VENV)/bin/python -m pytest --numprocesses=$(CORES) --dist=loadgroup
+	$(VENV)/bin/python -m pytest --numprocesses=$$(($(CORES) + 1)) --dist=loadgroup
 
 lint: $(DEVELOP)
 	$(VENV)/bin/ruff check .

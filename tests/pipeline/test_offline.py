@@ -17,7 +17,7 @@ from tests.pipeline.tracking_server import TrackingServer
 from tests.tiny import prepare_tiny
 from unroll.files import read_json
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process at a time: time is measured
+pytestmark = pytest.mark.xdist_group("offline")  # one process at a time: time is measured
 
 EPOCHS = 60
 
@@ -63,7 +63,7 @@ def test_a_training_whose_server_goes_away_ends_and_is_uploaded_later(
 ) -> None:
     options, run_folder = f"data={data} model={model}", f"models/demo_reviews/{model}/1"
     said, seconds = train_and_stop(project, options, getattr(server, event))
-    assert seconds < 30
+    assert seconds < 150  # waiting at every one of the epochs would take longer
     assert said.count("training continues without it") == 1
     assert said.count("python pipelines/upload.py") == 1
     assert "Traceback" not in said

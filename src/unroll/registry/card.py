@@ -24,7 +24,7 @@ from unroll.registry.gate import Decision
 from unroll.statistics.comparison import PairedComparison, holm, interval_over_seeds
 from unroll.tracking.runs import flatten
 
-_PUNCTUATION = re.compile(r"[\\`*_\[\]|~]")  # has a meaning in Markdown
+_PUNCTUATION = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")  # what means something in Markdown
 DESCRIPTION_LIMIT = 5000  # maximum length of the description of a version in MLflow
 
 
