@@ -51,7 +51,8 @@ def test_a_record_is_read_as_it_was_written(folder: RunFolder) -> None:
 def test_keys_that_other_versions_write_are_no_obstacle(folder: RunFolder) -> None:
     content = json.loads(folder.record.read_text()) | {"more": 1}
     folder.record.write_text(json.dumps(content))
-    assert folder.read_record() == RECORD
+    folder.stamp("trained", {"code": "a"})
+    assert RunFolder(folder.path).read_record() == RECORD
 
 
 def test_its_figures_are_numbers_without_the_seed_and_without_booleans() -> None:
@@ -67,8 +68,22 @@ def test_a_record_without_a_key_is_damaged(folder: RunFolder) -> None:
     content = json.loads(folder.record.read_text())
     del content["run_id"]
     folder.record.write_text(json.dumps(content))
+    (folder.path / "trained.json").unlink()
     with pytest.raises(ValueError, match="run_id"):
         folder.read_record()
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.csv", "metrics.json", "predictions.parquet"])
+def test_a_file_that_is_not_what_was_written_is_damaged(folder: RunFolder, name: str) -> None:
+    file = folder.path / name
+    content = file.read_bytes()
+    assert folder.read(name, Path.read_bytes) == content
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ValueError, match=rf"{name} is damaged \(its checksum has changed\): recreate it with `python"):
+        folder.read(name, Path.read_bytes)
+    for stamp in ("trained.json", "evaluated.json"):  # as a training by hand leaves a folder
+        (folder.path / stamp).unlink()
+    assert RunFolder(folder.path).read(name, Path.read_bytes) != content
 
 
 def test_the_same_inputs_and_files_are_up_to_date(folder: RunFolder) -> None:

@@ -19,7 +19,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -93,12 +93,15 @@ class RunFolder:
         """Read one of the files with `reader`.
 
         Raises:
-            ValueError: the file is missing, or `reader` fails; the message contains the command that writes the file.
+            ValueError: the file is missing or not what was written, or `reader` fails; the message contains the command
+                that writes the file.
         """
         path = self.path / name
         if not path.is_file():
             raise self.missing(name)
         try:
+            if self._recorded.get(name) not in (None, sha256(path)):
+                raise ValueError("its checksum has changed")
             return reader(path)
         except (ValueError, LookupError, OSError) as error:
             reason = str(error).removeprefix(f"{path} is damaged: ")
@@ -167,6 +170,13 @@ class RunFolder:
                 shutil.copytree(source / name, target / name, copy_function=_link_or_copy)
             elif (source / name).exists():
                 _link_or_copy(source / name, target / name)
+
+    @cached_property
+    def _recorded(self) -> dict[str, str]:
+        """The checksums in the stamps; empty for runs without stamps."""
+        stamps = [self.path / name for name in STAMPS]
+        contents = [read_json(stamp, keys=("sha256",))["sha256"] for stamp in stamps if stamp.is_file()]
+        return {name: checksum for content in contents for name, checksum in content.items()}
 
     def _checksums(self, state: State) -> dict[str, str]:
         """SHA-256 of every output file, by its path in the folder."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from unroll.data.encoding import TokenEncoder
-from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.prepared import EncodedSplit, PreparedData, checksum_of
 from unroll.data.ragged import Ragged
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS
@@ -67,20 +67,41 @@ def test_length_counts_sequences_and_lengths_their_tokens() -> None:
     assert two_sentences().lengths.tolist() == [2, 1]
 
 
-def test_prepared_data_are_described_by_their_files(tmp_path: Path) -> None:
-    facts = {"task": "labeling", "is_pair": False, "label_names": ["O", "B-X"], "checksum": "abc"}
-    write_json(tmp_path / "dataset.json", facts)
-    write_json(tmp_path / "vocabulary.json", VOCABULARY)
-    write_json(tmp_path / "alphabet.json", ALPHABET)
-    Tokenizer().save(tmp_path)
-    TABLE.save(tmp_path / "tokens")
-    save(two_sentences(), tmp_path / "test")
-    data = PreparedData(tmp_path)
-    assert (data.task, data.label_names, data.checksum) == ("labeling", ["O", "B-X"], "abc")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Prepared data with one split."""
+    folder = tmp_path / "reviews"
+    folder.mkdir()
+    write_json(folder / "vocabulary.json", VOCABULARY)
+    write_json(folder / "alphabet.json", ALPHABET)
+    Tokenizer().save(folder)
+    TABLE.save(folder / "tokens")
+    save(two_sentences(), folder / "test")
+    facts = {"task": "labeling", "is_pair": False, "label_names": ["O", "B-X"]}
+    write_json(folder / "dataset.json", facts | {"checksum": checksum_of(folder)})
+    return folder
+
+
+def test_prepared_data_are_described_by_their_files(folder: Path) -> None:
+    data = PreparedData(folder)
+    assert (data.task, data.label_names, data.checksum) == ("labeling", ["O", "B-X"], checksum_of(folder))
     assert (data.schema.vocabulary, data.schema.alphabet) == (VOCABULARY, ALPHABET)
     test = data.split("test")
     assert test.tokens.tolist() == [1, 2, 1]
     assert test.table.words.tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("file", ["test/tokens.npy", "test/labels.npy", "test/offsets.npy", "test/rows.npy"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "deleted"])
+def test_damaged_arrays_are_noticed_and_the_command_is_named(folder: Path, file: str, damage: str) -> None:
+    content = (folder / file).read_bytes()
+    if damage == "deleted":
+        (folder / file).unlink()
+    else:
+        flipped = content[:-1] + bytes([content[-1] ^ 1])
+        (folder / file).write_bytes({"cut": content[:-4], "flipped": flipped, "emptied": b""}[damage])
+    with pytest.raises(ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=reviews$"):
+        PreparedData(folder).split("test")
 
 
 def test_an_empty_folder_is_an_error_with_the_command(tmp_path: Path) -> None:

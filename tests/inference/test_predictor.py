@@ -1,6 +1,9 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -135,3 +138,23 @@ def test_no_texts_give_no_predictions(
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no trained model in"):
         Predictor.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "texts", ["good", b"good", {"text": ["good"]}, pd.DataFrame({"text": ["good"]}), np.array("good")]
+)
+def test_what_is_no_list_of_texts_is_refused(review_predictor: Predictor, texts: Any) -> None:
+    with pytest.raises(ValueError, match="^texts=.*; accepted: a list of texts"):
+        review_predictor.predict(texts)
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, lambda texts: pd.Series(texts, index=[7, 3]), iter])
+def test_texts_are_answered_in_their_order(review_predictor: Predictor, make: Callable[[list[str]], Any]) -> None:
+    texts = ["a good film", "a bad one"]
+    assert review_predictor.predict(make(texts)) == [review_predictor.predict([text])[0] for text in texts]
+
+
+@pytest.mark.parametrize("text", [None, float("nan"), 5, b"good", ["good"], ["good", "bad"], {"text": "good"}])
+def test_what_is_no_text_is_named_with_its_position(review_predictor: Predictor, text: Any) -> None:
+    with pytest.raises(ValueError, match=r"^text 1 is .*; accepted by this model: a text$"):
+        review_predictor.predict(["fine", text])

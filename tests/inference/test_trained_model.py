@@ -1,4 +1,5 @@
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,9 @@ def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData,
         "is_pair": False,
         "label_names": reviews.label_names,
         "model": tiny_parts("lstm")["model"],
+        "sha256": {
+            name: sha256(content).hexdigest() for name, content in sorted(files.items()) if name != "config.json"
+        },
     }
     header_size = int.from_bytes(files["weights.safetensors"][:8], "little")
     header = json.loads(files["weights.safetensors"][8 : 8 + header_size])
@@ -153,3 +157,48 @@ def test_nothing_is_dropped_even_from_a_model_in_training(reviews: PreparedData)
     found = trained.predict(split, 8)
     for before, after in zip(expected, found, strict=True):
         np.testing.assert_array_equal(before.probabilities, after.probabilities)
+
+
+FLIPPED = ["weights.safetensors", "vocabulary.json", "alphabet.json", "tokenizer.json"]
+
+
+@pytest.mark.parametrize("name", FLIPPED)
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "deleted"])
+def test_a_damaged_folder_is_noticed_and_named(name: str, damage: str, reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    content = (folder / name).read_bytes()
+    middle = len(content) // 2
+    damaged = {
+        "cut": content[:middle],
+        "flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "emptied": b"",
+    }
+    if damage == "deleted":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(damaged[damage])
+    with pytest.raises(ValueError, match=f"^the model in {folder} cannot be used .*{name}") as refused:
+        TrainedModel.load(folder)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["task", "label_names", "model", "sha256"])
+@pytest.mark.parametrize("value", [None, 5, "x", [1], {"a": 1}])
+def test_a_configuration_of_another_kind_is_refused_in_one_line(
+    key: str, value: object, reviews: PreparedData, tmp_path: Path
+) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    config = json.loads((folder / "config.json").read_text()) | {key: value}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError) as refused:
+        TrainedModel.load(folder)
+    assert str(folder) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_without_checksums_is_loaded(reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    config = json.loads((folder / "config.json").read_text())
+    del config["sha256"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert TrainedModel.load(folder).schema.label_names == reviews.label_names

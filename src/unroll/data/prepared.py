@@ -11,7 +11,7 @@ from unroll.data.encoding import TokenTable
 from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import Task
-from unroll.files import read_json
+from unroll.files import read_json, sha256
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,18 @@ class PreparedData:
 
     @cached_property
     def table(self) -> TokenTable:
+        """The distinct tokens; raises ValueError if any array of the dataset is not what was written."""
+        if checksum_of(self.folder) != self.checksum:
+            name = self.folder.name
+            raise ValueError(f"{self.folder} is damaged: recreate it with python pipelines/prepare.py dataset={name}")
         return TokenTable.load(self.folder / "tokens")
 
     def split(self, name: str) -> EncodedSplit:
         """Load the split `train`, `validation` or `test`."""
         return EncodedSplit.load(self.folder / name, self.task, self.table)
+
+
+def checksum_of(folder: Path) -> str:
+    """The checksum of the arrays and vocabularies of prepared data; missing files give another one."""
+    files = [*sorted(folder.rglob("*.npy")), folder / "vocabulary.json", folder / "alphabet.json"]
+    return sha256(*(file for file in files if file.is_file()))

@@ -1,6 +1,6 @@
 """Predict labels from text with a trained model, in Python and in MLflow's server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,12 @@ class Predictor:
             texts: strings; or pairs of strings for a model that was trained on pairs.
 
         Raises:
-            ValueError: a text has no token, or is not a pair although the model reads pairs, or the reverse.
+            ValueError: `texts` is not a list, array or series; or a text has no token, or is not a pair although the
+                model reads pairs, or the reverse.
         """
+        if isinstance(texts, str | bytes | Mapping) or getattr(texts, "ndim", 1) != 1:
+            raise ValueError(f"texts={texts!r}; accepted: a list of texts")
+        texts = list(texts)
         tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
             return []
@@ -55,11 +59,11 @@ class Predictor:
         return [describe(self._schema, *result) for result in zip(predictions, tokens, texts, strict=True)]
 
     def _tokenize(self, text: str | Sequence[str], position: int) -> list[str]:
-        is_pair = not isinstance(text, str)
-        if is_pair != self._schema.is_pair or (is_pair and len(text) != 2):
+        parts = text if self._schema.is_pair and isinstance(text, list | tuple) else (text,)
+        if len(parts) != 1 + self._schema.is_pair or not all(isinstance(part, str) for part in parts):
             accepted = "a pair of texts" if self._schema.is_pair else "a text"
             raise ValueError(f"text {position} is {text!r}; accepted by this model: {accepted}")
-        tokens = self._schema.tokenizer.tokenize(*([text] if isinstance(text, str) else text))
+        tokens = self._schema.tokenizer.tokenize(*parts)
         if not tokens:
             raise ValueError(f"text {position} is empty: {text!r}; accepted: text with at least one token")
         return tokens

@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from unroll.baselines import Baseline
 from unroll.data.batches import SequentialBatches
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
-from unroll.files import read_json, whole_folder, write_json
+from unroll.files import read_json, sha256, whole_folder, write_json
 from unroll.inference.building import Model, build_model
 from unroll.nn import SequenceModel
+
+# What reading a damaged file, or one of another kind, can raise.
+_UNREADABLE = (AttributeError, LookupError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +43,31 @@ class TrainedModel:
         """Write the weights, the schema and the configuration into `folder`, replacing it."""
         with whole_folder(folder) as work:
             self.model.save(work)
-            write_json(work / "config.json", self.schema.save(work) | {"model": self.config})
+            config = self.schema.save(work) | {"model": self.config}
+            config["sha256"] = {file.name: sha256(file) for file in sorted(work.iterdir())}
+            write_json(work / "config.json", config)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
-        """Load what `save` wrote, ready to predict; raises ValueError if there is no model in `folder`."""
+        """Load what `save` wrote, ready to predict.
+
+        Raises:
+            ValueError: there is no model in `folder`, or it is damaged, or its configuration is of another kind.
+        """
         if not (folder / "config.json").exists():
             raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
         config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
-        schema = DataSchema.load(folder, config)
-        model = build_model(config["model"], schema)
-        model.load(folder)
+        try:
+            # Folders of earlier versions have no checksums.
+            damaged = [name for name, it in config.get("sha256", {}).items() if sha256(folder / Path(name).name) != it]
+            if damaged:
+                raise ValueError(f"{', '.join(damaged)}: not what was written")
+            schema = DataSchema.load(folder, config)
+            model = build_model(config["model"], schema)
+            model.load(folder)
+        except _UNREADABLE as error:
+            reason = str(error).strip().partition("\n")[0] or repr(error)
+            raise ValueError(f"the model in {folder} cannot be used ({reason}): copy or train it again") from error
         return cls(model, schema, config["model"])
 
 

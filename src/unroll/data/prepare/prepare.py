@@ -16,12 +16,13 @@ from unroll.data.prepare.report import write_report
 from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.split_rows import Corpus, SplitRows, carve, limit_rows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
+from unroll.data.prepared import checksum_of
 from unroll.data.raw import read_manifest
 from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
-from unroll.files import sha256, whole_folder, write_json
+from unroll.files import whole_folder, write_json
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             "vocabulary_size": len(vocabulary),
             "vectors": options.vectors,
             "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
-            "checksum": sha256(*sorted(work.rglob("*.npy")), work / "vocabulary.json", work / "alphabet.json"),
+            "checksum": checksum_of(work),
             "splits": {
                 split: {
                     "rows": len(rows),
