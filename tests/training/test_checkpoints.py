@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
@@ -17,7 +18,7 @@ def test_checkpoints_of_anything_else_are_discarded(
 ) -> None:
     parts = tiny_parts("lstm")
     folder = open_checkpoints(tmp_path, reviews, parts, OPTIONS)
-    (folder / "last.ckpt").write_bytes(b"a state")
+    torch.save({"step": 1}, folder / "last.ckpt")
     assert open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), replace(OPTIONS)) == folder
     assert (folder / "last.ckpt").exists()
 

@@ -104,6 +104,42 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
     assert result_of(tmp_path) == uninterrupted
 
 
+def damage(file: Path, how: str) -> None:
+    content = file.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    file.write_bytes({"cut": content[:middle], "flipped": flipped, "emptied": b""}[how])
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "emptied"])
+def test_a_damaged_checkpoint_is_kept_and_the_run_starts_over(
+    how: str,
+    reviews: PreparedData,
+    uninterrupted: tuple[str, list[dict[str, str]]],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, MOMENTS["within the second epoch"]) == KILLED
+    damage(tmp_path / "checkpoints/last.ckpt", how)
+    damaged = (tmp_path / "checkpoints/last.ckpt").read_bytes()
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
+    aside = tmp_path / "checkpoints.damaged"
+    assert f"{tmp_path}: last.ckpt is damaged, kept in {aside}: starting over" in capfd.readouterr().out
+    assert (aside / "last.ckpt").read_bytes() == damaged
+    assert result_of(tmp_path) == uninterrupted
+
+
+def test_damaged_best_weights_are_an_error_after_which_the_run_starts_over(
+    reviews: PreparedData, uninterrupted: tuple[str, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, MOMENTS["before the model is written"]) == KILLED
+    damage(tmp_path / "checkpoints/best.ckpt", "flipped")
+    with pytest.raises(ValueError, match=r"^best\.ckpt is damaged, kept in .*; the same command starts over$"):
+        train(reviews, make_parts(), OPTIONS, tmp_path)
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
+    assert result_of(tmp_path) == uninterrupted
+
+
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Restore the handler of Ctrl-C, which Lightning removes when it is called."""

@@ -1,6 +1,7 @@
 """The folder ``checkpoints/`` of a run: what an interrupted training is resumed from."""
 
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,17 +17,46 @@ BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the 
 
 
 def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
-    """Create and return the checkpoint folder of a run; checkpoints of another configuration or data are deleted."""
+    """Create and return the checkpoint folder of a run.
+
+    Checkpoints of another configuration or other data are deleted, damaged ones are kept in ``checkpoints.damaged``.
+    """
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = RunFolder(output).checkpoints
     record = folder / "identity.json"
-    if any(folder.glob("*")) and not (record.exists() and read_json(record) == identity):
+    if (folder / LAST).exists() and not is_intact(folder / LAST):
+        print(f"{output}: {LAST} is damaged, kept in {set_aside(output)}: starting over", flush=True)
+    if any(folder.glob("*")) and not _is_written_as(record, identity):
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in folder.glob("*"):
             delete(file)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(record, identity)
     return folder
+
+
+def is_intact(checkpoint: Path) -> bool:
+    """Whether a checkpoint of PyTorch, which is a ZIP archive, has the content of its checksums."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, NotImplementedError, EOFError, zipfile.BadZipFile):
+        return False
+
+
+def set_aside(output: Path) -> Path:
+    """Rename the checkpoint folder of the run `output`, so that the training starts over; return its new path."""
+    folder = RunFolder(output).checkpoints
+    aside = folder.with_name(f"{folder.name}.damaged")
+    delete(aside)
+    return folder.rename(aside)
+
+
+def _is_written_as(file: Path, content: dict[str, Any]) -> bool:
+    try:
+        return bool(read_json(file) == content)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def is_interrupted(output: Path) -> bool:

@@ -18,7 +18,7 @@ from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
 from unroll.run_folder import RunFolder
 from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
-from unroll.training.checkpoints import BEST, LAST
+from unroll.training.checkpoints import BEST, LAST, is_intact, set_aside
 from unroll.training.module import SequenceTask, quiet_lightning
 from unroll.training.options import TrainOptions
 
@@ -74,6 +74,8 @@ def fit_network(
             raise end.__context__ from None
         raise
 
+    if not is_intact(best):
+        raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
 
