@@ -49,7 +49,7 @@ class Predictor:
                 model reads pairs, or the reverse.
         """
         if isinstance(texts, str | bytes | Mapping) or getattr(texts, "ndim", 1) != 1:
-            raise ValueError(f"texts={texts!r}; accepted: a list of texts")
+            raise ValueError(f"texts is a {type(texts).__name__}; accepted: a list of texts")
         texts = list(texts)
         tokens = [self._tokenize(text, position) for position, text in enumerate(texts)]
         if not texts:
