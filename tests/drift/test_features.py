@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.drift.files import write
-from tests.tiny import save_random_model
+from tests.tiny import forget_checksums, save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import Tokenizer
@@ -99,6 +99,7 @@ def test_a_model_of_another_vocabulary_is_an_error(
     reviews: PreparedData, runs: dict[Task, Path], tmp_path: Path
 ) -> None:
     words = save_random_model(reviews, tmp_path / "model") / "vocabulary.json"
+    forget_checksums(words.parent)
     write_json(words, list(reversed(read_json(words))))
     (tmp_path / "predictions.parquet").write_bytes((runs["classification"] / "predictions.parquet").read_bytes())
     with pytest.raises(ValueError, match=r"its model and .* differ in vocabulary"):

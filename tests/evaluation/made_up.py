@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unroll.data.encoding import DistinctTokens, TokenEncoder, build_vocabulary
-from unroll.data.prepared import PreparedData
+from unroll.data.prepared import PreparedData, checksum_of
 from unroll.data.tokenizer import Tokenizer
 from unroll.files import write_json
 
@@ -40,6 +40,6 @@ def write_prepared(
     Tokenizer().save(folder)
     write_json(folder / "vocabulary.json", vocabulary)
     write_json(folder / "alphabet.json", alphabet)
-    description = {"task": task, "label_names": names, "is_pair": False, "checksum": "0" * 64}
+    description = {"task": task, "label_names": names, "is_pair": False, "checksum": checksum_of(folder)}
     write_json(folder / "dataset.json", description)
     return PreparedData(folder)

@@ -12,7 +12,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from tests.tiny import random_model, save_random_model
+from tests.tiny import forget_checksums, random_model, save_random_model
 from unroll.data.batches import collate
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
@@ -232,6 +232,7 @@ def test_a_model_of_other_data_is_an_error_and_nothing_is_written(
     reviews: PreparedData, tmp_path: Path, file: str, change: Callable[[Any], Any], said: str
 ) -> None:
     path = save_random_model(reviews, tmp_path / "model") / file
+    forget_checksums(path.parent)
     write_json(path, change(read_json(path)))
     with pytest.raises(ValueError) as error:
         evaluate(reviews, tmp_path, OPTIONS)

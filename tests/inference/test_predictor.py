@@ -151,7 +151,8 @@ def test_what_is_no_list_of_texts_is_refused(review_predictor: Predictor, texts:
 @pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, lambda texts: pd.Series(texts, index=[7, 3]), iter])
 def test_texts_are_answered_in_their_order(review_predictor: Predictor, make: Callable[[list[str]], Any]) -> None:
     texts = ["a good film", "a bad one"]
-    assert review_predictor.predict(make(texts)) == [review_predictor.predict([text])[0] for text in texts]
+    for found, text in zip(review_predictor.predict(make(texts)), texts, strict=True):
+        assert found == pytest.approx(review_predictor.predict([text])[0])
 
 
 @pytest.mark.parametrize("text", [None, float("nan"), 5, b"good", ["good"], ["good", "bad"], {"text": "good"}])

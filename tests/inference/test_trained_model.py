@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import random_model, save_random_model, tiny_parts
+from tests.tiny import forget_checksums, random_model, save_random_model, tiny_parts
 from unroll.data.batches import SequentialBatches
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import DataSchema
@@ -182,7 +182,7 @@ def test_a_damaged_folder_is_noticed_and_named(name: str, damage: str, reviews: 
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("key", ["task", "label_names", "model", "sha256"])
+@pytest.mark.parametrize("key", ["task", "is_pair", "label_names", "model", "sha256"])
 @pytest.mark.parametrize("value", [None, 5, "x", [1], {"a": 1}])
 def test_a_configuration_of_another_kind_is_refused_in_one_line(
     key: str, value: object, reviews: PreparedData, tmp_path: Path
@@ -198,7 +198,5 @@ def test_a_configuration_of_another_kind_is_refused_in_one_line(
 
 def test_a_folder_without_checksums_is_loaded(reviews: PreparedData, tmp_path: Path) -> None:
     folder = save_random_model(reviews, tmp_path / "model", "lstm")
-    config = json.loads((folder / "config.json").read_text())
-    del config["sha256"]
-    (folder / "config.json").write_text(json.dumps(config))
+    forget_checksums(folder)
     assert TrainedModel.load(folder).schema.label_names == reviews.label_names

@@ -40,3 +40,26 @@ def test_discarded_checkpoints_are_gone_and_the_model_stays(reviews: PreparedDat
     write_json(tmp_path / "run.json", {})
     discard_checkpoints(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_damaged_checkpoint_is_kept_aside_and_named(
+    reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for content in (b"first", b"second"):
+        folder = open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
+        (folder / "last.ckpt").write_bytes(content)
+    open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
+    aside = tmp_path / "checkpoints.damaged"
+    assert f"{tmp_path}: last.ckpt is damaged, kept in {aside}: starting over\n" in capsys.readouterr().out
+    assert (aside / "last.ckpt").read_bytes() == b"second"
+    assert [path.name for path in folder.iterdir()] == ["identity.json"]
+
+
+def test_a_damaged_record_of_checkpoints_is_that_of_another_configuration(
+    reviews: PreparedData, tmp_path: Path
+) -> None:
+    folder = open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
+    torch.save({"step": 1}, folder / "last.ckpt")
+    (folder / "identity.json").write_text('{"parts"')
+    open_checkpoints(tmp_path, reviews, tiny_parts("lstm"), OPTIONS)
+    assert [path.name for path in folder.iterdir()] == ["identity.json"]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from unroll.arguments import check_arguments
 from unroll.baselines import Baseline
 from unroll.data.batches import SequentialBatches
 from unroll.data.predictions import Prediction
@@ -62,6 +63,8 @@ class TrainedModel:
             damaged = [name for name, it in config.get("sha256", {}).items() if sha256(folder / Path(name).name) != it]
             if damaged:
                 raise ValueError(f"{', '.join(damaged)}: not what was written")
+            facts = {name: config[name] for name in ("task", "is_pair", "label_names")}
+            check_arguments(DataSchema, facts, "config.json")
             schema = DataSchema.load(folder, config)
             model = build_model(config["model"], schema)
             model.load(folder)
