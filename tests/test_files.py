@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unroll.files import read_json, sha256, whole_file, whole_folder, write_json, write_text
+from unroll.files import (
+    damaged_files,
+    read_json,
+    sha256,
+    whole_file,
+    whole_folder,
+    write_checksums,
+    write_json,
+    write_text,
+)
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -127,3 +136,14 @@ def test_checksum_is_that_of_the_contents_in_a_row(tmp_path: Path) -> None:
     second.write_bytes(b"z")
     assert sha256(first, second) == hashlib.sha256(b"x" * (1 << 20) + b"yz").hexdigest()
     assert sha256(first) != sha256(second)
+
+
+def test_files_that_are_not_what_was_written_are_damaged(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(name.encode())
+    assert damaged_files(tmp_path) == []
+    write_checksums(tmp_path)
+    assert damaged_files(tmp_path) == []
+    (tmp_path / "a").write_bytes(b"A")
+    (tmp_path / "c").unlink()
+    assert damaged_files(tmp_path) == ["a", "c"]

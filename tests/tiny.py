@@ -15,7 +15,7 @@ from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokens import Task
-from unroll.files import read_json, write_json
+from unroll.files import CHECKSUMS
 from unroll.inference.building import build_model
 from unroll.inference.trained_model import TrainedModel
 from unroll.nn import SequenceModel
@@ -122,6 +122,4 @@ def _tags(length: int, kind: str | None) -> list[str]:
 
 def forget_checksums(folder: Path) -> None:
     """Make the model in `folder` one whose files may be changed, as those that earlier versions wrote."""
-    config = read_json(folder / "config.json")
-    del config["sha256"]
-    write_json(folder / "config.json", config)
+    (folder / CHECKSUMS).unlink()

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+CHECKSUMS = "sha256.json"
+
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
@@ -79,3 +81,15 @@ def sha256(*paths: Path) -> str:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Record the SHA-256 of every file of a folder that has no subfolders, for `damaged_files`."""
+    write_json(folder / CHECKSUMS, {file.name: sha256(file) for file in sorted(folder.iterdir())})
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """The files that are missing, or not what `write_checksums` found; none if there are no checksums."""
+    recorded = read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
+    files = {name: folder / Path(name).name for name in recorded}
+    return [name for name, file in files.items() if not file.is_file() or sha256(file) != recorded[name]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.tiny import save_random_model, tiny_parts
+from tests.tiny import forget_checksums, save_random_model, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import build_model, check_model
 from unroll.inference.predictor import Predictor
@@ -128,6 +128,7 @@ def test_a_hostile_folder_is_refused_before_anything_runs(target: str, entities:
     content = json.loads((folder / "config.json").read_text())
     content["model"]["encoder"]["cell"] = {"_target_": target, "command": f"touch {tmp_path}/ran"}
     (folder / "config.json").write_text(json.dumps(content))
+    forget_checksums(folder)
     for load in (TrainedModel.load, Predictor.load):
         with pytest.raises(ValueError, match=r"model\.encoder\.cell\._target_="):
             load(folder)

@@ -13,7 +13,7 @@ from unroll.data.batches import SequentialBatches
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
-from unroll.files import read_json, sha256, whole_folder, write_json
+from unroll.files import damaged_files, read_json, whole_folder, write_checksums, write_json
 from unroll.inference.building import Model, build_model
 from unroll.nn import SequenceModel
 
@@ -44,9 +44,8 @@ class TrainedModel:
         """Write the weights, the schema and the configuration into `folder`, replacing it."""
         with whole_folder(folder) as work:
             self.model.save(work)
-            config = self.schema.save(work) | {"model": self.config}
-            config["sha256"] = {file.name: sha256(file) for file in sorted(work.iterdir())}
-            write_json(work / "config.json", config)
+            write_json(work / "config.json", self.schema.save(work) | {"model": self.config})
+            write_checksums(work)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainedModel":
@@ -59,9 +58,7 @@ class TrainedModel:
             raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
         config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
         try:
-            # Folders of earlier versions have no checksums.
-            damaged = [name for name, it in config.get("sha256", {}).items() if sha256(folder / Path(name).name) != it]
-            if damaged:
+            if damaged := damaged_files(folder):
                 raise ValueError(f"{', '.join(damaged)}: not what was written")
             facts = {name: config[name] for name in ("task", "is_pair", "label_names")}
             check_arguments(DataSchema, facts, "config.json")
