@@ -147,3 +147,9 @@ def test_files_that_are_not_what_was_written_are_damaged(tmp_path: Path) -> None
     (tmp_path / "a").write_bytes(b"A")
     (tmp_path / "c").unlink()
     assert damaged_files(tmp_path) == ["a", "c"]
+
+
+def test_too_many_brackets_are_damage(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"deep\.json is damaged: "):
+        read_json(tmp_path / "deep.json")

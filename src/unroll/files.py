@@ -66,7 +66,7 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: too many nested brackets
         raise ValueError(f"{path} is damaged: {error}") from error
     if missing := [key for key in keys if not isinstance(value, dict) or key not in value]:
         raise ValueError(f"{path} is damaged: missing {', '.join(missing)}")
@@ -83,9 +83,14 @@ def sha256(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+def checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file in a folder and its subfolders, by its path in the folder."""
+    return {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
 def write_checksums(folder: Path) -> None:
     """Record the SHA-256 of every file of a folder that has no subfolders, for `damaged_files`."""
-    write_json(folder / CHECKSUMS, {file.name: sha256(file) for file in sorted(folder.iterdir())})
+    write_json(folder / CHECKSUMS, checksums(folder))
 
 
 def damaged_files(folder: Path) -> list[str]:

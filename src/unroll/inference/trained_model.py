@@ -56,8 +56,8 @@ class TrainedModel:
         """
         if not (folder / "config.json").exists():
             raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
-        config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
         try:
+            config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
             if damaged := damaged_files(folder):
                 raise ValueError(f"{', '.join(damaged)}: not what was written")
             facts = {name: config[name] for name in ("task", "is_pair", "label_names")}

@@ -14,7 +14,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
-from unroll.files import CHECKSUMS, sha256
+from unroll.files import CHECKSUMS, checksums
 from unroll.project import project_root
 from unroll.run_folder import RunFolder
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
@@ -172,10 +172,6 @@ def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:
     """The files of the model of a run that differ from those in the run folder `path`, by their checksums."""
     uri = model_uri(client, run_id)
     with tempfile.TemporaryDirectory() as work:
-        then = _checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
-    now = _checksums(RunFolder(path).model)
+        then = checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
+    now = checksums(RunFolder(path).model)
     return sorted(name for name in {*then, *now} - {CHECKSUMS} if then.get(name) != now.get(name))
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): sha256(file) for file in folder.rglob("*") if file.is_file()}
