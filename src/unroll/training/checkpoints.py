@@ -40,6 +40,8 @@ def is_intact(checkpoint: Path) -> bool:
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             return archive.testzip() is None
+    except PermissionError:
+        raise  # the content may be intact
     except (OSError, ValueError, NotImplementedError, EOFError, zipfile.BadZipFile):
         return False
 
