@@ -29,23 +29,20 @@ class PairedComparison(PairedTest):
     difference: float
 
 
-def compare_counts(first: Counts, second: Counts, task: str, level: float = 0.05, seed: int = 0) -> PairedComparison:
-    """Test whether two models differ in accuracy (`task="classification"`) or F1 (any other task).
-
-    `seed` is that of the random swaps, which are used only for F1 with one run of each model.
-    """
+def compare_counts(first: Counts, second: Counts, task: str, level: float = 0.05) -> PairedComparison:
+    """Test whether two models differ in accuracy (`task="classification"`) or F1 (any other task)."""
     if len(first) > 1 or len(second) > 1:
         test = seeds_test(first, second, level)
     elif task == "classification":
         test = mcnemar_test(first, second, level)
     else:
-        test = randomisation_test(first, second, level, seed)
+        test = randomisation_test(first, second, level, seed=0)
     one, other = (float(micro_f1(counts).mean()) for counts in (first, second))
     return PairedComparison(**vars(test), first_score=one, second_score=other, difference=one - other)
 
 
 def compare_all(
-    models: Mapping[str, Counts], task: str, level: float = 0.05, seed: int = 0, deterministic: Collection[str] = ()
+    models: Mapping[str, Counts], task: str, level: float = 0.05, deterministic: Collection[str] = ()
 ) -> dict[tuple[str, str], PairedComparison]:
     """Apply :func:`compare_counts` to all pairs of models, in their order; p-values are not adjusted.
 
@@ -59,7 +56,7 @@ def compare_all(
         return models[name].repeat(2, axis=0) if is_repeated else models[name]
 
     return {
-        (first, second): compare_counts(beside(first, second), beside(second, first), task, level, seed)
+        (first, second): compare_counts(beside(first, second), beside(second, first), task, level)
         for first, second in combinations(models, 2)
     }
 
