@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributed import get_rank, get_world_size, is_initialized
 
+from unroll.checks import check_least
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import IGNORE, PADDING, Spelling, Tokens
 
@@ -45,8 +46,7 @@ class SequentialBatches:
     def __init__(
         self, split: EncodedSplit, batch_size: int, batch_tokens: int | None = None, characters: bool = False
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}; accepted: 1 or more")
+        check_least(1, batch_size=batch_size)
         if batch_tokens is not None and batch_tokens < 1:
             raise ValueError(f"batch_tokens={batch_tokens}; accepted: 1 or more, or null for no limit")
         self.split = split

@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Literal
 
+from unroll.checks import check_least
 from unroll.data.subwords import INSIDE, SubwordModel, Subwords
 from unroll.data.text import words
 from unroll.files import read_json, write_json
@@ -49,8 +50,7 @@ class TokenizerOptions:
     numbers: Literal["keep", "zeros"] = "keep"
 
     def __post_init__(self) -> None:
-        if self.subword_vocabulary < 1:
-            raise ValueError(f"tokenizer.subword_vocabulary={self.subword_vocabulary}; accepted: 1 or more")
+        check_least(1, **{"tokenizer.subword_vocabulary": self.subword_vocabulary})
 
 
 class Tokenizer:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import Task
@@ -33,9 +34,7 @@ class EvaluateOptions:
     threads: int
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}; accepted: 1 or more")
+        check_least(1, batch_size=self.batch_size, threads=self.threads)
 
 
 def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unroll.checks import check_least
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.prepare.labels import Labels, first_names
@@ -59,8 +60,7 @@ class PrepareOptions:
     tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
 
     def __post_init__(self) -> None:
-        if self.min_count < 1:
-            raise ValueError(f"min_count={self.min_count}; accepted: 1 or more")
+        check_least(1, min_count=self.min_count)
         for name in ("validation_fraction", "test_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
@@ -70,8 +70,7 @@ class PrepareOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value}; accepted: 1 or more, or null for {none}")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed}; accepted: 0 or more")
+        check_least(0, seed=self.seed)
         if self.vectors is not None:
             check_vectors_file(self.vectors)
             if self.tokenizer.subwords is not None:
