@@ -12,6 +12,7 @@ import json
 import multiprocessing.process
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,6 +67,7 @@ def bin_folder() -> Path:
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, address], env=environment, stdout=subprocess.PIPE, start_new_session=True
     )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.kill)
     assert server.stdout is not None and server.stdout.readline() == b"ready\n"
     shim = folder / "python"
@@ -156,8 +158,11 @@ def _report(connection: socket.socket, process: int) -> None:
 
     connection.sendall(f"{process}\n".encode())
     threading.Thread(target=kill_with_client, daemon=True).start()
-    _, status = os.waitpid(process, 0)
-    connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    # The process remains a zombie, so that `kill_with_client` cannot reach another one with its number.
+    ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+    connection.sendall(f"{status}\n".encode())
     os._exit(0)
 
 
