@@ -20,7 +20,7 @@ class SLSTM(nn.Module):
     and each of z̃, ĩ, f̃, õ is U xᵢ + W sᵢ₋₁ + b with its own U, W and b.
 
     c and n overflow. The paper divides both by a running maximum; here the same sᵢ is computed from the mean
-    hᵢ = cᵢ / nᵢ and from log nᵢ, which do not overflow. The weight of the new input in the mean is α = i / nᵢ, hence
+    hᵢ = cᵢ / nᵢ and from log nᵢ, which do not overflow. In this mean the new input has the weight α = i / nᵢ, hence
 
     rᵢ = log f + log nᵢ₋₁, α = σ(ĩ - rᵢ), hᵢ = (1 - α) hᵢ₋₁ + α z, log nᵢ = log(exp(ĩ) + exp(rᵢ)), sᵢ = o hᵢ.
 
