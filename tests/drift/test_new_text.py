@@ -96,7 +96,7 @@ def test_a_line_may_be_long(tmp_path: Path) -> None:
         ("new.txt", b"\xff\xfe", "cannot be read as .txt"),
         ("new.txt", b"", "no usable text in column 'body': the file has no rows"),
         ("new.csv", b"body,stars\n", "no usable text in column 'body': the file has no rows"),
-        ("new.csv", b"body,stars\n,1\n,0\n", "no usable text in column 'body': 2 empty text"),
+        ("new.csv", b"body,stars\n,1\n,0\n", "no usable text in column 'body': 2 missing text"),
         ("new.jsonl", b'{"body": 3}\n', "no usable text in column 'body': 1 neither text nor tokens: int"),
         (
             "new.csv",

@@ -1,5 +1,6 @@
 """Reads the files written by the download stage: parquet splits and a manifest."""
 
+import json
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
@@ -31,6 +32,15 @@ def read_manifest(raw: Path, source: Source) -> dict[str, Any]:
                     f"dataset.columns.{role}={column!r}: {path} has no such column; accepted: {', '.join(found)}"
                 )
     return manifest
+
+
+def declared_names(schema: pa.Schema, column: str) -> list[str] | None:
+    """The label names that `datasets` wrote into a schema: those of a ClassLabel, or of a list of ClassLabels."""
+    written = (schema.metadata or {}).get(b"huggingface", b"{}")
+    feature = json.loads(written).get("info", {}).get("features", {}).get(column, {})
+    feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
+    names: list[str] | None = feature.get("names")
+    return names
 
 
 def group_starts(path: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """The declaration of a dataset: its source, columns and splits."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,14 +31,14 @@ class Source:
         splits: the dataset's names of `train`, `validation` and `test`; if validation or test is `null`, it is
             drawn from train.
         label_names: the labels in order; `null` if the dataset declares them, or to collect them from the training
-            split.
+            split. See `choose_names` for a dataset that declares them.
         tag_scheme: the scheme of the tags of a labeling dataset; see `TagReader`.
         format: `hub` for data that `datasets` loads from a folder, or `conll` for column files, whose columns are
             "0", "1", … and whose splits are file names.
         sha256: expected checksums of files, by path in the repository or folder.
 
     Raises:
-        ValueError: a column or split is missing or unknown, or a checksum is malformed.
+        ValueError: a column or split is missing or unknown, a label name occurs twice, or a checksum is malformed.
     """
 
     task: Task
@@ -60,9 +61,29 @@ class Source:
             raise ValueError(f"dataset.splits={sorted(self.splits)}; accepted: exactly {list(SPLITS)}")
         if self.splits["train"] is None:
             raise ValueError("dataset.splits.train=null; accepted: the name of a split; only others can be null")
+        names = self.label_names or []
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"dataset.label_names={names}: {twice[0]!r} occurs twice; accepted: distinct names")
         for file, checksum in self.sha256.items():
             if not re.fullmatch("[0-9a-f]{64}", checksum):
                 raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 lower-case hexadecimal digits")
+
+    def choose_names(self, declared: list[str] | None) -> list[str] | None:
+        """The label names: those of the configuration, which may rename the names that the data declare, else the latter.
+
+        Raises:
+            ValueError: both exist, and differ in number, or have a name in different places.
+        """
+        names = self.label_names
+        if not names or not declared:
+            return names or declared
+        moved = [name for i, name in enumerate(names) if name in declared and declared.index(name) != i]
+        if len(names) != len(declared) or moved:
+            raise ValueError(
+                f"dataset.label_names={names}: {self.path} declares the labels {declared}; accepted: null, or a new "
+                f"name for each of these {len(declared)}, in their order"
+            )
+        return names
 
     @property
     def is_pair(self) -> bool:

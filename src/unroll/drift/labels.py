@@ -1,13 +1,13 @@
 """The distribution of the labels or entities of texts, and the labels in a file of new text."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from unroll.data.prepare.labels import Labels, MultiLabels, first_names
+from unroll.data.prepare.labels import Labels, MultiLabels, first_names, is_missing
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE, TagReader
@@ -16,8 +16,6 @@ from unroll.drift.new_text import NewText
 
 NONE = "(none)"  # counts texts without entities or labels
 BLOCK = 1 << 20  # number of tokens that are processed at a time
-_MISSING = (None, "", -1)  # `datasets` represents a missing label as -1
-
 LabelIds = np.ndarray | Ragged  # (N,) ids, (N, L) bool for multilabel, or the ids of the IOB2 tags of each text
 
 
@@ -85,14 +83,20 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     """
     where = f"{path}, column {source.label_column!r}"
     nested = source.task != "classification"
-    labels = [label for label in new.labels if (isinstance(label, list) if nested else label not in _MISSING)]
+    # `datasets` represents a missing label as -1.
+    missing = [value for value in (-1, "-1") if "-1" not in names]
+    labels = [
+        label
+        for label in new.labels
+        if (isinstance(label, list) if nested else not is_missing(label) and label not in missing)
+    ]
     if not labels:
         return []
     values = [value for found in labels for value in found] if nested else labels
     # Prepared tags were converted to IOB2, so they do not show which numbers the tags of another scheme had.
     is_converted = source.task == "labeling" and source.tag_scheme != "iob2"
     numbered = source.label_names or ([] if is_converted else names)
-    name_of = _name_values(values, numbered, new.declared_names, where)
+    name_of = _name_values(values, numbered, new.declared_names, source.label_names is not None, where)
     named: list[Any] = [[name_of[value] for value in found] if nested else name_of[found] for found in labels]
     if source.task == "labeling" and "spans" not in source.columns:
         named = _read_tags(named, source, [*name_of.values(), *numbered], where)
@@ -105,20 +109,20 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     return named
 
 
-def _name_values(values: list[Any], names: list[str], declared: list[str] | None, where: str) -> dict[Any, str]:
-    """Map each distinct value to a label name."""
-    if wrong := {type(value).__name__ for value in values} - {"str", "int", "bool"}:
+def _name_values(
+    values: list[Any], names: list[str], declared: list[str] | None, is_configured: bool, where: str
+) -> dict[Any, str]:
+    """Map each distinct value to a label name, as the prepare stage does; an unknown value is a name of its own."""
+    labels = Labels(declared or names, is_numbered=declared is not None, is_text=True)
+    ids = {value: labels.find(value) for value in values if isinstance(value, Hashable)}
+    if wrong := {type(value).__name__ for value in values if not isinstance(value, str | int) and ids.get(value) is None}:
         raise ValueError(f"{where} contains {' and '.join(sorted(wrong))}; accepted: names, numbers or booleans")
-    as_names = {value: str(value) for value in values}
-    if set(names) == {"false", "true"}:  # Python writes False and True
-        as_names = {value: name.lower() for value, name in as_names.items()}
-    if declared is None and set(as_names.values()) <= set(names):
-        return as_names
-    by_number = {str(number): name for number, name in enumerate(declared or names)}
-    as_numbers = {value: str(int(value)) if isinstance(value, bool) else str(value) for value in as_names}
-    if set(as_numbers.values()) <= set(by_number):
-        return {value: by_number[number] for value, number in as_numbers.items()}
-    return as_names
+    if declared is None and not is_configured and None in ids.values():
+        # The dataset may have declared names that are numbers.
+        numbered = Labels(names, is_numbered=True, is_text=True)
+        by_number = {value: numbered.find(value) for value in ids}
+        ids = ids if None in by_number.values() else by_number
+    return {value: str(value).strip() if i is None else labels.names[i] for value, i in ids.items()}
 
 
 def _read_tags(sentences: list[list[str]], source: Source, names: list[str], where: str) -> list[list[str]]:

@@ -10,18 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 import pyarrow.parquet as pq
-from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
-from unroll.data.download.files import label_names, read_conll
+from unroll.data.download.column_files import read_conll
+from unroll.data.download.tables import csv_batches
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepare.lengths import TooLong, short_parts
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
+from unroll.data.raw import declared_names
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE
+from unroll.data.text_files import extension, open_text
 from unroll.data.tokenizer import Tokenizer
 
-ACCEPTED = ".csv, .jsonl (JSON lines), .parquet, .arrow, or .txt with one text per line"
+ACCEPTED = ".csv, .jsonl (JSON lines), .tsv, .parquet, .arrow, or .txt with one text per line"
 BLOCK = 1 << 24  # bytes; maximum length of a line
 ROWS = 1000  # number of rows that are converted to Python objects at a time
 
@@ -85,8 +87,8 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
     if not ids:
         reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "the file has no rows"
         raise ValueError(f"{path} contains no usable text in column {source.text_columns[0]!r}: {reasons}")
-    declared_names = _declared_names(columns.schema, source.label_column)
-    return NewText(distinct, Ragged.from_sequences(ids, np.int32), labels, declared_names, dict(unused.most_common()))
+    declared = declared_names(columns.schema, source.label_column)
+    return NewText(distinct, Ragged.from_sequences(ids, np.int32), labels, declared, dict(unused.most_common()))
 
 
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
@@ -110,10 +112,8 @@ def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None =
     return Ragged.gather(sequences.values, sequences.offsets[texts] + starts, lengths)
 
 
-def _read_csv(path: Path, source: Source) -> pa.Table:
-    """Read texts and labels as strings."""
-    as_text = ConvertOptions(column_types=dict.fromkeys([*source.text_columns, source.label_column], pa.string()))
-    return read_csv(path, ReadOptions(block_size=BLOCK), ParseOptions(newlines_in_values=True), as_text)
+def _read_csv(path: Path, _: Source) -> pa.Table:
+    return pa.Table.from_batches(csv_batches(path))
 
 
 def _read_json(path: Path, _: Source) -> pa.Table:
@@ -131,13 +131,14 @@ def _read_arrow(path: Path, _: Source) -> pa.Table:
 
 
 def _read_lines(path: Path, source: Source) -> pa.Table:
-    """Only line feeds end a line, because a text may contain another line separator of Unicode."""
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
+    """Only LF, CRLF and CR end a line, because a text may contain another line separator of Unicode."""
+    with open_text(path) as file:
         return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
 
 
 _READERS: dict[str, Callable[[Path, Source], pa.Table]] = {
     ".csv": _read_csv,
+    ".tsv": _read_csv,
     ".jsonl": _read_json,
     ".json": _read_json,
     ".parquet": lambda path, _: pq.read_table(path),
@@ -150,11 +151,11 @@ _READERS: dict[str, Callable[[Path, Source], pa.Table]] = {
 def _read_columns(path: Path, source: Source) -> pa.Table:
     if not path.is_file():
         raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
-    known = path.suffix.lower() in _READERS
-    if not known and source.format != "conll":
+    kind = extension(path)
+    if kind not in _READERS and source.format != "conll":
         raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
     try:
-        return _READERS[path.suffix.lower() if known else "conll"](path, source)
+        return _READERS[kind if kind in _READERS else "conll"](path, source)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
@@ -192,12 +193,3 @@ def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokeniz
         for i in inside:
             tags[i] = f"{'B' if i == inside[0] else 'I'}-{span['label']}"
     return tags
-
-
-def _declared_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """The label names in a file written by `datasets`, if any."""
-    if b"huggingface" not in (schema.metadata or {}):
-        return None
-    from datasets import Features
-
-    return label_names(Features.from_arrow_schema(schema).get(column))

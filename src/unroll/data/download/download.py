@@ -2,11 +2,13 @@
 
 import tempfile
 from glob import has_magic
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from unroll.data.download import hub
-from unroll.data.download.files import base_folder, label_names, load, matching_files, names_files, read_files
+from unroll.data.download.files import base_folder, load_folder, matching_files, names_files, read_files
+from unroll.data.raw import declared_names
 from unroll.data.source import Source
 from unroll.files import sha256, whole_folder, write_json
 
@@ -38,13 +40,19 @@ def download(source: Source, output: Path) -> dict[str, Any]:
             "repository 'owner/name'"
         )
     else:
-        folder, commit = hub.snapshot(source.path, source.revision)
+        column_files = [theirs for theirs in source.splits.values() if theirs and source.format == "conll"]
+        folder, commit = hub.snapshot(source.path, source.revision, column_files)
 
-    files = chosen or sorted(file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
+    named = {"train": chosen} if chosen else _named_files(source, folder)
+    data_files = (file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
+    files = chosen or sorted({*data_files, *chain.from_iterable(named.values())})
     checksums = {str(file.relative_to(folder)): sha256(file) for file in files}
     _check_pinned(source, checksums)
     with tempfile.TemporaryDirectory() as cache:
-        splits = _load(source, folder, chosen, cache)
+        splits = _load(source, named, None if chosen else folder, cache)
+        label_names = source.choose_names(
+            declared_names(splits["train"].features.arrow_schema, source.label_column)
+        )
         with whole_folder(output) as work:
             written = {}
             for split, rows in splits.items():
@@ -55,10 +63,10 @@ def download(source: Source, output: Path) -> dict[str, Any]:
                 "task": source.task,
                 "path": source.path,
                 "name": source.name,
-                "revision": source.revision,
+                "revision": commit and source.revision,
                 "commit": commit,
                 "files": checksums,
-                "label_names": source.label_names or label_names(splits["train"].features[source.label_column]),
+                "label_names": label_names,
                 "splits": written,
             }
             write_json(work / "manifest.json", manifest)
@@ -75,13 +83,37 @@ def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
             )
 
 
-def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[str, Any]:
-    """Load the splits train, validation and test as `datasets.Dataset`, and check their columns."""
+def _named_files(source: Source, folder: Path) -> dict[str, list[Path]]:
+    """The files of each split whose name is a file or a glob, by that name."""
+    named = {}
+    for split, theirs in source.splits.items():
+        if theirs is None or not (source.format == "conll" or names_files(theirs)):
+            continue
+        named[theirs] = matching_files(folder, theirs)
+        if not named[theirs]:
+            present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
+            raise ValueError(
+                f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; "
+                f"accepted: {', '.join(present[:20])}"
+            )
+    return named
+
+
+def _load(source: Source, named: dict[str, list[Path]], folder: Path | None, cache: str) -> dict[str, Any]:
+    """Load the splits train, validation and test as `datasets.Dataset`, and check their columns.
+
+    Splits in `named` are read from these files, others from `folder` in the Hub's layout, if any.
+    """
     wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
-    if chosen:
-        found = {"train": read_files(chosen, source.format == "conll", cache)}
-    else:
-        found = _load_folder(source, folder, wanted, cache)
+    found = {theirs: read_files(files, source.format == "conll", cache) for theirs, files in named.items()}
+    if folder is not None and not set(wanted.values()) <= set(found):
+        try:
+            found = load_folder(folder, source.name, cache) | found
+        except ValueError as error:
+            raise ValueError(
+                f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {error}; "
+                "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
+            ) from error
     for split, theirs in wanted.items():
         if theirs not in found:
             hint = "" if split == "train" else f", or dataset.splits.{split}=null to draw it from train"
@@ -94,30 +126,9 @@ def _load(source: Source, folder: Path, chosen: list[Path], cache: str) -> dict[
                     f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has no such column; "
                     f"accepted: {found[theirs].column_names}"
                 )
+            if "arrow.json" in str(found[theirs].features.arrow_schema.field(column).type):
+                raise ValueError(
+                    f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has values of several types; "
+                    "accepted: all of one type, such as numbers or strings"
+                )
     return {split: found[theirs] for split, theirs in wanted.items()}
-
-
-def _load_folder(source: Source, folder: Path, wanted: dict[str, str], cache: str) -> dict[str, Any]:
-    """Load splits by the names in `wanted`, from files if a name is a file or a glob."""
-    is_conll = source.format == "conll"
-    found: dict[str, Any] = {}
-    for split, theirs in wanted.items():
-        if not is_conll and not names_files(theirs):
-            continue
-        files = matching_files(folder, theirs)
-        if not files:
-            present = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file()]
-            raise ValueError(
-                f"dataset.splits.{split}={theirs!r}: {source.path} has no such file; "
-                f"accepted: {', '.join(present[:20])}"
-            )
-        found[theirs] = read_files(files, is_conll, cache)
-    if len(found) == len(set(wanted.values())):
-        return found
-    try:
-        return found | load(str(folder), name=source.name, cache_dir=cache)
-    except ValueError as error:
-        raise ValueError(
-            f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {error}; "
-            "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
-        ) from error

@@ -1,15 +1,24 @@
 """Finds and reads local files of a dataset."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-_BUILDERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
+import pyarrow as pa
+
+from unroll.data.download.column_files import read_conll
+from unroll.data.download.tables import csv_batches
+from unroll.data.text_files import TABLES, extension
+
+_BUILDERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
 
 
 def names_files(split: str) -> bool:
     """Whether the name of a split is a file name or a glob."""
-    return has_magic(split) or Path(split).suffix.lower() in _BUILDERS
+    return has_magic(split) or extension(split) in (*TABLES, *_BUILDERS)
 
 
 def base_folder(pattern: str) -> tuple[Path, str]:
@@ -26,45 +35,6 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
-def label_names(feature: Any) -> list[str] | None:
-    """The names of a ClassLabel feature of `datasets`, or of a list of ClassLabels; None for other features."""
-    return getattr(getattr(feature, "feature", feature), "names", None)
-
-
-def read_conll(path: Path) -> dict[str, list[list[str]]]:
-    """Read a CoNLL column file: lines with a token and its tags, and empty lines between sentences.
-
-    Columns are separated by tabs if the line contains one, otherwise by spaces. Lines that start a document
-    (-DOCSTART-) and comments (# and another number of columns) are skipped. Returns the columns by name, "0", "1", …;
-    each column has a list of strings per sentence.
-
-    Raises:
-        ValueError: the file is not UTF-8, contains no sentence, or the number of columns varies.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}") from error
-    width = 0
-    sentences: list[list[list[str]]] = [[]]
-    # Only line feeds end a line, because a token may contain another line separator of Unicode.
-    for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.rstrip("\r").split("\t" if "\t" in line else " ")
-        if not line.strip():
-            sentences.append([])
-        elif fields[0] == "-DOCSTART-" or (fields[0].startswith("#") and len(fields) != width):
-            continue
-        elif width and len(fields) != width:
-            raise ValueError(f"{path}, line {number}: {len(fields)} columns; accepted: {width}, as in the lines before")
-        else:
-            width = len(fields)
-            sentences[-1].append(fields)
-    whole = [sentence for sentence in sentences if sentence]
-    if not whole:
-        raise ValueError(f"{path} contains no sentence; accepted: lines with a token and its tags")
-    return {str(i): [[fields[i] for fields in sentence] for sentence in whole] for i in range(width)}
-
-
 def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
     """Read and concatenate files of one format as a `datasets.Dataset`; `cache` is a folder for temporary files.
 
@@ -73,14 +43,17 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
     """
     if is_conll:
         return _read_column_files(files)
-    extensions = sorted({file.suffix.lower() for file in files})
-    if len(extensions) > 1 or extensions[0] not in _BUILDERS:
+    extensions = sorted({extension(file) for file in files})
+    accepted = [*TABLES, *_BUILDERS]
+    if len(extensions) > 1 or extensions[0] not in accepted:
         raise ValueError(
             f"{files[0]}{', …' if len(files) > 1 else ''}: file extension {' and '.join(map(repr, extensions))}; "
-            f"accepted: one of {', '.join(_BUILDERS)} for all files of a split"
+            f"accepted: one of {', '.join(accepted)} for all files of a split, also followed by .gz"
         )
+    if extensions[0] in TABLES:
+        return _read_tables(files, cache)
     try:
-        return _read_table_files(files, cache)
+        return _read_others(files, cache)
     except ValueError as error:
         expected = _columns(files[0], cache) if len(files) > 1 else []
         for file in files[1:]:
@@ -91,15 +64,42 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
         raise ValueError(f"{shown} cannot be read as {extensions[0]}: {error}") from error
 
 
-def load(path: str, **options: Any) -> Any:
-    """Call `datasets.load_dataset`; its errors become a ValueError with their cause in one line."""
-    from datasets import disable_progress_bars, load_dataset
+def load_folder(folder: Path, name: str | None, cache: str) -> dict[str, Any]:
+    """Load the splits of a folder in the Hub's layout, with the configuration `name`; `cache` is as in `read_files`.
+
+    CSV files are read by `csv_batches`, unless the folder's README.md declares other options than the separator.
+
+    Raises:
+        ValueError: the folder cannot be loaded as a dataset.
+    """
+    from datasets import load_dataset, load_dataset_builder
+    from datasets.packaged_modules.csv.csv import CsvConfig
+
+    with _errors_in_one_line():
+        builder = load_dataset_builder(str(folder), name=name, cache_dir=cache)
+        config = builder.config
+        plain = CsvConfig(sep=config.sep).pd_read_csv_kwargs if isinstance(config, CsvConfig) else None
+        if plain is None or config.pd_read_csv_kwargs != plain:
+            return load_dataset(str(folder), name=name, cache_dir=cache)
+        separator = None if config.sep == "," else config.sep
+        splits = {
+            str(split): _read_tables([Path(file) for file in files], cache, separator)
+            for split, files in config.data_files.items()
+        }
+        features = builder.info.features
+        return {split: rows.cast(features) if features else rows for split, rows in splits.items()}
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Turn the errors of `datasets`, whose progress bars are switched off, into a ValueError with their cause."""
+    from datasets import disable_progress_bars
     from datasets.exceptions import DatasetsError
     from yaml import YAMLError
 
     disable_progress_bars()
     try:
-        return load_dataset(path, **options)
+        yield
     except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
         raise ValueError(" ".join(f"{error.__cause__ or error}".split())) from error
 
@@ -114,15 +114,32 @@ def _read_column_files(files: list[Path]) -> Any:
     return Dataset.from_dict({name: [row for part in (first, *others) for row in part[name]] for name in first})
 
 
-def _read_table_files(files: list[Path], cache: str) -> Any:
-    extension = files[0].suffix.lower()
-    options = {"sep": "\t"} if extension == ".tsv" else {}
-    names = [str(file) for file in files]
-    return load(_BUILDERS[extension], data_files=names, split="train", cache_dir=cache, **options)
+def _read_tables(files: list[Path], cache: str, separator: str | None = None) -> Any:
+    """Read CSV or TSV files as a memory-mapped `datasets.Dataset`."""
+    from datasets import Dataset
+
+    batches = ((file, batch) for file in files for batch in csv_batches(file, separator))
+    file, batch = next(batches)
+    names, path = batch.schema.names, tempfile.mkstemp(".arrow", dir=cache)[1]
+    with pa.ipc.new_stream(path, batch.schema) as stream:
+        stream.write(batch)
+        for file, batch in batches:
+            if set(batch.schema.names) != set(names):
+                raise ValueError(f"{file} has the columns {batch.schema.names}; accepted: {names}, as in {files[0]}")
+            stream.write(batch.select(names))
+    return Dataset.from_file(path)
+
+
+def _read_others(files: list[Path], cache: str) -> Any:
+    from datasets import load_dataset
+
+    with _errors_in_one_line():
+        names = [str(file) for file in files]
+        return load_dataset(_BUILDERS[extension(files[0])], data_files=names, split="train", cache_dir=cache)
 
 
 def _columns(file: Path, cache: str) -> list[str]:
     try:
-        return _read_table_files([file], cache).column_names
+        return list(_read_others([file], cache).column_names)
     except ValueError:
         return []

@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,15 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from unroll.files import sha256
 
 _EXTENSIONS = ("md", "parquet", "json", "jsonl", "csv", "arrow", "txt", "conll", "bio", "iob", "tsv")
-DATA_FILES = [f"*.{extension}" for extension in _EXTENSIONS]
+DATA_FILES = [f"*.{extension}{packed}" for extension in _EXTENSIONS for packed in ("", ".gz")]
 TIMEOUT_SECONDS = 5.0
 MAX_RETRY_SECONDS = 60  # maximum total wait requested by a Hub (status 429 with Retry-After)
 GRACE_SECONDS = 8.0  # before the transfer rate is checked
 MIN_BYTES_PER_SECOND = 1000.0
 
 
-def snapshot(repository: str, revision: str) -> tuple[Path, str]:
-    """Download `repository` at `revision`; return its folder and commit.
+def snapshot(repository: str, revision: str, patterns: Sequence[str] = ()) -> tuple[Path, str]:
+    """Download the data files of `repository` at `revision`, and files that match `patterns`; return folder and commit.
 
     The commit is resolved first and is the name of the folder, so that the cache cannot return another revision.
     Files that differ from their checksum, whether cached or new, are downloaded once more.
@@ -46,9 +46,10 @@ def snapshot(repository: str, revision: str) -> tuple[Path, str]:
     with _as_value_errors(repository, revision):
         commit = revision if constants.HF_HUB_OFFLINE else _resolve(repository, revision)
         for known_only in (constants.HF_HUB_OFFLINE, True):
+            wanted = [*DATA_FILES, *patterns]
             folder = Path(
                 snapshot_download(
-                    repository, repo_type="dataset", revision=commit, allow_patterns=DATA_FILES, etag_timeout=10
+                    repository, repo_type="dataset", revision=commit, allow_patterns=wanted, etag_timeout=10
                 )
             )
             damaged = _delete_damaged(folder, known_only)

@@ -1,9 +1,11 @@
 """The labels of a dataset: their names, and the conversion of raw values to label ids."""
 
-from collections.abc import Hashable, Iterable, Sequence
+import re
+from collections.abc import Hashable, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,9 +14,17 @@ from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE, TagReader, TagScheme
 from unroll.data.tokens import Task
 
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_TRUTHS = ("false", "true")
+
 
 class BadRow(ValueError):
     """A row that cannot be used; the message is the reason in the quarantine."""
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a raw label is missing: null, an empty text or NaN."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def first_names(names: list[str]) -> str:
@@ -23,28 +33,44 @@ def first_names(names: list[str]) -> str:
 
 
 class Labels:
-    """One label per text.
+    """One label per text, given by its name, by its number from 0, or, for two labels, by False or True.
 
-    `values` contains the raw value of each label in `names`. By default, values are names, ids or, for two labels,
-    False and True.
+    If a name is itself a number, as in `["1", "2"]`, numbers are names only; likewise False and True, if a name is
+    "false" or "true", in any case. White space around names does not matter.
+
+    Args:
+        names: the labels by id.
+        is_numbered: the data declare the names, so that all integers are ids.
+        is_text: numbers and booleans may be given as text, as in a CSV file.
     """
 
-    def __init__(self, names: list[str], values: Sequence[Hashable] | None = None) -> None:
+    def __init__(self, names: list[str], is_numbered: bool = False, is_text: bool = False) -> None:
         self.names = names
-        defaults = [names, range(len(names)), [False, True] if len(names) == 2 else []]
-        kinds = defaults if values is None else [values]
-        # Keys include the type because True == 1.
-        self._ids = {(type(value), value): i for kind in kinds for i, value in enumerate(kind)}
+        self._is_numbered, self._is_text = is_numbered, is_text
+        self._names = {name: i for i, name in enumerate(names)}
+        truths = {name.lower(): i for i, name in enumerate(names) if name.lower() in _TRUTHS}
+        self._words = truths | self._names
+        numbers: dict[str, int] = {}
+        if is_numbered or not any(map(_NUMBER.fullmatch, names)):
+            numbers = {str(i): i for i in range(len(names))}
+        self._values = numbers | self._words
+        if len(names) == 2 and not truths:
+            self._values |= {text: self._values[str(i)] for i, text in enumerate(_TRUTHS) if str(i) in self._values}
+        self._found: dict[tuple[type, Hashable], int | None] = {}
 
     @staticmethod
-    def of(source: Source, declared: list[str] | None, train: Path) -> "Labels":
-        """The declared labels of a dataset, or the sorted distinct values of train; ValueError for unusable ones."""
+    def of(source: Source, declared: list[str] | None, train: Path, **options: bool) -> "Labels":
+        """The declared labels of a dataset, or the sorted distinct values of train; ValueError for unusable ones.
+
+        `options` are those of the constructor, for labels that are no tags.
+        """
         kind, accepted = _KINDS[source.task]
-        values = None if declared else _distinct_values(source, train, accepted)
-        names = declared or [str(value).lower() if isinstance(value, bool) else str(value) for value in values or []]
+        names = declared or _distinct_names(source, train, accepted)
+        if wrong := [name for name in names if any(category(letter) == "Cc" for letter in name)]:
+            raise ValueError(f"label {wrong[0]!r} of {source.path}; accepted: a name without control characters")
         if "spans" in source.columns:
             return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in names for prefix in "BI")], "iob2")
-        return TagLabels(names, source.tag_scheme) if kind is TagLabels else kind(names, values)
+        return TagLabels(names, source.tag_scheme) if kind is TagLabels else kind(names, **options)
 
     def ids(self, value: Any) -> list[int]:
         """The label ids of a row; BadRow if a value is missing or unknown."""
@@ -56,11 +82,29 @@ class Labels:
 
     def id(self, value: Any) -> int:
         """The id of a single raw value; see `ids`."""
-        if value is None:
-            raise BadRow("missing label")
-        if isinstance(value, str | int) and (type(value), value) in self._ids:
-            return self._ids[type(value), value]
-        raise BadRow(f"unknown label {value!r}")
+        found = self.find(value)
+        if found is None:
+            raise BadRow("missing label" if is_missing(value) else f"unknown label {value!r}")
+        return found
+
+    def find(self, value: Any) -> int | None:
+        """The id of a single raw value; None if it is missing or unknown."""
+        if isinstance(value, float):
+            whole = str(int(value)) if value.is_integer() else ""
+            return self._names.get(str(value), self._names.get(whole))
+        if not isinstance(value, str | int):
+            return None
+        key = type(value), value  # with the type, because True == 1
+        if key not in self._found:
+            self._found[key] = self._find(value)
+        return self._found[key]
+
+    def _find(self, value: str | int) -> int | None:
+        if self._is_numbered and type(value) is int:
+            return value if 0 <= value < len(self.names) else None
+        known = self._words if isinstance(value, str) and not self._is_text else self._values
+        text = str(value).strip()
+        return known.get(text.lower() if text not in known and text.lower() in _TRUTHS else text)
 
 
 class MultiLabels(Labels):
@@ -107,8 +151,8 @@ _KINDS: dict[Task, tuple[type[Labels], tuple[type, ...]]] = {
 }
 
 
-def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) -> list[Any]:
-    """The sorted distinct values of the label column, which must have one of the accepted types."""
+def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...]) -> list[str]:
+    """The sorted distinct values of the label column, which must have one of the accepted types, as names."""
     column = source.label_column
     batches = pq.ParquetFile(train).iter_batches(columns=[column])
     values: Iterable[Any] = chain.from_iterable(batch[column].to_pylist() for batch in batches)
@@ -116,7 +160,7 @@ def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) ->
         values = (value for row in values if isinstance(row, list) for value in row)
     if "spans" in source.columns:
         values = (span.get("label") for span in values if isinstance(span, dict))
-    present = (value for value in values if value is not None)
+    present = (value for value in values if not is_missing(value))
     first = next(present, None)
     if isinstance(first, list):
         raise ValueError(
@@ -125,9 +169,16 @@ def _distinct_values(source: Source, train: Path, accepted: tuple[type, ...]) ->
         )
     if first is None and source.task == "multilabel":
         raise ValueError(f"column {column!r} of {source.path} contains no list with a label; accepted: lists of labels")
-    if first is not None and type(first) not in accepted:  # all values of a column have the same type
+    names = set() if first is None else {str(value).strip() for value in chain([first], present)}
+    are_numbers = all(map(_NUMBER.fullmatch, names))
+    is_whole = are_numbers and not any("." in name for name in names)
+    # All values of a column have the same type, and those of a CSV file are strings.
+    kind = float if are_numbers and not is_whole else type(first)
+    if first is not None and kind not in accepted:
         raise ValueError(
-            f"column {column!r} of {source.path} contains {type(first).__name__} labels without names; accepted: a "
+            f"column {column!r} of {source.path} contains {kind.__name__} labels without names; accepted: a "
             f"ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names in dataset.label_names"
         )
-    return [] if first is None else sorted({first, *present})
+    if {name.lower() for name in names} <= set(_TRUTHS):
+        names = {name.lower() for name in names}
+    return sorted(names, key=lambda name: (int(name), name) if is_whole else (0, name))

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from unroll.checks import check_least
+from unroll.data.text_files import TABLES, extension
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.prepare.labels import Labels, first_names
@@ -18,7 +20,7 @@ from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.split_rows import Corpus, SplitRows, carve, limit_rows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
 from unroll.data.prepared import checksum_of
-from unroll.data.raw import read_manifest
+from unroll.data.raw import declared_names, read_manifest
 from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
@@ -89,7 +91,10 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     if source.is_pair and options.max_length is not None and options.too_long == "split":
         raise ValueError("too_long=split: a pair of texts cannot be split; accepted: truncate")
     manifest = read_manifest(raw, source)
-    labels = Labels.of(source, manifest["label_names"], raw / "train.parquet")
+    declared = declared_names(pq.read_schema(raw / "train.parquet"), source.label_column)
+    names = source.choose_names(declared) or manifest["label_names"]
+    is_text = any(extension(file) in TABLES for file in manifest.get("files", ()))
+    labels = Labels.of(source, names, raw / "train.parquet", is_numbered=declared is not None, is_text=is_text)
     with whole_folder(output) as work:
         splits = _read(raw, source, manifest["splits"], labels, Corpus(work), options)
         splits, left_out, duplicates = _select(splits, options)
