@@ -111,11 +111,14 @@ class TfIdf(Baseline):
                 regression.fit(features, labels[:, label])
                 weights[label], bias[label] = regression.coef_[0], regression.intercept_[0]
             return weights, bias
+        bias, present = np.full(len(weights), -np.inf), np.unique(labels)
+        if len(present) == 1:  # scikit-learn refuses a single class
+            bias[present] = 0
+            return weights, bias
         regression.fit(features, labels)
         classes, coefficients, intercept = regression.classes_, regression.coef_, regression.intercept_
         if len(classes) == 2:  # scikit-learn then fits the difference of the two scores only
             coefficients, intercept = np.vstack([-coefficients, coefficients]) / 2, np.append(-intercept, intercept) / 2
-        bias = np.full(len(weights), -np.inf)
         weights[classes], bias[classes] = coefficients, intercept
         return weights, bias
 

@@ -1,5 +1,6 @@
 """Prepared data on disk: encoded splits and the schema of the dataset."""
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import Task
 from unroll.files import read_json, sha256
+
+log = logging.getLogger("unroll")
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,17 @@ class PreparedData:
     def split(self, name: str) -> EncodedSplit:
         """Load the split `train`, `validation` or `test`."""
         return EncodedSplit.load(self.folder / name, self.task, self.table)
+
+    def warn_of_one_label(self) -> None:
+        """Log a warning if all texts of train have the same labels, or all tokens the same tag."""
+        labels = np.load(self.folder / "train" / "labels.npy", mmap_mode="r")
+        if (labels == labels[:1]).all():
+            chosen = np.flatnonzero(labels[0]) if self.task == "multilabel" else labels[:1]
+            names = ", ".join(self.label_names[i] for i in chosen) or "none"
+            what = "tokens" if self.task == "labeling" else "texts"
+            log.warning(
+                "warning: %s: all %s of train have the label %s, so any model predicts it", self.folder, what, names
+            )
 
 
 def checksum_of(folder: Path) -> str:

@@ -69,7 +69,7 @@ class Source:
                 raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 lower-case hexadecimal digits")
 
     def choose_names(self, declared: list[str] | None) -> list[str] | None:
-        """The label names: those of the configuration, which may rename the names that the data declare, else the latter.
+        """The configured label names, which may rename those that the data declare; otherwise the latter.
 
         Raises:
             ValueError: both exist, and differ in number, or have a name in different places.

@@ -43,7 +43,8 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 def _open(path: Path, mode: str, **options: Any) -> IO[Any]:
-    return gzip.open(path, mode, **options) if path.suffix.lower() == ".gz" else path.open(mode, **options)
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    return cast(IO[Any], opener(path, mode, **options))
 
 
 def _undecodable_line(path: Path) -> int:

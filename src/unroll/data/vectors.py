@@ -1,5 +1,6 @@
 """Reads pretrained word vectors from text files of GloVe, word2vec and fastText."""
 
+import codecs
 import gzip
 import io
 import re
@@ -117,6 +118,7 @@ def _lines(path: Path) -> Iterator[_Line]:
             stream = io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER_BYTES) if is_gzip else file
             lines = enumerate((line.rstrip() for line in stream), start=1)  # fastText adds a space
             number, content = next(lines, (1, b""))
+            content = content.removeprefix(codecs.BOM_UTF8)
             header = _HEADER.fullmatch(content)
             if header:
                 number, content = next(lines, (2, b""))

@@ -1,6 +1,6 @@
 """The distribution of the labels or entities of texts, and the labels in a file of new text."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,9 +114,10 @@ def _name_values(
 ) -> dict[Any, str]:
     """Map each distinct value to a label name, as the prepare stage does; an unknown value is a name of its own."""
     labels = Labels(declared or names, is_numbered=declared is not None, is_text=True)
-    ids = {value: labels.find(value) for value in values if isinstance(value, Hashable)}
-    if wrong := {type(value).__name__ for value in values if not isinstance(value, str | int) and ids.get(value) is None}:
+    unusable = (value for value in values if not isinstance(value, str | int) and labels.find(value) is None)
+    if wrong := {type(value).__name__ for value in unusable}:
         raise ValueError(f"{where} contains {' and '.join(sorted(wrong))}; accepted: names, numbers or booleans")
+    ids = {value: labels.find(value) for value in values}
     if declared is None and not is_configured and None in ids.values():
         # The dataset may have declared names that are numbers.
         numbered = Labels(names, is_numbered=True, is_text=True)

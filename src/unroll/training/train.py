@@ -53,6 +53,7 @@ def train(
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for processes that ddp starts
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
+    data.warn_of_one_label()
     open_checkpoints(output, data, parts, options)
     run = RunFolder(output)
     model = build_model(parts["model"], data.schema)

@@ -12,9 +12,9 @@ def read_conll(path: Path) -> dict[str, list[list[str]]]:
     """Read a CoNLL column file: lines with a token and its tags, and empty lines between sentences.
 
     Columns are separated by tabs if the line contains one, otherwise by spaces. A line that starts a document
-    (-DOCSTART-) ends a sentence. A line that begins with # is a comment unless it has the columns of a token; if a space
-    follows the #, its last column must also occur in another line. Where the first column numbers the tokens, as in
-    CoNLL-U, lines of ranges (2-3) and empty nodes (4.1) are skipped. Returns the columns by name, "0", "1", …; each
+    (-DOCSTART-) ends a sentence. A line that begins with # is a comment unless it has the columns of a token; if a
+    space follows the #, its last column must also occur in another line. Where the first column numbers the tokens, as
+    in CoNLL-U, lines of ranges (2-3) and empty nodes (4.1) are skipped. Returns the columns by name, "0", "1", …; each
     column has a list of strings per sentence.
 
     Raises:

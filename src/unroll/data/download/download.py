@@ -50,9 +50,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     _check_pinned(source, checksums)
     with tempfile.TemporaryDirectory() as cache:
         splits = _load(source, named, None if chosen else folder, cache)
-        label_names = source.choose_names(
-            declared_names(splits["train"].features.arrow_schema, source.label_column)
-        )
+        label_names = source.choose_names(declared_names(splits["train"].features.arrow_schema, source.label_column))
         with whole_folder(output) as work:
             written = {}
             for split, rows in splits.items():
@@ -128,7 +126,7 @@ def _load(source: Source, named: dict[str, list[Path]], folder: Path | None, cac
                 )
             if "arrow.json" in str(found[theirs].features.arrow_schema.field(column).type):
                 raise ValueError(
-                    f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has values of several types; "
-                    "accepted: all of one type, such as numbers or strings"
+                    f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has several types; "
+                    "accepted: values of one type, such as numbers or strings"
                 )
     return {split: found[theirs] for split, theirs in wanted.items()}

@@ -30,8 +30,7 @@ def csv_batches(path: Path, separator: str | None = None) -> Iterator[pa.RecordB
         first = next((line for line in file if line.strip()), "")
         file.seek(0)
         separator = separator or ("\t" if kind == ".tsv" else _separator(first))
-        quoting = csv.QUOTE_NONE if kind == ".tsv" else csv.QUOTE_MINIMAL
-        rows = _rows(file, separator, quoting, f"{path} cannot be read as {kind}")
+        rows = _rows(file, separator, kind != ".tsv", f"{path} cannot be read as {kind}")
         header = next(rows, [])
         names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
@@ -51,8 +50,9 @@ def _separator(header: str) -> str:
     return next((mark for mark in ",;\t" if len(next(csv.reader([header], delimiter=mark), [])) > 1), ",")
 
 
-def _rows(file: TextIO, separator: str, quoting: int, problem: str) -> Iterator[list[str]]:
+def _rows(file: TextIO, separator: str, has_quotes: bool, problem: str) -> Iterator[list[str]]:
     """The rows that are not empty, header first; errors name the line that a row starts on."""
+    quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
     reader = csv.reader(file, delimiter=separator, quoting=quoting, strict=True)
     width, line = 0, 1
     try:

@@ -65,7 +65,7 @@ class Labels:
         `options` are those of the constructor, for labels that are no tags.
         """
         kind, accepted = _KINDS[source.task]
-        names = declared or _distinct_names(source, train, accepted)
+        names = declared or _distinct_names(source, train, accepted, options.get("is_text", False))
         if wrong := [name for name in names if any(category(letter) == "Cc" for letter in name)]:
             raise ValueError(f"label {wrong[0]!r} of {source.path}; accepted: a name without control characters")
         if "spans" in source.columns:
@@ -103,7 +103,7 @@ class Labels:
         if self._is_numbered and type(value) is int:
             return value if 0 <= value < len(self.names) else None
         known = self._words if isinstance(value, str) and not self._is_text else self._values
-        text = str(value).strip()
+        text = str(value) if str(value) in known else str(value).strip()
         return known.get(text.lower() if text not in known and text.lower() in _TRUTHS else text)
 
 
@@ -151,8 +151,11 @@ _KINDS: dict[Task, tuple[type[Labels], tuple[type, ...]]] = {
 }
 
 
-def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...]) -> list[str]:
-    """The sorted distinct values of the label column, which must have one of the accepted types, as names."""
+def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...], is_text: bool) -> list[str]:
+    """The sorted distinct values of the label column, which must have one of the accepted types, as names.
+
+    If `is_text`, the type is that which all values can be read as.
+    """
     column = source.label_column
     batches = pq.ParquetFile(train).iter_batches(columns=[column])
     values: Iterable[Any] = chain.from_iterable(batch[column].to_pylist() for batch in batches)
@@ -170,15 +173,18 @@ def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...]) -> 
     if first is None and source.task == "multilabel":
         raise ValueError(f"column {column!r} of {source.path} contains no list with a label; accepted: lists of labels")
     names = set() if first is None else {str(value).strip() for value in chain([first], present)}
-    are_numbers = all(map(_NUMBER.fullmatch, names))
-    is_whole = are_numbers and not any("." in name for name in names)
-    # All values of a column have the same type, and those of a CSV file are strings.
-    kind = float if are_numbers and not is_whole else type(first)
-    if first is not None and kind not in accepted:
+    kind = _kind_of_text(names) if is_text and isinstance(first, str) else type(first)
+    if names and kind not in accepted:  # all values of a column have the same type
         raise ValueError(
             f"column {column!r} of {source.path} contains {kind.__name__} labels without names; accepted: a "
             f"ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names in dataset.label_names"
         )
-    if {name.lower() for name in names} <= set(_TRUTHS):
+    if kind is bool:
         names = {name.lower() for name in names}
-    return sorted(names, key=lambda name: (int(name), name) if is_whole else (0, name))
+    return sorted(names, key=(lambda name: (int(name), name)) if kind is int else None)
+
+
+def _kind_of_text(texts: set[str]) -> type:
+    if all(map(_NUMBER.fullmatch, texts)):
+        return float if any("." in text for text in texts) else int
+    return bool if {text.lower() for text in texts} <= set(_TRUTHS) else str

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from unroll.checks import check_least
-from unroll.data.text_files import TABLES, extension
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.prepare.labels import Labels, first_names
@@ -19,10 +18,11 @@ from unroll.data.prepare.report import write_report
 from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.split_rows import Corpus, SplitRows, carve, limit_rows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
-from unroll.data.prepared import checksum_of
+from unroll.data.prepared import PreparedData, checksum_of
 from unroll.data.raw import declared_names, read_manifest
 from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
+from unroll.data.text_files import TABLES, extension
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
 from unroll.files import whole_folder, write_json
@@ -141,6 +141,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         }
         write_json(work / "dataset.json", description)
         write_report(raw.name, description, splits, work)
+    PreparedData(output).warn_of_one_label()
     return description
 
 
@@ -156,7 +157,7 @@ def _read(
     for split in ("test", "validation"):
         if split not in splits:
             option = f"{split}_fraction"
-            carved = carve(splits["train"], source, option, getattr(options, option), options.seed)
+            carved = carve(splits["train"], source, option, getattr(options, option), options.seed, labels.names)
             splits["train"], splits[split] = carved
     return {split: splits[split] for split in SPLITS}
 

@@ -1,5 +1,7 @@
 """The usable rows of a split, as slices of a corpus on disk."""
 
+import logging
+import math
 import os
 import tempfile
 from collections import Counter
@@ -11,9 +13,12 @@ import numpy as np
 import pandas as pd
 
 from unroll.data.encoding import DistinctTokens, TokenTable
+from unroll.data.prepare.labels import first_names
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
 from unroll.data.tokens import UNKNOWN
+
+log = logging.getLogger("unroll")
 
 BLOCK = 1 << 21  # number of tokens in memory at a time
 
@@ -139,22 +144,39 @@ def _save_blocks(path: Path, blocks: Iterator[Ragged], dtype: type[np.integer], 
             file.write(block.values.astype(dtype).tobytes())
 
 
-def carve(train: SplitRows, source: Source, option: str, fraction: float, seed: int) -> tuple[SplitRows, SplitRows]:
+def carve(
+    train: SplitRows, source: Source, option: str, fraction: float, seed: int, names: list[str]
+) -> tuple[SplitRows, SplitRows]:
     """Divide the training split in two, stratified by label if each sequence has exactly one.
 
-    The second part has the share `fraction`, the value of the option `option`; ValueError if there are too few rows.
+    The second part has the share `fraction`, the value of the option `option`; ValueError if there are too few rows. A
+    warning, with the label from `names`, is logged if a label has a single row, which stays in the first part, or if
+    there are more labels than rows in a part, so that the draw cannot be stratified.
     """
     from sklearn.model_selection import train_test_split
 
-    rows = np.arange(len(train))
+    what = f"{option}={fraction:g} of the {len(train)} training rows of {source.path}"
+    rows, strata = np.arange(len(train)), train.strata
+    if strata is not None:
+        counts = np.bincount(strata, minlength=len(names))
+        if (counts == 1).any() and (counts > 1).any():
+            alone = first_names([names[i] for i in np.flatnonzero(counts == 1)])
+            log.warning("warning: %s: only one row has the label %s; such rows stay in train", what, alone)
+            rows = rows[counts[strata] > 1]
+        size, labels = math.ceil(fraction * len(rows)), len(np.unique(strata[rows]))
+        is_possible = labels <= min(size, len(rows) - size)
+        if not is_possible:
+            log.warning("warning: %s: %d rows cannot have all %d labels; not stratified", what, size, labels)
+        strata = strata[rows] if is_possible else None
     try:
-        kept, carved = train_test_split(rows, test_size=fraction, random_state=seed, stratify=train.strata)
+        _, carved = train_test_split(rows, test_size=fraction, random_state=seed, stratify=strata)
     except ValueError as error:
         raise ValueError(
             f"{option}={fraction:g} cannot be drawn from the {len(train)} training rows of {source.path}: {error}"
         ) from error
     # Quarantined rows remain counted in train.
-    return train.take(np.sort(kept)), replace(train.take(np.sort(carved)), quarantined=[])
+    kept = np.setdiff1d(np.arange(len(train)), carved)
+    return train.take(kept), replace(train.take(np.sort(carved)), quarantined=[])
 
 
 def limit_rows(rows: SplitRows, limit: int, seed: int) -> SplitRows:
