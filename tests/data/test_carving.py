@@ -70,13 +70,48 @@ def test_sentences_are_carved_whole(tmp_path: Path) -> None:
     assert data.split("validation").labels.tolist() == [0, 1] * 2
 
 
-@pytest.mark.parametrize(("labels", "size"), [([0, 0, 0, 1], 4), ([0], 1)])
-def test_train_that_cannot_be_carved_is_an_error(tmp_path: Path, labels: list[int], size: int) -> None:
-    train = texts(*["x"] * size, labels=labels)
+@pytest.mark.parametrize("size", [1])
+def test_train_that_cannot_be_carved_is_an_error(tmp_path: Path, size: int) -> None:
+    train = texts(*["x"] * size, labels=[0] * size)
     raw = write_raw(tmp_path / "raw", {"train": train, "test": texts("a", "b")}, NAMES)
     with pytest.raises(ValueError) as error:
         prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(validation_fraction=0.5))
     assert f"validation_fraction=0.5 cannot be drawn from the {size} training rows of acme/reviews" in str(error.value)
+
+
+def carved(folder: Path, labels: list[str], fraction: float) -> tuple[list[str], list[str]]:
+    """The labels of the rows of train and of the carved validation."""
+    train = texts(*(f"x{i}" for i in range(len(labels))), labels=labels)
+    raw = write_raw(folder / "raw", {"train": train, "test": texts("a", labels=labels[:1])}, None)
+    prepare(REVIEWS, raw, folder / "out", PrepareOptions(validation_fraction=fraction))
+    data = PreparedData(folder / "out")
+    splits = [data.split(split) for split in ("train", "validation")]
+    assert sorted([*splits[0].rows, *splits[1].rows]) == list(range(len(labels)))
+    return tuple([data.label_names[i] for i in split.labels] for split in splits)  # type: ignore[return-value]
+
+
+def test_the_row_of_a_label_with_a_single_row_stays_in_train(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train, validation = carved(tmp_path, ["a", "rare", *"ab" * 8, "odd"], 0.25)
+    assert {"rare", "odd"} < set(train)
+    assert sorted(validation) == ["a", "a", "a", "b", "b"]
+    said = "of the 19 training rows of acme/reviews: the only rows with the labels odd, rare stay in train"
+    assert [record.getMessage() for record in caplog.records] == [f"warning: validation_fraction=0.25 {said}"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "fraction", "said"),
+    [
+        ([f"{i // 2}" for i in range(20)], 0.2, "4 rows cannot have all 10 labels; not stratified"),
+        ([f"{i}" for i in range(20)], 0.2, "4 rows cannot have all 20 labels; not stratified"),
+        ([f"{i // 2}" for i in range(20)], 0.9, "2 rows cannot have all 10 labels; not stratified"),
+    ],
+)
+def test_more_labels_than_rows_to_draw_do_not_stop_the_split(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, labels: list[str], fraction: float, said: str
+) -> None:
+    _, validation = carved(tmp_path, labels, fraction)
+    assert len(validation) == fraction * 20
+    assert said in caplog.text
 
 
 def test_texts_in_two_splits_are_counted(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.data.raw import REVIEWS, raw_reviews, texts, words_of, write_raw
+from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, texts, words_of, write_raw
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
+from unroll.data.source import Source
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.inference.predictor import Predictor
 from unroll.training.train import train
@@ -57,6 +58,37 @@ def test_a_single_class_is_trained_on(tmp_path: Path) -> None:
     raw = write_raw(tmp_path / "raw", dict.fromkeys(("train", "validation", "test"), only), None)
     _, predictor = trained(tmp_path, raw)
     assert predictor.predict(["a"]) == [{"label": "same", "probability": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("source", "train", "names", "said"),
+    [
+        (REVIEWS, texts("a", "b", labels=["same"] * 2), None, "all texts of train have the label same,"),
+        (REVIEWS, texts("a", "b", labels=[1, 1]), ["bad", "good"], "all texts of train have the label good,"),
+        (ENTITIES, {"tokens": [["a", "b"]], "tags": [[0, 0]]}, TAGS, "all tokens of train have the label O,"),
+    ],
+)
+def test_a_single_label_in_train_is_a_warning_of_the_prepare_stage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, source: Source, train: Any, names: list[str] | None, said: str
+) -> None:
+    raw = write_raw(tmp_path / "raw", dict.fromkeys(("train", "validation", "test"), train), names)
+    prepare(source, raw, tmp_path / "out", PrepareOptions())
+    assert [record.getMessage() for record in caplog.records] == [
+        f"warning: {tmp_path / 'out'}: {said} so any model predicts it"
+    ]
+
+
+@pytest.mark.parametrize("model", ["gru", "tfidf", "majority"])
+def test_every_model_says_that_train_has_a_single_label_and_predicts_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str
+) -> None:
+    raw = raw_reviews(tmp_path / "raw", train=texts("a b", "b c", labels=[1, 1]), validation=texts("a", labels=[1]))
+    prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions())
+    caplog.clear()
+    train(PreparedData(tmp_path / "out"), tiny_parts(model, max_epochs=1), SMALL, tmp_path / "run")
+    assert "all texts of train have the label good, so any model predicts it" in caplog.text
+    (prediction,) = Predictor.load(tmp_path / "run" / "model").predict(["a"])
+    assert model == "gru" or prediction["label"] == "good"
 
 
 def test_splits_of_one_row_are_trained_on(tmp_path: Path) -> None:

@@ -12,6 +12,36 @@ def test_splits_have_the_same_names_unless_told_otherwise() -> None:
     assert (source.name, source.revision, source.label_names) == (None, "main", None)
 
 
+@pytest.mark.parametrize(
+    ("configured", "declared", "chosen"),
+    [
+        (None, None, None),
+        (None, ["a", "b"], ["a", "b"]),
+        (["a", "b"], None, ["a", "b"]),
+        (["a", "b"], ["a", "b"], ["a", "b"]),
+        (["x", "y"], ["a", "b"], ["x", "y"]),
+        (["a", "y"], ["a", "b"], ["a", "y"]),
+    ],
+)
+def test_configured_label_names_rename_declared_ones(
+    configured: list[str] | None, declared: list[str] | None, chosen: list[str] | None
+) -> None:
+    assert Source("classification", "acme/x", TEXT, label_names=configured).choose_names(declared) == chosen
+
+
+@pytest.mark.parametrize("configured", [["b", "a"], ["a"], ["a", "b", "c"], ["b", "x"]])
+def test_configured_label_names_that_contradict_declared_ones_are_refused(configured: list[str]) -> None:
+    source = Source("classification", "acme/x", TEXT, label_names=configured)
+    with pytest.raises(ValueError) as error:
+        source.choose_names(["a", "b"])
+    assert f"dataset.label_names={configured}: acme/x declares the labels ['a', 'b']; accepted: " in str(error.value)
+
+
+def test_a_label_name_that_occurs_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"dataset\.label_names=\['a', 'b', 'a'\]: 'a' occurs twice; accepted"):
+        Source("classification", "acme/x", TEXT, label_names=["a", "b", "a"])
+
+
 def test_two_sources_share_no_default() -> None:
     first, second = (Source("classification", "acme/reviews", TEXT) for _ in range(2))
     first.splits["train"] = "other"

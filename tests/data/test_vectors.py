@@ -38,8 +38,19 @@ def read(file: Path, content: str | bytes, vocabulary: list[str]) -> PretrainedV
         GLOVE.replace("\n", "\r\n"),
         GLOVE.rstrip(),
         gzip.compress(GLOVE.encode()),
+        f"\ufeff{GLOVE}",
+        f"\ufeff3 3\n{GLOVE}",
     ],
-    ids=["GloVe", "word2vec text", "fastText, with its trailing spaces", "CRLF", "no last newline", "gzip"],
+    ids=[
+        "GloVe",
+        "word2vec text",
+        "fastText, with its trailing spaces",
+        "CRLF",
+        "no last newline",
+        "gzip",
+        "byte order mark",
+        "byte order mark before a header",
+    ],
 )
 def test_every_form_gives_the_vocabularys_vectors_and_zeros_for_the_missing(file: Path, content: str | bytes) -> None:
     result = read(file, content, VOCABULARY)

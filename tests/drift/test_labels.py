@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +93,25 @@ def test_numbers_that_are_names_are_taken_as_names(tmp_path: Path, ending: str) 
 
 def test_numbers_that_are_not_all_names_are_taken_as_numbers(tmp_path: Path) -> None:
     assert reviews(tmp_path, [0, 2, 2], ["1", "2", "3"]) == {"1": 1, "2": 0, "3": 2}
+
+
+def test_numbers_that_are_not_all_configured_names_are_no_positions(tmp_path: Path) -> None:
+    columns: Columns = {"body": ["a"] * 3, "stars": [0, 2, 2]}
+    found = read(tmp_path, replace(REVIEWS, label_names=["1", "2", "3"]), columns, ["1", "2", "3"])
+    assert found.texts == {"0": 1, "1": 0, "2": 2, "3": 0}
+
+
+@pytest.mark.parametrize(("names", "shares"), [(["0", "1"], {"0": 1, "1": 2}), (["no", "yes"], {"no": 1, "yes": 2})])
+def test_names_that_a_file_declares_may_be_renamed(tmp_path: Path, names: list[str], shares: dict[str, int]) -> None:
+    features = Features({"body": Value("string"), "stars": ClassLabel(names=["low", "high"])})
+    Dataset.from_dict({"body": ["a"] * 3, "stars": [0, 1, 1]}, features).to_parquet(str(tmp_path / "new.parquet"))
+    source = replace(REVIEWS, label_names=names)
+    new = read_new_text(tmp_path / "new.parquet", source, Tokenizer())
+    assert counts_of("classification", names, read_new_labels(new, tmp_path, source, names)).texts == shares
+
+
+def test_minus_one_is_a_label_where_it_is_a_name(tmp_path: Path) -> None:
+    assert reviews(tmp_path, [-1, 1, 1], ["-1", "1"]) == {"-1": 1, "1": 2}
 
 
 def test_booleans_that_are_names_are_taken_as_names(tmp_path: Path) -> None:

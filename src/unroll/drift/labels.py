@@ -96,7 +96,10 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     # Prepared tags were converted to IOB2, so they do not show which numbers the tags of another scheme had.
     is_converted = source.task == "labeling" and source.tag_scheme != "iob2"
     numbered = source.label_names or ([] if is_converted else names)
-    name_of = _name_values(values, numbered, new.declared_names, source.label_names is not None, where)
+    declared = new.declared_names
+    if declared and source.label_names and len(declared) == len(numbered) and set(declared).isdisjoint(numbered):
+        declared = numbered  # the dataset's configuration renames what its files declare
+    name_of = _name_values(values, numbered, declared, source.label_names is not None, where)
     named: list[Any] = [[name_of[value] for value in found] if nested else name_of[found] for found in labels]
     if source.task == "labeling" and "spans" not in source.columns:
         named = _read_tags(named, source, [*name_of.values(), *numbered], where)

@@ -1,5 +1,6 @@
 """CoNLL column files, from reading to prepared data."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from unroll.data.prepare.prepare import prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
 from unroll.data.tags import spans
+from unroll.files import sha256
 
 IOB1 = """-DOCSTART- -X- O O
 
@@ -38,8 +40,27 @@ def file(tmp_path: Path) -> Path:
         "\ufeffa O\nb B-X\n\nc O\n",
         "-DOCSTART- O\n\na O\nb B-X\n\n-DOCSTART- O\n\nc O\n",
         "# id = 1\na O\nb B-X\n\n# id = 2\nc O\n",
+        "# first\na O\n# a comment\nb B-X\n\n#\n# newdoc id = x\n# two three\nc O\n",
+        "# text = a\tb\na\tO\nb\tB-X\n\n# two\nc\tO\n",
+        "a O\nb B-X\n-DOCSTART- -X-\nc O\n",
+        "a O\rb B-X\r\rc O\r",
+        "a  O\nb   B-X \n\n c O  \n",
+        "a \t O\nb\tB-X\t\n\nc\tO \n",
     ],
-    ids=["plain", "more empty lines, no last one", "tabs and CRLF", "byte order mark", "documents", "comments"],
+    ids=[
+        "plain",
+        "more empty lines, no last one",
+        "tabs and CRLF",
+        "byte order mark",
+        "documents",
+        "comments",
+        "comments of any number of words",
+        "comments among tabs",
+        "a document without an empty line",
+        "CR",
+        "several spaces",
+        "spaces around tabs",
+    ],
 )
 def test_sentences_of_every_form_are_read(file: Path, content: str) -> None:
     file.write_text(content, newline="")
@@ -49,6 +70,34 @@ def test_sentences_of_every_form_are_read(file: Path, content: str) -> None:
 def test_a_hash_may_be_a_token_and_a_token_may_hold_spaces_between_tabs(file: Path) -> None:
     file.write_text("new york\tB-X\n#\tO\n")
     assert read_conll(file)["0"] == [["new york", "#"]]
+
+
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_tokens_that_begin_with_a_hash_are_tokens_wherever_they_stand(file: Path, separator: str) -> None:
+    lines = ["#one HT", "# O", "two O", "", "# O", "#two HT", "", "#three O"]
+    file.write_text("\n".join(line.replace(" ", separator) for line in lines))
+    assert read_conll(file) == {
+        "0": [["#one", "#", "two"], ["#", "#two"], ["#three"]],
+        "1": [["HT", "O", "O"], ["O", "HT"], ["O"]],
+    }
+
+
+def test_ranges_and_empty_nodes_of_conllu_are_no_tokens(file: Path) -> None:
+    rows = ["# sent_id = 1", "1\tI", "2-3\tdon't", "2\tdo", "3\tn't", "3.1\tgo", "", "# text = 4.1", "1\t4.1"]
+    file.write_text("\n".join(rows))
+    assert read_conll(file) == {"0": [["1", "2", "3"], ["1"]], "1": [["I", "do", "n't"], ["4.1"]]}
+
+
+def test_numbers_that_are_tokens_stay(file: Path) -> None:
+    file.write_text("1 O\n2-3 O\n\nlost O\n4.1 O\n")
+    assert read_conll(file)["0"] == [["1", "2-3"], ["lost", "4.1"]]
+
+
+def test_column_files_may_be_utf_16_or_compressed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("a O\r\n\r\nb O\r\n".encode("utf-16"))
+    (tmp_path / "b.train.gz").write_bytes(gzip.compress(b"a O\n\nb O\n"))
+    for name in ("a.txt", "b.train.gz"):
+        assert read_conll(tmp_path / name) == {"0": [["a"], ["b"]], "1": [["O"], ["O"]]}
 
 
 token = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=5).filter(
@@ -92,7 +141,8 @@ def test_a_folder_of_column_files_is_downloaded_and_prepared(tmp_path: Path) -> 
     (hub / "train.txt").write_text(IOB1 * 5)
     (hub / "eng.testb").write_text(IOB1)
     source = source_of(hub)
-    download(source, tmp_path / "raw")
+    manifest = download(source, tmp_path / "raw")
+    assert manifest["files"] == {name: sha256(hub / name) for name in ("eng.testb", "train.txt")}
     prepare(source, tmp_path / "raw", tmp_path / "out", OPTIONS)
     data = PreparedData(tmp_path / "out")
     assert words_of(data, "test") == [["in", "oslo", "rio"], ["ada"]]

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
+from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
 from unroll.files import read_json, sha256
 
@@ -75,6 +77,32 @@ def test_configured_label_names_come_before_declared_ones(tmp_path: Path, write_
     folder = write_dataset(tmp_path / "hub", SPLITS, {"label": NAMES})
     manifest = download(reviews(folder, label_names=["negative", "positive"]), tmp_path / "raw")
     assert manifest["label_names"] == ["negative", "positive"]
+
+
+def test_label_names_that_contradict_declared_ones_are_an_error(tmp_path: Path, write_dataset: WriteDataset) -> None:
+    folder = write_dataset(tmp_path / "hub", SPLITS, {"label": NAMES})
+    source = reviews(folder, label_names=["good", "bad"])
+    assert_refused(source, tmp_path / "raw" / "x", "dataset.label_names=['good', 'bad']", "declares the labels ['bad',")
+    download(reviews(folder), tmp_path / "raw")
+    with pytest.raises(ValueError, match="declares the labels"):
+        prepare(source, tmp_path / "raw", tmp_path / "out", PrepareOptions())
+    prepare(reviews(folder, label_names=["1", "0"]), tmp_path / "raw", tmp_path / "out", PrepareOptions())
+    data = PreparedData(tmp_path / "out")
+    assert [data.label_names[i] for i in data.split("train").labels] == ["0", "1"]
+
+
+def test_a_folder_has_no_revision(tmp_path: Path, write_dataset: WriteDataset) -> None:
+    manifest = download(reviews(write_dataset(tmp_path / "hub", SPLITS), revision="a" * 40), tmp_path / "raw")
+    assert (manifest["revision"], manifest["commit"]) == (None, None)
+
+
+def test_values_of_several_types_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": "x"}\n')
+    splits = {"train": "train", "validation": None, "test": None}
+    source = reviews(tmp_path / "x.jsonl", splits=splits)
+    assert_refused(
+        source, tmp_path / "raw" / "x", "dataset.columns.label='label'", "has several types; accepted: values of"
+    )
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])

@@ -21,6 +21,67 @@ def test_any_other_label_is_a_bad_row(value: Any) -> None:
         Labels(["bad", "so so", "good"]).id(value)
 
 
+@pytest.mark.parametrize(
+    ("names", "values", "ids"),
+    [
+        (["1", "0"], [1, 0, "1", "0"], [0, 1, 0, 1]),
+        (["1", "2", "3"], [1, 3, 0, 4], [0, 2, None, None]),
+        (["01", "02"], ["01", "02", 0, 1, "1"], [0, 1, None, None, None]),
+        (["no", "1"], [1, 0], [1, None]),
+        (["1", "0"], [1.0, 0.0, 0.5, float("nan")], [0, 1, None, None]),
+        (["0.5", "1.5"], [0.5, 1.5, "0.5", 1], [0, 1, 0, None]),
+        (["true", "false"], [True, False, "True", "FALSE", "true"], [0, 1, 0, 1, 0]),
+        (["True", "False"], [True, False, 1], [0, 1, 1]),
+        (["1", "0"], [True, False], [0, 1]),
+        (["1", "2"], [True, False], [0, None]),
+        (["pos", " neg"], ["pos ", " neg", "\tpos\n", "neg"], [0, 1, 0, None]),
+        (["half-true", "true", "false"], ["TRUE", True, "half-true"], [1, 1, 0]),
+    ],
+)
+def test_a_value_that_equals_a_name_means_that_name(names: list[str], values: list[Any], ids: list[int | None]) -> None:
+    labels = Labels(names)
+    assert [labels.find(value) for value in values] == ids
+
+
+def test_integers_are_the_numbers_of_names_that_the_data_declare() -> None:
+    labels = Labels(["1", "0"], is_numbered=True)
+    assert [labels.find(value) for value in (0, 1, 2, -1, "1", "0")] == [0, 1, None, None, 0, 1]
+
+
+def test_numbers_and_booleans_may_be_text_in_a_text_file() -> None:
+    assert [Labels(["no", "yes"], is_text=True).find(value) for value in ("0", "1", "True", "2")] == [0, 1, 1, None]
+    assert [Labels(["no", "yes"]).find(value) for value in ("0", "1", "True")] == [None] * 3
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", float("nan")])
+def test_a_missing_label_is_a_bad_row(value: Any) -> None:
+    with pytest.raises(BadRow, match=r"^missing label$"):
+        Labels(["0", "1"]).id(value)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["good", " good", "bad ", ""], ["bad", "good"]),
+        (["10", "9", "a"], ["10", "9", "a"]),
+        (["10", "9", "1.5"], ["1.5", "10", "9"]),
+        (["True", "false"], ["True", "false"]),
+    ],
+)
+def test_strings_of_other_files_are_names(tmp_path: Path, values: list[str], names: list[str]) -> None:
+    assert Labels.of(REVIEWS, None, write(tmp_path / "x.parquet", body=values, stars=values)).names == names
+
+
+@pytest.mark.parametrize("name", ["a\tb", "B-LOC\r", "a\0"])
+def test_a_name_with_a_control_character_is_an_error(tmp_path: Path, name: str) -> None:
+    for declared in (None, ["ok", name]):
+        path = write(tmp_path / "x.parquet", body=["a"], stars=[f"x{name}x"])
+        with pytest.raises(
+            ValueError, match=r"label 'x?.*of acme/reviews; accepted: a name without control characters"
+        ):
+            Labels.of(REVIEWS, declared, path)
+
+
 def test_many_labels_are_described_by_the_first() -> None:
     assert first_names(["bad", "good"]) == "bad, good"
     described = first_names([f"l{i}" for i in range(25)])

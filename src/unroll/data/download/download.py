@@ -25,6 +25,9 @@ def download(source: Source, output: Path) -> dict[str, Any]:
         ValueError: the data cannot be read, a checksum differs from the one in `source`, or a split or column is
             missing.
     """
+    from datasets import disable_progress_bars
+
+    disable_progress_bars()
     commit = None
     chosen: list[Path] = []  # the files of train, if the path is a file or glob
     if Path(source.path).is_dir():

@@ -92,12 +92,10 @@ def load_folder(folder: Path, name: str | None, cache: str) -> dict[str, Any]:
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """Turn the errors of `datasets`, whose progress bars are switched off, into a ValueError with their cause."""
-    from datasets import disable_progress_bars
+    """Turn the errors of `datasets` into a ValueError with their cause."""
     from datasets.exceptions import DatasetsError
     from yaml import YAMLError
 
-    disable_progress_bars()
     try:
         yield
     except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:

@@ -52,8 +52,9 @@ def _separator(header: str) -> str:
 
 def _rows(file: TextIO, separator: str, has_quotes: bool, problem: str) -> Iterator[list[str]]:
     """The rows that are not empty, header first; errors name the line that a row starts on."""
-    quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
-    reader = csv.reader(file, delimiter=separator, quoting=quoting, strict=True)
+    reader = csv.reader(
+        file, delimiter=separator, quoting=csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE, strict=True
+    )
     width, line = 0, 1
     try:
         for row in reader:

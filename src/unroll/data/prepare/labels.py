@@ -104,7 +104,11 @@ class Labels:
             return value if 0 <= value < len(self.names) else None
         known = self._words if isinstance(value, str) and not self._is_text else self._values
         text = str(value) if str(value) in known else str(value).strip()
-        return known.get(text.lower() if text not in known and text.lower() in _TRUTHS else text)
+        if text in known:
+            return known[text]
+        if self._is_text and "." in text and _NUMBER.fullmatch(text):
+            return self.find(float(text))
+        return known.get(text.lower()) if text.lower() in _TRUTHS else None
 
 
 class MultiLabels(Labels):

@@ -161,13 +161,13 @@ def carve(
         counts = np.bincount(strata, minlength=len(names))
         if (counts == 1).any() and (counts > 1).any():
             alone = first_names([names[i] for i in np.flatnonzero(counts == 1)])
-            log.warning("warning: %s: only one row has the label %s; such rows stay in train", what, alone)
+            log.warning("warning: %s: the only rows with the labels %s stay in train", what, alone)
             rows = rows[counts[strata] > 1]
-        size, labels = math.ceil(fraction * len(rows)), len(np.unique(strata[rows]))
-        is_possible = labels <= min(size, len(rows) - size)
-        if not is_possible:
-            log.warning("warning: %s: %d rows cannot have all %d labels; not stratified", what, size, labels)
-        strata = strata[rows] if is_possible else None
+        strata, size = strata[rows], math.ceil(fraction * len(rows))
+        smaller, labels = min(size, len(rows) - size), len(np.unique(strata))
+        if smaller < labels:
+            log.warning("warning: %s: %d rows cannot have all %d labels; not stratified", what, smaller, labels)
+            strata = None
     try:
         _, carved = train_test_split(rows, test_size=fraction, random_state=seed, stratify=strata)
     except ValueError as error:
