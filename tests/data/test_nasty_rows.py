@@ -10,9 +10,10 @@ from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, texts, words_of
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
-from unroll.data.source import Source
+from unroll.data.source import SPLITS, Source
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.inference.predictor import Predictor
+from unroll.inference.trained_model import TrainedModel
 from unroll.training.train import train
 
 NASTY = {
@@ -27,6 +28,7 @@ NASTY = {
     "a noncharacter": "\uffff",
     "hundreds of marks on a letter": "e" + "\u0301" * 500,
 }
+TOPICS = Source("multilabel", "acme/topics", {"text": "text", "labels": "label"})
 SMALL = replace(OPTIONS, batch_size=4)
 
 
@@ -60,35 +62,50 @@ def test_a_single_class_is_trained_on(tmp_path: Path) -> None:
     assert predictor.predict(["a"]) == [{"label": "same", "probability": 1.0}]
 
 
+ONE_LABEL = {
+    "classification": (
+        REVIEWS,
+        texts("a b", "b c", labels=[1, 1]),
+        ["bad", "good"],
+        "texts of train have the label good",
+    ),
+    "multilabel": (
+        TOPICS,
+        {"text": ["a b", "b c"], "label": [["x", "z"]] * 2},
+        ["x", "y", "z"],
+        "texts of train have the label x, z",
+    ),
+    "labeling": (
+        ENTITIES,
+        {"tokens": [["a", "b"], ["c"]], "tags": [[0, 0], [0]]},
+        TAGS,
+        "tokens of train have the label O",
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("source", "train", "names", "said"),
-    [
-        (REVIEWS, texts("a", "b", labels=["same"] * 2), None, "all texts of train have the label same,"),
-        (REVIEWS, texts("a", "b", labels=[1, 1]), ["bad", "good"], "all texts of train have the label good,"),
-        (ENTITIES, {"tokens": [["a", "b"]], "tags": [[0, 0]]}, TAGS, "all tokens of train have the label O,"),
-    ],
+    ("task", "model"),
+    [(task, "majority") for task in ONE_LABEL]
+    + [("classification", "gru"), ("classification", "tfidf"), ("multilabel", "tfidf"), ("labeling", "crfsuite")],
 )
-def test_a_single_label_in_train_is_a_warning_of_the_prepare_stage(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, source: Source, train: Any, names: list[str] | None, said: str
+def test_a_single_label_in_train_is_a_warning_in_the_prepare_stage_and_for_every_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, task: str, model: str
 ) -> None:
-    raw = write_raw(tmp_path / "raw", dict.fromkeys(("train", "validation", "test"), train), names)
+    source, rows, names, said = ONE_LABEL[task]
+    raw = write_raw(tmp_path / "raw", dict.fromkeys(SPLITS, rows), names)
     prepare(source, raw, tmp_path / "out", PrepareOptions())
-    assert [record.getMessage() for record in caplog.records] == [
-        f"warning: {tmp_path / 'out'}: {said} so any model predicts it"
-    ]
-
-
-@pytest.mark.parametrize("model", ["gru", "tfidf", "majority"])
-def test_every_model_says_that_train_has_a_single_label_and_predicts_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str
-) -> None:
-    raw = raw_reviews(tmp_path / "raw", train=texts("a b", "b c", labels=[1, 1]), validation=texts("a", labels=[1]))
-    prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions())
-    caplog.clear()
     train(PreparedData(tmp_path / "out"), tiny_parts(model, max_epochs=1), SMALL, tmp_path / "run")
-    assert "all texts of train have the label good, so any model predicts it" in caplog.text
-    (prediction,) = Predictor.load(tmp_path / "run" / "model").predict(["a"])
-    assert model == "gru" or prediction["label"] == "good"
+    message = f"warning: {tmp_path / 'out'}: all {said}, so any model predicts it"
+    assert [record.getMessage() for record in caplog.records if record.name == "unroll"] == [message] * 2
+    assert TrainedModel.load(tmp_path / "run" / "model").schema.label_names == names
+
+
+def test_tfidf_predicts_the_only_label_of_train(tmp_path: Path) -> None:
+    raw = raw_reviews(tmp_path / "raw", train=texts("a b", "b c", labels=[1, 1]))
+    prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions())
+    train(PreparedData(tmp_path / "out"), tiny_parts("tfidf"), SMALL, tmp_path / "run")
+    assert Predictor.load(tmp_path / "run" / "model").predict(["c"]) == [{"label": "good", "probability": 1.0}]
 
 
 def test_splits_of_one_row_are_trained_on(tmp_path: Path) -> None:

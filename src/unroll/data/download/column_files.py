@@ -43,10 +43,12 @@ def read_conll(path: Path) -> dict[str, list[list[str]]]:
 
 
 def _fields(line: str) -> list[str]:
-    if not line.strip():
+    if line.isspace():
         return []
     line = line.strip(" \t\r\n")
-    return [field.strip(" ") for field in line.split("\t")] if "\t" in line else re.split(" +", line)
+    if "\t" in line:
+        return [field.strip(" ") for field in line.split("\t")]
+    return [field for field in line.split(" ") if field]
 
 
 def _tokens_only(sentences: list[list[list[str]]]) -> list[list[list[str]]]:
