@@ -35,6 +35,11 @@ def test_spans_become_tags_of_the_tokens(tmp_path: Path) -> None:
     assert [data.label_names[i] for i in data.split("test").labels] == ["O", "B-LOC", "I-LOC", "B-PER", "O", "O"]
 
 
+def test_white_space_around_the_label_of_a_span_does_not_matter(tmp_path: Path) -> None:
+    data = prepared(tmp_path, {"text": TEXT, "spans": [{**ADA, "label": " PER "}]})
+    assert [data.label_names[i] for i in data.split("test").labels] == ["O", "O", "O", "B-PER", "O", "O"]
+
+
 def test_a_text_without_entities_is_all_outside(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"text": "nothing here", "spans": []}, GOOD)
     assert data.split("test").labels.tolist()[:2] == [0, 0]

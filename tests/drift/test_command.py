@@ -30,7 +30,7 @@ def test_it_prints_a_table_the_reasons_and_a_verdict_and_writes_the_same_facts(
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == f"{file}: 80 texts, 80 of them with labels, compared with {reviews.folder}"
-    assert lines[1] == "unused rows: 1 (1 empty text)"
+    assert lines[1] == "unused rows: 1 (1 missing text)"
     assert lines[3].split() == ["feature", "against", "reference", "new", "PSI", "chance", "verdict"]
     facts = read_json(tmp_path / "reports/demo_reviews/drift.json")
     table = lines[4 : 4 + len(facts["comparisons"])]

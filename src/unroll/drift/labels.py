@@ -120,7 +120,7 @@ def _name_values(
     unusable = (value for value in values if not isinstance(value, str | int) and labels.find(value) is None)
     if wrong := {type(value).__name__ for value in unusable}:
         raise ValueError(f"{where} contains {' and '.join(sorted(wrong))}; accepted: names, numbers or booleans")
-    ids = {value: labels.find(value) for value in values}
+    ids = {value: labels.find(value) for value in set(values)}
     if declared is None and not is_configured and None in ids.values():
         # The dataset may have declared names that are numbers.
         numbered = Labels(names, is_numbered=True, is_text=True)

@@ -191,5 +191,5 @@ def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokeniz
     for span in spans:
         inside = [i for i, (start, end) in enumerate(offsets) if start < span["end"] and span["start"] < end]
         for i in inside:
-            tags[i] = f"{'B' if i == inside[0] else 'I'}-{span['label']}"
+            tags[i] = f"{'B' if i == inside[0] else 'I'}-{str(span['label']).strip()}"
     return tags

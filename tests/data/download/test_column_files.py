@@ -1,6 +1,7 @@
 """CoNLL column files, from reading to prepared data."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.raw import OPTIONS, words_of
+from unroll.data.download import hub
 from unroll.data.download.download import download
 from unroll.data.download.files import read_conll
 from unroll.data.prepare.prepare import prepare
@@ -136,19 +138,43 @@ def source_of(folder: Path, **changes: object) -> Source:
 
 
 def test_a_folder_of_column_files_is_downloaded_and_prepared(tmp_path: Path) -> None:
-    hub = tmp_path / "hub"
-    hub.mkdir()
-    (hub / "train.txt").write_text(IOB1 * 5)
-    (hub / "eng.testb").write_text(IOB1)
-    source = source_of(hub)
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    (folder / "train.txt").write_text(IOB1 * 5)
+    (folder / "eng.testb").write_text(IOB1)
+    source = source_of(folder)
     manifest = download(source, tmp_path / "raw")
-    assert manifest["files"] == {name: sha256(hub / name) for name in ("eng.testb", "train.txt")}
+    assert manifest["files"] == {name: sha256(folder / name) for name in ("eng.testb", "train.txt")}
     prepare(source, tmp_path / "raw", tmp_path / "out", OPTIONS)
     data = PreparedData(tmp_path / "out")
     assert words_of(data, "test") == [["in", "oslo", "rio"], ["ada"]]
     tags = [data.label_names[i] for i in data.split("test").labels]
     assert tags == ["O", "B-LOC", "B-LOC", "B-PER"]
     assert len(spans(tags)) == 3
+
+
+def test_column_files_of_a_hub_repository_are_asked_for_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, asked = "a" * 40, []
+    folder = tmp_path / commit
+    folder.mkdir()
+    for name in ("train.txt", "eng.testb"):
+        (folder / name).write_text(IOB1)
+
+    def snapshot_download(*_: object, allow_patterns: list[str], **__: object) -> str:
+        asked.extend(allow_patterns)
+        return str(folder)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(hub, "_resolve", lambda *_: commit)
+    manifest = download(replace(source_of(folder), path="acme/news"), tmp_path / "raw")
+    assert {"train.txt", "eng.testb", "*.parquet"} < set(asked)
+    assert (manifest["commit"], manifest["revision"], set(manifest["files"])) == (
+        commit,
+        "main",
+        {"train.txt", "eng.testb"},
+    )
 
 
 def test_a_file_or_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:

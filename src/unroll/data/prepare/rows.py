@@ -82,7 +82,8 @@ class RowReader:
                 raise BadRow("a span does not begin and end with a token")
             if any(tag != OUTSIDE for tag in tags[first:last]):
                 raise BadRow("spans overlap")
-            tags[first:last] = [f"B-{span['label']}"] + [f"I-{span['label']}"] * (last - first - 1)
+            label = str(span["label"]).strip()
+            tags[first:last] = [f"B-{label}"] + [f"I-{label}"] * (last - first - 1)
         return tokens, self.labels.ids(tags)
 
 
