@@ -17,7 +17,7 @@ def main(config: DictConfig) -> None:
     check_arguments(RegisteredModel.roll_back, {"version": config.version}, "")
     with requiring():
         before, after = RegisteredModel(open_store(), name).roll_back(config.version)
-    print(f"{name}: champion is version {after}; it was version {before}")
+    print(f"{name}: champion is version {after}; it was {f'version {before}' if before else 'none'}")
 
 
 if __name__ == "__main__":

@@ -140,6 +140,18 @@ def test_models_and_keys_that_are_unknown_are_named(
         unroll.build_model(name, reviews, **overrides)
 
 
+def test_a_promoted_trial_which_is_more_than_a_model_is_refused(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/best.yaml").write_text("# @package _global_\nmodel: {_target_: x}\nbatch_size: 8\n")
+    monkeypatch.setattr("unroll.api.project_root", lambda: tmp_path)
+    with pytest.raises(
+        ValueError, match=r"^model='best': conf/model/best\.yaml is a promoted trial.*train\.py model=best"
+    ):
+        unroll.build_model("best", reviews)
+
+
 def test_keys_of_parts_are_overridden_and_the_others_stay(reviews: PreparedData) -> None:
     one_way = unroll.build_model("bilstm", reviews, hidden_size=8, encoder={"bidirectional": False})
     both_ways = unroll.build_model("bilstm", reviews, hidden_size=8)

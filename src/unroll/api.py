@@ -91,7 +91,13 @@ def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
         overrides: values for keys of that file; a dictionary overrides keys of a part, such as
             ``encoder={"num_layers": 2}``.
     """
-    config = _overridden(_configuration("model", name), overrides, "model")
+    config = _configuration("model", name)
+    if "_target_" not in config:
+        raise ValueError(
+            f"model={name!r}: conf/model/{name}.yaml is a promoted trial, which sets options of the training too; "
+            f"accepted: the file of a model alone, or python pipelines/train.py model={name}"
+        )
+    config = _overridden(config, overrides, "model")
     model = build(config, data.schema)
     _BUILT[model] = name, config
     return model
@@ -221,7 +227,7 @@ def _load_from_mlflow(uri: str) -> Predictor:
     try:
         import mlflow
 
-        from unroll.tracking.models import model_uri
+        from unroll.tracking.models import finding_model, model_uri
         from unroll.tracking.offline import requiring
         from unroll.tracking.store import open_store
 
@@ -229,8 +235,10 @@ def _load_from_mlflow(uri: str) -> Predictor:
         with requiring(), tempfile.TemporaryDirectory() as work:
             if uri.startswith("runs:/"):
                 uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
-            folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work, tracking_uri=client.tracking_uri))
-            flavors = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
+            with finding_model(client, uri):
+                folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work, tracking_uri=client.tracking_uri))
+                description = (folder / "MLmodel").read_text(encoding="utf-8")
+            flavors = yaml.safe_load(description)["flavors"]
             try:
                 model = folder / flavors["python_function"]["artifacts"]["model"]["path"]
             except KeyError:

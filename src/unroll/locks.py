@@ -66,8 +66,8 @@ def database_lock(url: "URL", patience: float = PATIENCE) -> AbstractContextMana
 
 
 @contextmanager
-def study_lock(storage: str) -> Iterator[None]:
-    """Hold the lock of an Optuna storage, an SQLite or PostgreSQL database.
+def study_lock(storage: str, key: str = "hydra.sweeper.storage") -> Iterator[None]:
+    """Hold the lock of an Optuna storage, an SQLite or PostgreSQL database; `key` set it, in messages.
 
     Raises:
         ValueError: `storage` is neither, cannot be reached, or stays locked by others.
@@ -84,10 +84,10 @@ def study_lock(storage: str) -> Iterator[None]:
             held.enter_context(database_lock(url))
         except (KeyError, ArgumentError) as error:
             accepted = "sqlite:///FILE or postgresql+psycopg2://USER@HOST/DATABASE"
-            raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r}; accepted: {accepted}") from error
+            raise ValueError(f"{key}={without_password(storage)!r}; accepted: {accepted}") from error
         except (SQLAlchemyError, OSError, ImportError) as error:
             reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {reason}") from error
+            raise ValueError(f"{key}={without_password(storage)!r} cannot be used: {reason}") from error
         yield
 
 

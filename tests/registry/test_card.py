@@ -131,12 +131,45 @@ def test_the_licence_and_the_language_are_those_that_the_data_declare(
     assert "Language: en, nl.\nLicence: cc0-1.0, according to the README of the data.\n" in data
 
 
-@pytest.mark.parametrize("text", ["# No header\n", "---\n[broken\n---\n", "---\n- a list\n---\n"])
+BOMB = "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9) if i else 'lol'}]\n" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# No header\n",
+        "---\n[broken\n---\n",
+        "---\n- a list\n---\n",
+        "---\nlicense: mit\ndate: 2020-13-45\n---\n",
+        f"---\n{BOMB}license: *x11\n---\n",
+        "---\nlicense: " + "[" * 5000 + "]" * 5000 + "\n---\n",
+        "---\nlicense: {name: mit}\n---\n",
+        "---\nlicense: \x00\n---\n",
+    ],
+)
 def test_a_readme_that_declares_nothing_is_no_hindrance(
     text: str, reviews: PreparedData, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "README.md").write_text(text)
     assert "Licence: unknown." in card(reviews, folder, evaluated(reviews, folder), path=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        (b"\xef\xbb\xbf---\r\nlicense: mit\r\n---\r\n", "mit"),
+        (b"---\nlicense: mit\nauthor: J\xfcrgen\n---\n", "mit"),  # Latin-1
+        (rb"---" b"\n" rb'license: "a\x1b[31m\0\u202Eb\uD800"' b"\n---\n", "a\ufffd\\[31m\ufffd\ufffdb\ufffd"),
+        (b"---\nlicense: [mit, {a: b}, 3]\n---\n", "mit, 3"),
+    ],
+)
+def test_a_licence_is_shown_however_it_is_written(
+    content: bytes, shown: str, reviews: PreparedData, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "README.md").write_bytes(content)
+    found = card(reviews, folder, evaluated(reviews, folder), path=str(tmp_path))
+    assert f"Licence: {shown}, according to the README of the data.\n" in found
+    found.encode()
 
 
 def test_data_of_the_hub_have_their_revision_and_a_link(

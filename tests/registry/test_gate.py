@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unroll.evaluation.example_counts import counts_of_runs
 from unroll.evaluation.pairs import compare_predictions
+from unroll.registry import gate
 from unroll.registry.gate import Contender, Decision, Gate, decide
 
 GATE = Gate(level=0.05, margin=0.01, cheaper_by=0.1, cost="parameters")
@@ -48,6 +50,21 @@ def test_the_figures_are_those_of_the_paired_test() -> None:
         "champion_parameters": 1000,
     }
     assert decision.figures["score"] == 0.925
+
+
+def test_examples_that_differ_are_an_error_that_names_the_models() -> None:
+    challenger = Contender("lstm", predictions(wrong=1, examples=10), cost=1000)
+    with pytest.raises(ValueError, match=r"version 3 \(gru\) and lstm were not scored on the same test examples"):
+        decide(challenger, CHAMPION, "classification", GATE)
+
+
+def test_the_predictions_of_each_run_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    monkeypatch.setattr(
+        gate, "counts_of_runs", lambda runs, task: counted.append(len(runs)) or counts_of_runs(runs, task)
+    )
+    against_champion(wrong=150)
+    assert counted == [1, 1]
 
 
 def test_a_difference_that_chance_can_give_is_none() -> None:

@@ -114,6 +114,12 @@ def test_a_name_that_another_model_has_is_refused(storage: str, plan: Path, tmp_
         promote(options(storage, plan, trial=1, name="mine"), tmp_path / "conf")
 
 
+@pytest.mark.parametrize("storage", ["sqlite:////nowhere/x.db", "nonsense", "mysql://here/x"])
+def test_a_storage_that_cannot_be_used_is_named_by_the_key_of_this_command(storage: str, plan: Path) -> None:
+    with pytest.raises(ValueError, match=f"^storage='{storage}'"):
+        promote(options(storage, plan), CONF)
+
+
 def test_a_trial_that_is_not_complete_is_refused_with_those_that_are(storage: str, plan: Path, tmp_path: Path) -> None:
     study(storage, (0.9, ["model=gru"])).add_trial(create_trial(state=TrialState.FAIL))
     with pytest.raises(ValueError, match=r"trial=1 of s; accepted: 0 \(the best: 0\)"):

@@ -113,6 +113,38 @@ def test_every_leaf_of_the_configuration_is_a_parameter(data: PreparedData, reco
     }
 
 
+def test_names_of_files_and_labels_that_mlflow_would_refuse_are_logged(data: PreparedData, record: Path) -> None:
+    files = {
+        "data/train+1 (a@b).csv": "a",
+        "../<b>x</b>//y.csv": "b",
+        "k" * 400: "c",
+        "a\n\x1b.csv": "d",
+        "é 日.csv": "e",
+    }
+    config = {
+        "dataset": {"sha256": files, "path": "\x1b[1m<img>\n" * 1000, "label_names": ["<b>", "a\x00b", "x" * 9000]}
+    }
+    provenance = make_provenance(data, config=config)
+    for key in ("dataset.path", "git.mixed"):
+        provenance.tags[key] = config["dataset"]["path"]
+    with training_run(provenance, record):
+        pass
+    run = logged(record)
+    assert {key: value for key, value in run.data.params.items() if key.startswith("dataset.sha256.")} == {
+        "dataset.sha256.data/train_1 _a_b_.csv": "a",
+        "dataset.sha256.../_b_x_/b_/y.csv": "b",
+        "dataset.sha256." + "k" * 235: "c",
+        "dataset.sha256.a__.csv": "d",
+        "dataset.sha256.é 日.csv": "e",
+    }
+    assert run.data.params["dataset.label_names"].startswith("['<b>', 'a\\x00b', 'xxx")
+    assert run.data.tags["dataset.path"].startswith("\x1b[1m<img>\n")
+    (used,) = run.inputs.dataset_inputs
+    assert "<img>" in used.dataset.source
+    folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/training"))
+    assert Provenance.load(folder).config == config  # the artifact has the whole values
+
+
 def test_more_parameters_than_fit_one_request_are_logged(data: PreparedData, record: Path) -> None:
     config = {"part": {f"key{i}": i for i in range(250)}}
     with training_run(make_provenance(data, config=config), record):

@@ -146,7 +146,7 @@ def test_a_run_that_ended_badly_and_was_trained_again_is_finished(trained: Path)
 def test_a_deleted_run_is_left_alone(trained: Path) -> None:
     run = run_of(trained)
     run.client.delete_run(run.run_id)
-    with pytest.raises(ValueError, match="is deleted; to restore it: mlflow runs restore"):
+    with pytest.raises(ValueError, match=f"is deleted; to restore it: .* mlflow runs restore --run-id {run.run_id}"):
         upload(trained)
 
 

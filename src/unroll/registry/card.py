@@ -25,6 +25,7 @@ from unroll.statistics.comparison import PairedComparison, holm, interval_over_s
 from unroll.tracking.runs import flatten
 
 _PUNCTUATION = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")  # what means something in Markdown
+_HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # not shown
 DESCRIPTION_LIMIT = 5000  # maximum length of the description of a version in MLflow
 
 
@@ -103,23 +104,29 @@ def _others(candidate: Candidate, rivals: Sequence[Run], level: float) -> list[t
 def _declared(folder: Path, key: str) -> str:
     """A value of the YAML header of the README in the folder of the dataset; empty if there is none."""
     readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    text = readme.read_text(encoding="utf-8-sig", errors="replace") if readme.is_file() else ""
     try:
         header = yaml.safe_load(text.split("---\n")[1]) if text.startswith("---\n") else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that does not exist
         return ""
     value = header.get(key) if isinstance(header, dict) else None
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(str(it) for it in values if it and not isinstance(it, dict | list))  # nested aliases grow
 
 
 def _text(value: Any) -> str:
     """Escape a value of the template, which may come from the data, so that Markdown and HTML show it as it is."""
     if isinstance(value, Markup):
         return value
-    text = _PUNCTUATION.sub(r"\\\g<0>", re.sub(r"\s+", " ", str(value)))
+    text = _PUNCTUATION.sub(r"\\\g<0>", _line(value))
     return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _code(value: Any) -> Markup:
     """Format text as code, also in a cell of a Markdown table."""
-    return Markup("`" + " ".join(str(value).split()).replace("`", "'").replace("|", "\\|") + "`")
+    return Markup("`" + _line(value).strip().replace("`", "'").replace("|", "\\|") + "`")
+
+
+def _line(value: Any) -> str:
+    """Text in one line, without characters that hide or reorder others, or that a database refuses."""
+    return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\s+", " ", str(value)))

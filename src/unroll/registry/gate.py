@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from unroll.data.tokens import Task
-from unroll.evaluation.example_counts import counts_of_runs
-from unroll.evaluation.pairs import compare_predictions
+from unroll.evaluation.example_counts import check_same_examples, counts_of_runs
 from unroll.evaluation.scores import MAIN_METRIC, metric_title
-from unroll.statistics.comparison import cautious_interval
+from unroll.statistics.comparison import cautious_interval, compare_counts
 
 Cost = Literal["parameters", "training_seconds", "tokens_per_second"]
 COSTS: dict[Cost, str] = {
@@ -61,9 +60,10 @@ class Decision(NamedTuple):
 
 def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -> Decision:
     """Compare two models, with all their seeds, on the test examples, which must be the same."""
-    comparison = compare_predictions(challenger.predictions, champion.predictions, task, gate.level)
-    counts = counts_of_runs(challenger.predictions, task), counts_of_runs(champion.predictions, task)
-    low, high = cautious_interval(*counts, task, gate.level)
+    check_same_examples({it.name: it.predictions for it in (challenger, champion)})
+    first, second = (counts_of_runs(it.predictions, task) for it in (challenger, champion))
+    comparison = compare_counts(first, second, task, gate.level)
+    low, high = cautious_interval(first, second, task, gate.level)
     is_better = comparison.p_value < gate.level and comparison.difference > 0
     is_close = low >= -gate.margin
     mine, theirs = challenger.cost, champion.cost

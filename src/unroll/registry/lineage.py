@@ -10,6 +10,7 @@ from unroll.files import read_json, sha256
 from unroll.registry.candidate import Candidate
 from unroll.tracking import git
 from unroll.tracking.dvc import read_pipeline
+from unroll.tracking.offline import UPLOAD
 from unroll.tracking.provenance import MIXED_CODE
 from unroll.tracking.runs import get_run
 
@@ -73,7 +74,9 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
 def _commit(client: MlflowClient, candidate: Candidate, run: Run, is_by_hand: bool) -> str:
     """The commit that produces the model of a run."""
     tags, name = get_run(client, run.run_id).data.tags, f"{run.model} with seed {run.seed}"
-    if tags.get("dataset.checksum") != candidate.data.checksum:
+    if "dataset.checksum" not in tags:
+        raise ValueError(f"run {run.run_id} has no tag dataset.checksum: set it again with {UPLOAD}")
+    if tags["dataset.checksum"] != candidate.data.checksum:
         raise ValueError(
             f"{candidate.run_folder(run).path} was trained on other data than the present {candidate.data.folder}: "
             "train and evaluate again"

@@ -10,6 +10,9 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from unroll.exceptions import without_password
+from unroll.tracking.models import finding_model
+
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 EARLIER = "champion.earlier"  # tag of the registered model: the versions that were champion before, the latest last
@@ -42,8 +45,9 @@ class RegisteredModel:
         """The version with this alias."""
         return self._find(self.client.get_model_version_by_alias, alias)
 
-    def has_version(self, version: int) -> bool:
-        return self._find(self.client.get_model_version, str(version)) is not None
+    def versions(self) -> list[int]:
+        """The versions that are not deleted, in ascending order."""
+        return sorted(int(it.version) for it in self.client.search_model_versions(f'name = "{self.name}"'))
 
     def find_version(self, run_ids: Sequence[str]) -> ModelVersion | None:
         """The version that was registered from exactly these runs; the first is the run of its network."""
@@ -86,8 +90,8 @@ class RegisteredModel:
 
     def previous_champion(self) -> int | None:
         """The version that was champion before the present one and has not been deleted."""
-        present = self.champion
-        return next((it for it in reversed(self._earlier()) if it != present and self.has_version(it)), None)
+        accepted = set(self.versions()) - {self.champion}
+        return next((it for it in reversed(self._earlier()) if it in accepted), None) if accepted else None
 
     def restore_champion(self, version: int) -> None:
         """Make an earlier champion the champion again, and remove it and later ones from the record."""
@@ -97,37 +101,46 @@ class RegisteredModel:
         self._move_champion(version)
         self._record_earlier(earlier)
 
-    def roll_back(self, version: int | None = None) -> tuple[int, int]:
+    def roll_back(self, version: int | None = None) -> tuple[int | None, int]:
         """Make `version`, or else the previous champion, the champion; return the versions before and after.
 
-        The alias moves after the version has been loaded and has predicted the labels of a text.
+        There is no version before if the champion, or its alias, was deleted in MLflow. The alias moves after the
+        version has been loaded and has predicted the labels of a text.
 
         Raises:
-            ValueError: there is no champion, no previous champion, no such version, or the version does not work.
+            ValueError: there is no version, no previous champion, no such version, or the version does not work.
         """
-        present = self.champion
-        if present is None:
-            raise ValueError(f"dataset={self.name}: no champion is registered; first: python pipelines/register.py")
+        present, versions = self.champion, self.versions()
+        if not versions:
+            names = ", ".join(it.name for it in self.client.search_registered_models()) or "none"
+            raise ValueError(
+                f"dataset={self.name}: no champion is registered, nor any version, in the MLflow store at "
+                f"{without_password(self.client.tracking_uri)} (registered models: {names}); "
+                "first: python pipelines/register.py"
+            )
         chosen = self.previous_champion() if version is None else version
+        accepted = f"accepted: {', '.join(map(str, versions))}"
         if chosen is None:
-            message = f"no version was champion before version {present}; choose one with version=N"
+            before = "earlier, and none is now" if present is None else f"before version {present}"
+            message = f"no version was champion {before}; choose one with version=N; {accepted}"
             raise ValueError(f"dataset={self.name}: {message}")
-        if not self.has_version(chosen):
-            versions = sorted(int(it.version) for it in self.client.search_model_versions(f"name = '{self.name}'"))
-            accepted = ", ".join(map(str, versions))
-            raise ValueError(f"version={chosen}: no such version of {self.name}; accepted: {accepted}")
+        if chosen not in versions:
+            raise ValueError(f"version={chosen}: no such version of {self.name}; {accepted}")
         try:
             self.predict(chosen)
         except Exception as error:  # the code of a model may raise anything
             raise ValueError(
-                f"models:/{self.name}/{chosen} does not load and predict ({error}): the champion is not changed"
+                f"models:/{self.name}/{chosen} does not load and predict ({error}): the champion is not changed; "
+                "to choose another version: version=N"
             ) from error
         (self.restore_champion if version is None else self.make_champion)(chosen)
         return present, chosen
 
     def predict(self, version: int, texts: Texts | None = None) -> list[dict[str, Any]]:
         """Load a version from the registry and predict `texts`, or one sample."""
-        loaded = mlflow.pyfunc.load_model(f"models:/{self.name}/{version}")
+        uri = f"models:/{self.name}/{version}"
+        with finding_model(self.client, uri):
+            loaded = mlflow.pyfunc.load_model(uri)
         columns = loaded.metadata.get_input_schema().input_names()
         frame = pd.DataFrame(texts or [[SAMPLE] * len(columns)], columns=columns)
         predictions: list[dict[str, Any]] = loaded.predict(frame).to_dict("records")
@@ -143,6 +156,11 @@ class RegisteredModel:
 
     def _earlier(self) -> list[int]:
         tag: str = self.client.get_registered_model(self.name).tags.get(EARLIER, "")
+        if not all(version.isdecimal() for version in tag.split()):
+            raise ValueError(
+                f"the tag {EARLIER} of the registered model {self.name} is {tag!r}; accepted: version numbers, the "
+                "latest last, separated by spaces; or no tag"
+            )
         return [int(version) for version in tag.split()]
 
     def _record_earlier(self, versions: Sequence[int | None]) -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import Run as TrackingRun
 
 from unroll.evaluation.runs import Run, check_scored_on
+from unroll.exceptions import StoreError
 from unroll.files import write_json, write_text
 from unroll.inference.predictor import Predictor
 from unroll.registry.candidate import Candidate
@@ -17,12 +20,14 @@ from unroll.registry.gate import Contender, Decision, Gate, decide
 from unroll.registry.lineage import Lineage, find_lineage
 from unroll.registry.registered_model import CHAMPION, RegisteredModel, Texts
 from unroll.tracking.models import model_uri
-from unroll.tracking.offline import requiring
+from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.runs import get_run
 from unroll.tracking.store import open_store
 from unroll.tracking.upload import logged_predictions
 
 CARD = "model_card.md"
+COMPARED = ("model", "runs", "dataset.checksum", "monitor")  # tags of a champion that a comparison needs
+DECIDED = {"decision", "gate.champion"}  # tags that complete a version
 
 
 @dataclass(frozen=True)
@@ -63,24 +68,31 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     """Register the candidate as a version of the model that is named after the dataset, and apply the gate.
 
     Before an alias moves, the version is loaded from the registry and its predictions for `texts` are compared with
-    those of the model folder. Runs that are registered already are not registered again.
+    those of the model folder. Runs that are registered already are not registered again, unless there is no champion.
 
     Args:
         rivals: all runs that the candidate was chosen from.
 
     Raises:
-        ValueError: a run is incomplete in the store, its lineage too (see :func:`find_lineage`), or predictions differ.
+        ValueError: a run is incomplete in the store, its lineage too (see :func:`find_lineage`), predictions differ,
+            or the champion has nothing that the candidate can be compared with.
     """
     client = open_store()
+    model, trained = RegisteredModel(client, candidate.best.dataset), candidate.run_ids
     # an id in the store can differ from the one on disk
     own = [replace(run, run_id=get_run(client, run.run_id).info.run_id) for run in candidate.runs]
     candidate = replace(candidate, runs=own)
-    model = RegisteredModel(client, candidate.best.dataset)
-    version = model.find_version(candidate.run_ids)
-    if version is not None and "decision" in version.tags:
-        number, tags = int(version.version), version.tags
-        card = mlflow.artifacts.load_text(f"runs:/{candidate.best.run_id}/{_artifacts(number)}/{CARD}")
-        return Registration(model.name, number, tags["gate.champion"] == "true", tags["decision"], card)
+    version = model.find_version(candidate.run_ids) or model.find_version(trained)
+    if version is not None and version.tags.keys() >= DECIDED and model.champion is not None:
+        number = int(version.version)
+        decision = Decision(version.tags["gate.champion"] == "true", version.tags["decision"], {})
+        card = _logged_card(client, candidate.best.run_id, number)
+        if card is None:  # the run was deleted, and uploaded again
+            origin = {"dataset.path": candidate.data.description["source"]["path"]}
+            origin |= {key: value for key, value in version.tags.items() if key.startswith(("git", "dvc", "dataset"))}
+            card = write_card(candidate, rivals, number, origin, decision, gate.level)
+            client.log_text(candidate.best.run_id, card, f"{_artifacts(number)}/{CARD}")
+        return Registration(model.name, number, decision.wins, decision.reason, card)
     lineage = find_lineage(client, candidate)
     if version is None:
         version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
@@ -112,6 +124,13 @@ def _artifacts(number: int) -> str:
     return f"registry/version-{number}"
 
 
+def _logged_card(client: MlflowClient, run_id: str, number: int) -> str | None:
+    path = f"{_artifacts(number)}/{CARD}"
+    if path not in {file.path for file in client.list_artifacts(run_id, _artifacts(number))}:
+        return None
+    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+
+
 def _check_predictions(model: RegisteredModel, number: int, candidate: Candidate, texts: Texts) -> None:
     folder = candidate.run_folder(candidate.best).model
     found, expected = model.predict(number, texts), Predictor.load(folder).predict(texts)
@@ -127,21 +146,39 @@ def _decide(model: RegisteredModel, number: int, candidate: Candidate, gate: Gat
     mine = f"{candidate.best.model} (mean {candidate.best.monitor} {candidate.score:.4f})"
     present = model.aliased(CHAMPION)
     if present is None:
-        return Decision(True, f"{mine} is the first champion", {})
+        others = model.versions() != [1]
+        why = f"is champion, because no other version had the alias {CHAMPION}" if others else "is the first champion"
+        return Decision(True, f"{mine} {why}", {})
     if int(present.version) == number:
         return Decision(True, f"{mine} is the champion already", {})
-    theirs = f"version {present.version} ({present.tags.get('model')})"
-    if present.tags.get("dataset.checksum") != candidate.data.checksum:
-        return Decision(True, f"{mine} replaces {theirs}, which was scored on other data", {})
-    if present.tags.get("monitor") != candidate.best.monitor:
-        return Decision(True, f"{mine} replaces {theirs}, which was chosen by another metric", {})
+    try:
+        if missing := [tag for tag in COMPARED if tag not in present.tags]:
+            raise ValueError(f"it has no tag {' and no tag '.join(missing)}; to set it again: the page of the version")
+        theirs = f"version {present.version} ({present.tags['model']})"
+        if present.tags["dataset.checksum"] != candidate.data.checksum:
+            return Decision(True, f"{mine} replaces {theirs}, which was scored on other data", {})
+        if present.tags["monitor"] != candidate.best.monitor:
+            return Decision(True, f"{mine} replaces {theirs}, which was chosen by another metric", {})
+        champion = _contender(model.client, theirs, present.tags["runs"].split(), gate)
+    except ValueError as error:
+        raise StoreError(
+            f"version {present.version} of {model.name}, the champion, cannot be compared with the new version "
+            f"{number}: {error}. Otherwise, remove the alias {CHAMPION} from version {present.version} in MLflow, so "
+            f"that version {number} replaces it without a comparison; or make another version champion: "
+            f"python pipelines/rollback.py dataset={model.name} version=N; then repeat this command"
+        ) from error
     challenger = _contender(model.client, candidate.best.model, candidate.run_ids, gate)
-    champion = _contender(model.client, theirs, str(present.tags.get("runs", present.run_id)).split(), gate)
     return decide(challenger, champion, candidate.data.task, gate)
 
 
 def _contender(client: MlflowClient, name: str, run_ids: Sequence[str], gate: Gate) -> Contender:
     """Predictions and costs from the store, because the run folders may have changed since."""
-    predictions = [logged_predictions(client, run_id) for run_id in run_ids]
-    costs = [get_run(client, run_id).data.metrics[gate.cost] for run_id in run_ids]
-    return Contender(name, predictions, sum(costs) / len(costs))
+    runs = [get_run(client, run_id) for run_id in run_ids]
+    predictions = [logged_predictions(client, run.info.run_id) for run in runs]
+    return Contender(name, predictions, fmean(_cost(run, gate) for run in runs))
+
+
+def _cost(run: TrackingRun, gate: Gate) -> float:
+    if gate.cost not in run.data.metrics:
+        raise StoreError(f"run {run.info.run_id} has no metric {gate.cost}: evaluate it, or upload it with {UPLOAD}")
+    return float(run.data.metrics[gate.cost])

@@ -57,7 +57,7 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
         ValueError: the trial does not exist or is not complete, or there is no single best one; the pipeline cannot
             train it; or the name is in use.
     """
-    study = load_study(options.study, options.storage)
+    study = load_study(options.study, options.storage, "storage")
     trial = _trial(study, options.trial)
     recipe = recipe_of(trial.user_attrs[OVERRIDES])
     name = options.name or f"{recipe.model}_{study.study_name}"

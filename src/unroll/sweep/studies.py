@@ -63,16 +63,19 @@ def open_study(name: str, storage: str, objectives: Sequence[str], space: Space,
     return study
 
 
-def load_study(name: str, storage: str) -> Study:
-    """Load an existing study; raises ValueError if the storage cannot be used, or does not contain the study."""
+def load_study(name: str, storage: str, key: str = "hydra.sweeper.storage") -> Study:
+    """Load an existing study; raises ValueError if the storage cannot be used, or does not contain the study.
+
+    `key` set the storage, in messages.
+    """
     try:
-        with study_lock(storage):
+        with study_lock(storage, key):
             opened = open_storage(storage)
             names = get_all_study_names(opened)
             if name in names:
                 return load_optuna_study(study_name=name, storage=opened)
     except UNUSABLE as error:
-        raise ValueError(f"storage={without_password(storage)!r} cannot be used: {error}") from error
+        raise ValueError(f"{key}={without_password(storage)!r} cannot be used: {error}") from error
     accepted = ", ".join(sorted(names)) or "none, the storage is empty"
     raise ValueError(f"study={name}: no such study in {without_password(storage)}; accepted: {accepted}")
 

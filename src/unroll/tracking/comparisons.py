@@ -56,5 +56,5 @@ def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
 def _link(client: MlflowClient, run: Run) -> str:
     name, found = f"{run.model}, seed {run.seed}", look_up(client, run.run_id)
     if found is None or found.info.lifecycle_stage == "deleted":
-        return f"- {name}: run {run.run_id}, which is not in this store"
+        return f"- {name}: run {run.run_id}, which is {'deleted' if found else 'not in this store'}"
     return f"- [{name}](#/experiments/{found.info.experiment_id}/runs/{found.info.run_id})"

@@ -1,21 +1,25 @@
 """A trained model in an MLflow run, which MLflow can load without a checkout of this project."""
 
+import re
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 import unroll
-from unroll.exceptions import without_password
+from unroll.exceptions import StoreError, without_password
 from unroll.files import read_json
 from unroll.inference import mlflow_model
-from unroll.tracking.offline import UPLOAD
+from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
 
 PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors", "scikit-learn"]
@@ -64,3 +68,26 @@ def model_uri(client: MlflowClient, run_id: str) -> str:
             f"upload it with {UPLOAD}"
         )
     return uri
+
+
+@contextmanager
+def finding_model(client: MlflowClient, uri: str) -> Iterator[None]:
+    """Turn the error for a model, version or alias that does not exist into a StoreError that names what does."""
+    try:
+        yield
+    except (MlflowException, FileNotFoundError) as error:
+        if isinstance(error, MlflowException) and error.error_code not in REFUSALS:
+            raise
+        why = reason(error).rstrip(".")
+        if isinstance(error, FileNotFoundError) or "No such artifact" in why:
+            why = "its files are deleted: delete this version too, and register the model again, or use another version"
+        raise StoreError(f"{uri}: {why}; {_registered(client, uri)}") from error
+
+
+def _registered(client: MlflowClient, uri: str) -> str:
+    """What the store has instead of a model that it does not have."""
+    versions = client.search_model_versions()
+    own = sorted(int(it.version) for it in versions if it.name == re.split("[/@]", uri.removeprefix("models:/"))[0])
+    if own:
+        return f"registered versions: {', '.join(map(str, own))}"
+    return f"registered models: {', '.join(sorted({it.name for it in versions})) or 'none'}"

@@ -19,7 +19,7 @@ from unroll.project import project_root
 from unroll.run_folder import RunFolder
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
 from unroll.tracking.models import model_uri
-from unroll.tracking.offline import requiring
+from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance, installed_packages
 from unroll.tracking.runs import flatten, get_run
 from unroll.tracking.store import open_store
@@ -48,6 +48,7 @@ def reproduce(
     with requiring():
         client = open_store()
         original = read_provenance(client, run_id)
+        model_uri(client, run_id)  # a run without a model is an error before the training, not after it
     replaced = {"output": output, "run_name": f"{original.name}-again", "reproduces": run_id}
     overrides = [it for it in original.overrides if it.partition("=")[0] not in REPLACED]
     overrides += [override(key, text) for key, text in replaced.items()]
@@ -74,7 +75,8 @@ def read_provenance(client: MlflowClient, run_id: str) -> Provenance:
     if not client.list_artifacts(run_id, PROVENANCE):
         raise ValueError(
             f"run {run_id} has no artifacts {PROVENANCE}/ with the provenance of a training; accepted: a run of "
-            "python pipelines/train.py, for example the run_id in models/DATASET/MODEL/SEED/run.json"
+            "python pipelines/train.py, for example the run_id in models/DATASET/MODEL/SEED/run.json. If they were "
+            f"deleted, {UPLOAD} uploads them again"
         )
     with tempfile.TemporaryDirectory() as work:
         return Provenance.load(Path(client.download_artifacts(run_id, PROVENANCE, work)))

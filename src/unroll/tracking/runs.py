@@ -1,5 +1,7 @@
 """The MLflow run of a training: created before it, and found by its id afterwards."""
 
+import posixpath
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -9,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from unroll.exceptions import Pruned, StoreError, without_password
 from unroll.files import read_json, write_json
 from unroll.tracking.offline import UPLOAD, requiring, tolerating
 from unroll.tracking.provenance import PROVENANCE, Provenance
-from unroll.tracking.store import open_experiment, open_store
+from unroll.tracking.store import deleted_experiment, mlflow_command, open_experiment, open_store
 
 ORIGINAL_ID = "original_run_id"  # tag of a run that replaces one of another store: the id of that run
 
@@ -68,7 +70,8 @@ def create_run(client: MlflowClient, provenance: Provenance, original_id: str | 
 
 def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
     """Log the provenance of a run: the data as an input, each configuration value as a parameter, all as artifacts."""
-    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in flatten(provenance.config).items()])
+    params = {mlflow_name(key): str(value) for key, value in flatten(provenance.config).items()}
+    client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
     revision = provenance.tags.get("dataset.revision")
     source = str({"path": provenance.tags["dataset.path"], "revision": revision})
     digest, kind = provenance.tags["dataset.checksum"][:12], "hub" if revision else "local"
@@ -85,9 +88,20 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
             f"run {run_id} is not in the MLflow store at {without_password(client.tracking_uri)}: upload it with "
             f"{UPLOAD}, or set MLFLOW_TRACKING_URI to the store that contains it"
         )
-    if run.info.lifecycle_stage == "deleted":
-        raise StoreError(f"run {run_id} is deleted; to restore it: mlflow runs restore --run-id {run.info.run_id}")
+    if error := deletion(client, run):
+        raise error
     return run
+
+
+def deletion(client: MlflowClient, run: Run) -> StoreError | None:
+    """The error that says how to restore a run; None if neither the run nor its experiment is deleted."""
+    experiment = client.get_experiment(run.info.experiment_id)
+    if experiment.lifecycle_stage == "deleted":  # its runs cannot be completed, even if they are restored
+        return deleted_experiment(client, experiment)
+    if run.info.lifecycle_stage == "active":
+        return None
+    command = mlflow_command(client, f"runs restore --run-id {run.info.run_id}")
+    return StoreError(f"run {run.info.run_id} is deleted; to restore it: {command}")
 
 
 def look_up(client: MlflowClient, run_id: str) -> Run | None:
@@ -99,15 +113,15 @@ def look_up(client: MlflowClient, run_id: str) -> Run | None:
             return None
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(experiments, f"tags.{ORIGINAL_ID} = '{run_id}'", max_results=1)
-    return found[0] if found else None
+    experiments = [it.experiment_id for it in client.search_experiments(view_type=ViewType.ALL)]
+    found = client.search_runs(experiments, f"tags.{ORIGINAL_ID} = '{run_id}'", ViewType.ALL)
+    return min(found, key=lambda run: run.info.lifecycle_stage != "active", default=None)
 
 
 def resume_run(client: MlflowClient, run_id: str) -> str | None:
-    """Set a run to RUNNING again and return its id in this store; None if the store does not have it."""
+    """Set a run to RUNNING again and return its id in this store; None if the store does not have it, or deleted it."""
     run = look_up(client, run_id)
-    if run is None or run.info.lifecycle_stage == "deleted":
+    if run is None or deletion(client, run):
         return None
     client.update_run(run.info.run_id, status="RUNNING")
     return str(run.info.run_id)
@@ -142,3 +156,8 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in config.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def mlflow_name(key: str) -> str:
+    """A key, which may contain the name of a file, as the name of a parameter or metric of MLflow."""
+    return posixpath.normpath(re.sub(r"[^\w./: -]", "_", key))[:250]

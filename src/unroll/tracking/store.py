@@ -1,18 +1,20 @@
 """Opens the tracking store; several processes may create the same database at once."""
 
 import os
+import shlex
 import sqlite3
 from contextlib import closing, nullcontext
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from unroll.exceptions import StoreError
+from unroll.exceptions import StoreError, without_password
 from unroll.locks import DATABASE_LOCKS, database_lock
 from unroll.tracking.offline import requiring
 
@@ -46,8 +48,19 @@ def open_experiment(client: MlflowClient, name: str) -> str:
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
-        raise StoreError(f"the MLflow experiment {name!r} is deleted; first: mlflow experiments restore, or mlflow gc")
+        raise deleted_experiment(client, experiment)
     return str(experiment.experiment_id)
+
+
+def deleted_experiment(client: MlflowClient, experiment: Experiment) -> StoreError:
+    """The error for an experiment that is deleted, but not yet by ``mlflow gc``."""
+    command = mlflow_command(client, f"experiments restore --experiment-id {experiment.experiment_id}")
+    return StoreError(f"the MLflow experiment {experiment.name!r} is deleted; to restore it with its runs: {command}")
+
+
+def mlflow_command(client: MlflowClient, arguments: str) -> str:
+    """A command of MLflow for the store of the client, which works in any folder."""
+    return f"MLFLOW_TRACKING_URI={shlex.quote(without_password(client.tracking_uri))} mlflow {arguments}"
 
 
 def _artifact_location(uri: str, name: str) -> str | None:

@@ -1,14 +1,12 @@
 """The MLflow run of a whole sweep: the parent of its trainings."""
 
-import re
-
 from mlflow.entities import Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 
 from unroll.tracking.git import git_tags
 from unroll.tracking.offline import requiring
-from unroll.tracking.runs import resume_run
+from unroll.tracking.runs import mlflow_name, resume_run
 from unroll.tracking.store import open_experiment, open_store
 
 
@@ -35,7 +33,7 @@ def open_parent(experiment: str, name: str, space: dict[str, str], earlier: str 
 
 def name_of(key: str) -> str:
     """A key of Hydra's override grammar as part of an MLflow name: without ``+``, and ``_`` for ``@``."""
-    return re.sub(r"[^\w./: -]", "_", key.lstrip("+"))
+    return mlflow_name(key.lstrip("+"))
 
 
 def sweep_tags(hydra_config: DictConfig) -> dict[str, str]:

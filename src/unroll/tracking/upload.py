@@ -17,7 +17,7 @@ from unroll.run_folder import RunFolder
 from unroll.tracking.models import find_model, log_model
 from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.provenance import PROVENANCE, Provenance
-from unroll.tracking.runs import TrackedRun, create_run, describe_run, get_run, look_up
+from unroll.tracking.runs import TrackedRun, create_run, deletion, describe_run, get_run, look_up
 from unroll.tracking.store import open_store
 
 EVALUATION = "evaluation"  # folder among the artifacts of a run
@@ -105,14 +105,21 @@ def upload(path: Path) -> list[str]:
 def _ensure_run(client: MlflowClient, folder: RunFolder, run_id: str) -> list[str]:
     if not folder.provenance.is_dir():
         raise ValueError(f"{folder.provenance}, the provenance of the training in {folder.path}, is missing: retrain")
-    run = look_up(client, run_id)
+    run, provenance = look_up(client, run_id), Provenance.load(folder.provenance)
     if run is None:
-        create_run(client, Provenance.load(folder.provenance), original_id=run_id)
+        create_run(client, provenance, original_id=run_id)
         return ["run"]
-    if run.info.lifecycle_stage != "deleted" and not client.list_artifacts(run.info.run_id, PROVENANCE):
-        describe_run(client, run.info.run_id, Provenance.load(folder.provenance))  # its creation was interrupted
-        return ["provenance"]
-    return []
+    if error := deletion(client, run):
+        raise error
+    tags = {key: value for key, value in provenance.tags.items() if key not in run.data.tags}
+    for key, value in tags.items():
+        client.set_tag(run.info.run_id, key, value)
+    missing = ["tags"] if tags else []
+    present = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, PROVENANCE)}
+    if not {file.name for file in folder.provenance.iterdir()} <= present:  # deleted, or its creation was interrupted
+        describe_run(client, run.info.run_id, provenance)
+        missing.append("provenance")
+    return missing
 
 
 def _log_epochs(run: TrackedRun, path: Path, start: int) -> list[str]:
