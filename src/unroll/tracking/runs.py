@@ -13,6 +13,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
 from unroll.exceptions import Pruned, StoreError, without_password
 from unroll.files import read_json, write_json
@@ -70,7 +71,7 @@ def create_run(client: MlflowClient, provenance: Provenance, original_id: str | 
 
 def describe_run(client: MlflowClient, run_id: str, provenance: Provenance) -> None:
     """Log the provenance of a run: the data as an input, each configuration value as a parameter, all as artifacts."""
-    params = {mlflow_name(key): str(value) for key, value in flatten(provenance.config).items()}
+    params = {mlflow_name(key): str(it)[:MAX_PARAM_VAL_LENGTH] for key, it in flatten(provenance.config).items()}
     client.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
     revision = provenance.tags.get("dataset.revision")
     source = str({"path": provenance.tags["dataset.path"], "revision": revision})

@@ -57,8 +57,8 @@ def snapshot(repository: str, revision: str, patterns: Sequence[str] = ()) -> tu
                 break
     if damaged:
         raise ValueError(
-            f"dataset.path={repository!r}: {', '.join(damaged)} differed twice from the checksum (SHA-256, or git's for a "
-            f"small file) given by the Hub at {constants.ENDPOINT}; the damaged files were deleted"
+            f"dataset.path={repository!r}: {', '.join(damaged)} differed twice from the checksum (SHA-256, or git's "
+            f"for a small file) given by the Hub at {constants.ENDPOINT}; the damaged files were deleted"
         )
     if re.fullmatch("[0-9a-f]{40}", revision) and folder.name != revision:
         raise ValueError(
