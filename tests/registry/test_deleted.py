@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import mlflow
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.cli import cli
 from mlflow.entities import ViewType
+from mlflow.pyfunc import scoring_server
 from mlflow.tracking._tracking_service import utils
+from starlette.testclient import TestClient
 
 import unroll
 from tests.tracking.candidates import candidate_of, write_run
@@ -25,9 +29,11 @@ from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.report import write_comparison
 from unroll.evaluation.runs import read_runs
+from unroll.exceptions import StoreError
+from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.registry.gate import Gate
 from unroll.registry.registered_model import CHAMPION, EARLIER, RegisteredModel
-from unroll.registry.versions import COMPARED, Registration, register
+from unroll.registry.versions import COMPARED, Registration, _cost, register
 from unroll.tracking.comparisons import log_comparison
 from unroll.tracking.models import find_model
 from unroll.tracking.offline import requiring
@@ -393,6 +399,9 @@ def test_each_command_says_what_is_missing_and_what_it_says_helps(store: Store, 
 @pytest.mark.parametrize("tag", COMPARED)
 def test_a_champion_without_a_tag_is_not_replaced_before_it_is_set_again(store: Store, tag: str) -> None:
     value = store.client.get_model_version(NAME, "2").tags[tag]
+    store.client.set_model_version_tag(NAME, "2", tag, "")
+    with pytest.raises(ValueError, match=f"it has no tag {re.escape(tag)}; "):
+        store.register()
     store.client.delete_model_version_tag(NAME, "2", tag)
     with pytest.raises(ValueError, match=f"it has no tag {re.escape(tag)}; to set it again: the page of the version"):
         store.register()
@@ -430,6 +439,19 @@ def test_a_run_that_was_uploaded_again_and_then_deleted_stays_deleted(store: Sto
     assert len(store.client.search_runs([store.experiment_id], run_view_type=ViewType.ALL)) == 3
 
 
+def test_an_evaluation_warns_of_a_deleted_run_with_the_command_that_restores_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {"run": str(store.models / "second" / "1"), "data": str(store.data.folder), "batch_size": 8, "threads": 1}
+    store.delete_run()
+    assert evaluate_run(Evaluation(config))
+    (warning,) = (record.getMessage() for record in caplog.records if record.name == "unroll")
+    assert RUN_DELETED in warning
+    follow(warning)
+    store.upload()
+    assert get_run(store.client, store.run_id("second")).info.status == "FINISHED"
+
+
 def test_a_sweep_whose_run_was_deleted_for_good_has_a_new_one(store: Store) -> None:
     parent = open_parent(NAME, "sweep", {})
     store.client.delete_run(parent)
@@ -450,3 +472,32 @@ def test_a_version_whose_files_are_deleted_is_not_made_champion(store: Store) ->
     with pytest.raises(ValueError, match=r"its files are deleted.*the champion is not changed; .*: version=N"):
         store.roll_back(2)
     assert store.aliased() == 1
+
+
+def test_a_version_whose_run_was_deleted_for_good_is_served(store: Store) -> None:
+    for step in GONE:
+        step(store)
+    server = TestClient(scoring_server.init(mlflow.pyfunc.load_model(f"models:/{NAME}@champion")))
+    answer = server.post("/invocations", json={"dataframe_split": {"columns": ["text"], "data": [TEXTS]}})
+    assert answer.json()["predictions"] == unroll.load(store.models / "second" / "1").predict(TEXTS)
+
+
+def test_without_a_champion_the_one_before_is_restored_or_the_version_that_is_named(store: Store) -> None:
+    store.delete_alias()
+    assert store.roll_back() == (None, 1)
+    store.delete_alias()
+    assert store.roll_back(2) == (None, 2)
+
+
+def test_without_a_champion_and_one_before_a_version_has_to_be_named(store: Store) -> None:
+    store.client.delete_registered_model_tag(NAME, EARLIER)
+    store.delete_alias()
+    with pytest.raises(
+        ValueError, match=r"no version was champion earlier, and none is now; .*version=N; accepted: 1, 2"
+    ):
+        store.roll_back()
+
+
+def test_a_champion_without_the_cost_that_the_gate_compares_is_named() -> None:
+    with pytest.raises(StoreError, match=r"^run 0{32} has no metric parameters: evaluate it, or upload it with python"):
+        _cost(SimpleNamespace(info=SimpleNamespace(run_id="0" * 32), data=SimpleNamespace(metrics={})), GATE)

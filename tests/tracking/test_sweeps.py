@@ -21,6 +21,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("+trainer.accumulate_grad_batches", "trainer.accumulate_grad_batches"),
         ("hydra/launcher", "hydra/launcher"),
         ("model@other", "model_other"),
+        ("+" + "k" * 300, "k" * 200),
     ],
 )
 def test_every_key_of_a_sweep_is_a_parameter(key: str, name: str) -> None:

@@ -152,7 +152,7 @@ def _decide(model: RegisteredModel, number: int, candidate: Candidate, gate: Gat
     if int(present.version) == number:
         return Decision(True, f"{mine} is the champion already", {})
     try:
-        if missing := [tag for tag in COMPARED if tag not in present.tags]:
+        if missing := [tag for tag in COMPARED if not present.tags.get(tag)]:
             raise ValueError(f"it has no tag {' and no tag '.join(missing)}; to set it again: the page of the version")
         theirs = f"version {present.version} ({present.tags['model']})"
         if present.tags["dataset.checksum"] != candidate.data.checksum:

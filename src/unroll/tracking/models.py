@@ -79,7 +79,7 @@ def finding_model(client: MlflowClient, uri: str) -> Iterator[None]:
         if isinstance(error, MlflowException) and error.error_code not in REFUSALS:
             raise
         why = reason(error).rstrip(".")
-        if isinstance(error, FileNotFoundError) or "No such artifact" in why:
+        if isinstance(error, FileNotFoundError) or re.search("No such artifact|MLmodel", why):
             why = "its files are deleted: delete this version too, and register the model again, or use another version"
         raise StoreError(f"{uri}: {why}; {_registered(client, uri)}") from error
 

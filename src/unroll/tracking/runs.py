@@ -160,5 +160,5 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def mlflow_name(key: str) -> str:
-    """A key, which may contain the name of a file, as the name of a parameter or metric of MLflow."""
-    return posixpath.normpath(re.sub(r"[^\w./: -]", "_", key))[:250]
+    """A key, which may contain the name of a file, as the name of a parameter or metric of MLflow, or as its end."""
+    return posixpath.normpath(re.sub(r"[^\w./: -]", "_", key))[:200]
