@@ -25,6 +25,7 @@ from unroll.files import delete
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
+from unroll.keys import accepted_keys
 from unroll.nn import SequenceModel
 from unroll.project import database_folder, project_root
 from unroll.run_folder import RunFolder, RunRecord
@@ -270,12 +271,12 @@ def _configuration(group: str, name: str) -> dict[str, Any]:
 
 def _overridden(config: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The configuration with other values for some of its keys."""
-    accepted = [key for key in config if not key.startswith("_")]
+    accepted = [key for key in accepted_keys(config, where.split(".")) or config if not key.startswith("_")]
     result = dict(config)
     for key, value in overrides.items():
         if key not in accepted:
             raise ValueError(unknown_key(f"{where}.{key}", key, accepted))
-        if isinstance(config[key], Mapping) and isinstance(value, Mapping):
+        if isinstance(config.get(key), Mapping) and isinstance(value, Mapping):
             value = _overridden(config[key], value, f"{where}.{key}")
         result[key] = value
     return result

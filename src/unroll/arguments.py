@@ -19,7 +19,7 @@ def check_targets(config: Any, where: str) -> None:
         return
     if "_target_" in config:
         arguments = {key: value for key, value in config.items() if key not in _HYDRA_KEYS}
-        check_arguments(_locate(config["_target_"], where), arguments, where)
+        check_arguments(locate(config["_target_"], where), arguments, where)
     for key, value in config.items():
         check_targets(value, f"{where}.{key}")
 
@@ -53,7 +53,8 @@ def _refusal(where: str, value: Any, error: ValidationError) -> str:
     return f"{where}={value!r}: {message}"
 
 
-def _locate(target: str, where: str) -> Callable[..., Any]:
+def locate(target: str, where: str) -> Callable[..., Any]:
+    """The function or class that a `_target_` at the key `where` names; raises ValueError if there is none."""
     from hydra.utils import get_object
 
     try:

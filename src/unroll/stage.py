@@ -16,10 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from unroll.checks import check_name
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message
+from unroll.keys import accept_keys
 from unroll.project import database_folder, project_root
 from unroll.sweep.multirun import Job, at_end, write_job
 
 log = logging.getLogger("unroll")
+accept_keys()  # here, because processes of launchers compose configurations as soon as they have imported this module
 
 
 def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
