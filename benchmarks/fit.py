@@ -17,7 +17,8 @@ from unroll.data.batches import Batch, SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.callbacks import ProcessState, ResumePoint
-from unroll.training.module import SequenceTask, quiet_lightning
+from unroll.training.module import SequenceTask
+from unroll.training.trainer import quiet_lightning
 
 WARM_UP = 5  # batches that are not timed
 SEED = 1

@@ -4,10 +4,12 @@ A ``ValueError`` is an error that the user can correct and is printed as one lin
 """
 
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from unroll.checks import unknown_key
 
@@ -26,6 +28,19 @@ class Pruned(Exception):
 
 class Terminated(KeyboardInterrupt):
     """The process received SIGTERM; handled like Ctrl-C, with another exit status."""
+
+
+def raise_terminated() -> None:
+    """Let SIGTERM raise `Terminated` in this process; only once, because the clean-up must not be interrupted."""
+    received = False
+
+    def handler(number: int, frame: Any) -> None:
+        nonlocal received
+        if not received:
+            received = True
+            raise Terminated
+
+    signal.signal(signal.SIGTERM, handler)  # Lightning installs it again after a training
 
 
 class StoreError(ValueError):

@@ -15,8 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from unroll.checks import check_name
-from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message
+from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message, raise_terminated
 from unroll.keys import accept_keys
+from unroll.parent import end_with_dvc
 from unroll.project import database_folder, project_root
 from unroll.sweep.multirun import Job, at_end, write_job
 
@@ -47,7 +48,8 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         if project != project_root():
             _run_with_code_of(project)
         set_environment(project)
-        signal.signal(signal.SIGTERM, _terminate)
+        raise_terminated()
+        end_with_dvc()
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
             with clear_errors(), at_end:
@@ -68,10 +70,6 @@ def _run_with_code_of(project: Path) -> None:
     if (project / "src" / "unroll").is_dir() and others.partition(os.pathsep)[0] != source:
         os.environ["PYTHONPATH"] = f"{source}{os.pathsep}{others}"
         os.execv(sys.executable, [sys.executable, *sys.argv])
-
-
-def _terminate(number: int, frame: Any) -> None:
-    raise Terminated
 
 
 def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:

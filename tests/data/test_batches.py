@@ -289,3 +289,22 @@ def test_processes_train_on_equally_many_batches_that_cover_everything(
     assert set(together) == set(range(count))
     # Only as many batches are repeated as needed for equal shares.
     assert sum(map(len, found)) - len(SequentialBatches(split, batch_size, batch_tokens)) < processes
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 5), (2, 2), (9, 5), (0.5, 2), (1.0, 5), (0.01, 1)])
+def test_a_limit_is_a_number_of_batches_or_a_fraction_of_them(limit: int | float | None, expected: int) -> None:
+    split = make_split(many_lengths(10))
+    for batches in (SequentialBatches(split, 2, limit=limit), ShuffledBatches(split, 0, 2, limit=limit)):
+        assert len(batches) == len(list(batches)) == expected
+
+
+def test_limited_batches_are_spread_over_all_lengths() -> None:
+    split = make_split(list(range(1, 11)))
+    assert order_of(list(SequentialBatches(split, 1, limit=2))) == [[2], [7]]
+
+
+def test_each_process_has_as_many_batches_as_the_limit_says() -> None:
+    split = make_split(many_lengths(12))
+    found = shares(lambda: ShuffledBatches(split, 0, 2, limit=2), 2)
+    assert [len(share) for share in found] == [2, 2]
+    assert len({index for share in found for index in flat(share)}) == 8

@@ -193,6 +193,36 @@ def test_a_run_killed_while_gradients_accumulate_ends_as_an_uninterrupted_one(
     assert result_of(tmp_path / "killed") == uninterrupted_result(reviews, tmp_path / "uninterrupted", parts, options)
 
 
+class Failure(Callback):
+    """Raises an error at the `call`-th call of a hook."""
+
+    def __init__(self, hook: str, call: int) -> None:
+        self.calls = call
+        setattr(self, hook, self.fail)
+
+    def fail(self, *args: Any) -> None:
+        self.calls -= 1
+        if self.calls == 0:
+            raise RuntimeError("broken off")
+
+
+@pytest.mark.parametrize("options", [{"limit_train_batches": 2}, {"max_steps": 13}, {"max_steps": 6}], ids=str)
+@pytest.mark.parametrize(
+    ("hook", "call"),
+    [("on_train_batch_start", 4), ("on_train_batch_end", 6), ("on_train_epoch_start", 2), ("on_train_end", 1)],
+)
+def test_a_run_with_a_limit_that_breaks_off_ends_as_an_uninterrupted_one(
+    hook: str, call: int, options: dict[str, int], reviews: PreparedData, tmp_path: Path
+) -> None:
+    train(reviews, make_parts("gru", **options), OPTIONS, tmp_path / "unbroken")
+    if (hook, options) == ("on_train_epoch_start", {"max_steps": 6}):
+        hook, call = "on_validation_start", 1  # there is no second epoch
+    with pytest.raises(RuntimeError, match="broken off"):
+        train(reviews, make_parts("gru", **options), OPTIONS, tmp_path / "broken", callbacks=[Failure(hook, call)])
+    train(reviews, make_parts("gru", **options), OPTIONS, tmp_path / "broken")
+    assert result_of(tmp_path / "broken") == result_of(tmp_path / "unbroken")
+
+
 def test_two_processes_killed_in_mid_epoch_end_as_uninterrupted_ones(reviews: PreparedData, tmp_path: Path) -> None:
     parts = make_parts(devices=2, strategy="ddp_fork")  # each process is killed, because the forks inherit `first`
     die = partial(die_at, 6, SequenceTask, "training_step")

@@ -228,7 +228,7 @@ def test_checkpoints_hold_tensors_and_plain_values(trained_reviews: Trained) -> 
         ("trainer", "max_epochs", 0, "trainer.max_epochs=0; accepted: 1 or more"),
         ("trainer", "val_check_interval", 0.5, r"trainer\.val_check_interval=0\.5; accepted: no such key"),
         ("trainer", "check_val_every_n_epoch", 2, r"trainer\.check_val_every_n_epoch=2; accepted: no such key"),
-        ("trainer", "accelerator", "abacus", "trainer.accelerator='abacus'.*trainer=cpu works everywhere"),
+        ("trainer", "accelerator", "abacus", r"trainer\.accelerator='abacus'.*trainer=cpu works everywhere"),
     ],
 )
 def test_values_that_a_part_refuses_are_named(

@@ -38,13 +38,20 @@ class SequentialBatches:
         batch_size: maximum number of sequences in a batch.
         batch_tokens: maximum number of tokens in a batch, including padding; a longer sequence is a batch by itself.
         characters: whether batches contain the characters of their tokens.
+        limit: number of batches of each process, or, as a float, a fraction of them, which is at least one batch; they
+            are spread evenly over all. None for all batches.
 
     Raises:
         ValueError: a limit is below 1.
     """
 
     def __init__(
-        self, split: EncodedSplit, batch_size: int, batch_tokens: int | None = None, characters: bool = False
+        self,
+        split: EncodedSplit,
+        batch_size: int,
+        batch_tokens: int | None = None,
+        characters: bool = False,
+        limit: int | float | None = None,
     ) -> None:
         check_least(1, batch_size=batch_size)
         if batch_tokens is not None and batch_tokens < 1:
@@ -53,6 +60,7 @@ class SequentialBatches:
         self.batch_size = batch_size
         self.batch_tokens = batch_tokens
         self.characters = characters
+        self.limit = limit
 
     def __len__(self) -> int:
         return len(self._batches())
@@ -63,7 +71,15 @@ class SequentialBatches:
 
     def _batches(self) -> list[np.ndarray]:
         """The positions of the sequences of each batch of this process."""
-        return _share(self._cut(np.argsort(self.split.lengths, kind="stable")))
+        return self._some(self._cut(np.argsort(self.split.lengths, kind="stable")))
+
+    def _some(self, batches: list[np.ndarray]) -> list[np.ndarray]:
+        """This process's share of the batches, up to the limit."""
+        own = batches[get_rank() :: get_world_size()] if is_initialized() else batches
+        if self.limit is None:
+            return own
+        count = max(1, int(self.limit * len(own))) if isinstance(self.limit, float) else min(self.limit, len(own))
+        return [own[(2 * i + 1) * len(own) // (2 * count)] for i in range(count)]
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         """Divide the positions `order` into batches."""
@@ -91,9 +107,15 @@ class ShuffledBatches(SequentialBatches):
     """
 
     def __init__(
-        self, split: EncodedSplit, seed: int, batch_size: int, batch_tokens: int | None = None, characters: bool = False
+        self,
+        split: EncodedSplit,
+        seed: int,
+        batch_size: int,
+        batch_tokens: int | None = None,
+        characters: bool = False,
+        limit: int | float | None = None,
     ) -> None:
-        super().__init__(split, batch_size, batch_tokens, characters)
+        super().__init__(split, batch_size, batch_tokens, characters, limit)
         self.seed = seed
         self._epoch = -1
         self._position = 0
@@ -126,11 +148,7 @@ class ShuffledBatches(SequentialBatches):
         if is_initialized():  # with unequal numbers of batches, the synchronisation of the processes would deadlock
             rounds = math.ceil(len(batches) / get_world_size())
             batches = list(islice(cycle(batches), rounds * get_world_size()))
-        return _share(batches)
-
-
-def _share(batches: list[np.ndarray]) -> list[np.ndarray]:
-    return batches[get_rank() :: get_world_size()] if is_initialized() else batches
+        return self._some(batches)
 
 
 def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any
 
-from unroll.exceptions import Terminated, is_mistake, message
+from unroll.exceptions import Terminated, is_mistake, message, raise_terminated
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _context(preload: Sequence[str]) -> BaseContext:
 
 def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Work on items until the other end of the connection is closed."""
-    signal.signal(signal.SIGTERM, _terminate)
+    raise_terminated()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent then sends SIGTERM
     try:
         while True:
@@ -139,11 +139,6 @@ def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
     except Exception as error:
         bug = f"this is a bug in unroll or in a library that it uses:\n{traceback.format_exc()}"
         return Done(index, error=message(error) if is_mistake(error) else bug)
-
-
-def _terminate(number: int, frame: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another SIGTERM must not interrupt the cleanup
-    raise Terminated
 
 
 class _LineWriter(io.TextIOBase):

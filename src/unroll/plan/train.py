@@ -87,6 +87,10 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
     check_model(parts["model"])
     for name in () if is_baseline else PARTS[1:]:  # importing what they name takes seconds
         check_targets(parts[name], name)
+    if not is_baseline:
+        from unroll.training.trainer import check_trainer
+
+        check_trainer(parts["trainer"])
 
     from unroll.sweep.objectives import MEASURED, check_objectives
     from unroll.tracking.offline import impatient, tolerating

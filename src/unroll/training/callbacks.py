@@ -59,6 +59,24 @@ class ResumableEarlyStopping(EarlyStopping):
             trainer.should_stop = True
 
 
+class LastStep(Callback):
+    """Ends a training with a validation after `max_steps` optimizer steps, also within an epoch; -1 for no limit.
+
+    With Lightning's own limit there would be no validation, and a training could not be resumed between two epochs.
+    """
+
+    def __init__(self, max_steps: int) -> None:
+        self.max_steps = max_steps
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        trainer.should_stop |= trainer.global_step == self.max_steps
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        trainer.should_stop |= trainer.global_step == self.max_steps
+
+
 class ResumePoint(Checkpoint):
     """Saves the complete training state every `steps` optimizer steps and after the validation of every epoch.
 
@@ -74,7 +92,8 @@ class ResumePoint(Checkpoint):
     ) -> None:
         is_accumulating = (batch_idx + 1) % trainer.accumulate_grad_batches  # gradients, which would be lost
         is_last_batch = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if trainer.global_step % self.steps == 0 and not is_accumulating and not is_last_batch:
+        is_validated_next = is_last_batch or trainer.should_stop
+        if trainer.global_step % self.steps == 0 and not is_accumulating and not is_validated_next:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:

@@ -37,6 +37,7 @@ def summarise_history(path: Path, monitor: str) -> dict[str, Any]:
 
 
 def print_epoch(row: dict[str, float], max_epochs: int | None) -> None:
-    """Print one row of the history as a line of a log."""
+    """Print one row of the history as a line of a log; `max_epochs` is -1 or None if there is no limit."""
+    total = f"/{max_epochs}" if max_epochs and max_epochs > 0 else ""
     scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if "/" in name)
-    print(f"epoch {row['epoch']}/{max_epochs}  {scores}  {row['seconds']:.0f} s", flush=True)
+    print(f"epoch {row['epoch']}{total}  {scores}  {row['seconds']:.0f} s", flush=True)

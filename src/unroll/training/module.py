@@ -1,8 +1,6 @@
 """The LightningModule that trains every `SequenceModel`, for every task."""
 
-import logging
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +14,14 @@ from unroll.data.batches import Batch, SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.metrics import validation_metrics
+from unroll.training.trainer import quiet_lightning
 
 
 class SequenceTask(LightningModule):
     """Trains a network, and scores it on the validation split after every epoch.
 
-    `scheduler` is called with the optimizer and the number of optimizer steps in the whole training.
+    `scheduler` is called with the optimizer and the number of optimizer steps in the whole training, which
+    ends after the trainer's `max_epochs` or after `max_steps` steps; -1 for no limit.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class SequenceTask(LightningModule):
         val_batches: SequentialBatches,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
+        max_steps: int = -1,
     ) -> None:
         super().__init__()
         self.model = model
@@ -39,6 +40,7 @@ class SequenceTask(LightningModule):
         self._val_batches = val_batches
         self._optimizer = optimizer
         self._scheduler = scheduler
+        self._max_steps = max_steps
         # Persistent: the mean over an epoch that is resumed from a checkpoint includes the steps before it.
         self.train_loss = MeanMetric()
         self.train_loss.persistent(True)
@@ -86,19 +88,13 @@ class SequenceTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.model.parameters())
+        # Of a fused optimizer too, gradients are unscaled before they are clipped, and not while it steps.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         scheduler = self._scheduler(optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _total_steps(self) -> int:
         # trainer.estimated_stepping_batches would set up the batches before a checkpoint is restored, and a resumed
         # epoch would start at its first batch.
-        epochs = self.trainer.max_epochs
-        if not epochs or epochs < 1:
-            raise ValueError(f"trainer.max_epochs={epochs}; accepted: 1 or more")
-        return epochs * math.ceil(len(self._train_batches) / self.trainer.accumulate_grad_batches)
-
-
-def quiet_lightning() -> None:
-    """Silence Lightning's banners and tips, and its warnings about intended settings."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+        per_epoch = math.ceil(len(self._train_batches) / self.trainer.accumulate_grad_batches)
+        return min(steps for steps in ((self.trainer.max_epochs or -1) * per_epoch, self._max_steps) if steps > 0)

@@ -1,14 +1,13 @@
 """Train a network by gradient descent, with Lightning."""
 
-import sys
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
@@ -17,10 +16,11 @@ from unroll.data.prepared import PreparedData
 from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
 from unroll.run_folder import RunFolder
-from unroll.training.callbacks import History, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.callbacks import History, LastStep, ProcessState, ResumableEarlyStopping, ResumePoint
 from unroll.training.checkpoints import BEST, LAST, is_intact, set_aside
-from unroll.training.module import SequenceTask, quiet_lightning
+from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
+from unroll.training.trainer import build_trainer
 
 
 def fit_network(
@@ -36,7 +36,6 @@ def fit_network(
 
     Afterwards the network has the weights of the epoch with the best validation score.
     """
-    quiet_lightning()
     if options.vectors is not None:
         start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
     elif file := data.description.get("vectors"):
@@ -44,26 +43,29 @@ def fit_network(
             f"{data.folder} was prepared with the words of {file}, whose embeddings would be random without "
             f"vectors={file}; accepted: that option here, or vectors=null in the prepare stage"
         )
+    max_steps = parts["trainer"].get("max_steps", -1)
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
     task = SequenceTask(
         model,
         data,
-        ShuffledBatches(data.split("train"), options.seed, *limits),
-        SequentialBatches(data.split("validation"), *limits),
+        ShuffledBatches(data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches")),
+        SequentialBatches(data.split("validation"), *limits, parts["trainer"].get("limit_val_batches")),
         instantiate(parts["optimizer"]),
         instantiate(parts["scheduler"]),
+        max_steps,
     )
     last, best = run.checkpoints / LAST, run.checkpoints / BEST
     own_callbacks = [
         ProcessState(options.seed, task.train_loss),
         ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
+        LastStep(max_steps),
         History(run.history),
         ModelCheckpoint(
             best.parent, best.stem, task.monitor, mode="max", save_weights_only=True, enable_version_counter=False
         ),
         ResumePoint(last, options.checkpoint_steps),
     ]
-    trainer = _build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
+    trainer = build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
     resumed_from = last if last.exists() else None
     if resumed_from:
         print(f"{run.path}: resuming from the last checkpoint", flush=True)
@@ -71,12 +73,15 @@ def fit_network(
         trainer.fit(task, ckpt_path=resumed_from, weights_only=True)
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an ordinary exit
+            if launcher := trainer.strategy.launcher:
+                launcher.kill(signal.SIGKILL)  # otherwise the processes of the other devices would go on
             raise end.__context__ from None
         raise
 
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
 
 
@@ -94,27 +99,3 @@ def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Calla
     with torch.no_grad():
         weight[found] = torch.from_numpy(pretrained.vectors)[found]
     print(f"{path}: vectors of {found.sum()} of {len(vocabulary)} words ({pretrained.found.mean():.1%})", flush=True)
-
-
-def _build_trainer(config: dict[str, Any], callbacks: list[Callback], logger: Logger | None) -> Trainer:
-    for key in ("val_check_interval", "check_val_every_n_epoch"):
-        if key in config:
-            raise ValueError(f"trainer.{key}={config[key]}; accepted: no such key, validation ends every epoch")
-    try:
-        return instantiate(
-            config,
-            callbacks=callbacks,
-            logger=logger or False,
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,  # ShuffledBatches and SequentialBatches divide themselves between processes
-        )
-    except Exception as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, MisconfigurationException | ValueError | TypeError):
-            raise ValueError(
-                f"trainer: {cause}; trainer.accelerator={config.get('accelerator')!r}, "
-                f"trainer.devices={config.get('devices')!r}; trainer=cpu works everywhere"
-            ) from error
-        raise
