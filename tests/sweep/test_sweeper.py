@@ -255,10 +255,10 @@ def test_keys_and_choices_of_any_grammar_are_parameters_of_the_parent(commands: 
     (commands.root / "conf/size").mkdir()
     for name in ("large", "small"):
         (commands.root / f"conf/size/{name}.yaml").write_text(f"name: {name}\n")
-    printed = commands.run("-m", "+size=glob(*)", "+y=1,2")
+    printed = commands.run("-m", "+size=glob(*)", "++x=1,2")
     assert "4 trials, 4 complete" in printed
     (parent,) = runs(commands)
-    assert (parent.info.status, parent.data.params) == ("FINISHED", {"sweep.size": "large,small", "sweep.y": "1,2"})
+    assert (parent.info.status, parent.data.params) == ("FINISHED", {"sweep.size": "large,small", "sweep.x": "1,2"})
 
 
 def test_a_bug_before_the_first_job_ends_the_command_with_its_traceback(commands: Commands) -> None:
