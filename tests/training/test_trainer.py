@@ -23,7 +23,7 @@ from unroll.inference.building import build_model
 from unroll.training.module import SequenceTask
 from unroll.training.schedules import linear
 from unroll.training.train import train
-from unroll.training.trainer import CHECKED, REFUSED, build_trainer, check_trainer
+from unroll.training.trainer import CHECKED, REFUSED, build_trainer
 
 PATIENT = replace(OPTIONS, patience=20)
 RATE = tiny_parts("gru")["optimizer"]["lr"]
@@ -60,14 +60,14 @@ def test_every_network_trains_in_every_precision(
 
 @pytest.mark.parametrize(("asked", "precision"), [(32, "32-true"), ("64", "64-true"), ("bf16", "bf16-mixed")])
 def test_lightning_s_short_names_of_precisions_are_accepted(asked: object, precision: str) -> None:
-    check_trainer(tiny_parts("gru")["trainer"] | {"precision": asked})
+    assert build_trainer(tiny_parts("gru")["trainer"] | {"precision": asked}).precision == precision
 
 
 @pytest.mark.parametrize("precision", [16, "16-mixed"])
 def test_a_precision_that_lightning_would_replace_is_refused(precision: object) -> None:
     said = rf"^trainer\.precision={precision!r} needs a GPU; accepted: 32-true, 64-true, bf16-mixed$"
     with pytest.raises(ValueError, match=said):
-        check_trainer(tiny_parts("gru")["trainer"] | {"precision": precision})
+        build_trainer(tiny_parts("gru")["trainer"] | {"precision": precision})
 
 
 def test_scaled_gradients_of_a_fused_optimizer_are_unscaled_before_they_are_clipped(reviews: PreparedData) -> None:
@@ -228,14 +228,14 @@ def test_other_options_are_passed_on(
 )
 def test_options_that_cannot_work_are_refused_with_what_can(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=rf"^trainer(\.|:){said}") as error:
-        check_trainer(tiny_parts("gru")["trainer"] | options)
+        build_trainer(tiny_parts("gru")["trainer"] | options)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("key", REFUSED)
 def test_an_option_may_have_lightning_s_default(key: str) -> None:
     default = inspect.signature(Trainer).parameters[key].default
-    check_trainer(tiny_parts("gru")["trainer"] | {key: default})
+    build_trainer(tiny_parts("gru")["trainer"] | {key: default})
 
 
 def test_every_option_is_known() -> None:

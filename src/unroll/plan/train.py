@@ -88,9 +88,9 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
     for name in () if is_baseline else PARTS[1:]:  # importing what they name takes seconds
         check_targets(parts[name], name)
     if not is_baseline:
-        from unroll.training.trainer import check_trainer
+        from unroll.training.trainer import build_trainer
 
-        check_trainer(parts["trainer"])
+        build_trainer(parts["trainer"])  # so that a wrong option is refused before a run is opened
 
     from unroll.sweep.objectives import MEASURED, check_objectives
     from unroll.tracking.offline import impatient, tolerating

@@ -70,20 +70,11 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
-def check_trainer(config: dict[str, Any]) -> None:
-    """Check the configuration of a trainer, in the seconds that importing Lightning takes.
-
-    Raises:
-        ValueError: an option is not accepted, or this machine has not what it asks for.
-    """
-    build_trainer(config)
-
-
 def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), logger: Logger | None = None) -> Trainer:
     """Build the trainer of a configuration, whose limits of batches and of steps others keep: see `fit_network`.
 
     Raises:
-        ValueError: see `check_trainer`.
+        ValueError: an option is not accepted, or this machine does not have what it asks for.
     """
     quiet_lightning()
     own = {
