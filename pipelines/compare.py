@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
+from _stage import stage
 from omegaconf import DictConfig
 
 from unroll.config import source_of, task_overrides
-from unroll.stage import stage
 
 
 @stage

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from _stage import stage
 from omegaconf import DictConfig
 
 from unroll.config import build_options, source_of
-from unroll.stage import stage
 
 
 @stage

@@ -1,8 +1,7 @@
 """Evaluate stage: a trained model on the test split; or every model and seed of a plan."""
 
+from _stage import stage
 from omegaconf import DictConfig
-
-from unroll.stage import stage
 
 
 @stage

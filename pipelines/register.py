@@ -3,10 +3,10 @@
 from itertools import product
 from pathlib import Path
 
+from _stage import stage
 from omegaconf import DictConfig
 
 from unroll.config import build_options, choice, source_of
-from unroll.stage import stage
 
 PARAMS = "params.yaml"  # lists the runs of the pipeline
 

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from _stage import stage
 from omegaconf import DictConfig
 
 from unroll.config import compose_again, override
-from unroll.stage import stage
 
 
 @stage

@@ -1,10 +1,10 @@
 """Makes an earlier champion of a registered model the champion again. Not a stage of the pipeline: run by hand."""
 
+from _stage import stage
 from omegaconf import DictConfig
 
 from unroll.arguments import check_arguments
 from unroll.config import choice
-from unroll.stage import stage
 
 
 @stage

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from _stage import stage
 from omegaconf import DictConfig
-
-from unroll.stage import stage
 
 
 @stage

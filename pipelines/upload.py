@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
+from _stage import stage
 from omegaconf import DictConfig
-
-from unroll.stage import stage
 
 
 @stage

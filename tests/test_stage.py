@@ -1,6 +1,7 @@
 """A small project with one stage, run as a user runs it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,9 +44,15 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Run:
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder outside the project."""
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, project: Path, elsewhere: Path) -> Run:
     """A function that runs the stage `work` with overrides, from a folder outside the project."""
-    root, elsewhere = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("elsewhere")
+    root = tmp_path_factory.mktemp("project")
     for name in ("conf/model", "conf/hydra", "pipelines"):
         (root / name).mkdir(parents=True)
     (root / "pipelines/work.py").write_text(SCRIPT)
@@ -182,3 +189,82 @@ def test_a_stage_sets_the_environment_of_its_project(run: Run) -> None:
     database = lines(done)[0].split()[1]
     assert database.startswith("sqlite:///") and database.endswith("/mlflow.db")
     assert (Path(database.removeprefix("sqlite:///")).parent / "pipelines/work.py").is_file()
+
+
+OTHER_CODE = """
+from _stage import stage
+from unroll.only_here import where
+
+@stage
+def main(config):
+    from unroll.plan.side_by_side import side_by_side
+
+    print("command", where(None))
+    for event in side_by_side(where, [None], 1, ["unroll.only_here"]):
+        print("worker", event.result)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def checkout(root: Path, project: Path, script: str) -> Path:
+    """A checkout with its own code, as `dvc exp run --temp` makes one, and the script `work`, which it returns."""
+    shutil.copytree(project / "src/unroll", root / "src/unroll", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "src/unroll/only_here.py").write_text("def where(item):\n    return __file__\n")
+    (root / "pipelines").mkdir()
+    shutil.copy(project / "pipelines/_stage.py", root / "pipelines")
+    (root / "pipelines/work.py").write_text(script)
+    (root / "conf/hydra").mkdir(parents=True)
+    shutil.copy(project / "conf/hydra/stage.yaml", root / "conf/hydra")
+    (root / "conf/work.yaml").write_text("defaults:\n  - hydra: stage\n  - _self_\n")
+    return root / "pipelines/work.py"
+
+
+def run_beside(script: Path, project: Path) -> subprocess.CompletedProcess[str]:
+    """Run the script where the package of `project` is installed."""
+    environment = {**os.environ, "PYTHONPATH": str(project / "src")}
+    return subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True)
+
+
+def test_a_script_and_its_worker_processes_run_the_code_beside_it(tmp_path: Path, project: Path) -> None:
+    done = run_beside(checkout(tmp_path, project, OTHER_CODE), project)
+    code = tmp_path / "src/unroll/only_here.py"
+    assert lines(done) == [f"command {code}", f"worker {code}"]
+
+
+def test_a_script_that_would_run_other_code_is_refused(tmp_path: Path, project: Path) -> None:
+    done = run_beside(checkout(tmp_path, project, SCRIPT), project)
+    (line,) = lines(done)
+    assert line.startswith(f"error: {tmp_path}/pipelines would run with the code of {project}; accepted: ")
+    assert done.returncode == 1
+
+
+def test_every_script_begins_with_the_code_beside_it(project: Path) -> None:
+    scripts = sorted((project / "pipelines").glob("[!_]*.py"))
+    assert len(scripts) > 1
+    for script in scripts:
+        imports = [line for line in script.read_text().splitlines() if line.startswith(("from _stage", "from unroll"))]
+        assert imports[0] == "from _stage import stage", script
+
+
+def test_paths_are_those_of_the_project_from_any_folder(run: Run) -> None:
+    done = run("model.size=${hydra:runtime.cwd}")
+    assert (Path(lines(done)[0].split()[1]) / "pipelines/work.py").is_file()
+
+
+def test_a_path_that_is_meant_to_be_relative_to_another_folder_is_refused(run: Run, elsewhere: Path) -> None:
+    (elsewhere / "new.csv").touch()
+    done = run("fail=new.csv")
+    (line,) = lines(done)
+    assert line.startswith("error: fail=new.csv: paths are relative to ")
+    assert line.endswith(f"; accepted: {elsewhere}/new.csv")
+    assert lines(run(f"fail={elsewhere}/new.csv")) == ["ran 1 1"]
+
+
+def test_no_job_works_in_a_folder_of_its_own(run: Run) -> None:
+    done = run("hydra.job.chdir=true")
+    assert (done.returncode, lines(done)) == (
+        1,
+        ["error: hydra.job.chdir=true; accepted: false, because paths are relative to the project"],
+    )

@@ -45,14 +45,13 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         return run_trial(sweeper, lambda: _run(task, config))  # records the result in the study
 
     def command() -> None:
-        if project != project_root():
-            _run_with_code_of(project)
         set_environment(project)
         raise_terminated()
         end_with_dvc()
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
             with clear_errors(), at_end:
+                _enter(project)
                 app()
         except KeyboardInterrupt as error:
             print("interrupted", file=sys.stderr)
@@ -61,20 +60,26 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
     return command
 
 
-def _run_with_code_of(project: Path) -> None:
-    """Start this command again with the code of the checkout that its script is in.
-
-    An installed package is that of one checkout; `dvc exp run --temp` and `--queue` work in copies of it.
-    """
-    source, others = str(project / "src"), os.environ.get("PYTHONPATH", "")
-    if (project / "src" / "unroll").is_dir() and others.partition(os.pathsep)[0] != source:
-        os.environ["PYTHONPATH"] = f"{source}{os.pathsep}{others}"
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+def _enter(project: Path) -> None:
+    """Make the project the current folder, to which all paths are relative; check that its own code runs."""
+    if (project / "src" / "unroll").is_dir() and project != project_root():
+        raise ValueError(
+            f"{project}/pipelines would run with the code of {project_root()}; accepted: a script that begins with "
+            "`from _stage import stage`, as those of the project do"
+        )
+    here = Path.cwd()
+    for argument in sys.argv[1:]:
+        value = Path(argument.partition("=")[2])
+        if (len(value.parts) > 1 or value.suffix) and (here / value).exists() and not (project / value).exists():
+            raise ValueError(f"{argument}: paths are relative to {project}; accepted: {here / value}")
+    os.chdir(project)
 
 
 def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
     """Run the task, and report its error; in a multirun the other jobs then still run."""
     try:
+        if HydraConfig.get().job.chdir:
+            raise ValueError("hydra.job.chdir=true; accepted: false, because paths are relative to the project")
         for group, choice in HydraConfig.get().runtime.choices.items():
             if choice is not None and not group.startswith("hydra/"):
                 check_name(group, choice)

@@ -13,11 +13,16 @@ class Download:
     status: int
     output: str
     errors: str
-    raw: Path  # data/raw in the working folder
+    raw: Path  # instead of data/raw
 
     @property
     def manifest(self) -> dict[str, Any]:
         return json.loads((self.raw / "rotten_tomatoes" / "manifest.json").read_text())
+
+
+def to_raw(folder: Path) -> list[str]:
+    """The arguments that download rotten_tomatoes into `folder`."""
+    return ["dataset=rotten_tomatoes", f"output={folder}/data/raw/rotten_tomatoes"]
 
 
 def assert_refused(found: Download, *parts: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.hub_download import Download, assert_refused
+from tests.data.hub_download import Download, assert_refused, to_raw
 from tests.loopback_hub import OLD, Hub, corrupt, drop, refuse, trickle, truncate
 
 Run = Callable[..., Download]
@@ -134,8 +134,7 @@ def test_a_download_that_was_killed_is_completed_by_the_next_run(
 ) -> None:
     hub.faults[TRAIN] = [trickle]
     killed = subprocess.Popen(
-        [sys.executable, project / "pipelines/download.py", "dataset=rotten_tomatoes", *REVIEWS],
-        cwd=tmp_path,
+        [sys.executable, project / "pipelines/download.py", *to_raw(tmp_path), *REVIEWS],
         env=os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "cache")},
     )
     while f"GET {TRAIN}" not in hub.requests:

@@ -18,8 +18,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(project: Path, folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Run in `folder`, outside the project."""
-    command = [bin_folder() / "python", str(project / "pipelines" / "drift.py"), *overrides]
+    """Run in `folder`, outside the project, and write there if no other output is given."""
+    given = (
+        overrides if any(it.startswith("output=") for it in overrides) else (f"output={folder}/drift.json", *overrides)
+    )
+    command = [bin_folder() / "python", str(project / "pipelines" / "drift.py"), *given]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -32,7 +35,7 @@ def test_it_prints_a_table_the_reasons_and_a_verdict_and_writes_the_same_facts(
     assert lines[0] == f"{file}: 80 texts, 80 of them with labels, compared with {reviews.folder}"
     assert lines[1] == "unused rows: 1 (1 missing text)"
     assert lines[3].split() == ["feature", "against", "reference", "new", "PSI", "chance", "verdict"]
-    facts = read_json(tmp_path / "reports/demo_reviews/drift.json")
+    facts = read_json(tmp_path / "drift.json")
     table = lines[4 : 4 + len(facts["comparisons"])]
     for line, found in zip(table, facts["comparisons"], strict=True):
         assert line.startswith(found["feature"])
@@ -45,7 +48,7 @@ def test_it_prints_a_table_the_reasons_and_a_verdict_and_writes_the_same_facts(
 
 def test_what_is_like_the_training_data_is_stable(project: Path, reviews: PreparedData, tmp_path: Path) -> None:
     same = reviews.folder.parent / "raw" / "validation.parquet"
-    done = run(project, tmp_path, f"data={reviews.folder}", f"against={same}", "output=found/here.json")
+    done = run(project, tmp_path, f"data={reviews.folder}", f"against={same}", f"output={tmp_path}/found/here.json")
     assert done.stdout.splitlines()[-1] == "stable: nothing to do"
     assert "Few texts: chance alone explains an index of up to" in done.stdout
     assert read_json(tmp_path / "found/here.json")["verdict"] == "stable"

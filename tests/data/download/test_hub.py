@@ -15,7 +15,7 @@ def test_a_pinned_commit_is_downloaded_and_recorded_in_the_manifest(
 ) -> None:
     done = download(hub.endpoint, "dataset.path=acme/reviews", f"dataset.revision={OLD}")
     assert done.status == 0, done
-    assert done.output.splitlines()[0] == "data/raw/rotten_tomatoes: train 2 rows"
+    assert done.output.splitlines()[0] == f"{done.raw}/rotten_tomatoes: train 2 rows"
     assert done.manifest["commit"] == done.manifest["revision"] == OLD
     assert done.manifest["label_names"] == ["bad", "good"]
 
