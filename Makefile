@@ -18,7 +18,7 @@ repro: $(RUN)
 		{ echo "error: this folder is not a git repository with a commit, which DVC and the registry need;" \
 		"first: git init && git add --all && git commit -m start" >&2; exit 1; }
 	$(VENV)/bin/dvc --wait-for-lock repro
-	@$(VENV)/bin/python -m unroll.plan
+	@PYTHONPATH=src $(VENV)/bin/python -m unroll.plan
 
 # One process runs the pipeline's tests, which share one reproduced project; the others run the rest. There is one more
 # process than cores, because some tests wait for servers.
@@ -50,18 +50,24 @@ clean:
 
 # The first supported Python of the machine, or the one that PYTHON names.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+# An environment contains the path of its project: in a folder that was moved or copied it is made again.
+MADE_IN := $(or $(shell cat $(RUN) 2>/dev/null),$(CURDIR))
+ifneq ($(MADE_IN),$(CURDIR))
+.PHONY: $(RUN)
+CLEAR := --clear
+endif
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
 $(RUN): pyproject.toml constraints.txt
 	@for python in $(PYTHONS); do \
 		if "$$python" -c '$(FITS)' 2>/dev/null; then \
 			echo "installing into $(VENV) with $$("$$python" --version): a few minutes"; \
-			exec "$$python" -m venv $(VENV); \
+			exec "$$python" -m venv $(CLEAR) $(VENV); \
 		fi; \
 	done; \
 	echo "error: no Python 3.11 to 3.14 among: $(PYTHONS); accepted: make PYTHON=/path/to/python3.12" >&2; exit 1
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
-	touch $@
+	echo "$(CURDIR)" > $@
 
 $(DEVELOP): $(RUN)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'

@@ -140,6 +140,17 @@ def test_make_names_the_pythons_that_fit(tmp_path: Path) -> None:
     assert "error: no Python 3.11 to 3.14 among: no-python; accepted: make PYTHON=" in done.stderr
 
 
+@pytest.mark.parametrize("made_in", ["here", "elsewhere"])
+def test_make_installs_again_in_a_folder_that_was_moved(tmp_path: Path, made_in: str) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/.ready").write_text(f"{tmp_path if made_in == 'here' else '/old/project'}\n")
+    done = subprocess.run(["make", "repro", "PYTHON=no-python"], cwd=tmp_path, capture_output=True, text=True)
+    assert ("error: no Python" in done.stderr) == (made_in == "elsewhere")
+    assert ("git commit -m start" in done.stderr) == (made_in == "here")
+
+
 def test_the_champion_is_served(reproduced: Project) -> None:
     port = free_port()
     command = SERVE.replace("5001", str(port)).split()
