@@ -125,6 +125,14 @@ class RunFolder:
         """Record the inputs of the training or evaluation, with checksums of its output files."""
         write_json(self.path / f"{state}.json", {"inputs": inputs, "sha256": self._checksums(state)})
 
+    def inputs(self, state: State) -> dict[str, str] | None:
+        """The recorded inputs of the training or evaluation; None if there are none."""
+        try:
+            inputs: dict[str, str] = read_json(self.path / f"{state}.json", keys=("inputs",))["inputs"]
+        except (FileNotFoundError, ValueError):
+            return None
+        return inputs
+
     def is_current(self, state: State, inputs: dict[str, str]) -> bool:
         """Whether the training or evaluation had exactly these inputs, and its output files are unchanged."""
         try:

@@ -1,5 +1,6 @@
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,18 +91,67 @@ def test_a_model_that_a_stage_makes_comes_from_the_commit_checked_out(
     }
 
 
+@pytest.fixture
+def uncommitted(candidate: Candidate) -> Iterator[Candidate]:
+    """The same model, as if a file had not been committed when it was trained; it records what it has read."""
+    folder = candidate.run_folder(candidate.best)
+    write_json(folder.path / "trained.json", {"inputs": {"code": "a", "config": "b"}, "sha256": {}})
+    open_store().set_tag(candidate.best.run_id, "git.changed", "true")
+    yield candidate
+    (folder.path / "trained.json").unlink()
+    open_store().set_tag(candidate.best.run_id, "git.changed", "false")
+
+
 def test_a_training_that_was_not_committed_then_may_be_committed_now(
-    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+    uncommitted: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The usual way: edit, `dvc repro`, commit. The stage is up to date, and so is its model."""
-    open_store().set_tag(candidate.best.run_id, "git.changed", "true")
+    says(monkeypatch, made_by_dvc(uncommitted))
+    assert find_lineage(open_store(), uncommitted).lock == LOCK
+    says(monkeypatch, BY_HAND)
+    assert "gru with seed 2 was trained by hand with code that was not committed" in refused(uncommitted)
+
+
+def test_a_training_by_hand_may_be_committed_afterwards_if_it_has_read_what_is_committed_now(
+    uncommitted: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, BY_HAND)
+    (repository / "src").mkdir()
+    (repository / "src/mine.py").touch()
+    same = replace(uncommitted, inputs=lambda folder: {"code": "a", "config": "b"})
+    said = refused(same)
+    assert said.startswith("not committed: src/mine.py. ") and "run `git commit`, then the same command" in said
+    commit = commit_everything(repository)
+    assert find_lineage(open_store(), same).tags["git.commit"] == commit
+
+
+@pytest.mark.parametrize(("now", "changed"), [({"code": "a", "config": "x"}, "config"), ({}, "code and config")])
+def test_a_training_by_hand_that_has_read_something_else_is_refused_before_a_commit_is_asked_for(
+    uncommitted: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch, now: dict[str, str], changed: str
+) -> None:
+    says(monkeypatch, BY_HAND)
+    (repository / "params.yaml").write_text("seeds: [3]\n")
     try:
-        says(monkeypatch, made_by_dvc(candidate))
-        assert find_lineage(open_store(), candidate).lock == LOCK
-        says(monkeypatch, BY_HAND)
-        assert "gru with seed 2 was trained by hand with code that was not committed" in refused(candidate)
+        said = refused(replace(uncommitted, inputs=lambda folder: now))
     finally:
-        open_store().set_tag(candidate.best.run_id, "git.changed", "false")
+        (repository / "params.yaml").write_text("seeds: [1, 2]\n")
+    assert f"and since then its {changed} have changed: " in said
+    assert f"python pipelines/reproduce.py run={uncommitted.best.run_id}" in said
+
+
+def test_files_of_other_datasets_need_no_commit(
+    candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, BY_HAND)
+    own, other = repository / "conf/dataset/lineage.yaml", repository / "conf/dataset/other.yaml"
+    own.parent.mkdir(parents=True)
+    try:
+        other.touch()
+        find_lineage(open_store(), candidate)
+        own.touch()
+        assert refused(candidate).startswith("not committed: conf/dataset/lineage.yaml. ")
+    finally:
+        shutil.rmtree(repository / "conf")
 
 
 def test_a_training_during_which_the_code_changed_is_refused_whoever_made_it(

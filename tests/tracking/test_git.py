@@ -4,7 +4,7 @@ import pytest
 
 from tests.tracking.repository import commit_everything, enter, git
 from unroll.files import sha256
-from unroll.tracking.git import changed_code, changed_files, differing_code, git_tags, head
+from unroll.tracking.git import changed_code, changed_files, differing_code, git_tags, head, uncommitted
 
 
 def test_the_commit_is_the_one_checked_out(repository: Path) -> None:
@@ -51,6 +51,18 @@ def test_new_files_count_where_code_is_only(repository: Path) -> None:
 def test_the_lock_that_dvc_writes_does_not_count(repository: Path) -> None:
     (repository / "dvc.lock").write_text("two")
     assert changed_files() == []
+
+
+@pytest.mark.parametrize("path", ["data/mine", "data/mine/*.csv"])
+def test_files_of_other_datasets_do_not_count_for_one(repository: Path, path: str) -> None:
+    files = ["conf/dataset/mine.yaml", "conf/dataset/other.yaml", "data/mine/a.csv", "data/other/a.csv"]
+    for name in files:
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("one")
+    commit_everything(repository)
+    for name in [*files, "conf/train.yaml"]:
+        (repository / name).write_text("two")
+    assert uncommitted("mine", path) == ["conf/dataset/mine.yaml", "conf/train.yaml", "data/mine/a.csv"]
 
 
 def test_paths_are_those_of_a_project_within_a_larger_repository(

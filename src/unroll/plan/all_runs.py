@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,10 +13,11 @@ from joblib import cpu_count
 from omegaconf import DictConfig
 
 from unroll.config import choice, compose_again, source_of, task_overrides
+from unroll.data.prepared import PreparedData
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
 from unroll.plan.side_by_side import Done, side_by_side
-from unroll.plan.train import Training, train_run
+from unroll.plan.train import Training, report_uncommitted, train_run
 from unroll.run_folder import State
 
 TRAINING_MODULES = (__name__, "unroll.training.network", "unroll.tracking.upload", "unroll.tracking.logger")
@@ -37,6 +39,7 @@ def train_all(config: DictConfig) -> None:
     for model, seed, overrides in _runs(config):
         own = compose_again("train", [*overrides, f"output=models/{dataset}/{model}/{seed}"])
         trainings.append(Training(dataset, model, own, overrides))
+    report_uncommitted(dataset, PreparedData(Path(trainings[0].config["data"])))
     _complete(trainings, "trained", _train, config.jobs or _processes(trainings[0].config), TRAINING_MODULES)
 
 

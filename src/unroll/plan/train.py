@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 
 from unroll.arguments import check_targets
-from unroll.config import build_options, choice, task_overrides
+from unroll.config import build_options, choice, compose_again, override, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
 from unroll.locks import run_lock
@@ -66,6 +66,52 @@ class Training:
         return training_inputs(self.config, PreparedData(Path(self.config["data"])))
 
 
+def present_inputs(folder: RunFolder) -> dict[str, str]:
+    """Checksums of what the training of a run folder would read now; must be called within a stage."""
+    from unroll.tracking.provenance import Provenance
+
+    overrides = Provenance.load(folder.provenance).overrides
+    config = compose_again("train", [*overrides, override("output", str(folder.path))])
+    return training_inputs(config, PreparedData(Path(config["data"])))
+
+
+def report_uncommitted(dataset: str, data: PreparedData) -> None:
+    """Print which files are not committed, because a model cannot be registered before they are."""
+    from unroll.tracking.git import first_of, uncommitted
+
+    try:
+        files = uncommitted(dataset, data.description["source"]["path"])
+    except ValueError as error:
+        print(f"no model can be registered: {error}", flush=True)
+        return
+    if files:
+        print(
+            f"not committed: {first_of(files)}; to register the model, commit them as they are now, before or after "
+            "the training",
+            flush=True,
+        )
+
+
+def _keep_replaced(training: Training) -> None:
+    """Keep the results of another configuration that a training by hand replaces in models/, and say so."""
+    folder = training.folder
+    before = folder.inputs("trained")
+    is_in_models = folder.path.parts == ("models", training.dataset, training.model, str(training.config["seed"]))
+    if (
+        is_in_models
+        and before
+        and before["config"] != training.inputs["config"]
+        and folder.is_current("trained", before)
+    ):
+        folder.keep()
+        print(
+            f"{folder.path}: replaces {training.model} with another configuration, which `dvc repro` restores if "
+            f"params.yaml lists it; to have both, give this one a name: conf/model/NAME.yaml with `defaults: "
+            f"[{training.model}]`",
+            flush=True,
+        )
+
+
 def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_planned: bool = False) -> RunRecord:
     """Train one model with one seed, as one MLflow run; an interrupted training is resumed.
 
@@ -107,7 +153,11 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
 
     check_objectives(config["objectives"])
     inputs, output = training.inputs, folder.path
+    if not is_planned and not training.tags:
+        report_uncommitted(training.dataset, data)
     with run_lock(output, wait=is_planned):
+        if not is_planned:
+            _keep_replaced(training)
         if is_planned and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()

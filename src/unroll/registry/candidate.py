@@ -1,6 +1,6 @@
 """The model that is proposed as the champion of a dataset."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ class Candidate:
         raw: the downloaded data.
         data: the prepared data.
         planned: model and seed of each run that the pipeline trains, according to ``params.yaml``.
+        inputs: gives the checksums of what the training of a run folder would read now.
     """
 
     runs: Sequence[Run]
@@ -29,10 +30,17 @@ class Candidate:
     raw: Path
     data: PreparedData
     planned: Collection[tuple[str, int]] = ()
+    inputs: Callable[[RunFolder], Mapping[str, str]] | None = None
 
     @classmethod
     def of(
-        cls, runs: Sequence[Run], folder: Path, raw: Path, data: PreparedData, planned: Collection[tuple[str, int]] = ()
+        cls,
+        runs: Sequence[Run],
+        folder: Path,
+        raw: Path,
+        data: PreparedData,
+        planned: Collection[tuple[str, int]] = (),
+        inputs: Callable[[RunFolder], Mapping[str, str]] | None = None,
     ) -> "Candidate":
         """The model with the best mean validation score among the `runs` of a dataset; test scores are not used.
 
@@ -41,7 +49,7 @@ class Candidate:
         """
         winner = leaderboard(runs).iloc[0]
         own = sorted((run for run in runs if run.model == winner["model"]), key=lambda run: -run.best_score)
-        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned)
+        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned, inputs)
 
     @property
     def best(self) -> Run:
@@ -54,3 +62,12 @@ class Candidate:
 
     def run_folder(self, run: Run) -> RunFolder:
         return RunFolder(self.folder / str(run.seed))
+
+    def changes(self, run: Run) -> list[str]:
+        """Which inputs of a training have changed since, such as ``code``; all of them if they are not known."""
+        folder = self.run_folder(run)
+        then = folder.inputs("trained")
+        if then is None or self.inputs is None:
+            return ["inputs"]
+        now = self.inputs(folder)
+        return sorted(name for name in {*then, *now} if then.get(name) != now.get(name))

@@ -14,8 +14,6 @@ from unroll.tracking.offline import UPLOAD
 from unroll.tracking.provenance import MIXED_CODE
 from unroll.tracking.runs import get_run
 
-SHOWN = 10  # files that a message lists
-
 
 class Lineage(NamedTuple):
     """The origin of a candidate.
@@ -34,30 +32,29 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
     """Find the commit and the data that produce the models of the candidate.
 
     A model that `params.yaml` lists and a stage of DVC produces comes from the commit that is checked out, provided
-    that the stage is up to date. Any other model was trained by hand, and comes from the commit of its training.
+    that the stage is up to date. Any other model was trained by hand. It comes from the commit of its training, or, if
+    files were not committed then, from the commit that is checked out and contains what the training has read.
 
     Raises:
-        ValueError: there is no commit, files differ from it, a stage is not up to date, a training by hand used code
-            that was not committed, the code changed during a training, or the data have changed since.
+        ValueError: there is no commit, files differ from it, a stage is not up to date, a training by hand read
+            something else than what is committed, the code changed during a training, or the data have changed since.
     """
-    if changed := git.changed_files():
-        raise ValueError(
-            f"not committed: {_first(changed)}. A model is registered with committed code only: run `git commit`, then "
-            "the same command; no other stage will run again"
-        )
+    models = {candidate.run_folder(run).model: run for run in candidate.runs}
+    pipeline = read_pipeline([model for model, run in models.items() if (run.model, run.seed) in candidate.planned])
+    commits = {model: _commit(client, candidate, run, model in pipeline.stages) for model, run in models.items()}
     data, raw = candidate.data, candidate.raw
+    if changed := git.uncommitted(candidate.best.dataset, data.description["source"]["path"]):
+        raise ValueError(
+            f"not committed: {git.first_of(changed)}. A model is registered with committed code only: run "
+            "`git commit`, then the same command; no other stage will run again"
+        )
     source, manifest = data.description["source"], read_json(raw / "manifest.json")
     if any(manifest[key] != value for key, value in source.items()):
         raise ValueError(
             f"{raw} was downloaded again after {data.folder} was prepared from it: prepare, train and evaluate again"
         )
-    models = {candidate.run_folder(run).model: run for run in candidate.runs}
-    pipeline = read_pipeline([model for model, run in models.items() if (run.model, run.seed) in candidate.planned])
     for stage, files in pipeline.stale.items():
-        raise ValueError(f"{stage} is not up to date ({_first(files)}); first: dvc repro")
-    commits = {
-        model: _commit(client, candidate, run, is_by_hand=model not in pipeline.stages) for model, run in models.items()
-    }
+        raise ValueError(f"{stage} is not up to date ({git.first_of(files)}); first: dvc repro")
     best = candidate.run_folder(candidate.best).model
     lock = pipeline.lock if best in pipeline.stages else None
     tags = {
@@ -71,8 +68,8 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
     return Lineage(tags, lock)
 
 
-def _commit(client: MlflowClient, candidate: Candidate, run: Run, is_by_hand: bool) -> str:
-    """The commit that produces the model of a run."""
+def _commit(client: MlflowClient, candidate: Candidate, run: Run, is_of_stage: bool) -> str:
+    """The commit that produces the model of a run; one that is checked out must be up to date and without changes."""
     tags, name = get_run(client, run.run_id).data.tags, f"{run.model} with seed {run.seed}"
     if "dataset.checksum" not in tags:
         raise ValueError(f"run {run.run_id} has no tag dataset.checksum: set it again with {UPLOAD}")
@@ -86,16 +83,13 @@ def _commit(client: MlflowClient, candidate: Candidate, run: Run, is_by_hand: bo
             f"the code changed while {name} was trained ({tags[MIXED_CODE]}; run {run.run_id}), so that no commit "
             "produces the model: train it again"
         )
-    if not is_by_hand:
-        return git.head()
     commit: str | None = tags.get(git.COMMIT)
-    if commit is None or tags.get("git.changed") != "false":
+    if not is_of_stage and commit is not None and tags.get("git.changed") == "false":
+        return commit
+    if not is_of_stage and (changed := candidate.changes(run)):
         raise ValueError(
-            f"{name} was trained by hand with code that was not committed (run {run.run_id}): commit, and train again"
+            f"{name} was trained by hand with code that was not committed (run {run.run_id}), and since then its "
+            f"{' and '.join(changed)} have changed: commit those of the training, or train it again; "
+            f"python pipelines/reproduce.py run={run.run_id} lists the changes"
         )
-    return commit
-
-
-def _first(files: list[str]) -> str:
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return ", ".join(files[:SHOWN]) + more
+    return git.head()

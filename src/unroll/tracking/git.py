@@ -9,6 +9,7 @@ from unroll.project import project_root
 
 PROJECT = project_root()
 CODE = ("conf", "pipelines", "src")  # folders in which an untracked file changes what a command does
+SHOWN = 10  # files that a message lists
 COMMIT = "mlflow.source.git.commit"  # the tag that MLflow shows as the version of a run
 
 
@@ -24,6 +25,24 @@ def changed_files() -> list[str]:
     """
     new = _git("ls-files", "--others", "--exclude-standard", "--", *CODE)
     return sorted({*_diff("HEAD", ".", ":(exclude)dvc.lock"), *new})
+
+
+def uncommitted(dataset: str, path: str) -> list[str]:
+    """The `changed_files` without those of other datasets than this one, whose source is `path`."""
+    source = path.partition("*")[0]
+
+    def is_of_another(file: str) -> bool:
+        if file.startswith("conf/dataset/"):
+            return file != f"conf/dataset/{dataset}.yaml"
+        return file.startswith("data/") and not file.startswith(source)
+
+    return [file for file in changed_files() if not is_of_another(file)]
+
+
+def first_of(files: list[str]) -> str:
+    """The first files, for a message."""
+    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    return ", ".join(files[:SHOWN]) + more
 
 
 def git_tags() -> dict[str, str]:

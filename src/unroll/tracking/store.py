@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from unroll.exceptions import StoreError, without_password
 from unroll.locks import DATABASE_LOCKS, database_lock
+from unroll.tracking.moved import artifact_folder, correct_paths
 from unroll.tracking.offline import requiring
 
 
@@ -68,7 +69,7 @@ def _artifact_location(uri: str, name: str) -> str | None:
     url = _database(uri)
     if url is None or url.get_backend_name() != "sqlite":
         return None
-    return (Path(str(url.database)).resolve().parent / "mlartifacts" / name).as_uri()
+    return artifact_folder(Path(str(url.database)), name).as_uri()
 
 
 def _database(uri: str) -> URL | None:
@@ -81,14 +82,12 @@ def _database(uri: str) -> URL | None:
 
 
 def _try_to_open(url: URL) -> None:
-    """Connect once, because MLflow retries for minutes; turn on the write-ahead log of a new SQLite database."""
+    """Connect once, because MLflow retries for minutes; prepare an SQLite database for several processes and moves."""
     if url.get_backend_name() != "sqlite":
         create_engine(url).connect().close()
         return
     database = Path(str(url.database))
-    is_new = not database.exists()
-    with closing(sqlite3.connect(database)) as connection:
-        if is_new:
+    if not database.exists():
+        with closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("BEGIN IMMEDIATE")  # fails within seconds if another process is writing
-        connection.rollback()
+    correct_paths(database)

@@ -1,0 +1,52 @@
+"""Where an SQLite database of MLflow has its artifacts: beside it, also after both were moved or copied.
+
+MLflow records the absolute path of every folder of artifacts. Without a correction, a project that was moved would not
+find them, and would create its former folder again to write there.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+ARTIFACTS = "mlartifacts"  # has a folder for each experiment
+RECORDED = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+
+
+def artifact_folder(database: Path, experiment: str) -> Path:
+    """The folder of an experiment's artifacts, independent of the current folder."""
+    return database.resolve().parent / ARTIFACTS / experiment
+
+
+def correct_paths(database: Path) -> None:
+    """Correct the recorded paths in one transaction; raises sqlite3.Error, within seconds if others are writing.
+
+    The artifacts of an experiment that are elsewhere, but not beside the database, remain there.
+    """
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for old, new in list(_moved(connection, database)):
+            for table, column in RECORDED.items():
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column} || '/', 1, ?) = ?",
+                    (new, len(old) + 1, len(old) + 1, f"{old}/"),
+                )
+        connection.commit()
+
+
+def _moved(connection: sqlite3.Connection, database: Path) -> Iterator[tuple[str, str]]:
+    """The recorded and the present URI of each experiment whose artifacts were moved or copied."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
+        return  # a new database
+    rows = connection.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:///%'")
+    for (old,) in rows:
+        recorded = Path(unquote(urlparse(old).path))
+        folder = artifact_folder(database, recorded.name)
+        if recorded.parent.name == ARTIFACTS and recorded != folder and (folder.is_dir() or not recorded.is_dir()):
+            yield old, folder.as_uri()

@@ -1,0 +1,68 @@
+"""What a training prints before it starts, and what it keeps."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.repository import commit_everything, enter
+from unroll.data.prepared import PreparedData
+from unroll.files import write_json
+from unroll.plan.train import Training, _keep_replaced, report_uncommitted
+from unroll.run_folder import RunFolder
+
+
+def test_it_names_what_is_not_committed(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    enter(tmp_path, monkeypatch)
+    report_uncommitted("mine", reviews)
+    assert "no model can be registered: git finds no commit" in capsys.readouterr().out
+    commit_everything(tmp_path)
+    report_uncommitted("mine", reviews)
+    assert capsys.readouterr().out == ""
+    (tmp_path / "conf/dataset").mkdir(parents=True)
+    for name in ("mine", "other"):
+        (tmp_path / f"conf/dataset/{name}.yaml").touch()
+    report_uncommitted("mine", reviews)
+    assert capsys.readouterr().out.startswith("not committed: conf/dataset/mine.yaml; to register the model, commit ")
+
+
+CONFIG = {"output": "models/reviews/gru/1", "seed": 1}
+PLAIN = {"code": "a", "config": "plain", "data": "c"}
+
+
+def training(**inputs: str) -> Training:
+    made = Training("reviews", "gru", CONFIG, [])
+    made.__dict__["inputs"] = {**PLAIN, **inputs}  # a cached property
+    return made
+
+
+@pytest.fixture
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A finished training of gru as its file describes it."""
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(Path("models/reviews/gru/1"))
+    folder.path.mkdir(parents=True)
+    write_json(folder.record, {"run_id": "plain"})
+    folder.stamp("trained", PLAIN)
+    return folder
+
+
+def test_another_configuration_of_a_model_is_kept_before_it_is_replaced(
+    plain: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _keep_replaced(training(config="wider"))
+    said = capsys.readouterr().out
+    assert said.startswith("models/reviews/gru/1: replaces gru with another configuration, which `dvc repro` restores")
+    assert "conf/model/NAME.yaml with `defaults: [gru]`" in said
+    plain.record.unlink()
+    assert plain.take_back(PLAIN) and plain.record.is_file()
+
+
+@pytest.mark.parametrize("inputs", [{}, {"code": "x"}])
+def test_the_same_configuration_is_replaced_without_a_word(
+    plain: RunFolder, capsys: pytest.CaptureFixture[str], inputs: dict[str, str]
+) -> None:
+    _keep_replaced(training(**inputs))
+    assert capsys.readouterr().out == "" and not plain.is_kept(PLAIN)
