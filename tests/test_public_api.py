@@ -1,6 +1,7 @@
 """``import unroll`` as in a notebook."""
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -150,6 +151,17 @@ def test_a_promoted_trial_which_is_more_than_a_model_is_refused(
         ValueError, match=r"^model='best': conf/model/best\.yaml is a promoted trial.*train\.py model=best"
     ):
         unroll.build_model("best", reviews)
+
+
+def test_a_variant_of_a_model_is_built_from_its_file_and_that_of_the_original(
+    project: Path, reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(project / "conf/model", tmp_path / "conf/model")
+    (tmp_path / "conf/model/my_gru.yaml").write_text("defaults: [gru]\nhidden_size: 4\nencoder: {num_layers: 2}\n")
+    monkeypatch.setattr("unroll.api.project_root", lambda: tmp_path)
+    variant = unroll.build_model("my_gru", reviews, encoder={"bidirectional": True})
+    original = unroll.build_model("gru", reviews, hidden_size=4, encoder={"bidirectional": True, "num_layers": 2})
+    assert str(variant) == str(original)
 
 
 def test_keys_of_parts_are_overridden_and_the_others_stay(reviews: PreparedData) -> None:

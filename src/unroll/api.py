@@ -14,6 +14,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import yaml
+from omegaconf import OmegaConf
 
 from unroll.arguments import check_arguments, check_targets
 from unroll.checks import unknown_key
@@ -261,12 +262,17 @@ def _call(target: Callable[..., T], arguments: Mapping[str, Any], where: str = "
 
 
 def _configuration(group: str, name: str) -> dict[str, Any]:
-    """The content of ``conf/GROUP/NAME.yaml``."""
+    """The content of ``conf/GROUP/NAME.yaml``, upon that of the files in its ``defaults`` if they are of the group."""
     files = {file.stem: file for file in sorted((project_root() / "conf" / group).glob("*.yaml"))}
     if name not in files:
         raise ValueError(f"{group}={name!r}; accepted: {', '.join(files)}")
     content: dict[str, Any] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
-    return content
+    bases = [it for it in content.get("defaults", []) if isinstance(it, str) and it != "_self_"]
+    if not bases:
+        return content
+    del content["defaults"]
+    merged = OmegaConf.merge(*(_configuration(group, base) for base in bases), content)
+    return OmegaConf.to_container(merged)  # type: ignore[return-value]
 
 
 def _overridden(config: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> dict[str, Any]:

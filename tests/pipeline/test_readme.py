@@ -16,6 +16,7 @@ import requests
 from tests.loopback_hub import Hub
 from tests.pipeline.conftest import PROJECT, Project
 from tests.postgresql import free_port
+from unroll.files import read_json
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
@@ -41,6 +42,7 @@ def commands(document: str) -> list[str]:
 
 COMMANDS = [*commands("README.md"), *commands("CONTRIBUTING.md")]
 ON_THE_HUB = [command for command in COMMANDS if "dataset=rotten_tomatoes" in command]
+ON_ONES_OWN = [command for command in COMMANDS if "dataset=complaints" in command and command.startswith("for")]
 
 
 def test_no_command_is_excused_that_the_documents_do_not_have() -> None:
@@ -48,7 +50,7 @@ def test_no_command_is_excused_that_the_documents_do_not_have() -> None:
     assert [command for command in RUN_ELSEWHERE if command not in documents] == []
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ON_THE_HUB])
+@pytest.mark.parametrize("command", [it for it in COMMANDS if it not in ON_THE_HUB + ON_ONES_OWN])
 def test_a_command_runs(reproduced: Project, command: str) -> None:
     short = {"seed=1,2,3": "seed=1", "sweep=encoder": "sweep=encoder hydra.sweeper.n_trials=2"}
     for long, replacement in short.items():
@@ -72,17 +74,32 @@ def test_the_commands_for_a_hub_dataset_run_one_after_the_other(reproduced: Proj
         reproduced.ok(command, HF_ENDPOINT=hub.endpoint, HF_HOME=str(tmp_path / "cache"))
 
 
-def test_ones_own_dataset_is_the_readmes_one_file(
+def test_ones_own_dataset_and_model_are_the_readmes_files(
     reproduced: Project, tmp_path: Path, write_dataset: Callable[..., Path]
 ) -> None:
-    yaml = re.search(r"```yaml\n# (conf/dataset/complaints\.yaml)\n(.*?)```", (PROJECT / "README.md").read_text(), re.S)
-    assert yaml
+    """Trained by hand, then committed, then registered; and trained again with the same results."""
+    files = re.findall(r"```yaml\n# (conf/\w+/\w+\.yaml)\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert [name for name, _ in files] == ["conf/model/my_gru.yaml", "conf/dataset/complaints.yaml"]
+    for name, content in files:
+        (reproduced.root / name).write_text(content)
     rows = {"text": ["my parcel is late", "the bill is wrong"] * 20, "label": ["delivery", "billing"] * 20}
     write_dataset(reproduced.root / "data/complaints", {"train": rows, "test": rows})
-    (reproduced.root / yaml[1]).write_text(yaml[2])
     reproduced.ok("python pipelines/download.py dataset=complaints")
     assert "4 rows" in reproduced.ok("python pipelines/prepare.py dataset=complaints")
-    assert "val/accuracy" in reproduced.ok("python pipelines/train.py dataset=complaints model=fcnn")
+    printed = "".join(reproduced.ok(loop.replace("in 1 2 3;", "in 1 2;")) for loop in ON_ONES_OWN)
+    names = "conf/dataset/complaints.yaml, conf/model/my_gru.yaml"
+    assert printed.count(f"not committed: {names}; to register the model, commit them as they are now") == 2
+    assert printed.count("val/accuracy") > 2 and printed.count("test/accuracy") == 2
+    register = "python pipelines/register.py dataset=complaints"
+    assert f"not committed: {names}. " in reproduced.run(register).stderr
+    reproduced.ok("git add conf")
+    reproduced.commit()
+    try:
+        assert "complaints version 1: my_gru (mean val/accuracy " in reproduced.ok(register)
+        run = read_json(reproduced.root / "models/complaints/my_gru/2/run.json")["run_id"]
+        assert f"run {run} is reproduced: " in reproduced.ok(f"python pipelines/reproduce.py run={run}")
+    finally:
+        reproduced.ok("git reset -q --hard HEAD~1")
 
 
 def test_the_python_example_runs(reproduced: Project) -> None:
