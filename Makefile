@@ -18,6 +18,7 @@ repro: $(RUN)
 		{ echo "error: this folder is not a git repository with a commit, which DVC and the registry need;" \
 		"first: git init && git add --all && git commit -m start" >&2; exit 1; }
 	$(VENV)/bin/dvc --wait-for-lock repro
+	@PYTHONPATH=src $(VENV)/bin/python -m unroll.tracking.moved mlflow.db
 	@PYTHONPATH=src $(VENV)/bin/python -m unroll.plan
 
 # One process runs the pipeline's tests, which share one reproduced project; the others run the rest. There is one more
@@ -37,6 +38,7 @@ bench: $(DEVELOP)
 
 # Prints the address of a tracking server, or starts MLflow's page for a database.
 ui: $(RUN)
+	@PYTHONPATH=src $(VENV)/bin/python -m unroll.tracking.moved mlflow.db
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
 	*) echo "MLflow: http://127.0.0.1:$(PORT)"; \

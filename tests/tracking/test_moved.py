@@ -1,7 +1,9 @@
 """A folder with a database, artifacts and a registered model, which is moved or copied."""
 
+import runpy
 import shutil
 import sqlite3
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from mlflow.tracking._tracking_service import utils
 
 from unroll.tracking.moved import RECORDED, correct_paths
 from unroll.tracking.store import open_experiment, open_store
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,11 @@ def test_artifacts_that_were_left_behind_stay_where_they_are(
     assert recorded(tmp_path) == recorded(original)
     (run,) = client.search_runs([open_experiment(client, "reviews")])
     assert [it.path for it in client.list_artifacts(run.info.run_id)] == ["note.txt"]
+
+
+def test_the_command_for_users_of_mlflow_alone(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(original, tmp_path / "copy")
+    monkeypatch.setattr(sys, "argv", ["moved", str(tmp_path / "copy/mlflow.db"), str(tmp_path / "nothing.db")])
+    runpy.run_path(str(PROJECT / "src/unroll/tracking/moved.py"), run_name="__main__")
+    assert all(value.startswith((tmp_path / "copy/mlartifacts").as_uri()) for value in recorded(tmp_path / "copy"))
+    assert not (tmp_path / "nothing.db").exists()

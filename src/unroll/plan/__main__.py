@@ -5,7 +5,6 @@ from pathlib import Path
 import yaml
 
 from unroll.files import read_json
-from unroll.tracking.moved import correct_paths
 
 EXAMPLES = {"classification": "Not bad at all.", "labeling": "Ada Brown flew to Lima."}
 
@@ -33,6 +32,4 @@ def next_steps(project: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    if (database := Path("mlflow.db")).is_file():
-        correct_paths(database)  # for the commands below, which are MLflow's own
     print("\n".join(next_steps(Path.cwd())))

@@ -1,10 +1,12 @@
 """Where an SQLite database of MLflow has its artifacts: beside it, also after both were moved or copied.
 
 MLflow records the absolute path of every folder of artifacts. Without a correction, a project that was moved would not
-find them, and would create its former folder again to write there.
+find them, and would create its former folder again to write there. Opening the store corrects the paths, and so does
+``python -m unroll.tracking.moved mlflow.db``, before MLflow's own commands.
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -50,3 +52,9 @@ def _moved(connection: sqlite3.Connection, database: Path) -> Iterator[tuple[str
         folder = artifact_folder(database, recorded.name)
         if recorded.parent.name == ARTIFACTS and recorded != folder and (folder.is_dir() or not recorded.is_dir()):
             yield old, folder.as_uri()
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        if Path(argument).is_file():
+            correct_paths(Path(argument))
