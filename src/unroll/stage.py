@@ -70,7 +70,11 @@ def _enter(project: Path) -> None:
     here = Path.cwd()
     for argument in sys.argv[1:]:
         value = Path(argument.partition("=")[2])
-        if (len(value.parts) > 1 or value.suffix) and (here / value).exists() and not (project / value).exists():
+        if (
+            (len(value.parts) > 1 or value.suffix)
+            and os.path.exists(here / value)
+            and not os.path.exists(project / value)
+        ):
             raise ValueError(f"{argument}: paths are relative to {project}; accepted: {here / value}")
     os.chdir(project)
 
