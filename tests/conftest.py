@@ -67,6 +67,12 @@ def topics(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 @pytest.fixture(scope="session")
+def tags(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """A tiny prepared dataset of plain tags."""
+    return prepare_tiny("tagging", tmp_path_factory.mktemp("tags"))
+
+
+@pytest.fixture(scope="session")
 def prepared(reviews: PreparedData, entities: PreparedData, topics: PreparedData) -> dict[Task, PreparedData]:
     """All three, by their task."""
     return {"classification": reviews, "labeling": entities, "multilabel": topics}

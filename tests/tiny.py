@@ -14,7 +14,7 @@ from unroll.data.download.download import download
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
-from unroll.data.tokens import Task
+from unroll.data.tokens import DeclaredTask, Task
 from unroll.files import CHECKSUMS
 from unroll.inference.building import build_model
 from unroll.inference.trained_model import TrainedModel
@@ -29,6 +29,7 @@ PEOPLE = [["Ada"], ["Ada", "Brown"], ["Ravi"], ["Ravi", "Okoye"], ["Paris", "Bro
 PLACES = [["Paris"], ["Lima"], ["New", "Ghent"]]
 OPTIONS = TrainOptions(seed=1, batch_size=8, batch_tokens=None, vectors=None, patience=4, checkpoint_steps=2, threads=1)
 TOPICS = {"politics": ["vote", "law"], "sport": ["goal", "match"], "weather": ["rain", "storm"]}
+TAGGED = [["the", "old", "plan"], ["the", "plan"], ["old", "lead"], ["!"], ["we", "plan"]]
 FILLERS = ["and", "so", "very", "warm", "old", "quite", "today", ","]
 
 Row = dict[str, Any]
@@ -37,12 +38,14 @@ Row = dict[str, Any]
 def prepare_tiny(task: Task, folder: Path) -> PreparedData:
     """Write a few dozen sentences into `folder`/hub in the Hub's layout, then download and prepare them."""
     draw = random.Random(7)
-    make_row = {"classification": _review, "labeling": _report, "multilabel": _news}[task]
+    make_row = {"classification": _review, "labeling": _report, "multilabel": _news, "tagging": _sentence}[task]
     (folder / "hub" / "data").mkdir(parents=True)
     for split, size in SIZES.items():
         rows = [make_row(draw) for _ in range(size)]
         pq.write_table(pa.Table.from_pylist(rows), folder / "hub" / "data" / f"{split}-00000-of-00001.parquet")
-    source = Source(task, str(folder / "hub"), {name: name for name in COLUMNS[task][0]})
+    declared: DeclaredTask = "labeling" if task == "tagging" else task
+    columns = {name: name for name in COLUMNS[declared][0]}
+    source = Source(declared, str(folder / "hub"), columns, tag_scheme="none" if task == "tagging" else None)
     download(source, folder / "raw")
     prepare(source, folder / "raw", folder / "prepared", PrepareOptions())
     return PreparedData(folder / "prepared")
@@ -114,6 +117,20 @@ def _news(draw: random.Random) -> Row:
     words = draw.choices(FILLERS, k=draw.randrange(1, 8)) + [draw.choice(TOPICS[topic]) for topic in topics]
     draw.shuffle(words)
     return {"text": " ".join(words), "labels": topics}
+
+
+def _sentence(draw: random.Random) -> Row:
+    """`lead` is a noun after a determiner and otherwise a verb; some names look like those of a scheme for entities."""
+    words = [*draw.choices(TAGGED, k=draw.randrange(1, 6)), draw.choice([["the", "lead"], ["we", "lead"]])]
+    tokens = [token for part in words for token in part]
+    tags = {"the": "O", "we": "I-X", "old": "B-X", "plan": "NN", "!": "."}
+    before = ["", *tokens]
+    return {
+        "tokens": tokens,
+        "labels": [
+            tags.get(it, "NN" if last in ("the", "old") else "VB") for it, last in zip(tokens, before, strict=False)
+        ],
+    }
 
 
 def _tags(length: int, kind: str | None) -> list[str]:

@@ -21,7 +21,7 @@ from unroll.checks import unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
-from unroll.data.tokens import Task
+from unroll.data.tokens import DeclaredTask
 from unroll.files import delete
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build
@@ -43,7 +43,7 @@ _BUILT: "WeakKeyDictionary[Model, tuple[str, dict[str, Any]]]" = WeakKeyDictiona
 def prepare(
     path: str | Path,
     output: str | Path,
-    task: Task = "classification",
+    task: DeclaredTask = "classification",
     columns: Mapping[str, str] | None = None,
     **options: Any,
 ) -> PreparedData:

@@ -31,6 +31,11 @@ def check_name(where: str, value: object) -> None:
         raise ValueError(f"{where}={value!r}; accepted: a name of letters, digits and . _ + -, not with . + - first")
 
 
+def first_names(names: list[str]) -> str:
+    """At most 20 names, for messages."""
+    return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
+
+
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:
     """The message for an unknown configuration key, with the closest accepted key."""
     close = get_close_matches(key, accepted, n=1)

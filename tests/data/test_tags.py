@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from unroll.data.tags import Span, TagReader, TagScheme, spans
+from unroll.data.tags import Span, TagReader, TagScheme, spans, valid_iob2
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-geo-pol", "I-geo-pol"]
 sentences = st.lists(st.sampled_from(TAGS), max_size=12)
@@ -116,6 +116,52 @@ def test_the_names_of_any_scheme_become_iob2() -> None:
         "B-I-beam",
         "I-I-beam",
     ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "names", "tags", "iob2"),
+    [
+        ("iob2", "O B_PER I_PER", "B_PER I_PER O", "B-PER I-PER O"),
+        ("iob2", "o b-PER", "b-PER i-PER o", "B-PER I-PER O"),
+        ("iob2", "_ PER-B LOC_X-B", "PER-B PER-I LOC_X-B _", "B-PER I-PER B-LOC_X O"),
+        ("iob2", "O B-work-of-art B-creative_work", "B-work-of-art I-work-of-art B-creative_work", None),
+        (
+            "iob2",
+            "O B_creative_work B_work-of-art",
+            "B_creative_work I_creative_work",
+            "B-creative_work I-creative_work",
+        ),
+        ("iob1", "O I-PER", "I-PER I-PER B-PER O", "B-PER I-PER B-PER O"),
+        ("bioes", "O S-PER", "B-PER I-PER E-PER S-PER", "B-PER I-PER I-PER B-PER"),
+        ("bilou", "O U-PER", "B-PER I-PER L-PER U-PER", "B-PER I-PER I-PER B-PER"),
+        ("bmes", "O PER_s", "PER_b PER_m PER_e PER_s O", "B-PER I-PER I-PER B-PER O"),
+        ("io", "o I_PER", "I_PER I_PER o", "B-PER I-PER O"),
+        ("io", "_ PER", "PER PER _", "B-PER I-PER O"),
+    ],
+)
+def test_tags_are_read_in_any_notation_with_all_positions_of_a_known_type(
+    scheme: TagScheme, names: str, tags: str, iob2: str | None
+) -> None:
+    reader = TagReader(names.split(), scheme)
+    assert " ".join(reader.read(tags.split())) == (iob2 or tags)
+    assert set(reader.read(tags.split())) <= set(reader.names)
+
+
+def test_missing_tags_of_iob2_are_added_at_the_end() -> None:
+    assert TagReader(["B-LOC", "B-PER", "I-LOC"], "iob2").names == ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"]
+
+
+@pytest.mark.parametrize("tag", ["B-LOC", "b-PER", "B_PER", "PER", "", "L-PER"])
+def test_a_tag_of_an_unknown_type_or_written_otherwise_is_refused(tag: str) -> None:
+    with pytest.raises(ValueError, match=f"^unknown label '{tag}'$"):
+        TagReader(["O", "S-PER"], "bioes").read(["O", tag])
+
+
+@given(sentences)
+def test_valid_iob2_has_the_same_spans_and_only_valid_sequences(tags: list[str]) -> None:
+    valid = valid_iob2(tags)
+    assert spans(valid) == spans(tags)
+    assert TagReader(TAGS, "iob2").read(valid) == valid
 
 
 @pytest.mark.parametrize("prefix", ["", "I-"])

@@ -211,3 +211,19 @@ def test_prepared_data_of_another_task_are_an_error(reviews: Corpus, reports: Co
 def test_an_option_out_of_range_is_named(reviews: Corpus, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         reviews.drift(reviews.new, **changes)
+
+
+def test_tags_are_read_as_those_that_were_prepared(tmp_path: Path) -> None:
+    columns = {"tokens": [["Ada", "Brown", "left"]], "labels": [["PER_b", "PER_l", "_"]]}
+    (tmp_path / "hub").mkdir()
+    for split in ("train", "validation", "test"):
+        write(tmp_path / "hub" / f"{split}.parquet", columns)
+    source = Source("labeling", str(tmp_path / "hub"), {name: name for name in columns})
+    download(source, tmp_path / "raw")
+    prepare(source, tmp_path / "raw", tmp_path / "prepared", PrepareOptions())
+    new = write(tmp_path / "new.parquet", {"tokens": [["Ada", "left"]], "labels": [["PER_u", "_"]]})
+    options = DriftOptions(str(new), str(tmp_path / "prepared"), "drift.json", None, 0.1, 0.25, 0.05)
+    drift = find_drift(source, options)
+    assert drift.labelled == 1
+    assert comparison(drift, "labels").new["PER"] == 1
+    assert comparison(drift, "tokens in entities").new["mean"] == 0.5

@@ -10,7 +10,7 @@ from unroll.baselines.word_features import WordFeatures
 from unroll.checks import check_least
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.tokens import Task
+from unroll.data.tokens import TOKEN_TASKS, Task
 
 FILE = "model.crfsuite"
 
@@ -23,7 +23,7 @@ class CRFSuite(Baseline):
     less than `min_count` times in the training split are left out.
     """
 
-    tasks = ("labeling",)
+    tasks = TOKEN_TASKS
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The most frequent label, independent of the text or, for labeling, of the context."""
+"""The most frequent label, independent of the text or, for tokens, of the context."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from safetensors.numpy import load_file, save_file
 from unroll.baselines.base import Baseline
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
-from unroll.data.tags import TagReader
-from unroll.data.tokens import Task
+from unroll.data.tags import valid_iob2
+from unroll.data.tokens import TOKEN_TASKS, Task
 
 FILE = "counts.safetensors"
 
@@ -19,14 +19,14 @@ class Majority(Baseline):
 
     - classification: the most frequent label.
     - multilabel: the labels of more than half of the texts, possibly none.
-    - labeling: the most frequent tag of each word, and for a word that is missing from the training split the most
-      frequent tag of all words. An I- tag that does not continue an entity is replaced by B-.
+    - labeling, tagging: the most frequent tag of each word, and for a word that is missing from the training split the
+      most frequent tag of all words. In labeling an I- tag that does not continue an entity is replaced by B-.
 
     The probabilities are smoothed frequencies: one example is added, spread evenly over the labels or, for a word, like
     the tags of all words. Hence no probability is zero, and the most frequent label stays the same.
     """
 
-    tasks = ("classification", "multilabel", "labeling")
+    tasks = ("classification", "multilabel", *TOKEN_TASKS)
 
     def __init__(self, task: Task, label_names: list[str], vocabulary_size: int) -> None:
         super().__init__(task, label_names)
@@ -57,12 +57,13 @@ class Majority(Baseline):
             return [Prediction(probabilities > 0.5, probabilities)] * len(split)
         of_all_words = _frequencies(self._counts.sum(axis=0))  # (L,)
         of_tokens = _frequencies(self._counts[split.table.words[split.tokens]], of_all_words)  # (M, L)
-        reader = TagReader(self.label_names, "iob1")
         ids = {name: i for i, name in enumerate(self.label_names)}
         predictions = []
         for probabilities in np.split(of_tokens, split.offsets[1:-1]):
-            tags = reader.read([self.label_names[i] for i in probabilities.argmax(axis=1)])
-            predictions.append(Prediction(np.array([ids[tag] for tag in tags]), probabilities))
+            labels = probabilities.argmax(axis=1)
+            if self.task == "labeling":
+                labels = np.array([ids[tag] for tag in valid_iob2([self.label_names[i] for i in labels])])
+            predictions.append(Prediction(labels, probabilities))
         return predictions
 
     def save(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from torch.distributed import get_rank, get_world_size, is_initialized
 
 from unroll.checks import check_least
 from unroll.data.prepared import EncodedSplit
-from unroll.data.tokens import IGNORE, PADDING, Spelling, Tokens
+from unroll.data.tokens import IGNORE, PADDING, TOKEN_TASKS, Spelling, Tokens
 
 WINDOW = 100  # batches sorted by length together; a larger window means less padding and less randomness
 
@@ -155,7 +155,7 @@ def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) ->
     """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
     positions, mask = split.sequences.positions(index)  # (B, T)
     tokens = np.where(mask, split.tokens[positions], PADDING)
-    if split.task == "labeling":
+    if split.task in TOKEN_TASKS:
         labels = np.where(mask, split.labels[positions], IGNORE)  # (B, T)
     else:
         labels = split.labels[index]  # (B,) or (B, L)

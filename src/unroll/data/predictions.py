@@ -12,7 +12,7 @@ class Prediction(NamedTuple):
     """The predicted labels of one sequence and the probabilities of all L labels, float64.
 
     Shapes: `labels` () and `probabilities` (L,) for classification; (L,) bool and (L,) for multilabel; (T,) and
-    (T, L) for labeling.
+    (T, L) for labeling and tagging.
     """
 
     labels: np.ndarray

@@ -11,7 +11,7 @@ import numpy as np
 from unroll.data.encoding import TokenTable
 from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
-from unroll.data.tokens import Task
+from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.files import read_json, sha256
 
 log = logging.getLogger("unroll")
@@ -25,7 +25,7 @@ class EncodedSplit:
         task: the task that the labels belong to.
         table: the distinct tokens.
         sequences: the tokens of each sequence, as rows of `table`.
-        labels: (N,) for classification, (N, L) bool for multilabel, (M,) for labeling.
+        labels: (N,) for classification, (N, L) bool for multilabel, (M,) for labeling and tagging.
         rows: (N,) the row of the raw split that each sequence comes from.
     """
 
@@ -57,12 +57,12 @@ class EncodedSplit:
 
     @cached_property
     def tags(self) -> Ragged:
-        """The labels of each sequence's tokens; for labeling."""
+        """The labels of each sequence's tokens; for labeling and tagging."""
         return Ragged(self.labels, self.offsets)
 
     def head(self, count: int) -> "EncodedSplit":
         """The first `count` sequences."""
-        labels = self.tags.head(count).values if self.task == "labeling" else self.labels[:count]
+        labels = self.tags.head(count).values if self.task in TOKEN_TASKS else self.labels[:count]
         return replace(self, sequences=self.sequences.head(count), labels=labels, rows=self.rows[:count])
 
     @classmethod

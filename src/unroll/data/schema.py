@@ -15,7 +15,7 @@ class DataSchema:
     """The properties of a dataset that a model depends on.
 
     Args:
-        task: `classification`, `multilabel` or `labeling`.
+        task: `classification`, `multilabel`, `labeling` (entities) or `tagging` (plain tags).
         label_names: the labels by id; IOB2 tags for labeling.
         vocabulary: the words by id, special words first.
         alphabet: the characters by id, special entries first.

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from unroll.data.tags import TagScheme
-from unroll.data.tokens import Task
+from unroll.data.tokens import DeclaredTask
 
 SPLITS = ("train", "validation", "test")
-COLUMNS: dict[Task, list[tuple[str, ...]]] = {  # accepted sets of column roles
+COLUMNS: dict[DeclaredTask, list[tuple[str, ...]]] = {  # accepted sets of column roles
     "classification": [("text", "label"), ("text", "text_pair", "label")],
     "multilabel": [("text", "labels"), ("text", "text_pair", "labels")],
     "labeling": [("tokens", "labels"), ("text", "spans")],
@@ -32,7 +32,8 @@ class Source:
             drawn from train.
         label_names: the labels in order; `null` if the dataset declares them, or to collect them from the training
             split. See `choose_names` for a dataset that declares them.
-        tag_scheme: the scheme of the tags of a labeling dataset; see `TagReader`.
+        tag_scheme: the scheme of the tags of a labeling dataset, see `TagReader`; `none` for plain tags, such as parts
+            of speech; `null` to find it out from the training split.
         format: `hub` for data that `datasets` loads from a folder, or `conll` for column files, whose columns are
             "0", "1", … and whose splits are file names.
         sha256: expected checksums of files, by path in the repository or folder.
@@ -41,14 +42,14 @@ class Source:
         ValueError: a column or split is missing or unknown, a label name occurs twice, or a checksum is malformed.
     """
 
-    task: Task
+    task: DeclaredTask
     path: str
     columns: dict[str, str]
     name: str | None = None
     revision: str = "main"
     splits: dict[str, str | None] = field(default_factory=lambda: {split: split for split in SPLITS})
     label_names: list[str] | None = None
-    tag_scheme: TagScheme = "iob2"
+    tag_scheme: TagScheme | None = None
     format: Literal["hub", "conll"] = "hub"
     sha256: dict[str, str] = field(default_factory=dict)
 
@@ -64,6 +65,10 @@ class Source:
         names = self.label_names or []
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"dataset.label_names={names}: {twice[0]!r} occurs twice; accepted: distinct names")
+        if self.tag_scheme == "none" and "spans" in self.columns:
+            raise ValueError(
+                "dataset.tag_scheme=none with dataset.columns.spans; accepted: null, since spans have types"
+            )
         for file, checksum in self.sha256.items():
             if not re.fullmatch("[0-9a-f]{64}", checksum):
                 raise ValueError(f"dataset.sha256[{file}]={checksum!r}; accepted: 64 lower-case hexadecimal digits")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
-Task = Literal["classification", "labeling", "multilabel"]
+DeclaredTask = Literal["classification", "labeling", "multilabel"]  # in conf/dataset
+Task = Literal["classification", "labeling", "multilabel", "tagging"]  # tagging: labeling with plain tags
+TOKEN_TASKS: tuple[Task, ...] = ("labeling", "tagging")  # with one label per token
 
 PADDING = 0  # id of the padding word and character, and row 0 of a TokenTable
 UNKNOWN = 1  # id of words and characters that are missing from the vocabulary

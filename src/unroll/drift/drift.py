@@ -1,7 +1,7 @@
 """Compares new text with the data that a model was trained on, and reports the differences."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 from unroll.data.prepared import PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
-from unroll.data.tokens import UNKNOWN
+from unroll.data.tokens import TOKEN_TASKS, UNKNOWN
 from unroll.drift.features import Feature, label_features, prediction_features, text_features
 from unroll.drift.labels import count_labels, number_labels, read_new_labels
 from unroll.drift.new_text import ACCEPTED, encode, read_new_text, shorten
@@ -125,8 +125,10 @@ class Drift:
 def find_drift(source: Source, options: DriftOptions) -> Drift:
     """Compare a file of new text with the prepared data of `source`; a ValueError says what cannot be used."""
     data, path = PreparedData(Path(options.data)), Path(options.against or "")
-    if data.task != source.task:
+    if source.task != ("labeling" if data.task == "tagging" else data.task):
         raise ValueError(f"data={options.data} was prepared for {data.task}; accepted: data of the task {source.task}")
+    if tags := data.description.get("tags"):  # missing in data of earlier versions
+        source = replace(source, tag_scheme=tags["scheme"], label_names=tags["names"])
     text = read_new_text(path, source, data.schema.tokenizer)
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
@@ -134,11 +136,11 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
     features = text_features(data, new)
     if labels:
         train = data.split("train")
-        known = count_labels(data.label_names, train.tags if data.task == "labeling" else train.labels)
+        known = count_labels(data.label_names, train.tags if data.task in TOKEN_TASKS else train.labels, data.task)
         names, ids = number_labels(data.task, data.label_names, labels)
         if isinstance(ids, Ragged):
-            ids = shorten(ids, data, names)
-        features += label_features("labels", "train", data.task, known, count_labels(names, ids))
+            ids = shorten(ids, data, names if data.task == "labeling" else None)
+        features += label_features("labels", "train", data.task, known, count_labels(names, ids, data.task))
     if options.run is not None:
         features += prediction_features(data, Path(options.run), new)
 

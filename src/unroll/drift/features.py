@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
-from unroll.data.tokens import UNKNOWN, Task
+from unroll.data.tokens import TOKEN_TASKS, UNKNOWN, Task
 from unroll.drift.labels import BLOCK, LabelCounts, LabelIds, count_labels, number_labels
 from unroll.statistics.stability import count_bins, decile_edges
 
@@ -25,6 +25,7 @@ CONFIDENCES: dict[Task, Callable[[np.ndarray], float]] = {
     "classification": np.max,
     "multilabel": lambda probabilities: np.maximum(probabilities, 1 - probabilities).mean(),
     "labeling": np.mean,
+    "tagging": np.mean,
 }
 
 
@@ -89,16 +90,16 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
         raise ValueError(f"run={run}: its model and {data.folder} differ in {', '.join(changed)}")
 
     table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
-    before = count_labels(*number_labels(data.task, data.label_names, table["predicted"].to_pylist()))
+    before = count_labels(*number_labels(data.task, data.label_names, table["predicted"].to_pylist()), data.task)
     known = _confidences(data.task, map(np.array, table["probabilities"].to_pylist()))
     predictions = trained.predict(new, BATCH_SIZE)
     labels = [prediction.labels for prediction in predictions]
     probabilities = [prediction.probabilities for prediction in predictions]
-    after: LabelIds = np.array(labels) if data.task != "labeling" else Ragged.from_sequences(labels, np.int64)
-    if data.task == "labeling":  # as in predictions.parquet, of the predicted tag of each token
+    after: LabelIds = np.array(labels) if data.task not in TOKEN_TASKS else Ragged.from_sequences(labels, np.int64)
+    if data.task in TOKEN_TASKS:  # as in predictions.parquet, of the predicted tag of each token
         probabilities = [np.take_along_axis(it.probabilities, it.labels[:, None], axis=1) for it in predictions]
     return [
-        *label_features("predictions", "test", data.task, before, count_labels(data.label_names, after)),
+        *label_features("predictions", "test", data.task, before, count_labels(data.label_names, after, data.task)),
         _numbers("confidence", "test", known, _confidences(data.task, probabilities), ".1%"),
     ]
 

@@ -7,24 +7,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from unroll.data.prepare.labels import Labels, MultiLabels, first_names, is_missing
+from unroll.checks import first_names
+from unroll.data.prepare.labels import Labels, MultiLabels, is_missing
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
-from unroll.data.tags import OUTSIDE, TagReader
-from unroll.data.tokens import Task
+from unroll.data.tags import OUTSIDE, TagReader, TagScheme, stripped
+from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.drift.new_text import NewText
 
 NONE = "(none)"  # counts texts without entities or labels
 BLOCK = 1 << 20  # number of tokens that are processed at a time
-LabelIds = np.ndarray | Ragged  # (N,) ids, (N, L) bool for multilabel, or the ids of the IOB2 tags of each text
+LabelIds = np.ndarray | Ragged  # (N,) ids, (N, L) bool for multilabel, or the ids of the tags of each text
 
 
 class LabelCounts(NamedTuple):
     """The labels of N texts.
 
     Attributes:
-        texts: the number of texts with each label or entity type. A text with several labels or entities contributes a
-            fraction of 1 for each, because entities of one text are not independent observations.
+        texts: the number of texts with each label, tag or entity type. A text with several labels, tokens or entities
+            contributes a fraction of 1 for each, because entities of one text are not independent observations.
         amounts: (N,) the number of labels of each text, or its share of tokens in entities.
     """
 
@@ -32,10 +33,10 @@ class LabelCounts(NamedTuple):
     amounts: np.ndarray
 
 
-def count_labels(names: list[str], labels: LabelIds) -> LabelCounts:
-    """Count labels that are given by their position in `names`."""
+def count_labels(names: list[str], labels: LabelIds, task: Task = "labeling") -> LabelCounts:
+    """Count labels that are given by their position in `names`; the task matters for tags of tokens only."""
     if isinstance(labels, Ragged):
-        return _count_entities(names, labels)
+        return _count_tags(names, labels) if task == "tagging" else _count_entities(names, labels)
     if labels.ndim == 1:
         counts = np.bincount(labels, minlength=len(names)).astype(float)
         return LabelCounts(dict(zip(names, counts.tolist(), strict=True)), np.ones(len(labels)))
@@ -61,6 +62,13 @@ def _count_entities(names: list[str], labels: Ragged) -> LabelCounts:
     return LabelCounts(dict(zip([NONE, *types], totals.tolist(), strict=True)), np.concatenate(inside) / labels.lengths)
 
 
+def _count_tags(names: list[str], labels: Ragged) -> LabelCounts:
+    totals = np.zeros(len(names))
+    for tags in labels.blocks(BLOCK):
+        totals += np.bincount(tags.values, np.repeat(1 / tags.lengths, tags.lengths), minlength=len(names))
+    return LabelCounts(dict(zip(names, totals.tolist(), strict=True)), np.ones(len(labels)))
+
+
 def number_labels(task: Task, names: list[str], values: Sequence[Any]) -> tuple[list[str], LabelIds]:
     """Convert label names, one per text for classification and a list per text otherwise, for `count_labels`.
 
@@ -69,7 +77,7 @@ def number_labels(task: Task, names: list[str], values: Sequence[Any]) -> tuple[
     ids = {name: i for i, name in enumerate(names)}
     lists = [[value] for value in values] if task == "classification" else values
     rows = [[ids.setdefault(name, len(ids)) for name in row] for row in lists]
-    if task == "labeling":
+    if task in TOKEN_TASKS:
         return list(ids), Ragged.from_sequences(rows, np.int64)
     kind = MultiLabels if task == "multilabel" else Labels
     return list(ids), kind(list(ids)).array(rows)
@@ -90,19 +98,22 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
         for label in new.labels
         if (isinstance(label, list) if nested else not is_missing(label) and label not in missing)
     ]
+    if source.task == "labeling":
+        labels = [tags for found in labels if None not in (tags := [stripped(tag) for tag in found])]
     if not labels:
         return []
     values = [value for found in labels for value in found] if nested else labels
+    scheme = source.tag_scheme or "iob2"
     # Prepared tags were converted to IOB2, so they do not show which numbers the tags of another scheme had.
-    is_converted = source.task == "labeling" and source.tag_scheme != "iob2"
+    is_converted = source.task == "labeling" and scheme not in ("iob2", "none")
     numbered = source.label_names or ([] if is_converted else names)
     declared = new.declared_names
     if declared and source.label_names and len(declared) == len(numbered) and set(declared).isdisjoint(numbered):
         declared = numbered  # the dataset's configuration renames what its files declare
     name_of = _name_values(values, numbered, declared, source.label_names is not None, where)
     named: list[Any] = [[name_of[value] for value in found] if nested else name_of[found] for found in labels]
-    if source.task == "labeling" and "spans" not in source.columns:
-        named = _read_tags(named, source, [*name_of.values(), *numbered], where)
+    if source.task == "labeling" and "spans" not in source.columns and scheme != "none":
+        named = _read_tags(named, scheme, [*numbered, *name_of.values()], where)
     given = {name for found in named for name in found} if nested else set(named)
     if given and not given & set(names):
         raise ValueError(
@@ -129,10 +140,10 @@ def _name_values(
     return {value: str(value).strip() if i is None else labels.names[i] for value, i in ids.items()}
 
 
-def _read_tags(sentences: list[list[str]], source: Source, names: list[str], where: str) -> list[list[str]]:
+def _read_tags(sentences: list[list[str]], scheme: TagScheme, names: list[str], where: str) -> list[list[str]]:
     """Convert tags to IOB2; sentences with an invalid sequence of tags are left out."""
     try:
-        reader = TagReader(dict.fromkeys(names), source.tag_scheme)
+        reader = TagReader(dict.fromkeys(names), scheme)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     read = []

@@ -14,9 +14,9 @@ import torch
 from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
-from unroll.data.tokens import Task
+from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.evaluation.classification import classification_scores
-from unroll.evaluation.labeling import labeling_scores
+from unroll.evaluation.labeling import labeling_scores, tagging_scores
 from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.scores import Scores
 from unroll.files import whole_file, write_json, write_text
@@ -78,15 +78,16 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
 def _score(split: EncodedSplit, predictions: Sequence[Prediction], names: list[str]) -> tuple[Scores, pa.Table]:
     """The scores, and a table with the names of the gold and predicted labels of each sequence.
 
-    The probabilities to store are those of all labels, for labeling that of each predicted tag.
+    The probabilities to store are those of all labels, for labels of tokens that of each predicted tag.
     """
-    gold_rows = split.tags if split.task == "labeling" else split.labels
+    gold_rows = split.tags if split.task in TOKEN_TASKS else split.labels
     gold = [_label_names(row, names, split.task) for row in gold_rows]
     predicted = [_label_names(prediction.labels, names, split.task) for prediction in predictions]
     probabilities = [prediction.probabilities for prediction in predictions]
-    if split.task == "labeling":
+    if split.task in TOKEN_TASKS:
         probabilities = [np.take_along_axis(it.probabilities, it.labels[:, None], axis=1)[:, 0] for it in predictions]
-        scores = labeling_scores(gold, predicted, probabilities, names)
+        score_tags = labeling_scores if split.task == "labeling" else tagging_scores
+        scores = score_tags(gold, predicted, probabilities, names)
     else:
         score = classification_scores if split.task == "classification" else multilabel_scores
         scores = score(split.labels, np.array(probabilities), names)

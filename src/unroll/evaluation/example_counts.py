@@ -7,22 +7,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unroll.data.tags import spans
+from unroll.data.tags import Span, spans
 
-# What is compared for each example: a label, the entities, or some labels.
+# What is compared for each example: a label, the entities, some labels, or the tag of each token.
 ITEMS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "classification": lambda label: (label,),
     "labeling": lambda tags: tuple(spans(tags)),
     "multilabel": tuple,
+    "tagging": lambda tags: tuple(Span(tag, i, i + 1) for i, tag in enumerate(tags)),
 }
 
 
 def example_counts(predictions: pd.DataFrame, task: str) -> NDArray[np.int64]:
     """Count right, found and gold items of each row, from its `label` and `predicted`; (N, 3).
 
-    A text has one label found and one gold (classification), a set of labels (multilabel), or the entities of its
-    tags, read as ``conlleval`` does (labeling). :func:`unroll.statistics.metrics.micro_f1` of the counts is accuracy,
-    micro F1 or entity F1.
+    A text has one label found and one gold (classification), a set of labels (multilabel), the entities of its tags,
+    read as ``conlleval`` does (labeling), or a tag per token (tagging). :func:`unroll.statistics.metrics.micro_f1` of
+    the counts is accuracy, micro F1, entity F1 or token accuracy.
     """
     if task not in ITEMS:
         raise ValueError(f"task={task!r}; accepted: {', '.join(ITEMS)}")

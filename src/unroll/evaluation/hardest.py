@@ -12,7 +12,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.subwords import INSIDE
 from unroll.data.tags import Span
 from unroll.data.tokenizer import Tokenizer
-from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN
+from unroll.data.tokens import PADDING, SPECIAL_WORDS, TOKEN_TASKS, UNKNOWN
 from unroll.evaluation.example_counts import ITEMS
 from unroll.evaluation.runs import Run
 
@@ -22,7 +22,7 @@ ENDS = 35  # tokens shown at either end of a long text
 BETWEEN = "‖"  # shown between the two texts of a pair
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # a character that does not occur in train
 
-Outcome = tuple[Any, ...]  # a label, labels, or the spans of entities
+Outcome = tuple[Any, ...]  # a label, labels, or the spans of entities or of tags
 
 
 class Token(NamedTuple):
@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A stretch of text, and its type if it is a true entity."""
+    """A stretch of text, and its type if it is a true entity, or its tag."""
 
     text: str
     entity: str | None = None
@@ -53,7 +53,7 @@ class HardExample(NamedTuple):
     row: int  # of the raw test split
     wrong: int
     text: list[Mark]  # shortened if it is long
-    truth: str | None  # the true labels; None for labeling, where true entities are marked in the text
+    truth: str | None  # the true labels; None where true entities or tags are marked in the text
     predictions: list[DistinctPrediction]  # the most frequent first
 
 
@@ -66,9 +66,10 @@ def hardest_examples(
 ) -> list[HardExample]:
     """The examples that most runs get wrong; ties in order of the mean probability of the truth, lowest first.
 
-    Equal texts are shown once. A sentence is right if its predicted entities are exactly the true ones. The prediction
-    of a model is the most frequent one among its seeds. Texts are shown as they were written in `text_columns` of the
-    folder `raw`; without it, or where the raw row does not have the example's tokens, these are joined by spaces.
+    Equal texts are shown once. A sentence is right if its predicted entities or tags are exactly the true ones. The
+    prediction of a model is the most frequent one among its seeds. Texts are shown as they were written in
+    `text_columns` of the folder `raw`; without it, or where the raw row does not have the example's tokens, these are
+    joined by spaces.
     """
     wrong = np.sum([(run.counts != run.counts[:, :1]).any(axis=1) for run in runs], axis=0)  # (N,)
     confidence = np.mean([_truth_probabilities(run, data.label_names) for run in runs], axis=0)  # (N,)
@@ -79,13 +80,14 @@ def hardest_examples(
             break
         chosen.setdefault(tuple(_prepared_tokens(data, split, i)), i)
     items, examples = ITEMS[runs[0].task], []
+    what = "tags" if runs[0].task == "tagging" else "entities"
     written = _raw_tokens(raw, text_columns, data, split, list(chosen.values()))
     for (prepared, i), tokens in zip(chosen.items(), written, strict=True):
         found = {
             model: [items(run.predictions["predicted"][i]) for run in runs if run.model == model] for model in models
         }
         row, truth = int(runs[0].predictions["row"][i]), items(runs[0].predictions["label"][i])
-        examples.append(_example(row, int(wrong[i]), tokens or list(prepared), truth, found))
+        examples.append(_example(row, int(wrong[i]), tokens or list(prepared), truth, found, what))
     return examples
 
 
@@ -97,7 +99,7 @@ def _truth_probabilities(run: Run, names: list[str]) -> list[float]:
     columns = zip(*(run.predictions[name] for name in ("label", "predicted", "probabilities")), strict=True)
     if run.task == "classification":
         return [float(likely[names.index(label)]) for label, _, likely in columns]
-    if run.task == "labeling":
+    if run.task in TOKEN_TASKS:
         decided = ((np.array(tags) == np.array(found), likely) for tags, found, likely in columns)
     else:
         decided = ((np.isin(names, list(labels)), likely) for labels, _, likely in columns)
@@ -160,19 +162,19 @@ def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
 
 
 def _example(
-    row: int, wrong: int, tokens: list[Token], truth: Outcome, by_model: dict[str, list[Outcome]]
+    row: int, wrong: int, tokens: list[Token], truth: Outcome, by_model: dict[str, list[Outcome]], what: str
 ) -> HardExample:
     votes: dict[Outcome, list[str]] = {}  # by prediction
     for model, found in by_model.items():
         vote = f"{model} {found.count(truth)}/{len(found)}"
         votes.setdefault(Counter(found).most_common(1)[0][0], []).append(vote)
     predictions = [
-        DistinctPrediction(_in_words(found, truth, tokens), found == truth, cast) for found, cast in votes.items()
+        DistinctPrediction(_in_words(found, truth, tokens, what), found == truth, cast) for found, cast in votes.items()
     ]
     predictions.sort(key=lambda it: -len(it.votes))
     entities = [item for item in truth if isinstance(item, Span)]
     marks = _marks(tokens, entities, _kept(len(tokens), [truth, *votes]))
-    return HardExample(row, wrong, marks, None if entities else _in_words(truth, truth, tokens), predictions)
+    return HardExample(row, wrong, marks, None if entities else _in_words(truth, truth, tokens, what), predictions)
 
 
 def _kept(length: int, outcomes: Sequence[Outcome]) -> list[range]:
@@ -213,8 +215,8 @@ def _text(tokens: Sequence[Token], span: Span) -> str:
     return _with_gaps(tokens[span.start : span.end])[len(tokens[span.start].gap) :]
 
 
-def _in_words(found: Outcome, truth: Outcome, tokens: list[Token]) -> str:
-    """Labels as they are; for entities, which true ones are missing and which others are added."""
+def _in_words(found: Outcome, truth: Outcome, tokens: list[Token], what: str) -> str:
+    """Labels as they are; for entities and tags, which true ones are missing and which others are added."""
     if not any(isinstance(item, Span) for item in (*found, *truth)):
         return ", ".join(found) or "none"
     errors = {"misses": [it for it in truth if it not in found], "adds": [it for it in found if it not in truth]}
@@ -223,4 +225,4 @@ def _in_words(found: Outcome, truth: Outcome, tokens: list[Token]) -> str:
         for error, of_kind in errors.items()
         if of_kind
     ]
-    return "; ".join(words) or "all entities right"
+    return "; ".join(words) or f"all {what} right"

@@ -65,7 +65,7 @@ def with_intervals_over_texts(board: pd.DataFrame, runs: Sequence[Run], level: f
 
 
 def main_metric(runs: Sequence[Run]) -> str:
-    """``accuracy`` for classification, ``f1`` for the other tasks."""
+    """``accuracy`` for classification and tagging, ``f1`` for the other tasks."""
     return MAIN_METRIC[runs[0].task]
 
 

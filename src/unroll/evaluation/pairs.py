@@ -15,7 +15,7 @@ COLUMNS = ["first_score", "second_score", "difference", "low", "high", "p_value"
 def compare_predictions(
     first: Sequence[pd.DataFrame], second: Sequence[pd.DataFrame], task: str, level: float = 0.05
 ) -> PairedComparison:
-    """Test whether two models differ in accuracy (classification), entity F1 (labeling) or micro F1 (multilabel).
+    """Test whether two models differ in accuracy, entity F1 (labeling) or micro F1 (multilabel).
 
     `first` and `second` are each run's predictions, with the columns row, label and predicted of
     ``predictions.parquet``; ValueError unless all are of the same examples.

@@ -14,7 +14,7 @@ from unroll.evaluation.hardest import REPLACEMENT, hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
-from unroll.evaluation.scores import metric_title
+from unroll.evaluation.scores import label_kind, metric_title
 from unroll.files import write_json, write_text
 from unroll.pages import formats
 from unroll.pages.drawing import inline_svg
@@ -95,11 +95,12 @@ def _page(
     single = set(board["model"][board["seeds"] == 1])
     lengths, unseen = slices.slices_by_length(runs), slices.slices_by_unseen_words(runs, data)
     entities = slices.slices_by_seen_entities(runs, data) if task == "labeling" else None
-    kind = "label" if entities is None else "entity type"
+    kind = label_kind(task)
     return render(
         Path(__file__).with_name("report.html.j2"),
         dataset=runs[0].dataset,
         task=task,
+        kind=kind,
         is_pair=data.schema.is_pair,
         metric=title,
         level=f"{level:.4g}",

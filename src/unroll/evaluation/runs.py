@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unroll.data.prepared import PreparedData
+from unroll.data.tokens import TOKEN_TASKS
 from unroll.evaluation.example_counts import check_same_examples, example_counts
 from unroll.files import read_json
 from unroll.run_folder import EVALUATED, RunFolder, RunRecord
@@ -145,6 +146,6 @@ def _read_run(path: Path) -> Run:
 
 def _reads_text(task: str, predictions: pd.DataFrame) -> bool:
     """False if several texts all have exactly the same probabilities."""
-    if task == "labeling" or len(predictions) == 1:
+    if task in TOKEN_TASKS or len(predictions) == 1:
         return True
     return bool(np.ptp(np.stack(predictions["probabilities"].tolist()), axis=0).any())

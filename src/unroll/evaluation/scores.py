@@ -9,17 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from unroll.statistics.metrics import precision_recall_f1
 
-MAIN_METRIC = {"classification": "accuracy", "labeling": "f1", "multilabel": "f1"}
+MAIN_METRIC = {"classification": "accuracy", "labeling": "f1", "multilabel": "f1", "tagging": "accuracy"}
 # what accuracy counts, and what precision, recall and F1 do
-COUNTED = {"labeling": ("token", "entity"), "multilabel": ("subset", "micro")}
+COUNTED = {"labeling": ("token", "entity"), "multilabel": ("subset", "micro"), "tagging": ("token", "macro")}
 
 
 class Scores(NamedTuple):
     """The scores of one run.
 
     `classes` has one row per label, or per entity type for labeling: label, precision, recall, f1, support.
-    `confusion` counts texts, or tokens for labeling; rows are gold labels (index ``gold``), columns predicted ones. For
-    multilabel a row is a label (index ``label``), and the columns are its true and false positives and negatives.
+    `confusion` counts texts, or tokens for labeling and tagging; rows are gold labels (index ``gold``), columns
+    predicted ones. For multilabel a row is a label (index ``label``), and the columns are its true and false positives
+    and negatives.
     """
 
     metrics: dict[str, float]  # by name, such as test/accuracy
@@ -27,8 +28,13 @@ class Scores(NamedTuple):
     confusion: pd.DataFrame
 
 
+def label_kind(task: str) -> str:
+    """What a row of `Scores.classes` is about: an entity type, a tag or a label."""
+    return {"labeling": "entity type", "tagging": "tag"}.get(task, "label")
+
+
 def metric_title(name: str, task: str) -> str:
-    """Display name of a metric, given with or without its split: ``test/f1`` is entity F1 or micro F1."""
+    """Display name of a metric, given with or without its split: ``test/f1`` is entity F1, micro F1 or macro F1."""
     key = name.rpartition("/")[2]
     titles = {"macro_f1": "macro F1", "calibration_error": "calibration error"}
     if task in COUNTED:

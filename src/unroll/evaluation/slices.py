@@ -47,7 +47,7 @@ def slices_by_unseen_words(runs: Sequence[Run], data: PreparedData) -> Slices:
 
 
 def slices_by_label(runs: Sequence[Run]) -> Slices:
-    """F1 of each label or entity type; the size of a part is its number of gold occurrences."""
+    """F1 of each label, tag or entity type; the size of a part is its number of gold occurrences."""
     support = runs[0].classes.set_index("label")["support"]
     f1 = [run.classes.set_index("label")["f1"].where(support > 0) for run in runs]
     return Slices(support.astype(int), _mean_over_seeds(runs, f1, list(support.index)))

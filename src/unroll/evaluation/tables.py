@@ -65,7 +65,7 @@ def seed_table(runs: Sequence[Run], models: Sequence[str], links: Mapping[str, s
 
 
 def label_table(slices: Slices, models: Sequence[str], kind: str) -> Table | None:
-    """Labels, or entity types, against models, since labels may be many; None for a single label."""
+    """Labels, tags or entity types against models, since labels may be many; None for a single label."""
     by_label = slices.scores.loc[list(models)].T.itertuples(name=None)
     rows = [
         [str(label), f"{size:,}", *(part_text(score, size) for score in row)]
@@ -83,7 +83,7 @@ def slices_table(slices: Slices, models: Sequence[str], caption: str, unit: str 
 
 
 def class_table(runs: Sequence[Run], model: str, kind: str) -> Table:
-    """Precision, recall and F1 of each label or entity type, means over the model's seeds."""
+    """Precision, recall and F1 of each label, tag or entity type, means over the model's seeds."""
     classes = pd.concat([run.classes for run in runs if run.model == model])
     means = classes.groupby("label", sort=False)[["precision", "recall", "f1", "support"]].mean()
     rows = [

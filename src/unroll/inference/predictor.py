@@ -40,6 +40,7 @@ class Predictor:
           dictionary from each label to its probability.
         - Labeling: `tokens`; `labels`, one per token; and `entities`, each with its `type`, its first token `start`,
           the token after its last `end`, and `text`, the characters `start_char` to `end_char` (exclusive).
+        - Tagging (labeling with plain tags): `tokens`, and `labels`, one per token.
 
         Args:
             texts: strings; or pairs of strings for a model that was trained on pairs.
@@ -92,18 +93,23 @@ def _describe_label_set(schema: DataSchema, prediction: Prediction, tokens: list
 
 
 def _describe_tags(schema: DataSchema, prediction: Prediction, tokens: list[str], text: Any) -> dict[str, Any]:
-    labels = [schema.label_names[label] for label in prediction.labels]
+    return {"tokens": tokens, "labels": [schema.label_names[label] for label in prediction.labels]}
+
+
+def _describe_entities(schema: DataSchema, prediction: Prediction, tokens: list[str], text: Any) -> dict[str, Any]:
+    described = _describe_tags(schema, prediction, tokens, text)
     offsets = schema.tokenizer.offsets(text)
     entities = []
-    for span in spans(labels):
+    for span in spans(described["labels"]):
         start, end = offsets[span.start][0], offsets[span.end - 1][1]
         entity = {"type": span.type, "text": text[start:end], "start": span.start, "end": span.end}
         entities.append(entity | {"start_char": start, "end_char": end})
-    return {"tokens": tokens, "labels": labels, "entities": entities}
+    return described | {"entities": entities}
 
 
 _DESCRIPTIONS: dict[Task, Callable[[DataSchema, Prediction, list[str], Any], dict[str, Any]]] = {
     "classification": _describe_label,
     "multilabel": _describe_label_set,
-    "labeling": _describe_tags,
+    "labeling": _describe_entities,
+    "tagging": _describe_tags,
 }

@@ -13,6 +13,7 @@ from unroll.data.batches import SequentialBatches
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
+from unroll.data.tokens import TOKEN_TASKS
 from unroll.files import damaged_files, read_json, whole_folder, write_checksums, write_json
 from unroll.inference.building import Model, build_model
 from unroll.nn import SequenceModel
@@ -82,7 +83,7 @@ def _predict_with_network(model: SequenceModel, split: EncodedSplit, batch_size:
         # In float64 distributions sum to 1, and a probability close to 1 has a complement above 0.
         probabilities = model.head.probabilities(logits.double(), lengths).numpy()  # (B, L) or (B, T, L)
         for row, (position, length) in enumerate(zip(batch.positions.tolist(), lengths.tolist(), strict=True)):
-            if split.task == "labeling":
+            if split.task in TOKEN_TASKS:
                 predictions[position] = Prediction(labels[row, :length], probabilities[row, :length])
             else:
                 predictions[position] = Prediction(labels[row], probabilities[row])

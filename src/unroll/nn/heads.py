@@ -13,10 +13,10 @@ from unroll.nn.pooling import Pooling, build_pooling
 
 
 class Head(nn.Module):
-    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → scores, (B, L) or, for labeling, (B, T, L).
+    """Base class: (outputs: (B, T, O), final: (B, O), lengths: (B,)) → scores, (B, L) or, for tokens, (B, T, L).
 
-    Labels are (B,) for classification, bool (B, L) for multilabel and (B, T), -100 at padding, for labeling. Unless a
-    subclass defines it otherwise, there is one label per sequence or token, independent of the others.
+    Labels are (B,) for classification, bool (B, L) for multilabel and (B, T), -100 at padding, for labels of tokens.
+    Unless a subclass defines it otherwise, there is one label per sequence or token, independent of the others.
     """
 
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
@@ -76,15 +76,21 @@ class SoftmaxHead(Head):
 class CRFHead(SoftmaxHead):
     """One label per token, with whole label sequences scored by a conditional random field (Lample et al. 2016).
 
-    Decoded sequences are valid IOB2. Probabilities are the marginals. With `constrained_loss` sequences that are not
-    valid IOB2 have zero probability in the loss and the marginals too.
+    With `is_iob2` decoded sequences are valid IOB2, otherwise any label may follow any other. Probabilities are the
+    marginals. With `constrained_loss` invalid sequences have zero probability in the loss and the marginals too.
     """
 
     def __init__(
-        self, input_size: int, label_names: list[str], dropout: float = 0.0, constrained_loss: bool = False
+        self,
+        input_size: int,
+        label_names: list[str],
+        dropout: float = 0.0,
+        constrained_loss: bool = False,
+        is_iob2: bool = True,
     ) -> None:
         super().__init__(input_size, label_names, dropout)
-        self.crf = LinearChainCRF(len(label_names), iob2_constraints(label_names), constrained_loss)
+        constraints = iob2_constraints(label_names) if is_iob2 else None
+        self.crf = LinearChainCRF(len(label_names), constraints, constrained_loss)
 
     def loss(self, scores: Tensor, labels: Tensor, lengths: Tensor) -> Tensor:
         return self.crf.loss(scores, labels, lengths)
@@ -105,3 +111,4 @@ LABELING_HEADS: dict[str, Callable[[int, list[str], float], Head]] = {
     "crf": CRFHead,
     "constrained_crf": partial(CRFHead, constrained_loss=True),
 }
+TAGGING_HEADS = LABELING_HEADS | dict.fromkeys(["crf", "constrained_crf"], partial(CRFHead, is_iob2=False))

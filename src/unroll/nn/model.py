@@ -12,7 +12,7 @@ from unroll.data.tokens import Task, Tokens
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
-from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS
+from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, TAGGING_HEADS
 from unroll.nn.pooling import Pooling
 
 
@@ -24,8 +24,8 @@ class SequenceModel(nn.Module):
         encoder: constructor of an `Encoder`, called with (input_size, hidden_size).
         embedding_size, casing_size: sizes of the vectors of a word and of a casing.
         characters: constructor of a `CharacterEncoder`, called with `alphabet_size`; None leaves characters out.
-        pooling: summary of a sequence; ignored for labeling.
-        head: head for labeling; ignored for the other tasks.
+        pooling: summary of a sequence; ignored for labels of tokens.
+        head: head for labels of tokens; ignored for labels of sequences.
         dropout: probability of dropping a feature of the embeddings and of the encoder's outputs in training.
         word_dropout: probability of replacing a word by `<unk>` in training, which trains the vector of `<unk>`.
     """
@@ -56,7 +56,7 @@ class SequenceModel(nn.Module):
             self.head = SEQUENCE_HEADS[task](size, len(label_names), pooling, dropout)
         else:
             check_choice("head", head, LABELING_HEADS)
-            self.head = LABELING_HEADS[head](size, label_names, dropout)
+            self.head = (TAGGING_HEADS if task == "tagging" else LABELING_HEADS)[head](size, label_names, dropout)
 
     @property
     def reads_characters(self) -> bool:
@@ -67,7 +67,7 @@ class SequenceModel(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """tokens: words of shape (B, T) → scores (B, L), or (B, T, L) for labeling."""
+        """tokens: words of shape (B, T) → scores (B, L), or (B, T, L) for labels of tokens."""
         outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
         return self.head(outputs, final, tokens.lengths)
 

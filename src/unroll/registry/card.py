@@ -13,7 +13,7 @@ from markupsafe import Markup
 from unroll.evaluation.leaderboard import leaderboard, main_metric
 from unroll.evaluation.pairs import compare_predictions
 from unroll.evaluation.runs import Run
-from unroll.evaluation.scores import metric_title
+from unroll.evaluation.scores import label_kind, metric_title
 from unroll.evaluation.slices import slices_by_length
 from unroll.files import read_json
 from unroll.pages import formats
@@ -61,6 +61,7 @@ def write_card(
         configuration=flatten(read_json(folder / "config.json")["model"]),
         code=_code,
         title=partial(metric_title, task=candidate.data.task),
+        kind=label_kind(candidate.data.task),
         formats=formats,
     )
 

@@ -30,7 +30,7 @@ class PairedComparison(PairedTest):
 
 
 def compare_counts(first: Counts, second: Counts, task: str, level: float = 0.05) -> PairedComparison:
-    """Test whether two models differ in accuracy (`task="classification"`) or F1 (any other task)."""
+    """Test whether two models differ in accuracy (`task="classification"`) or in `micro_f1` (any other task)."""
     if len(first) > 1 or len(second) > 1:
         test = seeds_test(first, second, level)
     elif task == "classification":

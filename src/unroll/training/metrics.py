@@ -32,13 +32,31 @@ class Ratio(nn.Module):
 
     def compute(self) -> Tensor:
         """The score, as a float tensor of shape (), over the batches of all processes since the last `reset`."""
+        total = self.total()
+        return total[0] / total[1].clamp(min=1)
+
+    def total(self) -> Tensor:
+        """The sum of the counts of all processes."""
         total = self.counts.clone()
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(total)
-        return total[0] / total[1].clamp(min=1)
+        return total
 
     def reset(self) -> None:
         self.counts.zero_()
+
+
+class MacroF1(Ratio):
+    """The mean F1 of the L labels of tokens, over those that occur as gold or as predicted; 0 if none does."""
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__(partial(label_counts, num_labels))
+        self.counts = torch.zeros(3, num_labels, dtype=torch.long)  # right, predicted and gold
+
+    def compute(self) -> Tensor:
+        right, predicted, gold = self.total()
+        occurs = (predicted + gold) > 0
+        return (2 * right[occurs] / (predicted + gold)[occurs]).sum() / occurs.sum().clamp(min=1)
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,6 +73,13 @@ def subset_accuracy(predicted: Tensor, labels: Tensor) -> tuple[Tensor, int]:
 def label_f1(predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Micro-averaged F1 of the labels of sequences. predicted, labels: bool (B, L)."""
     return 2 * (predicted & labels).sum(), predicted.sum() + labels.sum()
+
+
+def label_counts(num_labels: int, predicted: Tensor, labels: Tensor) -> list[Tensor]:
+    """How often each label is right, predicted and gold, (L,) each. predicted, labels: (B, T) as for `accuracy`."""
+    real = labels != IGNORE
+    found, gold = predicted[real], labels[real]
+    return [torch.bincount(part, minlength=num_labels) for part in (gold[found == gold], found, gold)]
 
 
 def entity_f1(tag_names: list[str], predicted: Tensor, labels: Tensor) -> tuple[int, int]:
@@ -75,6 +100,8 @@ def validation_metrics(task: Task, label_names: list[str]) -> dict[str, Ratio]:
     """The scores of a task by name; the best epoch is chosen by the last one."""
     if task == "labeling":
         return {"val/accuracy": Ratio(accuracy), "val/f1": Ratio(partial(entity_f1, label_names))}
+    if task == "tagging":
+        return {"val/f1": MacroF1(len(label_names)), "val/accuracy": Ratio(accuracy)}
     if task == "multilabel":
         return {"val/accuracy": Ratio(subset_accuracy), "val/f1": Ratio(label_f1)}
     return {"val/accuracy": Ratio(accuracy)}

@@ -12,6 +12,7 @@ import torch
 from unroll.baselines import Baseline
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.tokens import TOKEN_TASKS
 from unroll.inference.building import build_model
 from unroll.inference.trained_model import TrainedModel
 from unroll.run_folder import RunFolder
@@ -103,7 +104,7 @@ def _fit_baseline(model: Baseline, data: PreparedData, batch_size: int, history:
 
 def _scores(split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]) -> dict[str, float]:
     """The scores that the best epoch of a network is chosen by."""
-    labels = np.split(split.labels, split.offsets[1:-1]) if split.task == "labeling" else split.labels
+    labels = np.split(split.labels, split.offsets[1:-1]) if split.task in TOKEN_TASKS else split.labels
     metrics = validation_metrics(split.task, label_names)
     for prediction, gold in zip(predictions, labels, strict=True):
         for metric in metrics.values():

@@ -1,5 +1,6 @@
 """Conversion of raw labels; for whole rows see test_rows.py."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 
 from tests.data.prepare.test_rows import ENTITIES, REVIEWS, write
 from tests.data.raw import read_rows
-from unroll.data.prepare.labels import BadRow, Labels, first_names
+from unroll.checks import first_names
+from unroll.data.prepare.labels import BadRow, Labels, PlainTags
+from unroll.data.tags import TagScheme
 
 
 def test_a_label_is_a_name_or_its_number() -> None:
@@ -131,7 +134,95 @@ def test_labels_without_names_of_other_types_are_an_error(tmp_path: Path) -> Non
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize("names", [["O", "PER"], ["O", "I-PER"], ["O", "B-"]])
-def test_tag_names_must_be_iob2(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(ValueError, match=f"'{names[1]}'"):
-        Labels.of(ENTITIES, names, tmp_path / "not read")
+@pytest.mark.parametrize(
+    ("names", "wrong"),
+    [(["O", "PER"], "PER"), (["O", "B-"], "B-"), (["O", "B-PER", "L-PER", "S-PER"], "L-PER"), (["O", "N", "_"], "N")],
+)
+def test_tags_whose_scheme_is_not_certain_are_an_error_with_the_tag_and_its_row(
+    tmp_path: Path, names: list[str], wrong: str
+) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]] * 2, tags=[["O"], names])
+    accepted = r"'O', 'B-TYPE', 'I-TYPE', or .*tag_scheme=.*, io \(types alone\) or none \(.*parts of speech\)"
+    for declared in (None, names):
+        with pytest.raises(ValueError, match=rf"column 'tags' .*'{wrong}' is not .*{accepted}; first in row 1 of"):
+            Labels.of(ENTITIES, declared, path)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "wrong"),
+    [
+        ("iob2", ["O", "S-PER"], "S-PER"),
+        ("iob2", ["O", "B-LOC", "I-PER"], "I-PER"),
+        ("bioes", ["O", "B-PER", "L-PER"], "L-PER"),
+        ("bilou", ["O", "B-PER", "E-PER"], "E-PER"),
+        ("bmes", ["O", "B-PER", "I-PER"], "I-PER"),
+        ("io", ["O", "B-PER", "I-PER"], "B-PER"),
+        ("iob1", ["O", "PER"], "PER"),
+    ],
+)
+def test_a_scheme_that_contradicts_the_tags_is_an_error_with_the_tag_and_its_row(
+    tmp_path: Path, scheme: TagScheme, tags: list[str], wrong: str
+) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]] * 3, tags=[["O"], None, tags])
+    with pytest.raises(ValueError, match=rf"column 'tags' of acme/news: '{wrong}' .*; first in row 2 of train"):
+        Labels.of(replace(ENTITIES, tag_scheme=scheme), None, path)
+
+
+def read_tags(labels: Labels, *sentences: list[Any]) -> list[list[str]]:
+    return [[labels.names[i] for i in labels.ids(tags)] for tags in sentences]
+
+
+def test_a_tag_of_a_known_type_is_known_where_train_lacks_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]], tags=[["O", "S-PER"]])
+    labels = Labels.of(ENTITIES, None, path)
+    assert read_tags(labels, ["B-PER", "I-PER", "E-PER"]) == [["B-PER", "I-PER", "I-PER"]]
+    with pytest.raises(BadRow, match="unknown label 'S-LOC'"):
+        labels.ids(["S-LOC"])
+
+
+def test_white_space_around_a_tag_is_not_part_of_it_and_a_blank_tag_is_missing(tmp_path: Path) -> None:
+    for scheme, expected in ((None, ["O", "B-PER"]), ("none", ["O", "B-PER"])):
+        path = write(tmp_path / "x.parquet", words=[["a"]] * 2, tags=[["O ", " B-PER", ""], ["B-PER"]])
+        labels = Labels.of(replace(ENTITIES, tag_scheme=scheme), None, path)
+        assert read_tags(labels, ["O", "\tB-PER "]) == [expected]
+        for missing in ("", " ", None):
+            with pytest.raises(BadRow, match="missing label"):
+                labels.ids(["O", missing])
+
+
+def test_plain_tags_without_an_outside_tag_are_found_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]] * 2, tags=[["DT", "NN"], ["NN", "-LRB-"]])
+    labels = Labels.of(ENTITIES, None, path)
+    assert labels.task == "tagging"
+    assert labels.names == ["-LRB-", "DT", "NN"]
+    assert read_tags(labels, ["NN", "DT"]) == [["NN", "DT"]]
+    with pytest.raises(BadRow, match="unknown label 'VB'"):
+        labels.ids(["VB"])
+
+
+def test_declared_plain_tags_may_be_numbers() -> None:
+    labels = PlainTags(["NOUN", "VERB", "O"])
+    assert labels.ids([1, 0, 2, "O"]) == [1, 0, 2, 2]
+
+
+def test_plain_tags_that_are_named_so_may_be_numbers_without_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]], tags=[[3, 1, 3, None]])
+    labels = Labels.of(replace(ENTITIES, tag_scheme="none"), None, path)
+    assert labels.names == ["1", "3"]
+    assert labels.ids([3, 1]) == [1, 0]
+    with pytest.raises(BadRow, match="unknown label 2"):
+        labels.ids([2])
+
+
+def test_iob1_and_iob2_in_one_column_leave_out_the_rows_that_are_not_iob2(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", words=[["a"]] * 3, tags=[["I-PER"], ["B-PER"], ["O"]])
+    rows = read_rows(path, ENTITIES, labels := Labels.of(ENTITIES, None, path))
+    assert rows.quarantined == [(0, "invalid tag sequence: I-PER after the start")]
+    assert labels.accepted == "B-PER, I-PER, O, read as iob2 (dataset.tag_scheme)"
+
+
+def test_declared_tags_in_another_scheme_may_be_numbers(tmp_path: Path) -> None:
+    names = ["O", "B-PER", "L-PER", "U-PER"]
+    path = write(tmp_path / "x.parquet", words=[["a"]], tags=[[1, 2, 3]])
+    labels = Labels.of(ENTITIES, names, path)
+    assert read_tags(labels, [1, 2, 3, 0]) == [["B-PER", "I-PER", "B-PER", "O"]]

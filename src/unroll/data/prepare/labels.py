@@ -1,18 +1,20 @@
 """The labels of a dataset: their names, and the conversion of raw values to label ids."""
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unicodedata import category
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from unroll.checks import first_names
+from unroll.data.prepare.tag_scheme import find_scheme
 from unroll.data.source import Source
-from unroll.data.tags import OUTSIDE, TagReader, TagScheme
-from unroll.data.tokens import Task
+from unroll.data.tags import OUTSIDE, TagError, TagReader, TagScheme, stripped
+from unroll.data.tokens import DeclaredTask, Task
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _TRUTHS = ("false", "true")
@@ -27,11 +29,6 @@ def is_missing(value: Any) -> bool:
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
-def first_names(names: list[str]) -> str:
-    """At most 20 names, for messages."""
-    return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
-
-
 class Labels:
     """One label per text, given by its name, by its number from 0, or, for two labels, by False or True.
 
@@ -43,6 +40,8 @@ class Labels:
         is_numbered: the data declare the names, so that all integers are ids.
         is_text: numbers and booleans may be given as text, as in a CSV file.
     """
+
+    task: ClassVar[Task] = "classification"
 
     def __init__(self, names: list[str], is_numbered: bool = False, is_text: bool = False) -> None:
         self.names = names
@@ -65,12 +64,19 @@ class Labels:
         `options` are those of the constructor, for labels that are no tags.
         """
         kind, accepted = _KINDS[source.task]
+        if source.task == "labeling" and source.tag_scheme == "none":
+            accepted = (str, int)
         names = declared or _distinct_names(source, train, accepted, options.get("is_text", False))
         if wrong := [name for name in names if any(category(letter) == "Cc" for letter in name)]:
             raise ValueError(f"label {wrong[0]!r} of {source.path}; accepted: a name without control characters")
         if "spans" in source.columns:
             return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in names for prefix in "BI")], "iob2")
-        return TagLabels(names, source.tag_scheme) if kind is TagLabels else kind(names, **options)
+        return _tag_labels(source, names, train, options) if kind is TagLabels else kind(names, **options)
+
+    @property
+    def accepted(self) -> str:
+        """The accepted labels, for messages."""
+        return first_names(self.names)
 
     def ids(self, value: Any) -> list[int]:
         """The label ids of a row; BadRow if a value is missing or unknown."""
@@ -114,6 +120,8 @@ class Labels:
 class MultiLabels(Labels):
     """Any number of labels per text."""
 
+    task = "multilabel"
+
     def ids(self, value: Any) -> list[int]:
         if value is None:
             raise BadRow("missing labels")
@@ -128,27 +136,68 @@ class MultiLabels(Labels):
         return matrix
 
 
-class TagLabels(Labels):
-    """A tag per token, in any scheme; the attribute `names` contains IOB2 tags."""
+class PlainTags(Labels):
+    """A tag per token, without an inner structure."""
+
+    task: ClassVar[Task] = "tagging"
+    scheme: TagScheme = "none"
+
+    def __init__(self, names: list[str], is_numbered: bool = False, is_text: bool = False) -> None:
+        super().__init__(names, is_numbered, is_text)
+        self.raw_names = names
+
+    def ids(self, value: Any) -> list[int]:
+        return [self.id(stripped(tag)) for tag in value]
+
+
+class TagLabels(PlainTags):
+    """A tag per token, in any scheme but `none`; the attribute `names` contains IOB2 tags."""
+
+    task = "labeling"
 
     def __init__(self, names: list[str], scheme: TagScheme) -> None:
         super().__init__(names)
-        self._raw_names = names
+        self.scheme = scheme
         self._reader = TagReader(names, scheme)
         self.names = self._reader.names
         self._iob2_ids = {name: i for i, name in enumerate(self.names)}
 
+    @property
+    def accepted(self) -> str:
+        return f"{first_names(self.raw_names)}, read as {self.scheme} (dataset.tag_scheme)"
+
     def ids(self, value: Any) -> list[int]:
         """The ids of the IOB2 tags of a sentence; BadRow if a tag is unknown or cannot follow the preceding one."""
-        raw = [self._raw_names[self.id(tag)] for tag in value]
+        tags = [stripped(tag) for tag in value]
+        raw = [tag if isinstance(tag, str) else self.raw_names[self.id(tag)] for tag in tags]
         try:
             return [self._iob2_ids[tag] for tag in self._reader.read(raw)]
         except ValueError as error:
             raise BadRow(str(error)) from error
 
 
+def _tag_labels(source: Source, names: list[str], train: Path, options: dict[str, bool]) -> PlainTags:
+    """The tags `names` in the scheme of the dataset, which is found out in train unless `source` names it."""
+    names = [name.strip() for name in names]
+    column = source.label_column
+
+    def sentences() -> Iterator[list[Any]]:
+        for batch in pq.ParquetFile(train).iter_batches(1000, columns=[column]):
+            for row in batch[column].to_pylist():
+                tags = row if isinstance(row, list) else []
+                yield [names[tag] if isinstance(tag, int) and 0 <= tag < len(names) else stripped(tag) for tag in tags]
+
+    scheme = source.tag_scheme or find_scheme(names, sentences())
+    try:
+        return PlainTags(names, **options) if scheme == "none" else TagLabels(names, scheme)
+    except TagError as error:
+        row = next((row for row, tags in enumerate(sentences()) if error.tag in tags), None)
+        where = "declared, but not in train" if row is None else f"first in row {row} of train"
+        raise ValueError(f"column {column!r} of {source.path}: {error}; {where}") from error
+
+
 # The class for each task, and the types of raw values that need no declared names.
-_KINDS: dict[Task, tuple[type[Labels], tuple[type, ...]]] = {
+_KINDS: dict[DeclaredTask, tuple[type[Labels], tuple[type, ...]]] = {
     "classification": (Labels, (str, int, bool)),
     "multilabel": (MultiLabels, (str, int)),
     "labeling": (TagLabels, (str,)),
@@ -167,6 +216,8 @@ def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...], is_
         values = (value for row in values if isinstance(row, list) for value in row)
     if "spans" in source.columns:
         values = (span.get("label") for span in values if isinstance(span, dict))
+    if source.task == "labeling":
+        values = map(stripped, values)
     present = (value for value in values if not is_missing(value))
     first = next(present, None)
     if isinstance(first, list):

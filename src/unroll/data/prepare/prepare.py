@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from unroll.checks import check_least
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
-from unroll.data.prepare.labels import Labels, first_names
+from unroll.data.prepare.labels import Labels, PlainTags
 from unroll.data.prepare.lengths import TooLong, limit_length
 from unroll.data.prepare.report import write_report
 from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.split_rows import Corpus, SplitRows, carve, limit_rows, write_split
-from unroll.data.prepare.subwords import split_words, train_tokenizer, with_inner_tags
+from unroll.data.prepare.subwords import split_words, train_tokenizer
 from unroll.data.prepared import PreparedData, checksum_of
 from unroll.data.raw import declared_names, read_manifest
 from unroll.data.schema import DataSchema
@@ -100,20 +100,19 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         splits, left_out, duplicates = _select(splits, options)
         names, tokenizer = labels.names, Tokenizer(options.tokenizer)
         if options.tokenizer.subwords is not None:
-            names = with_inner_tags(names) if source.task == "labeling" else names
             tokenizer = train_tokenizer(splits["train"], options.tokenizer)
-            splits = split_words(splits, tokenizer, names)
+            splits = split_words(splits, tokenizer, labels)
         too_long = dict.fromkeys(SPLITS, 0)
         if (limit := options.max_length) is not None:
             too_long = {split: int((rows.lengths > limit).sum()) for split, rows in splits.items()}
-            inside = np.array([name.startswith("I-") for name in names])
+            inside = np.array([labels.task == "labeling" and name.startswith("I-") for name in names])
             splits = {split: limit_length(rows, limit, options.too_long, inside) for split, rows in splits.items()}
 
         vocabulary, alphabet = _vocabularies(splits["train"], tokenizer, options.min_count)
         if options.vectors is not None:
             words = read_words(Path(options.vectors), tokenizer.word)
             vocabulary = list(dict.fromkeys([*vocabulary, *words]))
-        schema = DataSchema(source.task, names, vocabulary, alphabet, tokenizer, source.is_pair)
+        schema = DataSchema(labels.task, names, vocabulary, alphabet, tokenizer, source.is_pair)
         table = TokenEncoder.of(schema).encode(splits["train"].corpus.distinct)
 
         described = schema.save(work)
@@ -124,6 +123,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             **described,
             "vocabulary_size": len(vocabulary),
             "vectors": options.vectors,
+            "tags": {"scheme": labels.scheme, "names": labels.raw_names} if isinstance(labels, PlainTags) else None,
             "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
             "checksum": checksum_of(work),
             "splits": {
@@ -188,7 +188,7 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
         raise ValueError(
             f"split {split!r} of {source.path}: {bad} of {total} rows cannot be used; accepted: a share of "
             f"max_bad_share={max_bad_share:g}; {', '.join(reasons[:5])}{', ...' if len(reasons) > 5 else ''}; "
-            f"first: row {row}, {reason}; accepted labels: {first_names(labels.names)}"
+            f"first: row {row}, {reason}; accepted labels: {labels.accepted}"
         )
 
 

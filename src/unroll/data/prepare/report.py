@@ -20,7 +20,12 @@ from unroll.pages.page import Table, render
 SHOWN_LABELS = 20  # in the figure
 SHOWN_ROWS = 50  # in a table
 BINS = 30
-COUNTED: dict[Task, str] = {"classification": "texts", "multilabel": "assigned labels", "labeling": "entities"}
+COUNTED: dict[Task, str] = {
+    "classification": "texts",
+    "multilabel": "assigned labels",
+    "labeling": "entities",
+    "tagging": "tags",
+}
 
 
 def write_report(dataset: str, description: dict[str, Any], splits: dict[str, SplitRows], folder: Path) -> None:
@@ -28,6 +33,7 @@ def write_report(dataset: str, description: dict[str, Any], splits: dict[str, Sp
     facts = {
         "splits": {split: _facts(split, rows, description) for split, rows in splits.items()},
         "duplicates": description["duplicates"],
+        "tag_scheme": description["tags"] and description["tags"]["scheme"],
     }
     lengths = {split: rows.lengths for split, rows in splits.items()}
     write_json(folder / "report.json", facts)
@@ -45,14 +51,16 @@ def _facts(split: str, rows: SplitRows, description: dict[str, Any]) -> dict[str
         **{key: described[key] for key in ("left_out", "too_long", "tokens")},
         "length": dict(zip(["shortest", "median", "95 %", "longest"], quantiles, strict=True)),
         "unknown_share": described["unknown_share"],
-        "labels": _count_labels(description["label_names"], rows),
+        "labels": _count_labels(description["task"], description["label_names"], rows),
     }
 
 
-def _count_labels(names: list[str], rows: SplitRows) -> dict[str, int]:
-    """The number of texts per label, or of entities per type."""
+def _count_labels(task: Task, names: list[str], rows: SplitRows) -> dict[str, int]:
+    """The number of texts per label, of entities per type, or of tokens per tag."""
     if rows.labels is None:
         counts = np.sum([np.bincount(block.values, minlength=len(names)) for block in rows.tag_blocks()], axis=0)
+        if task == "tagging":
+            return dict(zip(names, counts.tolist(), strict=True))
         return {name[2:]: int(count) for name, count in zip(names, counts, strict=True) if name.startswith("B-")}
     is_single = rows.labels.ndim == 1
     counts = np.bincount(rows.labels, minlength=len(names)) if is_single else rows.labels.sum(axis=0)
@@ -70,6 +78,7 @@ def _page(dataset: str, what: str, facts: dict[str, Any], lengths: dict[str, np.
         quarantined=sum(sum(of_split.values()) for of_split in reasons.values()),
         leaks=sum(duplicates["tokens"][pair] for pair in ("train, validation", "train, test")),
         what=what,
+        scheme=facts["tag_scheme"],
         rows=_rows_table(splits),
         reasons=_counts_table("Unused rows by reason", "reason", sorted(set(chain(*reasons.values()))), reasons),
         duplicates=_duplicates_table(duplicates),

@@ -21,6 +21,7 @@ from unroll.data.raw import group_starts, raw_rows
 from unroll.data.source import Source
 from unroll.data.tags import OUTSIDE
 from unroll.data.tokenizer import Tokenizer
+from unroll.data.tokens import TOKEN_TASKS
 
 FEW_GROUPS = 4  # up to this number of row groups, starting processes takes longer than reading
 _QUARANTINE = pa.schema([("split", "string"), ("row", "int64"), ("reason", "string"), ("content", "string")])
@@ -103,7 +104,7 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
     The result does not depend on the number of processes.
     """
     start = len(corpus.tokens)
-    has_tags = reader.source.task == "labeling"
+    has_tags = reader.labels.task in TOKEN_TASKS
     lengths, rows, labels = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [reader.labels.array([])]
     quarantined: list[tuple[int, str]] = []
     for chunk in _chunks(path, reader, processes):

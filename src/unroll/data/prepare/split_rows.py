@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from unroll.checks import first_names
 from unroll.data.encoding import DistinctTokens, TokenTable
-from unroll.data.prepare.labels import first_names
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
 from unroll.data.tokens import UNKNOWN

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from unroll.data.prepare.labels import Labels
 from unroll.data.prepare.split_rows import Corpus, SplitRows
 from unroll.data.ragged import Ragged
 from unroll.data.subwords import Subwords
@@ -22,24 +23,19 @@ def train_tokenizer(train: SplitRows, options: TokenizerOptions) -> Tokenizer:
     return Tokenizer(options, Subwords.train(counts, options.subwords, options.subword_vocabulary))
 
 
-def with_inner_tags(names: list[str]) -> list[str]:
-    """Add the I-TYPE of each B-TYPE, since an entity of one word may have several subwords."""
-    return list(dict.fromkeys([*names, *(f"I-{name[2:]}" for name in names if name.startswith("B-"))]))
-
-
-def split_words(splits: dict[str, SplitRows], tokenizer: Tokenizer, label_names: list[str]) -> dict[str, SplitRows]:
+def split_words(splits: dict[str, SplitRows], tokenizer: Tokenizer, labels: Labels) -> dict[str, SplitRows]:
     """Replace each word by its subwords.
 
-    The first subword of a word gets the tag of the word; the others get the I-TYPE of its entity, if any. The tags of a
-    labeling dataset must be those returned by `with_inner_tags`.
+    The first subword of a word gets the tag of the word; the others get the I-TYPE of its entity, if any, and otherwise
+    the same tag.
     """
     before = next(iter(splits.values())).corpus
     corpus = Corpus(before.folder)
     subwords = Ragged.from_sequences(  # row 0 is for padding
         [[], *(corpus.distinct.ids(tokenizer.pieces(token)) for token in before.distinct)], np.int32
     )
-    ids = {name: i for i, name in enumerate(label_names)}
-    continued = np.array([ids.get(f"I-{name[2:]}", i) for i, name in enumerate(label_names)])
+    ids = {name: i for i, name in enumerate(labels.names)} if labels.task == "labeling" else {}
+    continued = np.array([ids.get(f"I-{name[2:]}", i) for i, name in enumerate(labels.names)])
 
     def split(rows: SplitRows) -> SplitRows:
         start = len(corpus.tokens)
