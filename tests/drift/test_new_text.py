@@ -1,11 +1,15 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from tests.drift.files import NEWS, REVIEWS, SPANS, Columns, write
 from unroll.data.source import Source
-from unroll.data.tokenizer import Tokenizer
+from unroll.data.subwords import Subwords
+from unroll.data.tokenizer import Tokenizer, TokenizerOptions
+from unroll.drift.labels import read_new_labels
 from unroll.drift.new_text import NewText, read_new_text
 
 BODIES = ["Fine, café!", 'Two\nlines "quoted"', "12"]
@@ -62,11 +66,52 @@ def test_column_files_are_read_for_a_dataset_of_such(tmp_path: Path) -> None:
     assert new.labels == [["B-PER", "O"], ["O"]]
 
 
-def test_spans_become_tags_of_the_tokens_that_they_touch(tmp_path: Path) -> None:
-    spans = [{"start": 0, "end": 12, "label": "PER"}, {"start": 20, "end": 24, "label": "LOC"}]
+def test_spans_are_read_as_by_the_prepare_stage(tmp_path: Path) -> None:
+    spans = [{"start": 0, "end": 13, "label": "PER"}, {"start": 20, "end": 25, "label": "LOC"}]
     columns: Columns = {"text": ["Ada Lovelace was in Parisian style"], "entities": [spans]}
     new = read_new_text(write(tmp_path / "new.jsonl", columns), SPANS, Tokenizer())
-    assert new.labels == [["B-PER", "I-PER", "O", "O", "B-LOC", "O"]]
+    assert tokens_of(new) == [["Ada", "Lovelace", "was", "in", "Paris", "ian", "style"]]
+    assert new.labels == [["B-PER", "I-PER", "O", "O", "B-LOC", "O", "O"]]
+    wide = read_new_text(tmp_path / "new.jsonl", SPANS, Tokenizer(), "widen")
+    assert wide.labels == [["B-PER", "I-PER", "O", "O", "B-LOC", "O"]]
+
+
+def test_spans_of_every_form_are_read_and_bad_ones_leave_their_text_without_labels(tmp_path: Path) -> None:
+    forms: list[Any] = [[[0, 3, "PER"]], [{"start_offset": "0", "end_offset": "3", "label": "PER"}]]
+    bad: list[Any] = [
+        None,
+        [{"start": None, "end": 3, "label": "PER"}],
+        [[0, 3, None]],
+        [[2, 1, "PER"]],
+        [[0, 99, "PER"]],
+    ]
+    lines = [json.dumps({"text": "Ada met us", "entities": spans}) for spans in [*forms, *bad]]
+    (tmp_path / "new.jsonl").write_text("\n".join(lines))
+    new = read_new_text(tmp_path / "new.jsonl", SPANS, Tokenizer())
+    assert new.labels == [["B-PER", "O", "O"]] * 2 + [None] * len(bad)
+    assert tokens_of(new) == [["Ada", "met", "us"]] * len(lines)
+
+
+@pytest.mark.parametrize(
+    ("source", "label"), [(NEWS, ["B-PER", "O"]), (SPANS, [{"start": 0, "end": 6, "label": "PER"}])]
+)
+def test_subwords_of_a_word_share_its_entity(tmp_path: Path, source: Source, label: Any) -> None:
+    tokenizer = Tokenizer(TokenizerOptions(subwords="bpe"), Subwords.train({"low": 9, "lower": 5}, "bpe", 8))
+    assert tokenizer.pieces("lowest") != ["lowest"]
+    text = ["lowest", "low"] if source is NEWS else "lowest low"
+    path = write(tmp_path / "new.jsonl", {source.text_columns[0]: [text], source.label_column: [label]})
+    new = read_new_text(path, source, tokenizer)
+    assert tokens_of(new) == [tokenizer.tokenize("lowest low")]
+    (tags,) = read_new_labels(new, path, source, ["O", "B-PER", "I-PER"])
+    first, second = len(tokenizer.pieces("lowest")), len(tokenizer.pieces("low"))
+    assert tags == ["B-PER", *["I-PER"] * (first - 1), *["O"] * second]
+
+
+def test_a_pair_of_a_text_and_a_list_is_counted_with_its_reason(tmp_path: Path) -> None:
+    source = Source("classification", "acme/pairs", {"text": "a", "text_pair": "b", "label": "c"})
+    path = write(tmp_path / "new.jsonl", {"a": ["one"], "b": [["two"]], "c": [1]})
+    with pytest.raises(ValueError, match=r"no usable text in column 'a': 1 a pair is not two texts"):
+        read_new_text(path, source, Tokenizer())
 
 
 def test_rows_without_text_are_counted_by_reason(tmp_path: Path) -> None:
@@ -124,5 +169,7 @@ def test_what_is_no_file_is_named_with_what_is_accepted(tmp_path: Path, path: st
 
 def test_a_column_of_spans_has_to_hold_spans(tmp_path: Path) -> None:
     path = write(tmp_path / "new.jsonl", {"text": ["a"], "entities": [[{"start": 0}]]})
-    with pytest.raises(ValueError, match=r"column 'entities' contains .*; accepted: lists of start, end and label"):
+    with pytest.raises(
+        ValueError, match=r"column 'entities' contains .*no end; accepted: lists of start, end and label"
+    ):
         read_new_text(path, SPANS, Tokenizer())

@@ -86,6 +86,17 @@ def test_entities_of_subwords_are_cut_out_of_the_text(subwords: PreparedData, tm
             assert len(inside) <= len(entity["text"])
 
 
+def test_a_given_token_has_the_label_of_its_first_subword(subwords: PreparedData) -> None:
+    predictor = Predictor(random_model(subwords, "bilstm"))
+    found = predictor.predict(SENTENCES[:3])
+    assert [row["tokens"] for row in found] == SENTENCES[:3]
+    in_pieces = predictor.predict([" ".join(sentence) for sentence in SENTENCES[:3]])
+    for row, pieces in zip(found, in_pieces, strict=True):
+        pairs = zip(pieces["labels"], pieces["tokens"], strict=True)
+        assert row["labels"] == [label for label, piece in pairs if not piece.startswith("##")]
+    assert any(len(pieces["tokens"]) > len(row["tokens"]) for row, pieces in zip(found, in_pieces, strict=True))
+
+
 def test_tokens_and_their_joined_text_give_the_same_subwords(subwords: PreparedData) -> None:
     split = subwords.split("test")
     words = [subwords.schema.tokenizer.tokenize(" ".join(sentence)) for sentence in (SENTENCES[1], SENTENCES[0][:3])]

@@ -141,7 +141,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", ["good", b"good", {"text": ["good"]}, pd.DataFrame({"text": ["good"]}), np.array("good")]
+    "texts", ["good", b"good", None, 5, {"text": ["good"]}, pd.DataFrame({"text": ["good"]}), np.array("good")]
 )
 def test_what_is_no_list_of_texts_is_refused(review_predictor: Predictor, texts: Any) -> None:
     with pytest.raises(ValueError, match=r"^texts is a \w+; accepted: a list of texts$"):
@@ -159,3 +159,65 @@ def test_texts_are_answered_in_their_order(review_predictor: Predictor, make: Ca
 def test_what_is_no_text_is_named_with_its_position(review_predictor: Predictor, text: Any) -> None:
     with pytest.raises(ValueError, match=r"^text 1 is .*; accepted by this model: a text$"):
         review_predictor.predict(["fine", text])
+
+
+@pytest.mark.parametrize("make", [list, tuple, np.array])
+def test_given_tokens_are_labelled_as_they_are(
+    make: Callable[[list[str]], Any], entities: PreparedData, entity_predictor: Predictor
+) -> None:
+    sentences = [["Ada", "Brown's", "New York", ",", "e\u0301t\u00e9"], ["!!", "?"]]
+    found = entity_predictor.predict([make(sentence) for sentence in sentences])
+    assert [row["tokens"] for row in found] == sentences
+    assert [len(row["labels"]) for row in found] == [5, 2]
+    for row in found:
+        text = " ".join(row["tokens"])
+        for entity in row["entities"]:
+            assert entity["text"] == text[entity["start_char"] : entity["end_char"]]
+            assert entity["text"] == " ".join(row["tokens"][entity["start"] : entity["end"]])
+
+
+def test_given_tokens_get_the_labels_of_their_prepared_rows(
+    model_name: str, entities: PreparedData, entity_predictor: Predictor
+) -> None:
+    expected = random_model(entities, model_name).predict(entities.split("test"), 8)
+    found = entity_predictor.predict(raw_column(entities, "tokens"))
+    assert [row["labels"] for row in found] == [[entities.label_names[i] for i in labels] for labels, _ in expected]
+
+
+@pytest.mark.parametrize("tokens", [[], ["a", ""], ["a", None], ["a", 1], [["a"]]])
+def test_tokens_that_cannot_be_used_are_named(entity_predictor: Predictor, tokens: Any) -> None:
+    with pytest.raises(ValueError, match=r"^text 1 is .*; accepted as tokens: one or more strings, none empty$"):
+        entity_predictor.predict(["fine", tokens])
+
+
+def test_text_for_a_model_of_given_tokens_is_warned_of_once(
+    entity_predictor: Predictor, review_predictor: Predictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    entity_predictor.predict([["Ada", "met", "us"]])
+    review_predictor.predict(["good"])
+    assert not caplog.records
+    entity_predictor.predict(["Ada met us", "Ravi"])
+    entity_predictor.predict(["Ada met us"])
+    assert len(caplog.records) == 1
+    assert "trained on given tokens" in caplog.text
+
+
+BAD_TEXTS = [None, float("nan"), pd.NA, 5, b"good", "", " \n", {"text": "good"}]
+
+
+def test_bad_texts_keep_their_place_and_do_not_change_the_others(
+    review_predictor: Predictor, topic_predictor: Predictor, entity_predictor: Predictor
+) -> None:
+    for predictor in (review_predictor, topic_predictor, entity_predictor):
+        first, last = predictor.predict(["not good", "so old , today"])
+        found = predictor.predict(["not good", *BAD_TEXTS, "so old , today"], errors="coerce")
+        key = next(iter(first))  # label, labels or tokens
+        assert (found[0][key], found[-1][key]) == (first[key], last[key])
+        assert found[1:-1] == [dict.fromkeys(first)] * len(BAD_TEXTS)
+        assert predictor.predict([None], errors="coerce") == [dict.fromkeys(first)]
+        assert predictor.predict([], errors="coerce") == []
+
+
+def test_another_treatment_of_errors_is_refused(review_predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="errors='ignore'; accepted: raise, coerce"):
+        review_predictor.predict(["good"], errors="ignore")  # type: ignore[arg-type]

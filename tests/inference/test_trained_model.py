@@ -50,6 +50,7 @@ def test_a_folder_is_weights_and_json_and_nothing_pickled(reviews: PreparedData,
     assert json.loads(files["config.json"]) == {
         "task": "classification",
         "is_pair": False,
+        "given_tokens": False,
         "label_names": reviews.label_names,
         "model": tiny_parts("lstm")["model"],
     }

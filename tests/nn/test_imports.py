@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-HEAVY = ["sentencepiece", "pyarrow", "pandas", "hydra", "mlflow", "pytorch_lightning", "sklearn", "datasets"]
+HEAVY = ["icu4py", "sentencepiece", "pyarrow", "pandas", "hydra", "mlflow", "pytorch_lightning", "sklearn", "datasets"]
 
 
 def test_networks_load_torch_and_of_the_data_only_what_batches_share() -> None:

@@ -1,6 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -160,3 +163,25 @@ def test_a_model_of_pairs_is_tried_on_a_pair(
     with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
         uri = log_model(run, folder)
     assert with_versions("pairs", uri, 2).roll_back() == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts", "expected"),
+    [
+        (["text"], None, {"text": ["not bad at all"]}),
+        (["text", "text_pair"], None, {"text": ["not bad at all"], "text_pair": ["not bad at all"]}),
+        (["text", "text_pair"], [["a", "b"], ["c", "d"]], {"text": ["a", "c"], "text_pair": ["b", "d"]}),
+        (["text", "tokens"], None, {"tokens": [["not", "bad", "at", "all"]]}),
+        (["text", "tokens"], ["a b", "c"], {"text": ["a b", "c"]}),
+        (["text", "tokens"], [["a", "b"], ["c"]], {"tokens": [["a", "b"], ["c"]]}),
+    ],
+)
+def test_a_version_predicts_from_the_columns_that_it_takes(
+    columns: list[str], texts: Any, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Mock()
+    loaded.metadata.get_input_schema.return_value.input_names.return_value = columns
+    loaded.predict.side_effect = lambda frame: frame
+    monkeypatch.setattr("mlflow.pyfunc.load_model", lambda uri: loaded)
+    found = RegisteredModel(Mock(), "reviews").predict(1, texts)
+    assert found == pd.DataFrame(expected).to_dict("records")

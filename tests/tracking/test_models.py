@@ -90,6 +90,24 @@ def test_a_model_takes_a_column_of_text(uris: dict[str, str]) -> None:
     assert [(column.name, column.type.name) for column in signature.inputs] == [("text", "string")]
 
 
+def test_a_logged_model_takes_tokens_where_the_predictor_does(uris: dict[str, str], folders: dict[str, Path]) -> None:
+    sentences = [["Ada", "Brown", "'s", "New York"], ["warm"]]
+    loaded = mlflow.pyfunc.load_model(uris["bilstm_char_crf"])
+    answers = loaded.predict(pd.DataFrame({"tokens": sentences})).to_dict("records")
+    assert answers == Predictor.load(folders["bilstm_char_crf"]).predict(sentences)
+
+
+def test_a_logged_model_keeps_the_place_of_a_text_that_cannot_be_used(
+    uris: dict[str, str], folders: dict[str, Path]
+) -> None:
+    answers = mlflow.pyfunc.load_model(uris["gru"]).predict(
+        pd.DataFrame({"text": ["old", None, " ", "warm"]}), params={"errors": "coerce"}
+    )
+    assert answers["label"].isna().tolist() == answers["probability"].isna().tolist() == [False, True, True, False]
+    expected = Predictor.load(folders["gru"]).predict(["old", "warm"])
+    assert answers.iloc[[0, 3]].to_dict("records") == expected
+
+
 def test_a_model_loads_where_this_project_is_not(
     uris: dict[str, str], folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ class PreparedData:
         if (labels == labels[:1]).all():
             chosen = np.flatnonzero(labels[0]) if self.task == "multilabel" else labels[:1]
             names = ", ".join(self.label_names[i] for i in chosen) or "none"
-            what = "tokens" if self.task == "labeling" else "texts"
+            what = "tokens" if self.task in TOKEN_TASKS else "texts"
             log.warning(
                 "warning: %s: all %s of train have the label %s, so any model predicts it", self.folder, what, names
             )

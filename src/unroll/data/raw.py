@@ -58,7 +58,7 @@ def raw_rows(path: Path, source: Source, group: int) -> Iterator[dict[str, Any] 
 
 
 def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str] | list[list[str]]:
-    """The first non-empty training texts, or pairs of texts; the tokens of a labeling dataset are joined by spaces.
+    """The first usable training texts, pairs of texts, or lists of tokens.
 
     Raises:
         ValueError: `raw` contains no downloaded data.
@@ -67,8 +67,11 @@ def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str] | list[
     if not path.exists():
         raise _no_data(raw)
     batch = next(pq.ParquetFile(path).iter_batches(100, columns=source.text_columns))
-    columns = [[_as_text(value) for value in batch[column].to_pylist()] for column in source.text_columns]
-    texts = [list(row) for row in zip(*columns, strict=True) if Tokenizer().tokenize(*row)][:count]
+    rows = zip(*(batch[column].to_pylist() for column in source.text_columns), strict=True)
+    if "tokens" in source.columns:
+        lists = [it for (it,) in rows if it and isinstance(it, list)]
+        return [it for it in lists if all(isinstance(token, str) and token for token in it)][:count]
+    texts = [list(row) for row in rows if all(isinstance(it, str) for it in row) and Tokenizer().tokenize(*row)][:count]
     return texts if source.is_pair else [text for (text,) in texts]
 
 
@@ -76,14 +79,25 @@ def _no_data(raw: Path) -> ValueError:
     return ValueError(f"{raw} contains no downloaded data; run first: python pipelines/download.py dataset={raw.name}")
 
 
+def plain_values(array: pa.Array) -> list[Any]:
+    """Python values; those of Arrow's JSON type, which `datasets` writes for lists of mixed types, are read."""
+    values: list[Any] = array.to_pylist()
+    return [_from_json(value, array.type) for value in values] if "arrow.json" in str(array.type) else values
+
+
+def _from_json(value: Any, kind: pa.DataType) -> Any:
+    if isinstance(value, str) and isinstance(kind, pa.JsonType):
+        return json.loads(value)
+    if isinstance(value, list):
+        return [_from_json(it, kind.value_type) for it in value]
+    if isinstance(value, dict):
+        return {name: _from_json(it, kind.field(name).type) for name, it in value.items()}
+    return value
+
+
 def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
     try:
-        return batch.to_pylist()
+        columns = [plain_values(column) for column in batch.columns]
+        return [dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
     except UnicodeDecodeError:
         return [None] if len(batch) == 1 else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1))]
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(value) if all(isinstance(token, str) for token in value) else ""
-    return value if isinstance(value, str) else ""

@@ -21,6 +21,8 @@ class DataSchema:
         alphabet: the characters by id, special entries first.
         tokenizer: splits texts into tokens and maps tokens to words of the vocabulary.
         is_pair: whether an example is a pair of texts.
+        given_tokens: whether the examples were given as tokens, which `tokenizer` may not find again in their text;
+            unknown of data and models that were made before this was recorded.
     """
 
     task: Task
@@ -29,13 +31,14 @@ class DataSchema:
     alphabet: list[str]
     tokenizer: Tokenizer
     is_pair: bool
+    given_tokens: bool = False
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write vocabulary.json, alphabet.json and the tokenizer; return the other fields as JSON values."""
         write_json(folder / "vocabulary.json", self.vocabulary)
         write_json(folder / "alphabet.json", self.alphabet)
         self.tokenizer.save(folder)
-        return {"task": self.task, "is_pair": self.is_pair, "label_names": self.label_names}
+        return {name: getattr(self, name) for name in ("task", "is_pair", "given_tokens", "label_names")}
 
     @classmethod
     def load(cls, folder: Path, rest: dict[str, Any]) -> "DataSchema":
@@ -47,6 +50,7 @@ class DataSchema:
             alphabet=read_json(folder / "alphabet.json"),
             tokenizer=Tokenizer.load(folder),
             is_pair=rest["is_pair"],
+            given_tokens=rest.get("given_tokens", False),
         )
 
     def differences(self, other: "DataSchema") -> list[str]:

@@ -10,8 +10,8 @@ from unroll.data.tokens import DeclaredTask
 
 SPLITS = ("train", "validation", "test")
 COLUMNS: dict[DeclaredTask, list[tuple[str, ...]]] = {  # accepted sets of column roles
-    "classification": [("text", "label"), ("text", "text_pair", "label")],
-    "multilabel": [("text", "labels"), ("text", "text_pair", "labels")],
+    "classification": [("text", "label"), ("text", "text_pair", "label"), ("tokens", "label")],
+    "multilabel": [("text", "labels"), ("text", "text_pair", "labels"), ("tokens", "labels")],
     "labeling": [("tokens", "labels"), ("text", "spans")],
 }
 
@@ -25,7 +25,7 @@ class Source:
             tag per token).
         path: a Hub repository `owner/name`, or a folder with the same layout, a file or a glob.
         columns: the dataset's column for each role in COLUMNS. `text_pair` is a second text, read after the first;
-            `spans` is a list of `{start, end, label}` in characters of the text.
+            `tokens` is a list of strings; `spans` is a list of entities, see `tag_spans`.
         name: the Hub configuration, if the repository has several.
         revision: the Hub revision; the SHA of a commit pins the data.
         splits: the dataset's names of `train`, `validation` and `test`; if validation or test is `null`, it is

@@ -1,12 +1,25 @@
-"""Finds words in a text, and classifies their casing."""
+"""Finds words in a text by several rules, and classifies their casing."""
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
+from itertools import accumulate, chain, pairwise
+
+from icu4py.breakers import WordBreaker
 
 from unroll.data.tokens import Casing
 
+# Most non-ASCII texts in Latin script: letters, curly quotes, dashes, currencies. Found faster than other characters.
+_LATIN = re.compile("[\0-\u02ff\u2010-\u2027\u20a0-\u20bf]*")
+# Letters and vowel signs of scripts without spaces between words: Thai, Lao, Burmese, Khmer; Kana and Han.
+_LETTERS = (
+    "\u0e01-\u0edf\u1000-\u109f\ua9e0-\ua9fe\uaa60-\uaa7f\u1780-\u17dd"
+    "\u3005-\u3007\u3021-\u303b\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+)
+_UNSPACED = re.compile(f"[{_LETTERS}]")
+_ONLY_UNSPACED = re.compile(f"[{_LETTERS}\u3000-\u303f\uff01-\uff65]+")  # or their punctuation
 # Accents, vowel signs and variation selectors, which belong to the preceding character.
 _MARKS = {
     chr(code)
@@ -28,12 +41,78 @@ _TOKEN = re.compile(
     rf"{_WORD}(?:['’]{_WORD})*|{_SMILEY}"
     rf"|([^\w\s])(?:\1+|(?:[{''.join(sorted(_MARKS | _SKIN_TONES))}]|\u200d[^\w\s])+)?"
 )
+_ANY = re.compile(".+", re.DOTALL)
+
+# Divide a word of scripts without spaces: at the word boundaries of Unicode's UAX #29, which ICU finds in dictionaries
+# for these scripts, or into characters with their marks.
+_in_words = partial(WordBreaker, locale="root")
+_in_characters = re.compile(f"[{_LETTERS}][{''.join(sorted(_MARKS))}]*|[^{_LETTERS}]+").findall
+
+
+@cache
+def _treebank(is_plain: bool) -> re.Pattern[str]:
+    """The rules of the Penn Treebank, with the inner hyphens and abbreviations of CoNLL-2003."""
+    letter = r"\w" if is_plain else rf"\w[{''.join(sorted(_MARKS | _JOINERS))}]*"
+    symbol = r"[^\w\s]" if is_plain else rf"[^\w\s](?:[{''.join(sorted(_MARKS | _SKIN_TONES))}]|\u200d[^\w\s])*"
+    word, negation, clitic = f"(?:{letter})+", r"[nN]['’][tT]\b", r"['’](?:[sSmMdD]|re|ve|ll|RE|VE|LL)\b"
+    return re.compile(
+        rf"""(?:[^\W\d_]\.){{2,}}(?:-{word}|[^\W\d_]\b)?           # U.S. U.S.-led
+        |(?:[^\W\d_]|Mr|Mrs|Ms|Dr|Prof|Gen|Gov|Sen|Rep|Lt|Col|Sgt|Capt|St|Jr|Sr|Inc|Corp|Ltd|Co|No|vs
+           |Jan|Feb|Aug|Sept|Oct|Nov|Dec)\.(?!\w|\s*$)            # J. Mr. but not at the end of the text
+        |(?<!\S)\d{{1,2}}\.(?=\s+\S)                             # 2. before an item
+        |[A-Z]{{1,3}}\$                                          # US$
+        |(?:(?!{negation}){letter})+(?={negation})|{negation}|{clitic}  # do n't, Ada 's
+        |(?:(?<!\S)[-+.])?{word}(?:(?!{clitic})[^\w\s]{word})*  # -1.5 .500 Anglo-Irish 1996-08-22 AT&T
+        |([-.`'*=])\1+|{symbol}""",
+        re.VERBOSE,
+    )
+
+
+def spaced_words(text: str) -> Iterator[re.Match[str]]:
+    """Match words with inner apostrophes, smileys, emoji and runs of one punctuation character."""
+    return (_PLAIN_TOKEN if _is_plain(text) else _TOKEN).finditer(text)
 
 
 def words(text: str) -> Iterator[re.Match[str]]:
-    """Match words with inner apostrophes, smileys, emoji and runs of one punctuation character."""
-    is_plain = text.isascii() or _MODIFIERS.isdisjoint(text)
-    return (_PLAIN_TOKEN if is_plain else _TOKEN).finditer(text)
+    """The same as `spaced_words`, with the words of scripts without spaces divided by dictionaries."""
+    return _divided(text, spaced_words(text))
+
+
+def treebank_words(text: str) -> Iterator[re.Match[str]]:
+    """Match words as the Penn Treebank divides them: punctuation and ``'s`` apart, hyphens and abbreviations not."""
+    return _divided(text, _treebank(_is_plain(text)).finditer(text))
+
+
+def characters(text: str) -> Iterator[re.Match[str]]:
+    """The same as `words`, with every character of the scripts without spaces as a token."""
+    return _divided(text, spaced_words(text), _in_characters)
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether all characters belong to scripts without spaces between words."""
+    return _ONLY_UNSPACED.fullmatch(text) is not None
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() or _LATIN.fullmatch(text) is not None or _MODIFIERS.isdisjoint(text)
+
+
+def _divided(
+    text: str, matches: Iterator[re.Match[str]], divide: Callable[[str], Iterable[str]] = _in_words
+) -> Iterator[re.Match[str]]:
+    """Divide words of scripts without spaces, in whose texts a zero-width space is a space."""
+    if text.isascii() or _LATIN.fullmatch(text) or not _UNSPACED.search(text):
+        return matches
+    pieces = chain.from_iterable(_pieces(match, divide) for match in matches)
+    return (piece for piece in pieces if piece.group().strip("\u200b"))
+
+
+def _pieces(match: re.Match[str], divide: Callable[[str], Iterable[str]]) -> Iterator[re.Match[str]]:
+    token = match.group()
+    if match.lastindex or not _UNSPACED.search(token):  # a group is a run of punctuation
+        return iter([match])
+    ends = accumulate(map(len, divide(token)), initial=match.start())
+    return (piece for a, b in pairwise(ends) if (piece := _ANY.match(match.string, a, b)))
 
 
 def casing(token: str) -> Casing:

@@ -10,17 +10,22 @@ from typing import Literal
 
 from unroll.checks import check_least
 from unroll.data.subwords import INSIDE, SubwordModel, Subwords
-from unroll.data.text import words
+from unroll.data.text import characters, spaced_words, treebank_words, words
 from unroll.files import read_json, write_json
 
 SEPARATOR = "<sep>"  # separates the two texts of a pair
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
-_SPLITS: dict[str, Callable[[str], Iterator[re.Match[str]]]] = {
+Split = Literal["words", "treebank", "whitespace", "characters", "spaced"]
+_SPLITS: dict[Split, Callable[[str], Iterator[re.Match[str]]]] = {
     "words": words,
+    "treebank": treebank_words,
     "whitespace": re.compile(r"\S+").finditer,
+    "characters": characters,
+    "spaced": spaced_words,
 }
 _OPTIONS, _MODEL = "tokenizer.json", "subwords.model"
+_VERSION = 2  # of tokenizer.json; in files without a version, `words` is what is `spaced` now
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,11 @@ class TokenizerOptions:
     """Options of the tokenizer; a file of `conf/tokenizer`.
 
     Args:
-        split: `words` (words with inner apostrophes, smileys, emoji and runs of punctuation) or `whitespace`.
+        split: `words` (words with inner apostrophes, smileys, emoji and runs of punctuation; those of Chinese,
+            Japanese, Thai, Lao, Khmer and Burmese are found by dictionaries), `treebank` (the rules of the Penn
+            Treebank), `whitespace`, `characters` (`words`, with each character of those languages as a token), or
+            `spaced` (`words`, with all that stands between two spaces in those languages as a token). For a dataset
+            of given tokens, `words` is replaced by the nearest of these; see `measure_rules`.
         subwords: splits words into subwords with byte pair encoding (`bpe`) or a `unigram` model, trained on the
             training split; None keeps words whole.
         subword_vocabulary: maximum number of subwords, including single characters.
@@ -41,7 +50,7 @@ class TokenizerOptions:
         ValueError: `subword_vocabulary` is below 1.
     """
 
-    split: Literal["words", "whitespace"] = "words"
+    split: Split = "words"
     subwords: SubwordModel | None = None
     subword_vocabulary: int = 8000
     html_breaks: bool = True
@@ -102,7 +111,7 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json and, with subwords, subwords.model in SentencePiece's format into `folder`."""
-        write_json(folder / _OPTIONS, asdict(self.options))
+        write_json(folder / _OPTIONS, {"version": _VERSION, **asdict(self.options)})
         if self.subwords is not None:
             (folder / _MODEL).write_bytes(self.subwords.model)
 
@@ -110,7 +119,10 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         model = folder / _MODEL
         subwords = Subwords(model.read_bytes()) if model.exists() else None
-        return cls(TokenizerOptions(**read_json(folder / _OPTIONS)), subwords)
+        options = read_json(folder / _OPTIONS)
+        if options.pop("version", 1) == 1 and options.get("split") == "words":
+            options["split"] = "spaced"
+        return cls(TokenizerOptions(**options), subwords)
 
     def _matches(self, text: str) -> Iterator[re.Match[str]]:
         if self.options.html_breaks:

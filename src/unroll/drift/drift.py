@@ -129,7 +129,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
         raise ValueError(f"data={options.data} was prepared for {data.task}; accepted: data of the task {source.task}")
     if tags := data.description.get("tags"):  # missing in data of earlier versions
         source = replace(source, tag_scheme=tags["scheme"], label_names=tags["names"])
-    text = read_new_text(path, source, data.schema.tokenizer)
+    text = read_new_text(path, source, data.schema.tokenizer, data.description.get("span_edges", "cut"))
     labels = read_new_labels(text, path, source, data.label_names)
     new = encode(text, data)
 

@@ -1,7 +1,6 @@
 """The distribution of the labels or entities of texts, and the labels in a file of new text."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,13 +92,14 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     nested = source.task != "classification"
     # `datasets` represents a missing label as -1.
     missing = [value for value in (-1, "-1") if "-1" not in names]
-    labels = [
-        label
-        for label in new.labels
+    rows = [
+        (label, pieces)
+        for label, pieces in zip(new.labels, new.pieces, strict=True)
         if (isinstance(label, list) if nested else not is_missing(label) and label not in missing)
     ]
     if source.task == "labeling":
-        labels = [tags for found in labels if None not in (tags := [stripped(tag) for tag in found])]
+        rows = [(tags, pieces) for found, pieces in rows if None not in (tags := [stripped(tag) for tag in found])]
+    labels = [label for label, _ in rows]
     if not labels:
         return []
     values = [value for found in labels for value in found] if nested else labels
@@ -112,8 +112,11 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
         declared = numbered  # the dataset's configuration renames what its files declare
     name_of = _name_values(values, numbered, declared, source.label_names is not None, where)
     named: list[Any] = [[name_of[value] for value in found] if nested else name_of[found] for found in labels]
-    if source.task == "labeling" and "spans" not in source.columns and scheme != "none":
-        named = _read_tags(named, scheme, [*numbered, *name_of.values()], where)
+    if source.task == "labeling":
+        if "spans" not in source.columns and scheme != "none":
+            named = _read_tags(named, scheme, [*numbered, *name_of.values()], where)
+        by_row = zip(named, rows, strict=True)
+        named = [_of_pieces(tags, counts, scheme) for tags, (_, counts) in by_row if tags is not None]
     given = {name for found in named for name in found} if nested else set(named)
     if given and not given & set(names):
         raise ValueError(
@@ -140,14 +143,25 @@ def _name_values(
     return {value: str(value).strip() if i is None else labels.names[i] for value, i in ids.items()}
 
 
-def _read_tags(sentences: list[list[str]], scheme: TagScheme, names: list[str], where: str) -> list[list[str]]:
-    """Convert tags to IOB2; sentences with an invalid sequence of tags are left out."""
+def _read_tags(sentences: list[list[str]], scheme: TagScheme, names: list[str], where: str) -> list[list[str] | None]:
+    """Convert tags to IOB2; an invalid sequence of tags becomes None."""
     try:
         reader = TagReader(dict.fromkeys(names), scheme)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    read = []
+    read: list[list[str] | None] = []
     for tags in sentences:
-        with suppress(ValueError):
+        try:
             read.append(reader.read(tags))
+        except ValueError:
+            read.append(None)
     return read
+
+
+def _of_pieces(tags: list[str], counts: list[int] | None, scheme: TagScheme) -> list[str]:
+    """The tags of subwords from those of words, as in the prepared data: the first has the tag of its word."""
+    if counts is None:
+        return tags
+    inner = [tag if scheme == "none" or tag == OUTSIDE else f"I-{tag[2:]}" for tag in tags]
+    pairs = zip(tags, inner, counts, strict=True)
+    return [it for tag, others, count in pairs for it in [tag, *[others] * (count - 1)]]

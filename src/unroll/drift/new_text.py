@@ -1,5 +1,6 @@
 """Reads and encodes a file of new text, with the columns of a dataset or with one text per line."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepare.lengths import TooLong, short_parts
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
-from unroll.data.raw import declared_names
+from unroll.data.raw import declared_names, plain_values
 from unroll.data.source import Source
-from unroll.data.tags import OUTSIDE
+from unroll.data.spans import SpanEdges, tag_spans
 from unroll.data.text_files import extension, open_text
 from unroll.data.tokenizer import Tokenizer
 
@@ -35,8 +36,9 @@ class NewText:
     Args:
         distinct: the distinct tokens.
         tokens: the tokens of each text, as ids in `distinct`.
-        labels: the label of each text as in the file: a value, a list of values, or None if it is missing or the
-            number of tags differs from that of the tokens. Spans are converted to IOB2 tags.
+        labels: the label of each text as in the file: a value, a list of values, or None if it is missing, or if tags
+            or spans do not fit the text. Tags are those of words; spans are converted to IOB2 tags.
+        pieces: the number of tokens of each word of each text, None if words are not divided into subwords.
         declared_names: the label names by id, if the file declares them.
         unused: the number of rows that cannot be used, by reason.
     """
@@ -44,15 +46,16 @@ class NewText:
     distinct: DistinctTokens
     tokens: Ragged
     labels: list[Any]
+    pieces: list[list[int] | None]
     declared_names: list[str] | None
     unused: dict[str, int]
 
 
-def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
+def read_new_text(path: Path, source: Source, tokenizer: Tokenizer, span_edges: SpanEdges = "cut") -> NewText:
     """Read a file with the columns of the dataset, where the column of labels is optional.
 
     Raises:
-        ValueError: the file cannot be read, has no column of texts, or contains no usable text.
+        ValueError: the file cannot be read, has no column of texts, or contains no usable text or no usable spans.
     """
     columns = _read_columns(path, source)
     if missing := [column for column in source.text_columns if column not in columns.column_names]:
@@ -62,33 +65,33 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer) -> NewText:
         )
     if source.label_column not in columns.column_names:
         columns = columns.append_column(source.label_column, pa.nulls(len(columns)))
-    elif "spans" in source.columns:
-        kind = columns.schema.field(source.label_column).type
-        if not {"start", "end", "label"} <= set(getattr(getattr(kind, "value_type", None), "names", [])):
-            raise ValueError(
-                f"{path}, column {source.label_column!r} contains {kind}; accepted: lists of start, end and label"
-            )
+    read = _Reader(source, Tokenizer(tokenizer.options), span_edges)
     distinct = DistinctTokens()
     ids: list[np.ndarray] = []
     labels: list[Any] = []
+    pieces: list[list[int] | None] = []
     unused: Counter[str] = Counter()
     for *values, label in _rows(path, columns.select([*source.text_columns, source.label_column])):
-        tokens = _tokens(values, tokenizer)
-        if isinstance(tokens, str):
-            unused[tokens] += 1
-            continue
-        if "spans" in source.columns:
-            label = _span_tags(values[0], label, tokenizer)
-        elif isinstance(values[0], list):
-            label = label if isinstance(label, list) and len(label) == len(tokens) else None
-            tokens = [piece for token in tokens for piece in tokenizer.pieces(token)]
-        ids.append(distinct.ids(tokens))
-        labels.append(label)
+        try:
+            words, label = read(values, label)
+        except ValueError as reason:
+            unused[str(reason)] += 1
+        else:
+            found = None if tokenizer.subwords is None else [tokenizer.pieces(word) for word in words]
+            ids.append(distinct.ids(words if found is None else [piece for of_word in found for piece in of_word]))
+            labels.append(label)
+            pieces.append(None if found is None else [len(of_word) for of_word in found])
     if not ids:
         reasons = ", ".join(f"{count} {reason}" for reason, count in unused.most_common(5)) or "the file has no rows"
         raise ValueError(f"{path} contains no usable text in column {source.text_columns[0]!r}: {reasons}")
+    if read.bad_spans and not read.good_spans:
+        raise ValueError(
+            f"{path}, column {source.label_column!r} contains no usable spans: {read.bad_spans.most_common(1)[0][0]}; "
+            "accepted: lists of start, end and label"
+        )
     declared = declared_names(columns.schema, source.label_column)
-    return NewText(distinct, Ragged.from_sequences(ids, np.int32), labels, declared, dict(unused.most_common()))
+    tokens = Ragged.from_sequences(ids, np.int32)
+    return NewText(distinct, tokens, labels, pieces, declared, dict(unused.most_common()))
 
 
 def encode(text: NewText, data: PreparedData) -> EncodedSplit:
@@ -116,8 +119,19 @@ def _read_csv(path: Path, _: Source) -> pa.Table:
     return pa.Table.from_batches(csv_batches(path))
 
 
-def _read_json(path: Path, _: Source) -> pa.Table:
-    return pyarrow.json.read_json(path, read_options=pyarrow.json.ReadOptions(block_size=BLOCK))
+def _read_json(path: Path, source: Source) -> pa.Table:
+    """Read JSON lines. Spans may be lists of numbers and strings, which Arrow reads as values of its JSON type only."""
+    if "spans" not in source.columns:
+        return pyarrow.json.read_json(path, read_options=pyarrow.json.ReadOptions(block_size=BLOCK))
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise pa.ArrowInvalid("not one object per line")
+    present = [name for name in source.text_columns if any(name in row for row in rows)]
+    columns = {name: pa.array(row.get(name) for row in rows) for name in present}
+    spans = pa.array((json.dumps(row.get(source.label_column)) for row in rows), pa.string())
+    columns[source.label_column] = pa.ExtensionArray.from_storage(pa.json_(), spans)
+    return pa.table(columns)
 
 
 def _read_arrow(path: Path, _: Source) -> pa.Table:
@@ -156,7 +170,7 @@ def _read_columns(path: Path, source: Source) -> pa.Table:
         raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
     try:
         return _READERS[kind if kind in _READERS else "conll"](path, source)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         cause = " ".join(str(error).split())
         raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
 
@@ -164,32 +178,49 @@ def _read_columns(path: Path, source: Source) -> pa.Table:
 def _rows(path: Path, columns: pa.Table) -> Iterator[tuple[Any, ...]]:
     try:
         for batch in columns.to_batches(max_chunksize=ROWS):
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            yield from zip(*map(plain_values, batch.columns), strict=True)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} contains text that is not UTF-8: {error}") from error
 
 
-def _tokens(values: list[Any], tokenizer: Tokenizer) -> list[str] | str:
-    """The tokens of a text, a pair of texts or a list of tokens, or the reason why they cannot be used."""
-    for value in values:
-        if not value:
-            return "missing text" if value is None else "empty text" if isinstance(value, str) else "no tokens"
-    if all(isinstance(value, str) for value in values):
-        return tokenizer.tokenize(*values) or "empty text"
-    (value,) = values
-    if not isinstance(value, list) or not all(isinstance(token, str) and token for token in value):
-        return f"neither text nor tokens: {type(value).__name__}"
-    return [tokenizer.normalize(token) for token in value]
+class _Reader:
+    """Converts rows into words and their labels, and counts rows with usable and unusable spans."""
 
+    def __init__(self, source: Source, tokenizer: Tokenizer, span_edges: SpanEdges) -> None:
+        self._has_spans, self._has_tags = "spans" in source.columns, source.task == "labeling"
+        self._tokenizer, self._span_edges = tokenizer, span_edges
+        self.good_spans, self.bad_spans = 0, Counter[str]()
 
-def _span_tags(text: str, spans: list[dict[str, Any]] | None, tokenizer: Tokenizer) -> list[str] | None:
-    """The IOB2 tags of a text; tokens that overlap a span belong to its entity."""
-    if spans is None:
-        return None
-    offsets = tokenizer.offsets(text)
-    tags = [OUTSIDE] * len(offsets)
-    for span in spans:
-        inside = [i for i, (start, end) in enumerate(offsets) if start < span["end"] and span["start"] < end]
-        for i in inside:
-            tags[i] = f"{'B' if i == inside[0] else 'I'}-{str(span['label']).strip()}"
-    return tags
+    def __call__(self, values: list[Any], label: Any) -> tuple[list[str], Any]:
+        """Read a text, a pair of texts or a list of tokens; a ValueError says why they cannot be used."""
+        if None in values:
+            raise ValueError("missing text")
+        if all(isinstance(value, str) for value in values):
+            return self._read_text(values, label)
+        if len(values) > 1:
+            raise ValueError("a pair is not two texts")
+        (given,) = values
+        if not isinstance(given, list):
+            raise ValueError(f"neither text nor tokens: {type(given).__name__}")
+        if not given:
+            raise ValueError("no tokens")
+        if not all(isinstance(token, str) and token for token in given):
+            raise ValueError("tokens are not all non-empty strings")
+        fits = not self._has_tags or (not self._has_spans and isinstance(label, list) and len(label) == len(given))
+        return [self._tokenizer.normalize(token) for token in given], label if fits else None
+
+    def _read_text(self, texts: list[str], label: Any) -> tuple[list[str], Any]:
+        words = self._tokenizer.tokenize(*texts)
+        if not words:
+            raise ValueError("empty text")
+        if not self._has_tags:
+            return words, label
+        if self._has_spans and label is not None:
+            try:
+                offsets, tags, _ = tag_spans(texts[0], label, self._tokenizer.offsets(texts[0]), self._span_edges)
+            except ValueError as reason:
+                self.bad_spans[str(reason)] += 1
+            else:
+                self.good_spans += 1
+                return [self._tokenizer.normalize(texts[0][start:end]) for start, end in offsets], tags
+        return words, None  # tags of given tokens are not those of a text

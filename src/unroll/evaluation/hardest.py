@@ -129,7 +129,9 @@ def _raw_tokens(
 ) -> Iterator[list[Token] | None]:
     """The tokens of each example as they are written in the raw data; None if that is unknown."""
     path = raw and next((it for it in (raw / "test.parquet", raw / "train.parquet") if it.is_file()), None)
-    if path is None or not columns or not set(columns) <= set(pq.read_schema(path).names):
+    # Spans may have cut tokens, which then are not those that the tokenizer finds.
+    is_cut = data.description.get("span_edges") == "cut" and any(data.description["inexact_spans"].values())
+    if path is None or is_cut or not columns or not set(columns) <= set(pq.read_schema(path).names):
         yield from [None] * len(examples)
         return
     table = pq.read_table(path, columns=list(columns))

@@ -11,7 +11,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 class TextModel(PythonModel):
     """Predict from a data frame with the column `text`, and `text_pair` for models of pairs of texts.
 
-    The result is a data frame with the keys of `Predictor.predict` as its columns.
+    For labeling, and for models that were trained on given tokens, a column `tokens` of lists takes the place of
+    `text`. The parameter `errors` and the columns of the result are those of `Predictor.predict`.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -22,10 +23,13 @@ class TextModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        texts = model_input["text"].tolist()
+        columns = [name for name in ("tokens", "text") if name in model_input]
+        if not columns:
+            raise ValueError(f"columns {', '.join(map(str, model_input))}; accepted: text, text_pair or tokens")
+        texts = model_input[columns[0]].tolist()
         if "text_pair" in model_input:
             texts = list(zip(texts, model_input["text_pair"], strict=True))
-        return pd.DataFrame(self._predictor.predict(texts))
+        return pd.DataFrame(self._predictor.predict(texts, **(params or {})))
 
 
 set_model(TextModel())

@@ -61,7 +61,9 @@ class TrainedModel:
             config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
             if damaged := damaged_files(folder):
                 raise ValueError(f"{', '.join(damaged)}: not what was written")
-            facts = {name: config[name] for name in ("task", "is_pair", "label_names")}
+            facts = {
+                name: config[name] for name in ("task", "is_pair", "given_tokens", "label_names") if name in config
+            }
             check_arguments(DataSchema, facts, "config.json")
             schema = DataSchema.load(folder, config)
             model = build_model(config["model"], schema)

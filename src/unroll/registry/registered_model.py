@@ -142,7 +142,11 @@ class RegisteredModel:
         with finding_model(self.client, uri):
             loaded = mlflow.pyfunc.load_model(uri)
         columns = loaded.metadata.get_input_schema().input_names()
-        frame = pd.DataFrame(texts or [[SAMPLE] * len(columns)], columns=columns)
+        if "tokens" in columns:  # in place of text
+            texts = texts or [SAMPLE.split()]
+            frame = pd.DataFrame({"text" if isinstance(texts[0], str) else "tokens": texts})
+        else:
+            frame = pd.DataFrame(texts or [[SAMPLE] * len(columns)], columns=columns)
         predictions: list[dict[str, Any]] = loaded.predict(frame).to_dict("records")
         return predictions
 

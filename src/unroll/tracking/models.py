@@ -7,23 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import Array
 
 import unroll
+from unroll.data.tokens import TOKEN_TASKS
 from unroll.exceptions import StoreError, without_password
 from unroll.files import read_json
 from unroll.inference import mlflow_model
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
 
-PACKAGES = ["hydra-core", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors", "scikit-learn"]
-PACKAGES += ["scipy", "sentencepiece", "torch"]
+PACKAGES = ["hydra-core", "icu4py", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors"]
+PACKAGES += ["scikit-learn", "scipy", "sentencepiece", "torch"]
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
@@ -31,7 +34,6 @@ def log_model(run: TrackedRun, folder: Path) -> str:
 
     Does what `mlflow.pyfunc.log_model` does, which needs an active run and waits twice as long for a store that fails.
     """
-    columns = ["text", "text_pair"] if read_json(folder / "config.json")["is_pair"] else ["text"]
     client, experiment = run.client, get_run(run.client, run.run_id).info.experiment_id
     entry = client.create_logged_model(experiment, "model", source_run_id=run.run_id)
     description = Model(run_id=run.run_id, model_id=entry.model_id, model_uuid=entry.model_id)
@@ -44,12 +46,22 @@ def log_model(run: TrackedRun, folder: Path) -> str:
             artifacts={"model": str(folder)},
             code_paths=[str(Path(unroll.__file__).parent)],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
-            signature=ModelSignature(inputs=Schema([ColSpec("string", column) for column in columns])),
+            signature=_signature(read_json(folder / "config.json")),
         )
         client.log_model_artifacts(entry.model_id, f"{work}/model")
     client.log_outputs(run.run_id, [LoggedModelOutput(entry.model_id, step=0)])
     client.finalize_logged_model(entry.model_id, "READY")
     return f"models:/{entry.model_id}"
+
+
+def _signature(config: dict[str, Any]) -> ModelSignature:
+    """The columns and parameters of `TextModel`."""
+    names = ["text", "text_pair"] if config["is_pair"] else ["text"]
+    takes_tokens = config["task"] in TOKEN_TASKS or config.get("given_tokens", False)
+    columns: list[ColSpec | TensorSpec] = [ColSpec("string", name, required=not takes_tokens) for name in names]
+    if takes_tokens:
+        columns.append(ColSpec(Array(DataType.string), "tokens", required=False))
+    return ModelSignature(inputs=Schema(columns), params=ParamSchema([ParamSpec("errors", "string", "raise")]))
 
 
 def find_model(client: MlflowClient, run_id: str) -> str | None:

@@ -200,10 +200,10 @@ def test_sample_texts_are_the_first_that_can_be_used(tmp_path: Path) -> None:
     assert sample_texts(tmp_path, REVIEWS, count=1) == ["one"]
 
 
-def test_sample_sentences_are_their_tokens_with_spaces(tmp_path: Path) -> None:
+def test_sample_sentences_are_the_first_usable_lists_of_tokens(tmp_path: Path) -> None:
     words = [None, [], ["a", None], ["in", "Oslo", "."], ["!"]]
     write(tmp_path / "train.parquet", words=words, tags=[None, [], [0, 0], [0, 1, 0], [0]])
-    assert sample_texts(tmp_path, ENTITIES) == ["in Oslo .", "!"]
+    assert sample_texts(tmp_path, ENTITIES) == [["in", "Oslo", "."], ["!"]]
 
 
 def test_sample_texts_of_nothing_is_an_error_with_the_command(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def _load(source: Source, named: dict[str, list[Path]], folder: Path | None, cac
                     f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has no such column; "
                     f"accepted: {found[theirs].column_names}"
                 )
-            if "arrow.json" in str(found[theirs].features.arrow_schema.field(column).type):
+            if role != "spans" and "arrow.json" in str(found[theirs].features.arrow_schema.field(column).type):
                 raise ValueError(
                     f"dataset.columns.{role}={column!r}: split {theirs!r} of {source.path} has several types; "
                     "accepted: values of one type, such as numbers or strings"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,9 @@ import pyarrow.parquet as pq
 
 from unroll.checks import first_names
 from unroll.data.prepare.tag_scheme import find_scheme
+from unroll.data.raw import plain_values
 from unroll.data.source import Source
+from unroll.data.spans import span_parts
 from unroll.data.tags import OUTSIDE, TagError, TagReader, TagScheme, stripped
 from unroll.data.tokens import DeclaredTask, Task
 
@@ -211,11 +214,11 @@ def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...], is_
     """
     column = source.label_column
     batches = pq.ParquetFile(train).iter_batches(columns=[column])
-    values: Iterable[Any] = chain.from_iterable(batch[column].to_pylist() for batch in batches)
+    values: Iterable[Any] = chain.from_iterable(plain_values(batch[column]) for batch in batches)
     if source.task != "classification":
         values = (value for row in values if isinstance(row, list) for value in row)
     if "spans" in source.columns:
-        values = (span.get("label") for span in values if isinstance(span, dict))
+        values = map(_span_label, values)
     if source.task == "labeling":
         values = map(stripped, values)
     present = (value for value in values if not is_missing(value))
@@ -243,3 +246,11 @@ def _kind_of_text(texts: set[str]) -> type:
     if all(map(_NUMBER.fullmatch, texts)):
         return float if any("." in text for text in texts) else int
     return bool if {text.lower() for text in texts} <= set(_TRUTHS) else str
+
+
+def _span_label(span: Any) -> Any:
+    """The label of a span, None where it cannot be read, which quarantines its row."""
+    with suppress(ValueError):
+        label = span_parts(span)[2]
+        return label if isinstance(label, Hashable) else None
+    return None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from unroll.checks import check_least
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
+from unroll.data.prepare.given_tokens import measure_rules, nearest
 from unroll.data.prepare.labels import Labels, PlainTags
 from unroll.data.prepare.lengths import TooLong, limit_length
 from unroll.data.prepare.report import write_report
@@ -22,6 +23,7 @@ from unroll.data.prepared import PreparedData, checksum_of
 from unroll.data.raw import declared_names, read_manifest
 from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
+from unroll.data.spans import SpanEdges
 from unroll.data.text_files import TABLES, extension
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
@@ -46,6 +48,7 @@ class PrepareOptions:
         too_long: `truncate` keeps the first tokens of a longer sequence, `split` divides it into several sequences.
         seed: of random draws.
         processes: number of reading processes; None uses one per core.
+        span_edges: what to do with a span that starts or ends inside a token; see `tag_spans`.
     """
 
     min_count: int = 1
@@ -59,6 +62,7 @@ class PrepareOptions:
     too_long: TooLong = "truncate"
     seed: int = 0
     processes: int | None = None
+    span_edges: SpanEdges = "cut"
     tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
 
     def __post_init__(self) -> None:
@@ -98,9 +102,14 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
     with whole_folder(output) as work:
         splits = _read(raw, source, manifest["splits"], labels, Corpus(work), options)
         splits, left_out, duplicates = _select(splits, options)
-        names, tokenizer = labels.names, Tokenizer(options.tokenizer)
-        if options.tokenizer.subwords is not None:
-            tokenizer = train_tokenizer(splits["train"], options.tokenizer)
+        given_tokens = "tokens" in source.columns
+        rules = measure_rules(splits["train"], options.tokenizer) if given_tokens else {}
+        chosen = options.tokenizer
+        if given_tokens and chosen.split == "words":
+            chosen = replace(chosen, split=nearest(rules))
+        names, tokenizer = labels.names, Tokenizer(chosen)
+        if chosen.subwords is not None:
+            tokenizer = train_tokenizer(splits["train"], chosen)
             splits = split_words(splits, tokenizer, labels)
         too_long = dict.fromkeys(SPLITS, 0)
         if (limit := options.max_length) is not None:
@@ -112,7 +121,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         if options.vectors is not None:
             words = read_words(Path(options.vectors), tokenizer.word)
             vocabulary = list(dict.fromkeys([*vocabulary, *words]))
-        schema = DataSchema(labels.task, names, vocabulary, alphabet, tokenizer, source.is_pair)
+        schema = DataSchema(labels.task, names, vocabulary, alphabet, tokenizer, source.is_pair, given_tokens)
         table = TokenEncoder.of(schema).encode(splits["train"].corpus.distinct)
 
         described = schema.save(work)
@@ -138,6 +147,10 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             },
             "quarantined": {split: rows.count_reasons() for split, rows in splits.items()},
             "duplicates": duplicates,
+            "split": chosen.split,
+            "rules": {rule: shares._asdict() for rule, shares in rules.items()},
+            "span_edges": options.span_edges,
+            "inexact_spans": {split: rows.inexact_spans for split, rows in splits.items()},
         }
         write_json(work / "dataset.json", description)
         write_report(raw.name, description, splits, work)
@@ -149,7 +162,7 @@ def _read(
     raw: Path, source: Source, present: Iterable[str], labels: Labels, corpus: Corpus, options: PrepareOptions
 ) -> dict[str, SplitRows]:
     """Read the usable rows of the three splits; those that are not `present` are drawn from train."""
-    reader = RowReader(source, labels, Tokenizer(options.tokenizer))
+    reader = RowReader(source, labels, Tokenizer(options.tokenizer), options.span_edges)
     splits = {}
     for split in present:
         splits[split] = read_split(raw / f"{split}.parquet", reader, corpus, options.processes)

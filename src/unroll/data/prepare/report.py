@@ -34,6 +34,7 @@ def write_report(dataset: str, description: dict[str, Any], splits: dict[str, Sp
         "splits": {split: _facts(split, rows, description) for split, rows in splits.items()},
         "duplicates": description["duplicates"],
         "tag_scheme": description["tags"] and description["tags"]["scheme"],
+        **{key: description[key] for key in ("split", "rules", "span_edges", "inexact_spans")},
     }
     lengths = {split: rows.lengths for split, rows in splits.items()}
     write_json(folder / "report.json", facts)
@@ -81,6 +82,10 @@ def _page(dataset: str, what: str, facts: dict[str, Any], lengths: dict[str, np.
         scheme=facts["tag_scheme"],
         rows=_rows_table(splits),
         reasons=_counts_table("Unused rows by reason", "reason", sorted(set(chain(*reasons.values()))), reasons),
+        edges=facts["span_edges"],
+        inexact=sum(facts["inexact_spans"].values()),
+        split=facts["split"],
+        rules=_rules_table(facts["rules"]),
         duplicates=_duplicates_table(duplicates),
         labels=_counts_table(f"{what.capitalize()} by label", "label", labels["train"], labels),
         label_figure=inline_svg(_label_figure(labels, what), "labels", f"Share of the {what} by label and split"),
@@ -117,6 +122,11 @@ def _duplicates_table(duplicates: dict[str, dict[str, int]]) -> Table:
         name = f"{b}, also in {a}" if b else f"{a}, repeated"
         rows.append([name, *(f"{counts[key]:,}" for counts in duplicates.values())])
     return Table("Rows with a duplicate text", ["rows of", "same tokens", "same words", "near"], rows)
+
+
+def _rules_table(rules: dict[str, dict[str, float]]) -> Table:
+    rows = [[rule, *(f"{share:.1%}" for share in shares.values())] for rule, shares in rules.items()]
+    return Table("Sentences of train whose tokens are found", ["rule", "joined by spaces", "as written"], rows)
 
 
 @rc_context(STYLE)

@@ -19,7 +19,7 @@ from unroll.data.prepare.split_rows import Corpus, SplitRows
 from unroll.data.ragged import Ragged
 from unroll.data.raw import group_starts, raw_rows
 from unroll.data.source import Source
-from unroll.data.tags import OUTSIDE
+from unroll.data.spans import SpanEdges, tag_spans
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import TOKEN_TASKS
 
@@ -27,24 +27,39 @@ FEW_GROUPS = 4  # up to this number of row groups, starting processes takes long
 _QUARANTINE = pa.schema([("split", "string"), ("row", "int64"), ("reason", "string"), ("content", "string")])
 
 
+class Row(NamedTuple):
+    """The tokens and label ids of a row, and the number of its spans that start or end inside a token."""
+
+    tokens: list[str]
+    labels: list[int]
+    inexact_spans: int = 0
+
+
 @dataclass(frozen=True)
 class RowReader:
-    """Converts the raw rows of a dataset into tokens and label ids."""
+    """Converts the raw rows of a dataset into tokens and label ids; see `tag_spans` for `span_edges`."""
 
     source: Source
     labels: Labels
     tokenizer: Tokenizer
+    span_edges: SpanEdges = "cut"
 
-    def read(self, values: dict[str, Any] | None) -> tuple[list[str], list[int]]:
-        """The tokens and label ids of a row, given as `raw_rows` yields it; BadRow if it cannot be used."""
+    def read(self, values: dict[str, Any] | None) -> Row:
+        """Read a row as `raw_rows` yields it; BadRow if it cannot be used."""
         if values is None:
             raise BadRow("broken encoding: not UTF-8")
         if "spans" in values:
             return self._read_spans(values["text"], values["spans"])
-        if "tokens" in values:
-            return self._read_tokens(values["tokens"], values["labels"])
-        *texts, label = (values[name] for name in ("text", "text_pair", "label", "labels") if name in values)
-        return self._tokenize(*texts), self.labels.ids(label)
+        *texts, label = (values[name] for name in ("text", "text_pair", "tokens", "label", "labels") if name in values)
+        if "tokens" not in values:
+            return Row(self._tokenize(*texts), self.labels.ids(label))
+        tokens = self._check_tokens(*texts)
+        if self.source.task == "labeling":
+            if not isinstance(label, list):
+                raise BadRow("missing labels")
+            if len(tokens) != len(label):
+                raise BadRow("tokens and labels differ in number")
+        return Row(tokens, self.labels.ids(label))
 
     def _tokenize(self, *texts: Any) -> list[str]:
         for text in texts:
@@ -55,37 +70,22 @@ class RowReader:
             raise BadRow("empty text")
         return tokens
 
-    def _read_tokens(self, tokens: Any, tags: Any) -> tuple[list[str], list[int]]:
+    def _check_tokens(self, tokens: Any) -> list[str]:
         if not tokens:
             raise BadRow("no tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
             raise BadRow("tokens are not all non-empty strings")
-        if not isinstance(tags, list):
-            raise BadRow("missing labels")
-        if len(tokens) != len(tags):
-            raise BadRow("tokens and labels differ in number")
-        return [self.tokenizer.normalize(token) for token in tokens], self.labels.ids(tags)
+        return [self.tokenizer.normalize(token) for token in tokens]
 
-    def _read_spans(self, text: Any, spans: Any) -> tuple[list[str], list[int]]:
+    def _read_spans(self, text: Any, spans: Any) -> Row:
         """A text with entities given in characters, which are converted to tags of its tokens."""
-        tokens = self._tokenize(text)
-        if spans is None:
-            raise BadRow("missing spans")
-        offsets = self.tokenizer.offsets(text)
-        starts = {start: i for i, (start, _) in enumerate(offsets)}
-        ends = {end: i + 1 for i, (_, end) in enumerate(offsets)}
-        tags = [OUTSIDE] * len(tokens)
-        for span in spans:
-            if not isinstance(span, dict) or not {"start", "end", "label"} <= set(span):
-                raise BadRow("spans are not all {start, end, label}")
-            first, last = starts.get(span["start"]), ends.get(span["end"])
-            if first is None or last is None or last <= first:
-                raise BadRow("a span does not begin and end with a token")
-            if any(tag != OUTSIDE for tag in tags[first:last]):
-                raise BadRow("spans overlap")
-            label = str(span["label"]).strip()
-            tags[first:last] = [f"B-{label}"] + [f"I-{label}"] * (last - first - 1)
-        return tokens, self.labels.ids(tags)
+        self._tokenize(text)
+        try:
+            offsets, tags, inexact = tag_spans(text, spans, self.tokenizer.offsets(text), self.span_edges)
+        except ValueError as reason:
+            raise BadRow(str(reason)) from reason
+        tokens = [self.tokenizer.normalize(text[start:end]) for start, end in offsets]
+        return Row(tokens, self.labels.ids(tags), inexact)
 
 
 class Chunk(NamedTuple):
@@ -96,6 +96,7 @@ class Chunk(NamedTuple):
     labels: np.ndarray
     rows: np.ndarray
     quarantined: list[tuple[int, str]]
+    inexact_spans: int
 
 
 def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | None = 1) -> SplitRows:
@@ -107,6 +108,7 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
     has_tags = reader.labels.task in TOKEN_TASKS
     lengths, rows, labels = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [reader.labels.array([])]
     quarantined: list[tuple[int, str]] = []
+    inexact_spans = 0
     for chunk in _chunks(path, reader, processes):
         corpus.tokens.append(corpus.distinct.ids(chunk.distinct)[chunk.tokens.values - 1])
         if has_tags:
@@ -116,10 +118,11 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
         lengths.append(chunk.tokens.lengths)
         rows.append(chunk.rows)
         quarantined += chunk.quarantined
+        inexact_spans += chunk.inexact_spans
     sizes = np.concatenate(lengths)
     starts = start + np.cumsum(sizes) - sizes
     found = None if has_tags else np.concatenate(labels)
-    return SplitRows(corpus, starts, sizes, found, np.concatenate(rows), quarantined)
+    return SplitRows(corpus, starts, sizes, found, np.concatenate(rows), quarantined, inexact_spans)
 
 
 def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Chunk]:
@@ -139,17 +142,20 @@ def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
     labels: list[list[int]] = []
     rows: list[int] = []
     quarantined: list[tuple[int, str]] = []
+    inexact_spans = 0
     for row, values in enumerate(raw_rows(path, reader.source, group), start):
         try:
-            words, found = reader.read(values)
+            read = reader.read(values)
         except BadRow as reason:
             quarantined.append((row, str(reason)))
         else:
-            tokens.append(distinct.ids(words))
-            labels.append(found)
+            tokens.append(distinct.ids(read.tokens))
+            labels.append(read.labels)
             rows.append(row)
+            inexact_spans += read.inexact_spans
     ids = Ragged.from_sequences(tokens, np.int32)
-    return Chunk(list(distinct), ids, reader.labels.array(labels), np.array(rows, np.int64), quarantined)
+    found = reader.labels.array(labels)
+    return Chunk(list(distinct), ids, found, np.array(rows, np.int64), quarantined, inexact_spans)
 
 
 def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:

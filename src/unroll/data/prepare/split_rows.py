@@ -61,6 +61,7 @@ class SplitRows:
         labels: (N,), or (N, L) bool for any number of labels per text; None if tokens have tags.
         rows: (N,) the row of the raw split that each sequence comes from.
         quarantined: the rows of the split that cannot be used, as (row, reason).
+        inexact_spans: the number of spans in the rows of the split that start or end inside a token.
     """
 
     corpus: Corpus
@@ -69,6 +70,7 @@ class SplitRows:
     labels: np.ndarray | None
     rows: np.ndarray
     quarantined: list[tuple[int, str]] = field(default_factory=list)
+    inexact_spans: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -174,9 +176,9 @@ def carve(
         raise ValueError(
             f"{option}={fraction:g} cannot be drawn from the {len(train)} training rows of {source.path}: {error}"
         ) from error
-    # Quarantined rows remain counted in train.
+    # Quarantined rows and inexact spans remain counted in train.
     kept = np.setdiff1d(np.arange(len(train)), carved)
-    return train.take(kept), replace(train.take(np.sort(carved)), quarantined=[])
+    return train.take(kept), replace(train.take(np.sort(carved)), quarantined=[], inexact_spans=0)
 
 
 def limit_rows(rows: SplitRows, limit: int, seed: int) -> SplitRows:
