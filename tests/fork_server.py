@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -145,24 +146,28 @@ def _serve(address: str) -> str:
         if process:
             _report(connection, process)
         connection.close()
-        return _become(*json.loads(request), streams, path)
+        arguments, folder, environment = json.loads(request)
+        return _become(arguments, folder, environment, streams, path)
 
 
 def _report(connection: socket.socket, process: int) -> None:
     """Tell the program `python` how its script ends, and end the script if the program is killed."""
 
     def kill_with_client() -> None:
-        while connection.recv(1):
-            pass
+        with suppress(ConnectionResetError):
+            while connection.recv(1):
+                pass
         os.kill(process, signal.SIGKILL)
 
-    connection.sendall(f"{process}\n".encode())
+    with suppress(BrokenPipeError):  # the client was killed: so is the script, below
+        connection.sendall(f"{process}\n".encode())
     threading.Thread(target=kill_with_client, daemon=True).start()
     # The process remains a zombie, so that `kill_with_client` cannot reach another one with its number.
     ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     assert ended is not None
     status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-    connection.sendall(f"{status}\n".encode())
+    with suppress(BrokenPipeError):  # the client was killed
+        connection.sendall(f"{status}\n".encode())
     os._exit(0)
 
 

@@ -1,4 +1,8 @@
+import errno
 import hashlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -7,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unroll.files import (
+    check_files,
     damaged_files,
     read_json,
+    read_yaml,
+    reading,
+    refusal,
     sha256,
     whole_file,
     whole_folder,
@@ -115,7 +123,7 @@ def test_json_is_readable_text(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b'{"a": 1', "Expecting"),
-        (b"\xff", "utf-8"),
+        (b"\xff", "byte 1 is not UTF-8 text"),
         (b'{"a": 1}', "missing b, c"),
         (b"[]", "missing a, b, c"),
         (b"null", "missing a, b, c"),
@@ -153,3 +161,131 @@ def test_too_many_brackets_are_damage(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(ValueError, match=r"deep\.json is damaged: "):
         read_json(tmp_path / "deep.json")
+
+
+def test_a_linked_copy_stays_as_it_was_when_a_file_is_written(tmp_path: Path) -> None:
+    """DVC links outputs to its cache (`cache.type hardlink,symlink`)."""
+    cache = tmp_path / "cache"
+    cache.write_text("old")
+    for name, create in (("hard.json", os.link), ("soft.json", os.symlink)):
+        create(cache, tmp_path / name)
+        create(cache, tmp_path / f".{name}.tmp")  # left by a killed process
+        write_json(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == '"new"\n'
+    assert cache.read_text() == "old"
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["cache", "hard.json", "soft.json"]
+
+
+def test_a_file_replaces_a_folder_in_its_place_and_a_folder_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file.json" / "inner").mkdir(parents=True)
+    (tmp_path / "folder").write_text("a file")
+    write_json(tmp_path / "file.json", 1)
+    with whole_folder(tmp_path / "folder"):
+        pass
+    assert (tmp_path / "file.json").read_text() == "1\n"
+    assert (tmp_path / "folder").is_dir()
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+REFUSALS = {
+    "full": (FULL, (None, "No space left on device")),
+    "quota": (OSError(errno.EDQUOT, "", "a/b"), ("a/b", "Disk quota exceeded")),
+    "permission": (PermissionError(errno.EACCES, "", "a"), ("a", "Permission denied")),
+    "read-only": (OSError(errno.EROFS, "", "a"), ("a", "Read-only file system")),
+    "folder": (IsADirectoryError(errno.EISDIR, "", "a"), ("a", "Is a directory")),
+    "rust": (
+        Exception('IoError(Os { code: 28, message: "No space left on device" })'),
+        (None, "No space left on device"),
+    ),
+    "sqlite": (RuntimeError("(sqlite3.OperationalError) database or disk is full"), (None, "database or disk is full")),
+    "torch": (RuntimeError("PytorchStreamWriter failed: file write failed"), (None, "file write failed")),
+    "cause": (caused(RuntimeError("cannot save"), FULL), (None, "No space left on device")),
+    "bug": (KeyError("surprise"), None),
+    "missing": (FileNotFoundError(errno.ENOENT, "", "a"), None),
+    "value": (ValueError("a: Permission denied"), None),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_the_file_system_refuses_is_told_from_a_bug(kind: str) -> None:
+    error, expected = REFUSALS[kind]
+    assert refusal(error) == expected
+
+
+@pytest.mark.parametrize("error", [it for it, found in REFUSALS.values() if found and found[0] is None])
+@pytest.mark.parametrize("writing", [whole_file, whole_folder])
+def test_the_file_that_cannot_be_written_is_named_and_the_old_one_stays(
+    tmp_path: Path, writing: Callable[[Path], AbstractContextManager[Path]], error: Exception
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir() if writing is whole_folder else target.write_text("old")
+    with pytest.raises(ValueError, match=r"target cannot be written: [\w ]+$"), writing(target):
+        raise error
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_elsewhere_that_is_refused_is_not_that_which_is_written(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError, match="input"), whole_folder(tmp_path / "target"):
+        raise PermissionError(errno.EACCES, "denied", "input.parquet")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (UnicodeDecodeError("utf-8", b"ab\xff", 2, 3, "invalid start byte"), "byte 3 is not UTF-8 text"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory"), "a folder, not a file"),
+        (RecursionError("maximum recursion depth exceeded"), "too many nested brackets"),
+        (ValueError("Cannot load file containing pickled data when allow_pickle=False"), "wrong content"),
+        (KeyError("label"), "wrong content"),
+        (RuntimeError("Parquet magic bytes not found\nmore"), "Parquet magic bytes not found"),
+        (ValueError(""), "wrong content"),
+    ],
+)
+def test_a_damaged_file_is_one_line_with_the_cause_and_the_remedy(error: Exception, cause: str) -> None:
+    with pytest.raises(ValueError) as found, reading(Path("a.json"), "run make"):
+        raise error
+    assert str(found.value) == f"a.json is damaged ({cause}): run make"
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "denied", "a"), FileNotFoundError(errno.ENOENT, "", "a")]
+)
+def test_a_file_that_may_not_be_read_or_is_missing_is_not_damaged(error: OSError) -> None:
+    with pytest.raises(type(error)), reading(Path("a"), "run make"):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [1\nb: 2\n", r"a\.yaml, line 2: not YAML: "),
+        (b"a: \xff\n", r"a\.yaml: not YAML: byte 4 is not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        read_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"../a": "0"}', b'{"/etc/passwd": "0"}'])
+def test_damaged_checksums_are_damage_and_lead_to_no_other_folder(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sha256.json").write_bytes(content)
+    assert damaged_files(tmp_path) == ["sha256.json"]
+
+
+def test_files_in_subfolders_are_checked_and_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a").write_bytes(b"a")
+    write_checksums(tmp_path)
+    check_files(tmp_path, "make it again")
+    (tmp_path / "train" / "a").write_bytes(b"b")
+    (tmp_path / "later").write_bytes(b"c")
+    with pytest.raises(ValueError, match=r"is damaged: train/a changed after it was written; make it again$"):
+        check_files(tmp_path, "make it again")
+    assert damaged_files(tmp_path, ["later", "missing"]) == ["later"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unroll.run_folder import EVALUATED, RunFolder, RunRecord
+from unroll.run_folder import EVALUATED, TRAINED, RunFolder, RunRecord
 
 RECORD = RunRecord(
     dataset="reviews",
@@ -80,7 +80,9 @@ def test_a_file_that_is_not_what_was_written_is_damaged(folder: RunFolder, name:
     content = file.read_bytes()
     assert folder.read(name, Path.read_bytes) == content
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ValueError, match=rf"{name} is damaged \(its checksum has changed\): recreate it with `python"):
+    stamp = "trained" if name in TRAINED else "evaluated"
+    said = rf"{name} is damaged \(its checksum is not that in {stamp}\.json\): recreate it with `python"
+    with pytest.raises(ValueError, match=said):
         folder.read(name, Path.read_bytes)
     for stamp in ("trained.json", "evaluated.json"):  # as a training by hand leaves a folder
         (folder.path / stamp).unlink()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-import yaml
 from omegaconf import OmegaConf
 
 from unroll.arguments import check_arguments, check_targets
@@ -22,7 +21,7 @@ from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.data.tokens import DeclaredTask
-from unroll.files import delete
+from unroll.files import delete, read_yaml
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
@@ -239,8 +238,7 @@ def _load_from_mlflow(uri: str) -> Predictor:
                 uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
             with finding_model(client, uri):
                 folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work, tracking_uri=client.tracking_uri))
-                description = (folder / "MLmodel").read_text(encoding="utf-8")
-            flavors = yaml.safe_load(description)["flavors"]
+                flavors = read_yaml(folder / "MLmodel")["flavors"]
             try:
                 model = folder / flavors["python_function"]["artifacts"]["model"]["path"]
             except KeyError:
@@ -266,7 +264,7 @@ def _configuration(group: str, name: str) -> dict[str, Any]:
     files = {file.stem: file for file in sorted((project_root() / "conf" / group).glob("*.yaml"))}
     if name not in files:
         raise ValueError(f"{group}={name!r}; accepted: {', '.join(files)}")
-    content: dict[str, Any] = yaml.safe_load(files[name].read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_yaml(files[name])
     bases = [it for it in content.get("defaults", []) if isinstance(it, str) and it != "_self_"]
     if not bases:
         return content

@@ -1,6 +1,7 @@
 """Exceptions that end a command, and their messages.
 
-A ``ValueError`` is an error that the user can correct and is printed as one line; other errors keep their traceback.
+A ``ValueError`` is an error that the user can correct and is printed as one line, as is a refusal of the file system,
+such as a full disk, and a file of conf/ that is not YAML. Other errors keep their traceback.
 """
 
 import re
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from unroll.checks import unknown_key
+from unroll.files import reason, refusal, yaml_problem
 
 
 class JobFailed(Exception):
@@ -71,11 +73,12 @@ def clear_errors() -> Iterator[None]:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether the user can correct the error: a ``ValueError``, or an error of Hydra or OmegaConf."""
+    """Whether the user can correct the error: a ``ValueError``, a refusal of the disk, an error of Hydra or YAML."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
-    return isinstance(error, HydraException | OmegaConfBaseException | ValueError)
+    return isinstance(error, HydraException | OmegaConfBaseException | ValueError | YAMLError) or bool(refusal(error))
 
 
 def message(error: BaseException) -> str:
@@ -83,7 +86,15 @@ def message(error: BaseException) -> str:
     from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+    from yaml import YAMLError
 
+    if isinstance(error, YAMLError):
+        return yaml_problem(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_undecoded_file(error)}: {reason(error)}"
+    if not isinstance(error, ValueError) and (refused := refusal(error)):
+        again = "; the same command goes on when that is mended"
+        return f"{refused.path}: {refused.cause}{again}" if refused.path else f"{_first_line(error)}{again}"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"
@@ -96,3 +107,19 @@ def message(error: BaseException) -> str:
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
     return str(error).strip()
+
+
+def _undecoded_file(error: UnicodeDecodeError) -> str:
+    """The file that a library was reading: the last one that is open in a frame of the traceback."""
+    found, frame = "a file", error.__traceback__
+    while frame is not None:
+        for value in frame.tb_frame.f_locals.values():
+            name = getattr(value, "name", None)
+            if isinstance(name, str) and hasattr(value, "readable") and not name.startswith("<"):
+                found = name
+        frame = frame.tb_next
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,56 +1,134 @@
 """Files and folders that are either complete or absent."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 CHECKSUMS = "sha256.json"
+
+_REFUSALS = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "EMFILE", "ENFILE")
+_MISPLACED = ("EISDIR", "ENOTDIR", "ENAMETOOLONG", "ELOOP", "ENOTEMPTY")
+_CODES = {getattr(errno, name) for name in (*_REFUSALS, *_MISPLACED) if hasattr(errno, name)}
+# Libraries in C++ and Rust, and databases, raise their own errors, with the cause in their text.
+_TEXTS = (
+    "|".join(re.escape(os.strerror(getattr(errno, name))) for name in _REFUSALS if hasattr(errno, name))
+    + "|database or disk is full|attempt to write a readonly database|file write failed"
+)
+
+
+class Refusal(NamedTuple):
+    """What the file system refused: the file, if the error names it, and the cause."""
+
+    path: str | None
+    cause: str
+
+
+def refusal(error: BaseException | None) -> Refusal | None:
+    """The refusal of the file system (a full disk, no permission, …) that led to the error; None for other errors."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None and error.errno in _CODES:
+            path = error.filename2 or error.filename
+            return Refusal(None if path is None else os.fsdecode(path), os.strerror(error.errno))
+        # A ValueError is a message for the user already, which may contain such a text.
+        if not isinstance(error, ValueError) and (found := re.search(_TEXTS, str(error))):
+            return Refusal(None, found[0])
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+@contextmanager
+def _writing(target: Path, work: Path) -> Iterator[None]:
+    """Name `target` in the error if the file system refuses the block's work in `work`."""
+    try:
+        yield
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None or not (refused.path is None or refused.path.startswith((str(work), str(target)))):
+            raise
+        raise ValueError(f"{target} cannot be written: {refused.cause}") from error
 
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `target` if the block succeeds and is deleted if it raises."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    work.chmod(0o755)  # mkdtemp creates it with mode 700
+    """Yield an empty folder that becomes `target` if the block succeeds and is deleted if it raises.
+
+    Raises:
+        ValueError: the disk is full, or the file system refuses otherwise.
+    """
+    with _writing(target, target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        work.chmod(0o755)  # mkdtemp creates it with mode 700
     try:
-        yield work
-        if target.exists():
-            shutil.rmtree(target)
-        work.rename(target)
+        with _writing(target, work):
+            yield work
+            delete(target)
+            work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that replaces `target` when the block ends without an error."""
+    """Yield a temporary path in the same folder that replaces `target` when the block ends without an error.
+
+    The content of `target` is never written to: it may be a link to a file that must not change, such as DVC's cache.
+
+    Raises:
+        ValueError: the disk is full, or the file system refuses otherwise.
+    """
     temporary = target.with_name(f".{target.name}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, target)
+        with _writing(target, temporary):
+            delete(temporary)  # what a killed process has left may be a link too
+            yield temporary
+            if target.is_dir():
+                delete(target)
+            os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def delete(path: Path) -> None:
-    """Delete a file or a folder; nothing happens if it does not exist."""
-    if path.is_dir():
+    """Delete a file, a link or a folder; nothing happens if it does not exist."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: a reader sees either the old or the new content."""
+def link(source: Path, target: Path) -> None:
+    """Create `target`, which must not exist, as hard links to a file or to the files of a folder, or as a copy."""
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=_link_or_copy)
+    else:
+        _link_or_copy(source, target)
+
+
+def _link_or_copy(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically: a reader sees either the old or the new content."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -66,11 +144,61 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # RecursionError: too many nested brackets
-        raise ValueError(f"{path} is damaged: {error}") from error
+    except (ValueError, RecursionError, IsADirectoryError) as error:
+        raise ValueError(f"{path} is damaged: {reason(error)}") from error
     if missing := [key for key in keys if not isinstance(value, dict) or key not in value]:
         raise ValueError(f"{path} is damaged: missing {', '.join(missing)}")
     return value
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; raises ValueError, with the line, if it is not YAML in UTF-8."""
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(yaml_problem(error, path)) from error
+
+
+def yaml_problem(error: Exception, path: Path | None = None) -> str:
+    """What an error of a YAML parser says is wrong with a file, by default the one that it names."""
+    mark = getattr(error, "problem_mark", None)
+    name = path or getattr(mark, "name", None) or getattr(error, "name", "")
+    problem = getattr(error, "problem", None) or reason(error)
+    return f"{name}, line {mark.line + 1}: not YAML: {problem}" if mark else f"{name}: not YAML: {problem}"
+
+
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Turn whatever a reader raises for a damaged file into a ValueError of one line, with the file and the remedy.
+
+    A missing file, and one that the file system does not let this process read, raise their own errors.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # readers of libraries raise anything: RuntimeError, struct.error, SafetensorError, …
+        if isinstance(error, OSError) and not isinstance(error, IsADirectoryError) and refusal(error):
+            raise
+        cause = reason(error).removeprefix(f"{path} is damaged: ")
+        raise ValueError(f"{path} is damaged ({cause}): {remedy}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What is wrong with a file that cannot be read, in one line."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is not UTF-8 text"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error}"
+    if isinstance(error, RecursionError):
+        return "too many nested brackets"
+    if isinstance(error, IsADirectoryError):
+        return "a folder, not a file"
+    first = str(error).strip().partition("\n")[0]
+    # NumPy and PyTorch advise to load pickles, which would run code of the file
+    return first if first and "pickle" not in first.lower() and not isinstance(error, KeyError) else "wrong content"
 
 
 def sha256(*paths: Path) -> str:
@@ -89,12 +217,30 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def write_checksums(folder: Path) -> None:
-    """Record the SHA-256 of every file of a folder that has no subfolders, for `damaged_files`."""
+    """Record the SHA-256 of every file of a folder and its subfolders, for `damaged_files`."""
     write_json(folder / CHECKSUMS, checksums(folder))
 
 
-def damaged_files(folder: Path) -> list[str]:
-    """The files that are missing, or not what `write_checksums` found; none if there are no checksums."""
-    recorded = read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
-    files = {name: folder / Path(name).name for name in recorded}
-    return [name for name, file in files.items() if not file.is_file() or sha256(file) != recorded[name]]
+def damaged_files(folder: Path, among: Sequence[str] | None = None) -> list[str]:
+    """The files that are missing, or not what `write_checksums` found; none if there are no checksums.
+
+    Args:
+        among: names of files in the folder; those without a checksum count as damaged. None checks all that have one.
+    """
+    if not (folder / CHECKSUMS).exists():
+        return []
+    try:
+        recorded = read_json(folder / CHECKSUMS)
+        # Names in a damaged or malicious file must not lead out of the folder.
+        if not isinstance(recorded, dict) or any(Path(it).is_absolute() or ".." in Path(it).parts for it in recorded):
+            return [CHECKSUMS]
+    except ValueError:
+        return [CHECKSUMS]
+    names = recorded if among is None else [it for it in among if it in recorded or (folder / it).exists()]
+    return [it for it in names if not (folder / it).is_file() or sha256(folder / it) != recorded.get(it)]
+
+
+def check_files(folder: Path, remedy: str, among: Sequence[str] | None = None) -> None:
+    """Raise ValueError, with the remedy, if there are `damaged_files`."""
+    if damaged := damaged_files(folder, among):
+        raise ValueError(f"{folder} is damaged: {', '.join(damaged)} changed after it was written; {remedy}")

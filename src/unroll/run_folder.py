@@ -15,15 +15,13 @@ checkpoints/          only during a training, or after it was interrupted
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from unroll.files import delete, read_json, sha256, whole_folder, write_json
+from unroll.files import delete, link, read_json, reading, sha256, whole_folder, write_json
 
 T = TypeVar("T")
 TRAINED = ("model", "run.json", "history.csv", "training")
@@ -99,13 +97,11 @@ class RunFolder:
         path = self.path / name
         if not path.is_file():
             raise self.missing(name)
-        try:
+        with reading(path, f"recreate it with {self.command(name)}"):
             if self._recorded.get(name) not in (None, sha256(path)):
-                raise ValueError("its checksum has changed")
+                stamp = "evaluated.json" if name in EVALUATED else "trained.json"
+                raise ValueError(f"its checksum is not that in {stamp}")
             return reader(path)
-        except (ValueError, LookupError, OSError) as error:
-            reason = str(error).removeprefix(f"{path} is damaged: ")
-            raise ValueError(f"{path} is damaged ({reason}): recreate it with {self.command(name)}") from error
 
     def missing(self, name: str) -> ValueError:
         """The error for a missing file, with the command that writes it."""
@@ -174,10 +170,8 @@ class RunFolder:
     def _link(source: Path, target: Path) -> None:
         """Link or copy all results, the stamps last."""
         for name in (*TRAINED, *EVALUATED, *STAMPS):
-            if (source / name).is_dir():
-                shutil.copytree(source / name, target / name, copy_function=_link_or_copy)
-            elif (source / name).exists():
-                _link_or_copy(source / name, target / name)
+            if (source / name).exists():
+                link(source / name, target / name)
 
     @cached_property
     def _recorded(self) -> dict[str, str]:
@@ -191,10 +185,3 @@ class RunFolder:
         roots = [self.path / name for name in OUTPUTS[state]]
         files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
         return {str(file.relative_to(self.path)): sha256(file) for file in files if file.is_file()}
-
-
-def _link_or_copy(source: str | Path, target: str | Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)

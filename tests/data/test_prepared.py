@@ -9,7 +9,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData, checksum_of
 from unroll.data.ragged import Ragged
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS
-from unroll.files import write_json
+from unroll.files import write_checksums, write_json
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "oslo"]
 ALPHABET = [*SPECIAL_WORDS, *"inslo"]
@@ -102,6 +102,25 @@ def test_damaged_arrays_are_noticed_and_the_command_is_named(folder: Path, file:
         (folder / file).write_bytes({"cut": content[:-4], "flipped": flipped, "emptied": b""}[damage])
     with pytest.raises(ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=reviews$"):
         PreparedData(folder).split("test")
+
+
+@pytest.mark.parametrize(
+    "file", ["dataset.json", "vocabulary.json", "tokenizer.json", "test/labels.npy", "sha256.json"]
+)
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "a folder"])
+def test_every_file_of_prepared_data_is_compared_with_its_checksum(folder: Path, file: str, damage: str) -> None:
+    write_checksums(folder)
+    content = (folder / file).read_bytes()
+    if damage == "a folder":
+        (folder / file).unlink()
+        (folder / file).mkdir()
+    else:
+        flipped = content[:9] + bytes([content[9] ^ 1]) + content[10:]
+        (folder / file).write_bytes({"cut": content[:-4], "flipped": flipped, "emptied": b""}[damage])
+    with pytest.raises(ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=reviews$"):
+        data = PreparedData(folder)
+        assert data.schema
+        data.split("test")
 
 
 def test_an_empty_folder_is_an_error_with_the_command(tmp_path: Path) -> None:

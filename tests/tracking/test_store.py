@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.postgresql import POSTGRES, postgres
+from unroll.exceptions import StoreUnavailable
 from unroll.stage import set_environment
 from unroll.tracking.store import open_experiment, open_store
 
@@ -138,6 +139,43 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "notes.txt").write_text("no database\n" * 100)
     uri = f"sqlite:///{tmp_path}/notes.txt"
     assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used" in refused(monkeypatch, uri)
+
+
+def test_a_creation_that_is_interrupted_leaves_no_half_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow would refuse it for ever: "duplicate column name"."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    (tmp_path / ".mlflow.db.new").write_bytes(b"left by a killed process")
+    (tmp_path / "mlflow.db").touch()  # as `sqlite3.connect` leaves it
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("unroll.tracking.store.MlflowClient.search_experiments", fail)
+        with pytest.raises(StoreUnavailable, match="database or disk is full"):
+            open_store()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        assert connection.execute("select * from sqlite_master").fetchall() == []
+    (tmp_path / "mlflow.db").unlink()
+    assert open_store().search_experiments()
+    assert not list(tmp_path.glob(".mlflow.db.new*"))
+
+
+@pytest.mark.parametrize("damage", ["header", "pages"])
+def test_a_damaged_database_is_named_with_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    database = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("create table experiments (a)")
+        connection.commit()
+    content = database.read_bytes()
+    database.write_bytes(b"x" * 100 + content[100:] if damage == "header" else content[:100] + b"x" * 4000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    with pytest.raises(StoreUnavailable, match=r"move it away, run python pipelines/upload\.py, and see docs/tracking"):
+        open_store()
 
 
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from unroll.checks import check_least
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import TOKEN_TASKS, Task
+from unroll.files import write_bytes
 
 FILE = "model.crfsuite"
 
@@ -76,7 +77,7 @@ class CRFSuite(Baseline):
         return predictions
 
     def save(self, folder: Path) -> None:
-        (folder / FILE).write_bytes(self._model)
+        write_bytes(folder / FILE, self._model)
 
     def load(self, folder: Path) -> None:
         self._model = (folder / FILE).read_bytes()

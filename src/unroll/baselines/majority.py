@@ -10,6 +10,7 @@ from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tags import valid_iob2
 from unroll.data.tokens import TOKEN_TASKS, Task
+from unroll.files import whole_file
 
 FILE = "counts.safetensors"
 
@@ -67,7 +68,8 @@ class Majority(Baseline):
         return predictions
 
     def save(self, folder: Path) -> None:
-        save_file({"counts": np.ascontiguousarray(self._counts)}, folder / FILE)
+        with whole_file(folder / FILE) as temporary:
+            save_file({"counts": np.ascontiguousarray(self._counts)}, temporary)
 
     def load(self, folder: Path) -> None:
         self._counts = load_file(folder / FILE)["counts"]

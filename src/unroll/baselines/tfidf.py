@@ -14,6 +14,7 @@ from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
+from unroll.files import whole_file
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -95,7 +96,8 @@ class TfIdf(Baseline):
         return self._predict(_weigh(counts, self._weights.idf), self._weights)
 
     def save(self, folder: Path) -> None:
-        save_file(self._weights._asdict(), folder / FILE)
+        with whole_file(folder / FILE) as temporary:
+            save_file(self._weights._asdict(), temporary)
 
     def load(self, folder: Path) -> None:
         self._weights = _Weights(**load_file(folder / FILE))

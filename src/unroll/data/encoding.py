@@ -12,8 +12,15 @@ from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.text import casing
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
+from unroll.files import whole_file
 
 MAX_SPELLING = 40  # characters kept per token; longer tokens are rarely words
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array in NumPy's format."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
 
 
 def build_vocabulary(counts: Mapping[str, int], min_count: int) -> list[str]:
@@ -59,7 +66,7 @@ class TokenTable:
         folder.mkdir()
         arrays = (self.words, self.casing, self.spellings.values, self.spellings.offsets)
         for name, array in zip(self.ARRAYS, arrays, strict=True):
-            np.save(folder / f"{name}.npy", array)
+            write_array(folder / f"{name}.npy", array)
 
     @classmethod
     def load(cls, folder: Path) -> "TokenTable":

@@ -12,7 +12,9 @@ from unroll.data.encoding import TokenTable
 from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import TOKEN_TASKS, Task
-from unroll.files import read_json, sha256
+from unroll.files import CHECKSUMS, check_files, read_json, reading, sha256
+
+FACTS = ("task", "label_names", "is_pair", "checksum")  # of dataset.json, which every command reads
 
 log = logging.getLogger("unroll")
 
@@ -76,7 +78,8 @@ class PreparedData:
     """The output of the prepare stage.
 
     Raises:
-        ValueError: `folder` contains no prepared data.
+        ValueError: `folder` contains no prepared data, or files that are not what was written; `schema`, `table` and
+            `split` raise it for the files that they read.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -86,21 +89,26 @@ class PreparedData:
                 f"{folder} contains no prepared data; run first: python pipelines/prepare.py dataset={folder.name}"
             )
         self.folder = folder
-        self.description: dict[str, Any] = read_json(folder / "dataset.json")
+        self._remedy = f"recreate it with python pipelines/prepare.py dataset={folder.name}"
+        check_files(folder, self._remedy, ["dataset.json"])
+        with reading(folder / "dataset.json", self._remedy):
+            self.description: dict[str, Any] = read_json(folder / "dataset.json", FACTS)
         self.task: Task = self.description["task"]
         self.label_names: list[str] = self.description["label_names"]
         self.checksum: str = self.description["checksum"]
 
     @cached_property
     def schema(self) -> DataSchema:
-        return DataSchema.load(self.folder, self.description)
+        check_files(self.folder, self._remedy, DataSchema.FILES)
+        with reading(self.folder, self._remedy):
+            return DataSchema.load(self.folder, self.description)
 
     @cached_property
     def table(self) -> TokenTable:
-        """The distinct tokens; raises ValueError if any array of the dataset is not what was written."""
-        if checksum_of(self.folder) != self.checksum:
-            name = self.folder.name
-            raise ValueError(f"{self.folder} is damaged: recreate it with python pipelines/prepare.py dataset={name}")
+        """The distinct tokens; raises ValueError if any file of the dataset is not what was written."""
+        check_files(self.folder, self._remedy)
+        if not (self.folder / CHECKSUMS).exists() and checksum_of(self.folder) != self.checksum:
+            raise ValueError(f"{self.folder} is damaged: its checksum has changed; {self._remedy}")
         return TokenTable.load(self.folder / "tokens")
 
     def split(self, name: str) -> EncodedSplit:

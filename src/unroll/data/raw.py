@@ -1,7 +1,7 @@
 """Reads the files written by the download stage: parquet splits and a manifest."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,31 @@ import pyarrow.parquet as pq
 
 from unroll.data.source import Source
 from unroll.data.tokenizer import Tokenizer
-from unroll.files import read_json
+from unroll.files import check_files, read_json, reading, sha256
+
+SOURCE = ("path", "name", "revision", "commit")  # of the manifest: what prepared data keep of it
 
 
 def read_manifest(raw: Path, source: Source) -> dict[str, Any]:
-    """Read manifest.json, and check that every split has the columns of `source`.
+    """Read manifest.json, and check that every split is what it describes, and has the columns of `source`.
 
     Raises:
-        ValueError: `raw` contains no downloaded data, or a column is missing.
+        ValueError: `raw` contains no downloaded data or damaged files, or a column is missing.
     """
     if not (raw / "manifest.json").exists():
         raise _no_data(raw)
-    manifest: dict[str, Any] = read_json(raw / "manifest.json")
-    for split in manifest["splits"]:
+    check_raw(raw)
+    with reading(raw / "manifest.json", _remedy(raw)):
+        manifest: dict[str, Any] = read_json(raw / "manifest.json", ("splits", "label_names", *SOURCE))
+        checksums = {split: facts.get("sha256") for split, facts in manifest["splits"].items()}
+    for split, checksum in checksums.items():
         path = raw / f"{split}.parquet"
-        found = pq.read_schema(path).names
+        if not path.is_file():
+            raise ValueError(f"{raw} is damaged: {path.name} is missing; {_remedy(raw)}")
+        with reading(path, _remedy(raw)):
+            if checksum not in (None, sha256(path)):
+                raise ValueError("its checksum has changed")
+            found = pq.read_schema(path).names
         for role, column in source.columns.items():
             if column not in found:
                 raise ValueError(
@@ -41,6 +51,11 @@ def declared_names(schema: pa.Schema, column: str) -> list[str] | None:
     feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
     names: list[str] | None = feature.get("names")
     return names
+
+
+def check_raw(raw: Path, files: Sequence[str] | None = None) -> None:
+    """Raise ValueError if these of the files of the download stage, or any, are not what was written."""
+    check_files(raw, _remedy(raw), files)
 
 
 def group_starts(path: Path) -> list[int]:
@@ -66,6 +81,7 @@ def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str] | list[
     path = raw / "train.parquet"
     if not path.exists():
         raise _no_data(raw)
+    check_raw(raw, [path.name])
     batch = next(pq.ParquetFile(path).iter_batches(100, columns=source.text_columns))
     rows = zip(*(batch[column].to_pylist() for column in source.text_columns), strict=True)
     if "tokens" in source.columns:
@@ -93,6 +109,10 @@ def _from_json(value: Any, kind: pa.DataType) -> Any:
     if isinstance(value, dict):
         return {name: _from_json(it, kind.field(name).type) for name, it in value.items()}
     return value
+
+
+def _remedy(raw: Path) -> str:
+    return f"recreate it with python pipelines/download.py dataset={raw.name}"
 
 
 def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import Task
@@ -32,6 +32,8 @@ class DataSchema:
     tokenizer: Tokenizer
     is_pair: bool
     given_tokens: bool = False
+
+    FILES: ClassVar = ("vocabulary.json", "alphabet.json", *Tokenizer.FILES)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write vocabulary.json, alphabet.json and the tokenizer; return the other fields as JSON values."""

@@ -11,7 +11,7 @@ from typing import Literal
 from unroll.checks import check_least
 from unroll.data.subwords import INSIDE, SubwordModel, Subwords
 from unroll.data.text import characters, spaced_words, treebank_words, words
-from unroll.files import read_json, write_json
+from unroll.files import read_json, write_bytes, write_json
 
 SEPARATOR = "<sep>"  # separates the two texts of a pair
 _LINE_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -65,6 +65,8 @@ class TokenizerOptions:
 class Tokenizer:
     """Tokenizes texts; `subwords` is a trained model that splits words further."""
 
+    FILES = (_OPTIONS, _MODEL)
+
     def __init__(self, options: TokenizerOptions | None = None, subwords: Subwords | None = None) -> None:
         self.options = options or TokenizerOptions()
         self.subwords = subwords
@@ -113,7 +115,7 @@ class Tokenizer:
         """Write tokenizer.json and, with subwords, subwords.model in SentencePiece's format into `folder`."""
         write_json(folder / _OPTIONS, {"version": _VERSION, **asdict(self.options)})
         if self.subwords is not None:
-            (folder / _MODEL).write_bytes(self.subwords.model)
+            write_bytes(folder / _MODEL, self.subwords.model)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":

@@ -1,6 +1,7 @@
 """The features that are compared: a number per text, or a distribution of labels."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.tokens import TOKEN_TASKS, UNKNOWN, Task
 from unroll.drift.labels import BLOCK, LabelCounts, LabelIds, count_labels, number_labels
+from unroll.run_folder import RunFolder
 from unroll.statistics.stability import count_bins, decile_edges
 
 BATCH_SIZE = 64
@@ -89,7 +91,8 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     if changed := trained.schema.differences(data.schema):
         raise ValueError(f"run={run}: its model and {data.folder} differ in {', '.join(changed)}")
 
-    table = pq.read_table(run / "predictions.parquet", columns=["predicted", "probabilities"])
+    columns = ["predicted", "probabilities"]
+    table = RunFolder(run).read("predictions.parquet", partial(pq.read_table, columns=columns))
     before = count_labels(*number_labels(data.task, data.label_names, table["predicted"].to_pylist()), data.task)
     known = _confidences(data.task, map(np.array, table["probabilities"].to_pylist()))
     predictions = trained.predict(new, BATCH_SIZE)

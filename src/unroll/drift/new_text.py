@@ -23,6 +23,7 @@ from unroll.data.source import Source
 from unroll.data.spans import SpanEdges, tag_spans
 from unroll.data.text_files import extension, open_text
 from unroll.data.tokenizer import Tokenizer
+from unroll.files import reason
 
 ACCEPTED = ".csv, .jsonl (JSON lines), .tsv, .parquet, .arrow, or .txt with one text per line"
 BLOCK = 1 << 24  # bytes; maximum length of a line
@@ -171,7 +172,7 @@ def _read_columns(path: Path, source: Source) -> pa.Table:
     try:
         return _READERS[kind if kind in _READERS else "conll"](path, source)
     except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        cause = " ".join(str(error).split())
+        cause = " ".join(reason(error).split())
         raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
 
 
@@ -180,7 +181,7 @@ def _rows(path: Path, columns: pa.Table) -> Iterator[tuple[Any, ...]]:
         for batch in columns.to_batches(max_chunksize=ROWS):
             yield from zip(*map(plain_values, batch.columns), strict=True)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} contains text that is not UTF-8: {error}") from error
+        raise ValueError(f"{path} contains text that is not UTF-8: {reason(error)}") from error
 
 
 class _Reader:

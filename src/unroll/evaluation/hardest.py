@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.raw import check_raw
 from unroll.data.subwords import INSIDE
 from unroll.data.tags import Span
 from unroll.data.tokenizer import Tokenizer
@@ -129,6 +130,8 @@ def _raw_tokens(
 ) -> Iterator[list[Token] | None]:
     """The tokens of each example as they are written in the raw data; None if that is unknown."""
     path = raw and next((it for it in (raw / "test.parquet", raw / "train.parquet") if it.is_file()), None)
+    if path is not None and raw is not None:
+        check_raw(raw, [path.name])
     # Spans may have cut tokens, which then are not those that the tokenizer finds.
     is_cut = data.description.get("span_edges") == "cut" and any(data.description["inexact_spans"].values())
     if path is None or is_cut or not columns or not set(columns) <= set(pq.read_schema(path).names):

@@ -14,12 +14,12 @@ from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import TOKEN_TASKS
-from unroll.files import damaged_files, read_json, whole_folder, write_checksums, write_json
+from unroll.files import CHECKSUMS, damaged_files, read_json, reason, whole_folder, write_checksums, write_json
 from unroll.inference.building import Model, build_model
 from unroll.nn import SequenceModel
 
 # What reading a damaged file, or one of another kind, can raise.
-_UNREADABLE = (AttributeError, LookupError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
+_UNREADABLE = (AttributeError, LookupError, MemoryError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class TrainedModel:
         try:
             config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
             if damaged := damaged_files(folder):
-                raise ValueError(f"{', '.join(damaged)}: not what was written")
+                raise ValueError(f"{', '.join(damaged)}: not what was written, by {CHECKSUMS}")
             facts = {
                 name: config[name] for name in ("task", "is_pair", "given_tokens", "label_names") if name in config
             }
@@ -69,8 +69,10 @@ class TrainedModel:
             model = build_model(config["model"], schema)
             model.load(folder)
         except _UNREADABLE as error:
-            reason = str(error).strip().partition("\n")[0] or repr(error)
-            raise ValueError(f"the model in {folder} cannot be used ({reason}): copy or train it again") from error
+            if isinstance(error, PermissionError):
+                raise
+            cause = reason(error)
+            raise ValueError(f"the model in {folder} cannot be used ({cause}): copy or train it again") from error
         return cls(model, schema, config["model"])
 
 

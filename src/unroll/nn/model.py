@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unroll.checks import check_choice
 from unroll.data.tokens import Task, Tokens
+from unroll.files import whole_file
 from unroll.nn.characters import CharacterEncoder
 from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
@@ -73,7 +74,8 @@ class SequenceModel(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write the weights to `folder`."""
-        save_file(self.state_dict(), folder / "weights.safetensors")
+        with whole_file(folder / "weights.safetensors") as temporary:
+            save_file(self.state_dict(), temporary)
 
     def load(self, folder: Path) -> None:
         """Read the weights from `folder` and switch to evaluation mode."""

@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import yaml
-
-from unroll.files import read_json
+from unroll.exceptions import clear_errors
+from unroll.files import read_json, read_yaml
 
 EXAMPLES = {"classification": "Not bad at all.", "labeling": "Ada Brown flew to Lima."}
 
 
 def next_steps(project: Path) -> list[str]:
     """Lines with the report and the champion of each dataset in params.yaml, and commands to use them."""
-    plan = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    plan = read_yaml(project / "params.yaml")
     lines, commands = [], []
     for task, text in EXAMPLES.items():
         for dataset in plan[task]["datasets"]:
@@ -32,4 +31,5 @@ def next_steps(project: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(next_steps(Path.cwd())))
+    with clear_errors():
+        print("\n".join(next_steps(Path.cwd())))

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from unroll.checks import check_name
+from unroll.files import read_yaml
 
 
 class Plan(NamedTuple):
@@ -27,10 +26,11 @@ def read_plan(path: str | Path | None, task: str) -> Plan:
     if not isinstance(path, str | Path) or not Path(path).is_file():
         raise ValueError(f"plan={path}: no such file; accepted: a params.yaml, or null")
     try:
-        content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = read_yaml(Path(path))
         models, seeds = content[group]["models"], content["seeds"]
-    except (KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"plan={path} does not list {group}.models and seeds: {error!r}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        cause = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"plan={path} does not list {group}.models and seeds: {cause}") from error
     _check_list(f"plan={path}: {group}.models", models, (str, int), "names of files in conf/model")
     for name in models:
         check_name(f"plan={path}: {group}.models", name)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from mlflow import MlflowClient
 
+from unroll.data.raw import check_raw
 from unroll.evaluation.runs import Run
 from unroll.files import read_json, sha256
 from unroll.registry.candidate import Candidate
@@ -48,7 +49,8 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
             f"not committed: {git.first_of(changed)}. A model is registered with committed code only: run "
             "`git commit`, then the same command; no other stage will run again"
         )
-    source, manifest = data.description["source"], read_json(raw / "manifest.json")
+    check_raw(raw, ["manifest.json"])
+    source, manifest = data.description["source"], read_json(raw / "manifest.json", list(data.description["source"]))
     if any(manifest[key] != value for key, value in source.items()):
         raise ValueError(
             f"{raw} was downloaded again after {data.folder} was prepared from it: prepare, train and evaluate again"

@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from unroll.exceptions import clear_errors
-from unroll.files import read_json, write_json
+from unroll.files import read_json, reading, write_json
 
 at_end = ExitStack()  # callbacks that run when the command ends, also after an error
 
@@ -105,7 +105,10 @@ def write_job(folder: Path, job: Job) -> None:
 
 def read_jobs(folder: Path, parent: str) -> list[Job]:
     """The ended jobs of the sweep with the MLflow run `parent`, by number; `folder` may contain other sweeps' jobs."""
-    jobs = [Job(**read_json(file)) for file in folder.rglob(RECORD)]
+    jobs = []
+    for file in folder.rglob(RECORD):
+        with reading(file, f"delete {file.parent} and run the job again"):
+            jobs.append(Job(**read_json(file)))
     return sorted((job for job in jobs if job.parent == parent), key=lambda job: job.number)
 
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from ruamel.yaml import YAML
 
 from unroll.checks import check_name
-from unroll.files import write_text
+from unroll.files import read_yaml, write_text
 from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
 from unroll.sweep.summary import trial_line
 
@@ -64,7 +64,7 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
     check_name("name", name)
     description = f"{study.study_name}, {trial_line(trial, study.user_attrs[OBJECTIVES])}"
     file = conf / "model" / f"{name}.yaml"
-    if file.exists() and yaml.safe_load(file.read_text(encoding="utf-8")) != recipe.config:
+    if file.exists() and read_yaml(file) != recipe.config:
         raise ValueError(f"name={name}: {file} exists and is another model; accepted: an unused name")
     plan = Path(options.plan)
     content, line = edit_plan(plan, recipe.group, name)
@@ -154,6 +154,7 @@ def edit_plan(plan: Path, group: str, name: str) -> tuple[str, str]:
     editor, text = YAML(), StringIO()
     editor.width = 120
     editor.preserve_quotes = True
+    read_yaml(plan)  # names the line of a mistake
     content: Any = editor.load(plan.read_text(encoding="utf-8"))
     try:
         models = content[group]["models"]

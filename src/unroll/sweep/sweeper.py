@@ -17,6 +17,7 @@ from optuna.samplers import BaseSampler, GridSampler
 
 from unroll.checks import check_name
 from unroll.exceptions import JobFailed
+from unroll.files import write_text
 from unroll.locks import study_lock
 from unroll.sweep.multirun import experiment_of
 from unroll.sweep.objectives import SCORE
@@ -115,7 +116,7 @@ class StudySweeper:
             given += [f"hydra.sweeper.study='{name}'", f"hydra.callbacks.parent.run_id={parent}"]
         folder = Path(self._config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self._config, folder / "multirun.yaml")
+        write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self._config))
 
     def _size(self, space: Space) -> int:
         """The number of trials of the whole study, for a grid at most its points."""

@@ -20,7 +20,7 @@ from mlflow.types.schema import Array
 import unroll
 from unroll.data.tokens import TOKEN_TASKS
 from unroll.exceptions import StoreError, without_password
-from unroll.files import read_json
+from unroll.files import check_files, read_json
 from unroll.inference import mlflow_model
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
@@ -34,6 +34,7 @@ def log_model(run: TrackedRun, folder: Path) -> str:
 
     Does what `mlflow.pyfunc.log_model` does, which needs an active run and waits twice as long for a store that fails.
     """
+    check_files(folder, "train it again")
     client, experiment = run.client, get_run(run.client, run.run_id).info.experiment_id
     entry = client.create_logged_model(experiment, "model", source_run_id=run.run_id)
     description = Model(run_id=run.run_id, model_id=entry.model_id, model_uuid=entry.model_id)

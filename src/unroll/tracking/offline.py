@@ -74,6 +74,8 @@ def is_store_error(error: Exception) -> bool:
 def reason(error: Exception) -> str:
     """The message of an error in one line: for a failed request or statement, only its cause."""
     text = str(error).strip()
+    if damage := re.search("file is not a database|database disk image is malformed|duplicate column name", text):
+        return f"{damage[0]}: move it away, run {UPLOAD}, and see docs/tracking.md, 'If the store is unreachable'"
     for cause in (r"""Caused by \w+\(["'].*\): (.+?)["']\)""", r"\((?:sqlite3|psycopg2)\.\S+\) (.+)"):
         if found := re.search(cause, text):
             return found[1]

@@ -9,7 +9,7 @@ from platform import python_version
 from typing import Any
 
 from unroll.data.prepared import PreparedData
-from unroll.files import read_json, whole_folder, write_json, write_text
+from unroll.files import check_files, read_json, whole_folder, write_checksums, write_json, write_text
 from unroll.tracking.git import COMMIT, changed_code, differing_code, git_tags
 
 PROVENANCE = "training"  # folder in a run folder, in its checkpoints/, and among the artifacts of its MLflow run
@@ -54,9 +54,12 @@ class Provenance:
             write_text(work / "packages.txt", "".join(f"{name}=={it}\n" for name, it in self.packages.items()))
             rest = ("dataset", "name", "overrides", "tags", "changed")
             write_json(work / "origin.json", {key: getattr(self, key) for key in rest})
+            write_checksums(work)
 
     @classmethod
     def load(cls, folder: Path) -> "Provenance":
+        """Read what `save` wrote; raises ValueError if a file is not what was written."""
+        check_files(folder, "train again")
         lines = (folder / "packages.txt").read_text(encoding="utf-8").splitlines()
         packages = {name: version for name, _, version in (line.partition("==") for line in lines)}
         return cls(config=read_json(folder / "config.json"), packages=packages, **read_json(folder / "origin.json"))

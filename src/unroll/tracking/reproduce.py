@@ -162,12 +162,16 @@ def compare(client: MlflowClient, run_id: str, path: Path) -> None:
 
 def scores(client: MlflowClient, run_id: str, path: Path) -> list[Score]:
     """The scores of a run and of the training in the run folder `path`, by epoch and name."""
-    history = pd.read_csv(RunFolder(path).history, index_col="epoch", float_precision="round_trip").filter(like="/")
+    history = RunFolder(path).read("history.csv", _read_history).filter(like="/")
     now: Any = history.astype(float).stack(future_stack=True).to_dict()  # (epoch, name) to value
     run_id = get_run(client, run_id).info.run_id
     then = {(it.step, name): it.value for name in map(str, history) for it in client.get_metric_history(run_id, name)}
     keys = sorted({*then, *now})
     return [Score(epoch, name, then.get((epoch, name)), now.get((epoch, name))) for epoch, name in keys]
+
+
+def _read_history(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, index_col="epoch", float_precision="round_trip")
 
 
 def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:

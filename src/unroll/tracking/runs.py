@@ -48,7 +48,7 @@ def training_run(provenance: Provenance, record: Path) -> Iterator[TrackedRun]:
     """
     client = open_store()
     with requiring():
-        run_id = resume_run(client, read_json(record)["run_id"]) if record.exists() else None
+        run_id = resume_run(client, read_json(record, ["run_id"])["run_id"]) if record.exists() else None
         run_id = run_id or _start_run(client, provenance)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_json(record, {"run_id": run_id})

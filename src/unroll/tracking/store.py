@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from unroll.exceptions import StoreError, without_password
+from unroll.files import delete
 from unroll.locks import DATABASE_LOCKS, database_lock
 from unroll.tracking.moved import artifact_folder, correct_paths
 from unroll.tracking.offline import requiring
@@ -82,12 +83,31 @@ def _database(uri: str) -> URL | None:
 
 
 def _try_to_open(url: URL) -> None:
-    """Connect once, because MLflow retries for minutes; prepare an SQLite database for several processes and moves."""
+    """Connect once, because MLflow retries for minutes; create an SQLite database or correct its paths."""
     if url.get_backend_name() != "sqlite":
         create_engine(url).connect().close()
         return
     database = Path(str(url.database))
-    if not database.exists():
+    is_new = not database.exists() or not database.stat().st_size
+    if database.exists():
+        correct_paths(database)  # fails within seconds if another process is writing
+    if is_new:
+        _create(url, database)
+
+
+def _create(url: URL, database: Path) -> None:
+    """Let MLflow create the tables in a temporary file: a full disk or SIGKILL would leave half of them for ever."""
+    temporary = database.with_name(f".{database.name}.new")
+    left = [temporary, temporary.with_name(f"{temporary.name}-journal")]
+    try:
+        for file in left:
+            delete(file)
+        correct_paths(temporary)  # fails at once if the folder cannot be written to
+        new = url.set(database=str(temporary.absolute())).render_as_string(hide_password=False)
+        MlflowClient(new).search_experiments(max_results=1)
+        os.replace(temporary, database)
         with closing(sqlite3.connect(database)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    correct_paths(database)
+            connection.execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
+    finally:
+        for file in left:
+            delete(file)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -69,7 +70,11 @@ def _is_retrained(folder: RunFolder) -> bool:
     later = folder.checkpoints / "run.json"
     if is_run_locked(folder.path):
         return True
-    return later.exists() and read_json(later)["run_id"] != read_json(folder.record)["run_id"]
+    try:
+        read = partial(read_json, keys=["run_id"])
+        return later.exists() and read(later)["run_id"] != folder.read(folder.record.name, read)["run_id"]
+    except ValueError:  # a damaged file; if it is that of this training, `upload` names it
+        return later.exists()
 
 
 def upload(path: Path) -> list[str]:
@@ -86,7 +91,7 @@ def upload(path: Path) -> list[str]:
     logged = get_run(client, record.run_id)
     run = TrackedRun(client, logged.info.run_id)
     if folder.history.exists():  # a model without epochs has none
-        missing += _log_epochs(run, folder.history, logged.info.start_time)
+        missing += _log_epochs(run, folder, logged.info.start_time)
     if figures := {key: value for key, value in record.figures.items() if key not in logged.data.metrics}:
         run.log_metrics(figures)
         missing.append("figures")
@@ -122,8 +127,8 @@ def _ensure_run(client: MlflowClient, folder: RunFolder, run_id: str) -> list[st
     return missing
 
 
-def _log_epochs(run: TrackedRun, path: Path, start: int) -> list[str]:
-    history = pd.read_csv(path, float_precision="round_trip")
+def _log_epochs(run: TrackedRun, folder: RunFolder, start: int) -> list[str]:
+    history = folder.read(folder.history.name, lambda path: pd.read_csv(path, float_precision="round_trip"))
     names = history.filter(like="/").columns
     logged = {name: {it.step for it in run.client.get_metric_history(run.run_id, name)} for name in names}
     points = [
@@ -142,8 +147,8 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
 
     A multilabel task has no confusion picture, because its labels are predicted independently.
     """
-    speed = read_json(folder.throughput)["tokens_per_second"]
-    metrics = {**read_json(folder.metrics), "tokens_per_second": speed}
+    speed = folder.read(folder.throughput.name, partial(read_json, keys=["tokens_per_second"]))["tokens_per_second"]
+    metrics = {**folder.read(folder.metrics.name, read_json), "tokens_per_second": speed}
     tables = [folder.classes, folder.confusion, folder.history, folder.predictions]
     files = {table.name for table in tables} | ({PICTURE} if folder.read_record().task != "multilabel" else set())
     logged = run.client.get_run(run.run_id).data.metrics
@@ -152,6 +157,7 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
         return []
     run.log_metrics({name: value for name, value in metrics.items() if logged.get(name) != value})
     for table in tables:
+        folder.read(table.name, Path.stat)  # its checksum
         run.client.log_artifact(run.run_id, str(table), EVALUATION)
     if PICTURE in files:
         with tempfile.TemporaryDirectory() as work:

@@ -1,5 +1,7 @@
 """The folder ``checkpoints/`` of a run: what an interrupted training is resumed from."""
 
+import hashlib
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -9,11 +11,12 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
-from unroll.files import delete, read_json, write_json
+from unroll.files import damaged_files, delete, read_json, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
 BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the state to resume from
+IDENTITY, PROVENANCE = "identity.json", "training"  # what the checkpoints belong to, and their origin
 
 
 def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
@@ -23,16 +26,48 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     """
     identity = {"parts": parts, "options": vars(options), "data": data.checksum}
     folder = RunFolder(output).checkpoints
-    record = folder / "identity.json"
-    if (folder / LAST).exists() and not is_intact(folder / LAST):
-        print(f"{output}: {LAST} is damaged, kept in {set_aside(output)}: starting over", flush=True)
+    record, run = folder / IDENTITY, folder / "run.json"
+    if damaged := _damaged(folder):
+        print(f"{output}: {damaged} is damaged, kept in {set_aside(output)}: starting over", flush=True)
+    if run.exists() and not _is_json(run):
+        print(f"{output}: {run.name} of the checkpoints is damaged: continuing in a new MLflow run", flush=True)
+        delete(run)
     if any(folder.glob("*")) and not _is_written_as(record, identity):
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in folder.glob("*"):
             delete(file)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(record, identity)
+    write_json(record, {**identity, "sha256": _digest(identity)})
     return folder
+
+
+def _damaged(folder: Path) -> str | None:
+    """The first file of a checkpoint that is not what was written; None if there is no checkpoint."""
+    if not (folder / LAST).exists():
+        return None
+    if not is_intact(folder / LAST):
+        return LAST
+    try:
+        content = read_json(folder / IDENTITY)
+        is_whole = content.pop("sha256", None) in (None, _digest(content))
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError):
+        is_whole = False
+    if not is_whole:
+        return IDENTITY
+    return next((f"{PROVENANCE}/{name}" for name in damaged_files(folder / PROVENANCE)), None)
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        return isinstance(read_json(file, ["run_id"]), dict)
+    except ValueError:
+        return False
 
 
 def is_intact(checkpoint: Path) -> bool:
@@ -56,8 +91,8 @@ def set_aside(output: Path) -> Path:
 
 def _is_written_as(file: Path, content: dict[str, Any]) -> bool:
     try:
-        return bool(read_json(file) == content)
-    except (FileNotFoundError, ValueError):
+        return bool({**read_json(file), "sha256": ""} == {**content, "sha256": ""})
+    except (FileNotFoundError, TypeError, ValueError):
         return False
 
 

@@ -12,7 +12,7 @@ from unroll.data.download.download import download
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.source import Source
-from unroll.files import read_json, sha256
+from unroll.files import CHECKSUMS, read_json, sha256
 
 REVIEWS = {"text": ["so good", "so bad"], "label": [1, 0]}
 SPLITS = {"train": REVIEWS, "validation": REVIEWS, "test": {"text": ["fine"], "label": [1]}}
@@ -47,6 +47,7 @@ def test_a_folder_in_the_hub_s_layout_arrives(tmp_path: Path, write_dataset: Wri
     manifest = download(reviews(folder), output)
     assert sorted(file.name for file in output.iterdir()) == [
         "manifest.json",
+        "sha256.json",
         "test.parquet",
         "train.parquet",
         "validation.parquet",
@@ -155,7 +156,7 @@ def test_a_new_download_replaces_the_old_one(tmp_path: Path, write_dataset: Writ
     download(reviews(write_dataset(tmp_path / "three", SPLITS)), output)
     two = write_dataset(tmp_path / "two", {"train": REVIEWS, "test": REVIEWS})
     download(reviews(two, splits={"train": "train", "validation": None, "test": "test"}), output)
-    assert sorted(file.name for file in output.iterdir()) == ["manifest.json", "test.parquet", "train.parquet"]
+    assert {file.name for file in output.iterdir()} == {"manifest.json", CHECKSUMS, "test.parquet", "train.parquet"}
 
 
 def test_a_failing_download_keeps_the_old_one(tmp_path: Path, write_dataset: WriteDataset) -> None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unroll.data.demo import entities, reviews
+from unroll.files import whole_file, write_text
 from unroll.pages.page import render
 
 
@@ -25,14 +26,15 @@ def _write(
     tables = {split: pa.Table.from_pylist(rows) for split, rows in splits.items()}
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for split, table in tables.items():
-        pq.write_table(
-            table,
-            folder / "data" / f"{split}-00000-of-00001.parquet",
-            version="2.6",  # these options are given so that new defaults do not change the bytes
-            data_page_version="1.0",
-            compression="zstd",
-            compression_level=9,
-            row_group_size=table.num_rows,
-        )
+        with whole_file(folder / "data" / f"{split}-00000-of-00001.parquet") as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                version="2.6",  # these options are given so that new defaults do not change the bytes
+                data_page_version="1.0",
+                compression="zstd",
+                compression_level=9,
+                row_group_size=table.num_rows,
+            )
     readme = render(Path(__file__).with_name(card), tables=tables, tokens=tokens, label_names=label_names)
-    (folder / "README.md").write_text(readme, encoding="utf-8", newline="\n")
+    write_text(folder / "README.md", readme)

@@ -10,7 +10,7 @@ from unroll.data.download import hub
 from unroll.data.download.files import base_folder, load_folder, matching_files, names_files, read_files
 from unroll.data.raw import declared_names
 from unroll.data.source import Source
-from unroll.files import sha256, whole_folder, write_json
+from unroll.files import sha256, whole_file, whole_folder, write_checksums, write_json
 
 GROUP_ROWS, GROUP_BYTES = 10_000, 1 << 22  # maximum size of a row group, which the prepare stage reads as a whole
 
@@ -58,7 +58,8 @@ def download(source: Source, output: Path) -> dict[str, Any]:
             written = {}
             for split, rows in splits.items():
                 group_rows = max(1, min(GROUP_ROWS, GROUP_BYTES * len(rows) // max(1, rows.data.nbytes)))
-                rows.to_parquet(str(work / f"{split}.parquet"), batch_size=group_rows)
+                with whole_file(work / f"{split}.parquet") as temporary:
+                    rows.to_parquet(str(temporary), batch_size=group_rows)
                 written[split] = {"rows": len(rows), "sha256": sha256(work / f"{split}.parquet")}
             manifest = {
                 "task": source.task,
@@ -71,6 +72,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
                 "splits": written,
             }
             write_json(work / "manifest.json", manifest)
+            write_checksums(work)
     return manifest
 
 

@@ -20,14 +20,14 @@ from unroll.data.prepare.rows import RowReader, read_split, write_quarantine
 from unroll.data.prepare.split_rows import Corpus, SplitRows, carve, limit_rows, write_split
 from unroll.data.prepare.subwords import split_words, train_tokenizer
 from unroll.data.prepared import PreparedData, checksum_of
-from unroll.data.raw import declared_names, read_manifest
+from unroll.data.raw import SOURCE, declared_names, read_manifest
 from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
 from unroll.data.spans import SpanEdges
 from unroll.data.text_files import TABLES, extension
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
-from unroll.files import whole_folder, write_json
+from unroll.files import whole_folder, write_checksums, write_json
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,12 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         described = schema.save(work)
         table.save(work / "tokens")
         unknown = {split: write_split(rows, table, work / split) for split, rows in splits.items()}
-        write_quarantine(raw, source, splits, work / "quarantine.parquet")
         description = {
             **described,
             "vocabulary_size": len(vocabulary),
             "vectors": options.vectors,
             "tags": {"scheme": labels.scheme, "names": labels.raw_names} if isinstance(labels, PlainTags) else None,
-            "source": {key: manifest[key] for key in ("path", "name", "revision", "commit")},
+            "source": {key: manifest[key] for key in SOURCE},
             "checksum": checksum_of(work),
             "splits": {
                 split: {
@@ -153,6 +152,8 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             "inexact_spans": {split: rows.inexact_spans for split, rows in splits.items()},
         }
         write_json(work / "dataset.json", description)
+        write_checksums(work)  # of all that commands read
+        write_quarantine(raw, source, splits, work / "quarantine.parquet")
         write_report(raw.name, description, splits, work)
     PreparedData(output).warn_of_one_label()
     return description

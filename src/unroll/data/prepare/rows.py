@@ -22,6 +22,7 @@ from unroll.data.source import Source
 from unroll.data.spans import SpanEdges, tag_spans
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import TOKEN_TASKS
+from unroll.files import whole_file
 
 FEW_GROUPS = 4  # up to this number of row groups, starting processes takes longer than reading
 _QUARANTINE = pa.schema([("split", "string"), ("row", "int64"), ("reason", "string"), ("content", "string")])
@@ -160,7 +161,7 @@ def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
 
 def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:
     """Write the quarantined rows as parquet; the column `content` is the raw row as JSON, null if it is not UTF-8."""
-    with pq.ParquetWriter(path, _QUARANTINE) as file:
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, _QUARANTINE) as file:
         for split, rows in splits.items():
             reasons, raw_split = dict(rows.quarantined), raw / f"{split}.parquet"
             starts = group_starts(raw_split) if reasons else []

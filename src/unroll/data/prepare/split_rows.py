@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from unroll.checks import first_names
-from unroll.data.encoding import DistinctTokens, TokenTable
+from unroll.data.encoding import DistinctTokens, TokenTable, write_array
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
 from unroll.data.tokens import UNKNOWN
+from unroll.files import whole_file
 
 log = logging.getLogger("unroll")
 
@@ -127,20 +128,20 @@ class SplitRows:
 def write_split(rows: SplitRows, table: TokenTable, folder: Path) -> int:
     """Write the files of an `EncodedSplit`; return the number of tokens whose word is unknown."""
     folder.mkdir()
-    np.save(folder / "rows.npy", rows.rows)
-    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(rows.lengths)]))
+    write_array(folder / "rows.npy", rows.rows)
+    write_array(folder / "offsets.npy", np.concatenate([[0], np.cumsum(rows.lengths)]))
     _save_blocks(folder / "tokens.npy", rows.blocks(), np.int32, rows.num_tokens)
     if rows.labels is None:
         _save_blocks(folder / "labels.npy", rows.tag_blocks(), np.int64, rows.num_tokens)
     else:
-        np.save(folder / "labels.npy", rows.labels)
+        write_array(folder / "labels.npy", rows.labels)
     return sum(int((table.words[block.values] == UNKNOWN).sum()) for block in rows.blocks())
 
 
 def _save_blocks(path: Path, blocks: Iterator[Ragged], dtype: type[np.integer], size: int) -> None:
     """Like `np.save` of the values of all blocks, whose number is `size`, with one block in memory at a time."""
     header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (size,)}
-    with path.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             file.write(block.values.astype(dtype).tobytes())

@@ -1,0 +1,1 @@
+"""A campaign of faults: damaged files, full and read-only disks, and killed trainings."""

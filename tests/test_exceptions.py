@@ -1,0 +1,60 @@
+"""Which errors are one line, and what that line says."""
+
+import errno
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from unroll.exceptions import clear_errors, is_mistake, message
+from unroll.plan.side_by_side import _attempt
+
+
+def load(path: Path) -> Exception:
+    """The error of reading a configuration as Hydra does."""
+    with pytest.raises(Exception) as found, path.open(encoding="utf-8") as file:
+        OmegaConf.load(file)
+    return found.value
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: 1\nb: [1, 2\nc: 3\n", "{path}, line 3: not YAML: expected ',' or ']', but got ':'"),
+        (b"a: 1\nb: \xff\n", "{path}: byte 9 is not UTF-8 text"),
+        (b"a: \x00\n", "{path}: not YAML: unacceptable character #x0000: special characters are not allowed"),
+    ],
+)
+def test_a_configuration_that_is_not_yaml_is_one_line_with_the_file(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "lstm.yaml"
+    path.write_bytes(content)
+    error = load(path)
+    assert is_mistake(error)
+    assert message(error) == said.format(path=path)
+
+
+def refuse(number: int) -> None:
+    raise OSError(number, "refused", "models/a")
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EDQUOT, "Disk quota exceeded"),
+        (errno.EROFS, "Read-only file system"),
+        (errno.EACCES, "Permission denied"),
+        (errno.EFBIG, "File too large"),
+    ],
+)
+def test_a_refusal_of_the_file_system_is_one_line_in_a_command_and_in_a_worker(number: int, cause: str) -> None:
+    line = f"models/a: {cause}; the same command goes on when that is mended"
+    with pytest.raises(SystemExit) as end, clear_errors():
+        refuse(number)
+    assert end.value.code == f"error: {line}"
+    assert _attempt(refuse, 0, number).error == line
+
+
+def test_another_error_is_a_bug_in_a_worker_too() -> None:
+    assert not is_mistake(KeyError("surprise"))
+    assert "this is a bug in unroll" in str(_attempt({}.__getitem__, 0, "surprise").error)
