@@ -10,6 +10,7 @@ import atexit
 import gc
 import json
 import multiprocessing.process
+import multiprocessing.util
 import os
 import runpy
 import shutil
@@ -184,11 +185,36 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], stre
     os.environ.update(environment)
     state: Any = multiprocessing.process
     state.ORIGINAL_DIR = folder  # where a worker process looks for the script
+    launching: Any = multiprocessing.util
+    launching.spawnv_passfds = _fork_helper
     sys.argv = arguments
     script = Path(arguments[0])
     ahead = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [str(script.parent.resolve()), *ahead, *path]
     return str(script)
+
+
+def _fork_helper(program: bytes, arguments: list[str], streams: list[int]) -> int:
+    """Run what `multiprocessing` starts by ``python -c``, its fork server above all, in a fork of this process."""
+    process = os.fork()
+    if process:
+        return process
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    for name in os.listdir("/proc/self/fd"):  # as a new program would
+        if int(name) > 2 and int(name) not in streams:
+            with suppress(OSError):
+                os.close(int(name))
+    status = 1
+    try:
+        exec(arguments[-1], {})
+        status = 0
+    except SystemExit as error:
+        status = int(error.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
 if __name__ == "__main__":

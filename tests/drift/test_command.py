@@ -70,7 +70,7 @@ MISTAKES = {
     "against=FILE level=5": ["level=5", "between 0 and 1"],
     "against=FILE dataset=demo_review": ["dataset=demo_review", "demo_entities, demo_reviews"],
     "against=FILE dataset.columns.text=body": ["no column 'body'", "text, label"],
-    "against=FILE dataset.columns.txt=body": ["dataset.columns.txt: unknown key", "did you mean 'text'?"],
+    "against=FILE dataset.columns.txt=body": ["dataset.columns=['label', 'text', 'txt']", "['text', 'label']"],
 }
 
 

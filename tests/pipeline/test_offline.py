@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.fork_server import bin_folder
 from tests.pipeline.conftest import Project, copy_project
 from tests.pipeline.tracking_server import TrackingServer
 from tests.tiny import prepare_tiny
@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, server: TrackingServer) ->
 
 def train_and_stop(project: Project, options: str, stop: Callable[[], None]) -> tuple[str, float]:
     """Train, and `stop` the server after the second epoch; return what was printed, and the seconds from then on."""
-    command = [sys.executable, "pipelines/train.py", *options.split()]
+    command = [str(bin_folder() / "python"), "pipelines/train.py", *options.split()]
     command += [f"trainer.max_epochs={EPOCHS}", f"patience={EPOCHS}"]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, cwd=project.root, env=project.environment, **streams) as training:

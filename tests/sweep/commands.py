@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 
+from tests.databases import create_database
 from tests.fork_server import bin_folder
 
 PROJECT = Path(__file__).parents[2]
@@ -68,6 +69,7 @@ class Commands:
         (root / "conf/hill.yaml").write_text(CONFIG)
         for part in ("hydra/stage.yaml", "hydra/sweeper", "sweep"):
             (root / "conf" / part).symlink_to(PROJECT / "conf" / part)
+        create_database(root / "mlflow.db")
         self.tracking = f"sqlite:///{root}/mlflow.db"
         self.storage = f"sqlite:///{root}/optuna.db"
         self._started: list[subprocess.Popen[str]] = []

@@ -209,16 +209,16 @@ def test_another_sampler_makes_another_study(commands: Commands) -> None:
     assert "0 of 1" in commands.run(*command, "hydra/sweeper/sampler=random")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_sampler_finds_the_hill(commands: Commands, sampler: str) -> None:
-    printed = commands.run(*OPTUNA, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=30")
+@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 12), ("random", 30)])
+def test_a_sampler_finds_the_hill(commands: Commands, sampler: str, trials: int) -> None:
+    printed = commands.run(*OPTUNA, f"hydra/sweeper/sampler={sampler}", f"hydra.sweeper.n_trials={trials}")
     assert optuna.load_study(study_name="s", storage=commands.storage).best_value > -1
     assert "best: trial" in printed
 
 
 def test_two_objectives_give_a_front(commands: Commands) -> None:
     two = ("objectives=[best_score,parameters]", "hydra/sweeper/pruner=none")
-    command = (*OPTUNA, "hydra/sweeper/sampler=nsgaii", "hydra.sweeper.n_trials=30", *two)
+    command = (*OPTUNA, "hydra/sweeper/sampler=nsgaii", "hydra.sweeper.n_trials=12", *two)
     printed = commands.run(*command)
     front = optuna.load_study(study_name="s", storage=commands.storage).best_trials
     assert len(front) > 1

@@ -11,7 +11,7 @@ from unroll.training.train import train
 
 # One process imports everything; each training runs in a fork of it, in which no code has run before.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["unroll.training.train", "unroll.training.network"])
+_context.set_forkserver_preload(["pytest", "tests.tiny", "unroll.training.train", "unroll.training.network"])
 
 
 def train_apart(
