@@ -21,8 +21,9 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], stre
     state: Any = multiprocessing.process
     state.ORIGINAL_DIR = folder  # where a worker process looks for the script
     launching: Any = multiprocessing.util
-    launching.spawnv_passfds = _fork_helper
+    launching.spawnv_passfds = partial(_fork_helper, launching.spawnv_passfds)
     sys.argv = arguments
     script = Path(arguments[0])
     ahead = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
@@ -194,8 +195,10 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str], stre
     return str(script)
 
 
-def _fork_helper(program: bytes, arguments: list[str], streams: list[int]) -> int:
-    """Run what `multiprocessing` starts by ``python -c``, its fork server above all, in a fork of this process."""
+def _fork_helper(spawn: Callable[..., int], program: bytes, arguments: list[str], streams: list[int]) -> int:
+    """Run the fork server of `multiprocessing`, or its resource tracker, in a fork of this process."""
+    if arguments[-2] != "-c":  # a process that begins anew by design
+        return spawn(program, arguments, streams)
     process = os.fork()
     if process:
         return process
