@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def test_a_text_file_has_a_text_a_line_and_no_labels(tmp_path: Path) -> None:
     assert new.unused == {"empty text": 1}
 
 
+def test_a_json_array_is_read_as_by_the_download_stage(tmp_path: Path) -> None:
+    (tmp_path / "new.json").write_text(json.dumps([{"body": body, "stars": 1} for body in BODIES], indent=2))
+    new = read_new_text(tmp_path / "new.json", REVIEWS, Tokenizer())
+    assert (tokens_of(new), new.labels) == (TOKENS, [1, 1, 1])
+
+
 def test_a_text_file_does_for_a_dataset_of_tokens(tmp_path: Path) -> None:
     assert tokens_of(read_new_text(write(tmp_path / "new.txt", {"": ["Ada met us."]}), NEWS, Tokenizer())) == [
         ["Ada", "met", "us", "."]
@@ -60,10 +67,12 @@ def test_tokens_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_column_files_are_read_for_a_dataset_of_such(tmp_path: Path) -> None:
     source = Source("labeling", "acme", {"tokens": "0", "labels": "1"}, format="conll")
-    (tmp_path / "new.testb").write_text("Ada B-PER\nsat O\n\nAll O\n")
-    new = read_new_text(tmp_path / "new.testb", source, Tokenizer())
-    assert tokens_of(new) == [["Ada", "sat"], ["All"]]
-    assert new.labels == [["B-PER", "O"], ["O"]]
+    named_txt = replace(source, splits={"train": "train.txt", "validation": None, "test": None})
+    for name, declared in (("new.testb", source), ("new.txt", named_txt)):
+        (tmp_path / name).write_text("Ada B-PER\nsat O\n\nAll O\n")
+        new = read_new_text(tmp_path / name, declared, Tokenizer())
+        assert tokens_of(new) == [["Ada", "sat"], ["All"]]
+        assert new.labels == [["B-PER", "O"], ["O"]]
 
 
 def test_spans_are_read_as_by_the_prepare_stage(tmp_path: Path) -> None:
@@ -119,6 +128,9 @@ def test_rows_without_text_are_counted_by_reason(tmp_path: Path) -> None:
     new = read_new_text(write(tmp_path / "new.parquet", columns), REVIEWS, Tokenizer())
     assert (tokens_of(new), new.labels) == ([["good"]], [1])
     assert new.unused == {"empty text": 2, "missing text": 1}
+    (tmp_path / "new.jsonl").write_text('{"body": "good", "stars": 1}\n{"body": 3, "stars": 0}\n')
+    new = read_new_text(tmp_path / "new.jsonl", REVIEWS, Tokenizer())
+    assert (tokens_of(new), new.unused) == ([["good"]], {"neither text nor tokens: int": 1})
 
 
 def test_a_line_may_be_long(tmp_path: Path) -> None:
@@ -133,8 +145,10 @@ def test_a_line_may_be_long(tmp_path: Path) -> None:
     [
         ("new.csv", b"", "cannot be read as .csv"),
         ("new.jsonl", b"", "cannot be read as .jsonl"),
-        ("new.jsonl", b'{"body": "a"}\n{"body": 3}\n', "cannot be read as .jsonl"),
         ("new.jsonl", b'{"body": "a"\n', "cannot be read as .jsonl"),
+        ("new.json", b"", "cannot be read as .json: it contains no rows"),
+        ("new.json", b"[]", "cannot be read as .json: it contains no rows"),
+        ("new.csv", "body,stars\na,1\n".encode("utf-16-le"), "line 1 contains zero bytes; accepted: UTF-8, or UTF-16"),
         ("new.parquet", b"PAR1", "cannot be read as .parquet"),
         ("new.arrow", b"junk", "cannot be read as .arrow"),
         ("new.csv", b"body,stars\n\xff\xfe,1\n", "cannot be read as .csv"),
@@ -163,7 +177,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, name: str, content:
 
 @pytest.mark.parametrize("path", ["nowhere.csv", "."])
 def test_what_is_no_file_is_named_with_what_is_accepted(tmp_path: Path, path: str) -> None:
-    with pytest.raises(ValueError, match=r"no such file; accepted: \.csv, \.jsonl"):
+    with pytest.raises(ValueError, match=r"no such file; accepted: \.csv, \.tsv, \.json"):
         read_new_text(tmp_path / path, REVIEWS, Tokenizer())
 
 

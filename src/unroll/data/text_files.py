@@ -30,6 +30,11 @@ def open_text(path: Path) -> Iterator[TextIO]:
         with _open(path, "rb") as binary:
             start = binary.read(4)
             is_utf16 = start[:2] in _UTF16 and len(start) == 4
+            if b"\0" in start and not is_utf16:
+                raise ValueError(
+                    f"{path} cannot be read as {extension(path)}: line 1 contains zero bytes; accepted: UTF-8, or "
+                    "UTF-16 with a byte order mark"
+                )
         with _open(path, "rt", encoding="utf-16" if is_utf16 else "utf-8-sig", newline="") as text:
             yield cast(TextIO, text)
     except UnicodeDecodeError as error:

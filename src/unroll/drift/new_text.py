@@ -1,19 +1,16 @@
 """Reads and encodes a file of new text, with the columns of a dataset or with one text per line."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.json
-import pyarrow.parquet as pq
 
-from unroll.data.download.column_files import read_conll
-from unroll.data.download.tables import csv_batches
+from unroll.data.download.files import EXTENSIONS, read_files
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepare.lengths import TooLong, short_parts
 from unroll.data.prepared import EncodedSplit, PreparedData
@@ -25,8 +22,7 @@ from unroll.data.text_files import extension, open_text
 from unroll.data.tokenizer import Tokenizer
 from unroll.files import reason
 
-ACCEPTED = ".csv, .jsonl (JSON lines), .tsv, .parquet, .arrow, or .txt with one text per line"
-BLOCK = 1 << 24  # bytes; maximum length of a line
+ACCEPTED = f"{', '.join(EXTENSIONS)}, or .txt with one text per line"
 ROWS = 1000  # number of rows that are converted to Python objects at a time
 
 
@@ -116,64 +112,27 @@ def shorten(sequences: Ragged, data: PreparedData, tag_names: list[str] | None =
     return Ragged.gather(sequences.values, sequences.offsets[texts] + starts, lengths)
 
 
-def _read_csv(path: Path, _: Source) -> pa.Table:
-    return pa.Table.from_batches(csv_batches(path))
-
-
-def _read_json(path: Path, source: Source) -> pa.Table:
-    """Read JSON lines. Spans may be lists of numbers and strings, which Arrow reads as values of its JSON type only."""
-    if "spans" not in source.columns:
-        return pyarrow.json.read_json(path, read_options=pyarrow.json.ReadOptions(block_size=BLOCK))
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise pa.ArrowInvalid("not one object per line")
-    present = [name for name in source.text_columns if any(name in row for row in rows)]
-    columns = {name: pa.array(row.get(name) for row in rows) for name in present}
-    spans = pa.array((json.dumps(row.get(source.label_column)) for row in rows), pa.string())
-    columns[source.label_column] = pa.ExtensionArray.from_storage(pa.json_(), spans)
-    return pa.table(columns)
-
-
-def _read_arrow(path: Path, _: Source) -> pa.Table:
-    """Read Arrow's file format, or its stream format, which `datasets` writes."""
-    with pa.memory_map(str(path)) as file:
-        try:
-            return pa.ipc.open_file(file).read_all()
-        except pa.ArrowInvalid:
-            file.seek(0)
-            return pa.ipc.open_stream(file).read_all()
+def _read_columns(path: Path, source: Source) -> pa.Table:
+    """Read a file as the download stage does, or one text per line."""
+    if not path.is_file():
+        raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
+    kind = extension(path)
+    # The column files of a dataset may be called .txt too.
+    own = {extension(split) for split in source.splits.values() if split}
+    is_conll = source.format == "conll" and (kind in own or kind not in (".txt", *EXTENSIONS))
+    if not is_conll and kind not in (".txt", *EXTENSIONS):
+        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
+    if not is_conll and kind == ".txt":
+        return _read_lines(path, source)
+    with TemporaryDirectory() as cache:
+        rows = read_files([path], is_conll, cache)
+        return rows.data.table.replace_schema_metadata(rows.features.arrow_schema.metadata)
 
 
 def _read_lines(path: Path, source: Source) -> pa.Table:
     """Only LF, CRLF and CR end a line, because a text may contain another line separator of Unicode."""
     with open_text(path) as file:
         return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
-
-
-_READERS: dict[str, Callable[[Path, Source], pa.Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
-    ".jsonl": _read_json,
-    ".json": _read_json,
-    ".parquet": lambda path, _: pq.read_table(path),
-    ".arrow": _read_arrow,
-    ".txt": _read_lines,
-    "conll": lambda path, _: pa.table(read_conll(path)),
-}
-
-
-def _read_columns(path: Path, source: Source) -> pa.Table:
-    if not path.is_file():
-        raise ValueError(f"against={path}: no such file; accepted: {ACCEPTED}")
-    kind = extension(path)
-    if kind not in _READERS and source.format != "conll":
-        raise ValueError(f"against={path}: unsupported file extension {path.suffix!r}; accepted: {ACCEPTED}")
-    try:
-        return _READERS[kind if kind in _READERS else "conll"](path, source)
-    except (pa.ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        cause = " ".join(reason(error).split())
-        raise ValueError(f"against={path} cannot be read as {path.suffix}: {cause}; accepted: {ACCEPTED}") from error
 
 
 def _rows(path: Path, columns: pa.Table) -> Iterator[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """Finds and reads local files of a dataset."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,12 @@ from unroll.data.download.tables import csv_batches
 from unroll.data.text_files import TABLES, extension
 
 _BUILDERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
+EXTENSIONS = (*TABLES, *_BUILDERS)
 
 
 def names_files(split: str) -> bool:
     """Whether the name of a split is a file name or a glob."""
-    return has_magic(split) or extension(split) in (*TABLES, *_BUILDERS)
+    return has_magic(split) or extension(split) in EXTENSIONS
 
 
 def base_folder(pattern: str) -> tuple[Path, str]:
@@ -44,11 +46,10 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
     if is_conll:
         return _read_column_files(files)
     extensions = sorted({extension(file) for file in files})
-    accepted = [*TABLES, *_BUILDERS]
-    if len(extensions) > 1 or extensions[0] not in accepted:
+    if len(extensions) > 1 or extensions[0] not in EXTENSIONS:
         raise ValueError(
             f"{files[0]}{', …' if len(files) > 1 else ''}: file extension {' and '.join(map(repr, extensions))}; "
-            f"accepted: one of {', '.join(accepted)} for all files of a split, also followed by .gz"
+            f"accepted: one of {', '.join(EXTENSIONS)} for all files of a split, also followed by .gz"
         )
     if extensions[0] in TABLES:
         return _read_tables(files, cache)
@@ -92,14 +93,20 @@ def load_folder(folder: Path, name: str | None, cache: str) -> dict[str, Any]:
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """Turn the errors of `datasets` into a ValueError with their cause."""
+    """Turn the errors of `datasets`, which are not printed, into a ValueError with their cause."""
+    from datasets import disable_progress_bars
     from datasets.exceptions import DatasetsError
     from yaml import YAMLError
 
+    disable_progress_bars()
+    logging.getLogger("datasets.packaged_modules").setLevel(logging.CRITICAL)
     try:
         yield
+    except StopIteration as error:
+        raise ValueError("it contains no rows") from error
     except (DatasetsError, OSError, RuntimeError, ValueError, YAMLError) as error:
-        raise ValueError(" ".join(f"{error.__cause__ or error}".split())) from error
+        cause = " ".join(f"{error.__cause__ or error}".split())
+        raise ValueError("it contains no rows" if "corresponds to no data" in cause else cause) from error
 
 
 def _read_column_files(files: list[Path]) -> Any:

@@ -32,7 +32,7 @@ def csv_batches(path: Path, separator: str | None = None) -> Iterator[pa.RecordB
         separator = separator or ("\t" if kind == ".tsv" else _separator(first))
         rows = _rows(file, separator, kind != ".tsv", f"{path} cannot be read as {kind}")
         header = next(rows, [])
-        names = [name or f"Unnamed: {i}" for i, name in enumerate(header)]
+        names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
             raise ValueError(f"{path} cannot be read as {kind}: two columns are called {twice[0]!r}")
         if not names:

@@ -166,17 +166,19 @@ def carve(
             alone = first_names([names[i] for i in np.flatnonzero(counts == 1)])
             log.warning("warning: %s: the only rows with the labels %s stay in train", what, alone)
             rows = rows[counts[strata] > 1]
-        strata, size = strata[rows], math.ceil(fraction * len(rows))
+        strata = strata[rows]
+    size = math.ceil(fraction * len(rows))
+    if size == len(rows):
+        raise ValueError(
+            f"{option}={fraction:g} cannot be drawn from the {len(train)} training rows of {source.path}: no row would "
+            "be left for train; accepted: a smaller share, or more rows"
+        )
+    if strata is not None:
         smaller, labels = min(size, len(rows) - size), len(np.unique(strata))
         if smaller < labels:
             log.warning("warning: %s: %d rows cannot have all %d labels; not stratified", what, smaller, labels)
             strata = None
-    try:
-        _, carved = train_test_split(rows, test_size=fraction, random_state=seed, stratify=strata)
-    except ValueError as error:
-        raise ValueError(
-            f"{option}={fraction:g} cannot be drawn from the {len(train)} training rows of {source.path}: {error}"
-        ) from error
+    _, carved = train_test_split(rows, test_size=fraction, random_state=seed, stratify=strata)
     # Quarantined rows and inexact spans remain counted in train.
     kept = np.setdiff1d(np.arange(len(train)), carved)
     return train.take(kept), replace(train.take(np.sort(carved)), quarantined=[], inexact_spans=0)
