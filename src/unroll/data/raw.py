@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def raw_rows(path: Path, source: Source, group: int) -> Iterator[dict[str, Any] 
     """The rows of a row group, as values by the role of their column; None for a row that is not UTF-8."""
     columns = list(dict.fromkeys(source.columns.values()))
     for batch in pq.ParquetFile(path).iter_batches(1000, row_groups=[group], columns=columns):
-        for row in _decoded(batch):
+        for row in _decoded(batch, source.list_columns):
             yield row and {role: row[column] for role, column in source.columns.items()}
 
 
@@ -83,7 +84,8 @@ def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str] | list[
         raise _no_data(raw)
     check_raw(raw, [path.name])
     batch = next(pq.ParquetFile(path).iter_batches(100, columns=source.text_columns))
-    rows = zip(*(batch[column].to_pylist() for column in source.text_columns), strict=True)
+    columns = (plain_values(batch[column], column in source.list_columns) for column in source.text_columns)
+    rows = zip(*columns, strict=True)
     if "tokens" in source.columns:
         lists = [it for (it,) in rows if it and isinstance(it, list)]
         return [it for it in lists if all(isinstance(token, str) and token for token in it)][:count]
@@ -95,10 +97,22 @@ def _no_data(raw: Path) -> ValueError:
     return ValueError(f"{raw} contains no downloaded data; run first: python pipelines/download.py dataset={raw.name}")
 
 
-def plain_values(array: pa.Array) -> list[Any]:
-    """Python values; those of Arrow's JSON type, which `datasets` writes for lists of mixed types, are read."""
+def plain_values(array: pa.Array, is_list: bool = False) -> list[Any]:
+    """Python values; those of Arrow's JSON type, which `datasets` writes for lists of mixed types, are read.
+
+    So are texts with a list as JSON, as in a CSV file, if `is_list`.
+    """
     values: list[Any] = array.to_pylist()
-    return [_from_json(value, array.type) for value in values] if "arrow.json" in str(array.type) else values
+    if "arrow.json" in str(array.type):
+        return [_from_json(value, array.type) for value in values]
+    return [_list_from_json(value) for value in values] if is_list else values
+
+
+def _list_from_json(value: Any) -> Any:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value
 
 
 def _from_json(value: Any, kind: pa.DataType) -> Any:
@@ -115,9 +129,9 @@ def _remedy(raw: Path) -> str:
     return f"recreate it with python pipelines/download.py dataset={raw.name}"
 
 
-def _decoded(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+def _decoded(batch: pa.RecordBatch, lists: set[str]) -> list[dict[str, Any] | None]:
     try:
-        columns = [plain_values(column) for column in batch.columns]
+        columns = [plain_values(batch[name], name in lists) for name in batch.column_names]
         return [dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
     except UnicodeDecodeError:
-        return [None] if len(batch) == 1 else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1))]
+        return [None] if len(batch) == 1 else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1), lists)]

@@ -65,6 +65,10 @@ class Source:
         names = self.label_names or []
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"dataset.label_names={names}: {twice[0]!r} occurs twice; accepted: distinct names")
+        if unusable := [name for name in names if not name or name != name.strip()]:
+            raise ValueError(
+                f"dataset.label_names={names}: {unusable[0]!r}; accepted: names without white space around them"
+            )
         if self.tag_scheme == "none" and "spans" in self.columns:
             raise ValueError(
                 "dataset.tag_scheme=none with dataset.columns.spans; accepted: null, since spans have types"
@@ -98,6 +102,11 @@ class Source:
     def text_columns(self) -> list[str]:
         """The dataset's columns with texts or tokens."""
         return [self.columns[ours] for ours in ("text", "text_pair", "tokens") if ours in self.columns]
+
+    @property
+    def list_columns(self) -> set[str]:
+        """The dataset's columns with lists."""
+        return {self.columns[ours] for ours in ("tokens", "labels", "spans") if ours in self.columns}
 
     @property
     def label_column(self) -> str:

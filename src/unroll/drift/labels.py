@@ -97,7 +97,7 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
         for label, pieces in zip(new.labels, new.pieces, strict=True)
         if (isinstance(label, list) if nested else not is_missing(label) and label not in missing)
     ]
-    if source.task == "labeling":
+    if nested:
         rows = [(tags, pieces) for found, pieces in rows if None not in (tags := [stripped(tag) for tag in found])]
     labels = [label for label, _ in rows]
     if not labels:

@@ -68,7 +68,7 @@ def read_new_text(path: Path, source: Source, tokenizer: Tokenizer, span_edges: 
     labels: list[Any] = []
     pieces: list[list[int] | None] = []
     unused: Counter[str] = Counter()
-    for *values, label in _rows(path, columns.select([*source.text_columns, source.label_column])):
+    for *values, label in _rows(path, columns.select([*source.text_columns, source.label_column]), source):
         try:
             words, label = read(values, label)
         except ValueError as reason:
@@ -135,10 +135,11 @@ def _read_lines(path: Path, source: Source) -> pa.Table:
         return pa.table({source.text_columns[0]: pa.array((line.rstrip("\r\n") for line in file), pa.string())})
 
 
-def _rows(path: Path, columns: pa.Table) -> Iterator[tuple[Any, ...]]:
+def _rows(path: Path, columns: pa.Table, source: Source) -> Iterator[tuple[Any, ...]]:
     try:
         for batch in columns.to_batches(max_chunksize=ROWS):
-            yield from zip(*map(plain_values, batch.columns), strict=True)
+            values = (plain_values(batch[name], name in source.list_columns) for name in batch.column_names)
+            yield from zip(*values, strict=True)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} contains text that is not UTF-8: {reason(error)}") from error
 

@@ -18,7 +18,7 @@ def test_a_label_is_a_name_or_its_number() -> None:
     assert [labels.id(value) for value in ("bad", "good", 0, 1)] == [0, 1, 0, 1]
 
 
-@pytest.mark.parametrize("value", [None, -1, 3, "fair", "", True, 1.0, [1]])
+@pytest.mark.parametrize("value", [None, -1, 3, "fair", "", True, 0.5, 3.0, [1]])
 def test_any_other_label_is_a_bad_row(value: Any) -> None:
     with pytest.raises(BadRow):
         Labels(["bad", "so so", "good"]).id(value)
@@ -32,6 +32,11 @@ def test_any_other_label_is_a_bad_row(value: Any) -> None:
         (["01", "02"], ["01", "02", 0, 1, "1"], [0, 1, None, None, None]),
         (["no", "1"], [1, 0], [1, None]),
         (["1", "0"], [1.0, 0.0, 0.5, float("nan")], [0, 1, None, None]),
+        (["-1", "+1"], [-1, 1, 1.0, "+1", "1"], [0, 1, 1, 1, None]),
+        (["1.0", "2.0"], [1, 2.0, "2.0", 0], [0, 1, 1, None]),
+        (["1", "1.0", "01"], [1, 1.0, "1.0", "01"], [0, 1, 1, 2]),
+        (["+1", "1.0"], [1], [None]),
+        (["no", "yes"], [0.0, 1.0, 2.0, float("inf")], [0, 1, None, None]),
         (["0.5", "1.5"], [0.5, 1.5, "0.5", 1], [0, 1, 0, None]),
         (["true", "false"], [True, False, "True", "FALSE", "true"], [0, 1, 0, 1, 0]),
         (["True", "False"], [True, False, 1], [0, 1, 1]),
@@ -53,6 +58,8 @@ def test_integers_are_the_numbers_of_names_that_the_data_declare() -> None:
 
 def test_numbers_and_booleans_may_be_text_in_a_text_file() -> None:
     assert [Labels(["no", "yes"], is_text=True).find(value) for value in ("0", "1", "True", "2")] == [0, 1, 1, None]
+    assert [Labels(["no", "yes"], is_text=True).find(value) for value in ("0.0", "1.0", "01")] == [0, 1, None]
+    assert [Labels(["-1", "1"], is_text=True).find(value) for value in ("+1", "-1.0", "01")] == [1, 0, None]
     assert [Labels(["no", "yes"]).find(value) for value in ("0", "1", "True")] == [None] * 3
 
 
@@ -75,12 +82,25 @@ def test_strings_of_other_files_are_names(tmp_path: Path, values: list[str], nam
     assert Labels.of(REVIEWS, None, write(tmp_path / "x.parquet", body=values, stars=values)).names == names
 
 
-@pytest.mark.parametrize("name", ["a\tb", "B-LOC\r", "a\0"])
-def test_a_name_with_a_control_character_is_an_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "shown"), [(["caf\xe9", "cafe\u0301"], r"'caf\xe9' and 'cafe\u0301'"), (["B-LOC", "B-LOC "], "'B-LOC '")]
+)
+def test_names_that_look_alike_are_an_error(names: list[str], shown: str) -> None:
+    with pytest.raises(ValueError, match="accepted: names that look different") as error:
+        Labels.of(REVIEWS, names, Path("not read"))
+    assert shown in str(error.value)
+
+
+def test_a_family_emoji_is_a_name() -> None:
+    assert Labels.of(REVIEWS, ["👨\u200d👩\u200d👧", "x"], Path("not read")).names[1] == "x"
+
+
+@pytest.mark.parametrize("name", ["a\tb", "B-LOC\r", "a\0", "a\u200bb", "\ufeffa"])
+def test_a_name_with_a_character_that_is_not_seen_is_an_error(tmp_path: Path, name: str) -> None:
     for declared in (None, ["ok", name]):
         path = write(tmp_path / "x.parquet", body=["a"], stars=[f"x{name}x"])
         with pytest.raises(
-            ValueError, match=r"label 'x?.*of acme/reviews; accepted: a name without control characters"
+            ValueError, match=r"label 'x?.*of acme/reviews; accepted: a name without control or invisible"
         ):
             Labels.of(REVIEWS, declared, path)
 
@@ -111,6 +131,7 @@ def test_string_tags_without_names_are_collected_from_train(tmp_path: Path) -> N
         ([5, 1, 5, 3], ["1", "3", "5"], [2, 0, 2, 1]),
         ([-1, 1, 0, 1], ["-1", "0", "1"], [0, 2, 1, 2]),
         ([True, False, True, True], ["false", "true"], [1, 0, 1, 1]),
+        ([2.0, 1.0, 2.0, 10.0], ["1", "2", "10"], [1, 0, 1, 2]),
     ],
 )
 def test_integers_and_booleans_without_names_are_named_by_their_values(

@@ -6,7 +6,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
-from unicodedata import category
+from unicodedata import category, normalize
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,7 +20,9 @@ from unroll.data.tags import OUTSIDE, TagError, TagReader, TagScheme, stripped
 from unroll.data.tokens import DeclaredTask, Task
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_PLAIN_NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
 _TRUTHS = ("false", "true")
+_JOINERS = "\u200c\u200d"  # in words of several scripts, and in emoji
 
 
 class BadRow(ValueError):
@@ -35,8 +37,9 @@ def is_missing(value: Any) -> bool:
 class Labels:
     """One label per text, given by its name, by its number from 0, or, for two labels, by False or True.
 
-    If a name is itself a number, as in `["1", "2"]`, numbers are names only; likewise False and True, if a name is
-    "false" or "true", in any case. White space around names does not matter.
+    If a name is itself a number, as in `["1", "2"]`, numbers are names only, also if one name alone writes them
+    otherwise, as in "+1" or "1.0" (but not with leading zeros); likewise False and True, if a name is "false" or "true", in any case. White space
+    around names does not matter, nor that whole numbers are floats, as pandas stores them beside a missing one.
 
     Args:
         names: the labels by id.
@@ -52,6 +55,11 @@ class Labels:
         self._names = {name: i for i, name in enumerate(names)}
         truths = {name.lower(): i for i, name in enumerate(names) if name.lower() in _TRUTHS}
         self._words = truths | self._names
+        by_number: dict[float, list[int]] = {}
+        for i, name in enumerate(names):
+            if _PLAIN_NUMBER.fullmatch(name):
+                by_number.setdefault(float(name), []).append(i)
+        self._by_number = {number: ids[0] for number, ids in by_number.items() if len(ids) == 1}
         numbers: dict[str, int] = {}
         if is_numbered or not any(map(_NUMBER.fullmatch, names)):
             numbers = {str(i): i for i in range(len(names))}
@@ -67,11 +75,10 @@ class Labels:
         `options` are those of the constructor, for labels that are no tags.
         """
         kind, accepted = _KINDS[source.task]
-        if source.task == "labeling" and source.tag_scheme == "none":
+        if source.tag_scheme == "none" or "spans" in source.columns:
             accepted = (str, int)
         names = declared or _distinct_names(source, train, accepted, options.get("is_text", False))
-        if wrong := [name for name in names if any(category(letter) == "Cc" for letter in name)]:
-            raise ValueError(f"label {wrong[0]!r} of {source.path}; accepted: a name without control characters")
+        _check_names(source, names)
         if "spans" in source.columns:
             return TagLabels([OUTSIDE, *(f"{prefix}-{name}" for name in names for prefix in "BI")], "iob2")
         return _tag_labels(source, names, train, options) if kind is TagLabels else kind(names, **options)
@@ -98,9 +105,10 @@ class Labels:
 
     def find(self, value: Any) -> int | None:
         """The id of a single raw value; None if it is missing or unknown."""
+        if isinstance(value, float) and value.is_integer() and str(value) not in self._names:
+            value = int(value)
         if isinstance(value, float):
-            whole = str(int(value)) if value.is_integer() else ""
-            return self._names.get(str(value), self._names.get(whole))
+            return self._names.get(str(value), self._by_number.get(value))
         if not isinstance(value, str | int):
             return None
         key = type(value), value  # with the type, because True == 1
@@ -115,8 +123,10 @@ class Labels:
         text = str(value) if str(value) in known else str(value).strip()
         if text in known:
             return known[text]
-        if self._is_text and "." in text and _NUMBER.fullmatch(text):
-            return self.find(float(text))
+        if type(value) is int:
+            return self._by_number.get(value)
+        if self._is_text and _PLAIN_NUMBER.fullmatch(text):
+            return self.find(float(text)) if "." in text else self._by_number.get(float(text))
         return known.get(text.lower()) if text.lower() in _TRUTHS else None
 
 
@@ -179,6 +189,17 @@ class TagLabels(PlainTags):
             raise BadRow(str(error)) from error
 
 
+def _check_names(source: Source, names: list[str]) -> None:
+    """Raise ValueError for names that look like others: with characters that are not seen, or composed otherwise."""
+    where, seen = f"column {source.label_column!r} of {source.path}", dict[str, str]()
+    for name in names:
+        if any(category(letter) in ("Cc", "Cf") and letter not in _JOINERS for letter in name):
+            raise ValueError(f"label {name!r} in {where}; accepted: a name without control or invisible characters")
+        same = seen.setdefault(normalize("NFC", name.strip()), name)
+        if same is not name:
+            raise ValueError(f"labels {ascii(same)} and {ascii(name)} in {where}; accepted: names that look different")
+
+
 def _tag_labels(source: Source, names: list[str], train: Path, options: dict[str, bool]) -> PlainTags:
     """The tags `names` in the scheme of the dataset, which is found out in train unless `source` names it."""
     names = [name.strip() for name in names]
@@ -214,28 +235,36 @@ def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...], is_
     """
     column = source.label_column
     batches = pq.ParquetFile(train).iter_batches(columns=[column])
-    values: Iterable[Any] = chain.from_iterable(plain_values(batch[column]) for batch in batches)
-    if source.task != "classification":
+    is_list = source.task != "classification"
+    values: Iterable[Any] = chain.from_iterable(plain_values(batch[column], is_list) for batch in batches)
+    if is_list:
         values = (value for row in values if isinstance(row, list) for value in row)
     if "spans" in source.columns:
         values = map(_span_label, values)
     if source.task == "labeling":
         values = map(stripped, values)
-    present = (value for value in values if not is_missing(value))
-    first = next(present, None)
-    if isinstance(first, list):
+    kinds: set[type] = set()
+    names: set[str] = set()
+    for value in values:
+        if not is_missing(value):
+            value = int(value) if isinstance(value, float) and value.is_integer() else value
+            kinds.add(type(value))
+            names.add(str(value).strip())
+    where = f"column {column!r} of {source.path}"
+    if list in kinds:
         raise ValueError(
-            f"column {column!r} of {source.path} contains lists of labels; accepted: one label per text, or "
-            "dataset.task=multilabel with the column as dataset.columns.labels"
+            f"{where} contains lists of labels; accepted: one label per text, or dataset.task=multilabel with the "
+            "column as dataset.columns.labels"
         )
-    if first is None and source.task == "multilabel":
-        raise ValueError(f"column {column!r} of {source.path} contains no list with a label; accepted: lists of labels")
-    names = set() if first is None else {str(value).strip() for value in chain([first], present)}
-    kind = _kind_of_text(names) if is_text and isinstance(first, str) else type(first)
-    if names and kind not in accepted:  # all values of a column have the same type
+    if not names and "spans" not in source.columns:
+        what = "list with a label; accepted: lists of labels, written as JSON in a CSV file" if is_list else "label"
+        raise ValueError(f"{where} contains no {what}")
+    kind = _kind_of_text(names) if is_text and kinds == {str} else str if str in kinds else next(iter(kinds), str)
+    if wrong := (kinds | {kind}) - set(accepted):
+        plain = ", dataset.tag_scheme=none for numbers as plain tags" if source.task == "labeling" else ""
         raise ValueError(
-            f"column {column!r} of {source.path} contains {kind.__name__} labels without names; accepted: a "
-            f"ClassLabel feature, {', '.join(kind.__name__ for kind in accepted)}, or names in dataset.label_names"
+            f"{where} contains {' and '.join(sorted(it.__name__ for it in wrong))} labels without names; accepted: a "
+            f"ClassLabel feature, {', '.join(it.__name__ for it in accepted)}, names in dataset.label_names{plain}"
         )
     if kind is bool:
         names = {name.lower() for name in names}
