@@ -48,6 +48,29 @@ def entity_tags(data: PreparedData, split: str) -> list[list[str]]:
     ]
 
 
+def test_lists_in_cells_of_a_csv_file_are_json(tmp_path: Path) -> None:
+    spans = '"[[0, 3, ""PER""], {""start"": 11, ""end"": 15, ""label"": ""LOC""}]"'
+    (tmp_path / "people.csv").write_text(
+        "text,tokens,topics,spans\n" + f'Ada was in Lima,"[""Ada"", ""!""]","[1]",{spans}\n' * 8
+    )
+    head = "path: DATA/people.csv\nsplits: {train: train, validation: null, test: null}\n"
+    spanned = prepared(tmp_path, head + "task: labeling\ncolumns: {text: text, spans: spans}")
+    assert entity_tags(spanned, "test") == [["B-PER", "O", "O", "B-LOC"]]
+    topics = prepared(
+        tmp_path / "b",
+        head.replace("DATA", str(tmp_path)) + "task: multilabel\ncolumns: {tokens: tokens, labels: topics}",
+    )
+    assert (topics.label_names, topics.split("test").labels.tolist()) == (["1"], [[True]])
+    assert words_of(topics, "test") == [["ada", "!"]]
+
+
+def test_whole_numbers_with_a_point_are_numbers_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n" + "bad,1.0\ngood,10.0\n" * 8)
+    declaration = "task: classification\npath: DATA/a.csv\ncolumns: {text: text, label: label}\n"
+    data = prepared(tmp_path, declaration + "splits: {train: train, validation: null, test: null}")
+    assert data.label_names == ["1", "10"]
+
+
 def test_types_of_questions_without_a_validation_split(tmp_path: Path) -> None:
     kinds = ["ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"]
     for split, count in (("train", 120), ("test", 12)):

@@ -199,6 +199,11 @@ def test_spans_are_entities(tmp_path: Path) -> None:
     assert found.texts == {NONE: 0, "PER": 0, "LOC": 1}
 
 
+def test_a_text_with_a_missing_label_among_several_has_no_usable_labels(tmp_path: Path) -> None:
+    path = write(tmp_path / "new.parquet", {"body": ["one", "two"], "topics": [["a ", None], ["b"]]})
+    assert read_new_labels(read_new_text(path, TOPICS, Tokenizer()), path, TOPICS, ["a", "b"]) == [["b"]]
+
+
 @pytest.mark.parametrize("topics", [[["sport"], [], ["sport", "law"]], [[1], [], [1, 0]]])
 def test_several_labels_a_text(tmp_path: Path, topics: list[Any]) -> None:
     found = read(tmp_path, TOPICS, {"body": ["a"] * 3, "topics": topics}, ["law", "sport"])

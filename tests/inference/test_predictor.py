@@ -141,7 +141,8 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", ["good", b"good", None, 5, {"text": ["good"]}, pd.DataFrame({"text": ["good"]}), np.array("good")]
+    "texts",
+    ["good", b"good", None, 5, {"text": ["good"]}, pd.DataFrame({"text": ["good"]}), np.array("good"), {"good"}],
 )
 def test_what_is_no_list_of_texts_is_refused(review_predictor: Predictor, texts: Any) -> None:
     with pytest.raises(ValueError, match=r"^texts is a \w+; accepted: a list of texts$"):

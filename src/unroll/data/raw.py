@@ -134,4 +134,8 @@ def _decoded(batch: pa.RecordBatch, lists: set[str]) -> list[dict[str, Any] | No
         columns = [plain_values(batch[name], name in lists) for name in batch.column_names]
         return [dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
     except UnicodeDecodeError:
-        return [None] if len(batch) == 1 else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1), lists)]
+        return (
+            [None]
+            if len(batch) == 1
+            else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1), lists)]
+        )

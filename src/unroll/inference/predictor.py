@@ -1,7 +1,7 @@
 """Predict labels from text with a trained model, in Python and in MLflow's server."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -64,7 +64,7 @@ class Predictor:
             ValueError: `texts` is not a list, array or series; or with `raise`, a text has no token, or is not a pair
                 although the model reads pairs, or the reverse.
         """
-        is_list = isinstance(texts, Iterable) and not isinstance(texts, str | bytes | Mapping)
+        is_list = isinstance(texts, Iterable) and not isinstance(texts, str | bytes | Mapping | Set)
         if not is_list or getattr(texts, "ndim", 1) != 1:
             raise ValueError(f"texts is a {type(texts).__name__}; accepted: a list of texts")
         check_choice("errors", errors, ("raise", "coerce"))
@@ -88,7 +88,7 @@ class Predictor:
         tokenizer, is_pair = self._schema.tokenizer, self._schema.is_pair
         takes_tokens = self._schema.given_tokens or self._schema.task in TOKEN_TASKS
         if takes_tokens and isinstance(text, list | tuple | np.ndarray):
-            words = list(text)
+            words = text.tolist() if isinstance(text, np.ndarray) else list(text)
             if not words or not all(isinstance(word, str) and word for word in words):
                 raise ValueError(f"text {position} is {text!r}; accepted as tokens: one or more strings, none empty")
             pieces = [tokenizer.pieces(tokenizer.normalize(word)) for word in words]

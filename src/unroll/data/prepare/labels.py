@@ -260,6 +260,8 @@ def _distinct_names(source: Source, train: Path, accepted: tuple[type, ...], is_
         what = "list with a label; accepted: lists of labels, written as JSON in a CSV file" if is_list else "label"
         raise ValueError(f"{where} contains no {what}")
     kind = _kind_of_text(names) if is_text and kinds == {str} else str if str in kinds else next(iter(kinds), str)
+    if kind is float and all(_PLAIN_NUMBER.fullmatch(name) and float(name).is_integer() for name in names):
+        kind, names = int, {str(int(float(name))) for name in names}
     if wrong := (kinds | {kind}) - set(accepted):
         plain = ", dataset.tag_scheme=none for numbers as plain tags" if source.task == "labeling" else ""
         raise ValueError(
