@@ -37,6 +37,13 @@ def test_configured_label_names_that_contradict_declared_ones_are_refused(config
     assert f"dataset.label_names={configured}: acme/x declares the labels ['a', 'b']; accepted: " in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["", " ", " a", "a\n"])
+def test_a_label_name_with_white_space_around_it_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="accepted: names without white space around them") as error:
+        Source("classification", "acme/x", TEXT, label_names=["x", name])
+    assert f"{name!r}; accepted" in str(error.value)
+
+
 def test_a_label_name_that_occurs_twice_is_refused() -> None:
     with pytest.raises(ValueError, match=r"dataset\.label_names=\['a', 'b', 'a'\]: 'a' occurs twice; accepted"):
         Source("classification", "acme/x", TEXT, label_names=["a", "b", "a"])

@@ -38,8 +38,9 @@ class Labels:
     """One label per text, given by its name, by its number from 0, or, for two labels, by False or True.
 
     If a name is itself a number, as in `["1", "2"]`, numbers are names only, also if one name alone writes them
-    otherwise, as in "+1" or "1.0" (but not with leading zeros); likewise False and True, if a name is "false" or "true", in any case. White space
-    around names does not matter, nor that whole numbers are floats, as pandas stores them beside a missing one.
+    otherwise, as in "+1" or "1.0" (but not with leading zeros); likewise False and True, if a name is "false" or
+    "true", in any case. White space around names does not matter, nor that whole numbers are floats, as pandas stores
+    them beside a missing one.
 
     Args:
         names: the labels by id.
@@ -197,7 +198,7 @@ def _check_names(source: Source, names: list[str]) -> None:
             raise ValueError(f"label {name!r} in {where}; accepted: a name without control or invisible characters")
         same = seen.setdefault(normalize("NFC", name.strip()), name)
         if same is not name:
-            raise ValueError(f"labels {ascii(same)} and {ascii(name)} in {where}; accepted: names that look different")
+            raise ValueError(f"labels {same!a} and {name!a} in {where}; accepted: names that look different")
 
 
 def _tag_labels(source: Source, names: list[str], train: Path, options: dict[str, bool]) -> PlainTags:
