@@ -84,8 +84,7 @@ def bin_folder() -> Path:
 
 
 def main() -> None:
-    from unroll.project import project_root
-    from unroll.stage import set_environment
+    from unroll.project import project_root, set_environment
 
     given = dict(os.environ)
     set_environment(project_root())  # as every script does before it imports the libraries

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from unroll.exceptions import clear_errors, is_mistake, message
 from unroll.plan.side_by_side import _attempt
@@ -58,3 +59,18 @@ def test_a_refusal_of_the_file_system_is_one_line_in_a_command_and_in_a_worker(n
 def test_another_error_is_a_bug_in_a_worker_too() -> None:
     assert not is_mistake(KeyError("surprise"))
     assert "this is a bug in unroll" in str(_attempt({}.__getitem__, 0, "surprise").error)
+
+
+def test_a_configuration_with_too_many_brackets_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "lstm.yaml"
+    path.write_text("[" * 5000)
+    error = load(path)
+    assert is_mistake(error)
+    assert message(error) == f"{path}: too many nested brackets"
+    assert not is_mistake(RecursionError())
+
+
+def test_of_an_error_of_the_configuration_the_key_and_the_first_line_are_shown() -> None:
+    with pytest.raises(OmegaConfBaseException) as caught:
+        OmegaConf.create({"data": "${nothing}"}).data  # noqa: B018
+    assert message(caught.value) == "data: Interpolation key 'nothing' not found"

@@ -273,7 +273,9 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path: Path, content:
         read_yaml(tmp_path / "a.yaml")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"../a": "0"}', b'{"/etc/passwd": "0"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b'{"../a": "0"}', b'{"/etc/passwd": "0"}', b'{"a": 3}', b'{"a": ["0"]}']
+)
 def test_damaged_checksums_are_damage_and_lead_to_no_other_folder(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sha256.json").write_bytes(content)
     assert damaged_files(tmp_path) == ["sha256.json"]

@@ -65,6 +65,21 @@ def test_a_missing_record_names_the_command_that_makes_it(tmp_path: Path) -> Non
         RunFolder(tmp_path / "models/reviews/gru/3").read_record()
 
 
+def test_a_folder_of_any_depth_is_read(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.path)
+    assert RunFolder(Path(".")).read_record() == folder.read_record()
+
+
+@pytest.mark.parametrize("content", ['{"inputs": 4, "sha256": 3}', "[]", None])
+def test_a_damaged_stamp_is_named(folder: RunFolder, content: str | None) -> None:
+    stamp = folder.path / "trained.json"
+    stamp.unlink()
+    stamp.mkdir() if content is None else stamp.write_text(content)
+    with pytest.raises(ValueError, match=r"trained\.json is damaged: (no checksums|missing sha256|a folder)"):
+        folder.read_record()
+    assert folder.inputs("trained") is None
+
+
 def test_a_record_without_a_key_is_damaged(folder: RunFolder) -> None:
     content = json.loads(folder.record.read_text())
     del content["run_id"]

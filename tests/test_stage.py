@@ -1,6 +1,7 @@
 """A small project with one stage, run as a user runs it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from unroll.stage import set_environment
+from unroll.project import set_environment
+from unroll.stage import _check_override
 
 SCRIPT = """
 from unroll.stage import stage
@@ -83,6 +86,12 @@ def test_a_value_error_is_one_line(run: Run) -> None:
     assert (done.returncode, lines(done)) == (1, ["error: size=0; accepted: 1 or more"])
 
 
+def test_a_task_that_writes_nothing_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+    for override in ("seed=2", "fail=value"):
+        run(override, f"hydra.run.dir={tmp_path}/models/small/1")
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.parametrize("choice", ["../model/large", "../../conf/model/large", "./large"])
 def test_a_path_is_no_choice(run: Run, choice: str) -> None:
     done = run(f"model={choice}")
@@ -95,6 +104,35 @@ def test_a_path_is_no_choice(run: Run, choice: str) -> None:
 def test_an_unknown_choice_lists_the_choices(run: Run) -> None:
     done = run("model=tiny")
     assert (done.returncode, lines(done)) == (1, ["error: model=tiny: no such choice; accepted: large, small"])
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model=null", "model=null: no such choice; accepted: large, small"),
+        ("model=", "model=: no such choice; accepted: large, small"),
+        ("model=[small]", "model=[small]: no such choice; accepted: large, small"),
+        ("~model", "~model: every command needs this key; accepted: model=VALUE, ~model.PART"),
+        ("~seed", "~seed: every command needs this key; accepted: seed=VALUE, ~seed.PART"),
+        ("+model@other=small", "+model@other=small: a group has one place; accepted: model=NAME"),
+        ("seed=1,2", "seed=1,2: several values; accepted: one, several with -m, or a list: seed=[…]"),
+        ("=3", "=3: no key; accepted: KEY=VALUE"),
+    ],
+)
+def test_an_override_that_hydra_cannot_use_is_named_with_what_is_accepted(
+    override: str, said: str, tmp_path: Path
+) -> None:
+    for group in ("large", "small"):
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / f"{group}.yaml").touch()
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        _check_override(parsed, tmp_path, is_multirun=False)
+
+
+def test_importing_the_package_changes_no_hydra_of_others() -> None:
+    code = "import unroll, unroll.tracking.store, sys; sys.exit('unroll.stage' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_an_unknown_key_lists_the_keys(run: Run) -> None:

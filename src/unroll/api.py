@@ -25,9 +25,9 @@ from unroll.files import delete, read_yaml
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
-from unroll.keys import accepted_keys
+from unroll.keys import accepted_keys, listed
 from unroll.nn import SequenceModel
-from unroll.project import database_folder, project_root
+from unroll.project import database_folder, project_root, set_environment
 from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
@@ -218,8 +218,6 @@ def load(model: RunFolder | str | Path) -> Predictor:
 
 def _load_from_mlflow(uri: str) -> Predictor:
     """Load with the environment of the stages, which names the project's store and limits the time of requests."""
-    from unroll.stage import set_environment
-
     database = database_folder(project_root()) / "mlflow.db"
     if not os.environ.get("MLFLOW_TRACKING_URI") and not database.exists():
         raise ValueError(f"no MLflow store: there is no {database}; accepted: MLFLOW_TRACKING_URI in the environment")
@@ -275,11 +273,11 @@ def _configuration(group: str, name: str) -> dict[str, Any]:
 
 def _overridden(config: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The configuration with other values for some of its keys."""
-    accepted = [key for key in accepted_keys(config, where.split(".")) or config if not key.startswith("_")]
+    accepted = accepted_keys(config, where.split(".")) or list(config)
     result = dict(config)
     for key, value in overrides.items():
-        if key not in accepted:
-            raise ValueError(unknown_key(f"{where}.{key}", key, accepted))
+        if key not in accepted or key.startswith("_"):
+            raise ValueError(unknown_key(f"{where}.{key}", key, listed(accepted, where.split("."))))
         if isinstance(config.get(key), Mapping) and isinstance(value, Mapping):
             value = _overridden(config[key], value, f"{where}.{key}")
         result[key] = value

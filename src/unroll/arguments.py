@@ -1,7 +1,7 @@
 """Checks a configuration against the signatures of the functions and classes that it is passed to."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -13,23 +13,29 @@ from unroll.checks import unknown_key
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
-def check_targets(config: Any, where: str) -> None:
+def check_targets(config: Any, where: str, unlisted: Collection[str] = ()) -> None:
     """Check with `check_arguments` every `_target_` in `config`, which is at the dotted key `where`."""
     if not isinstance(config, Mapping):
         return
     if "_target_" in config:
         arguments = {key: value for key, value in config.items() if key not in _HYDRA_KEYS}
-        check_arguments(locate(config["_target_"], where), arguments, where)
+        check_arguments(locate(config["_target_"], where), arguments, where, unlisted)
     for key, value in config.items():
-        check_targets(value, f"{where}.{key}")
+        check_targets(value, f"{where}.{key}", unlisted)
 
 
-def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    """Check names and plain types of the keyword arguments at the key `where`; a ValueError says what is accepted."""
+def check_arguments(
+    target: Callable[..., Any], arguments: Mapping[str, Any], where: str, unlisted: Collection[str] = ()
+) -> None:
+    """Check names and plain types of the keyword arguments at the key `where`; a ValueError says what is accepted.
+
+    Args:
+        unlisted: parameters that the message for an unknown name does not list.
+    """
     parameters = inspect.signature(target).parameters
     prefix = f"{where}." if where else ""
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    accepted = [name for name in parameters if name != "self"]
+    accepted = [name for name in parameters if name not in ("self", *unlisted)]
     for name, value in arguments.items():
         if name not in parameters and not takes_any:
             raise ValueError(unknown_key(f"{prefix}{name}", name, accepted))

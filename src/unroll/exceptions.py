@@ -78,6 +78,8 @@ def is_mistake(error: BaseException) -> bool:
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    if isinstance(error, RecursionError):
+        return _file_in_reading(error) is not None
     return isinstance(error, HydraException | OmegaConfBaseException | ValueError | YAMLError) or bool(refusal(error))
 
 
@@ -85,13 +87,13 @@ def message(error: BaseException) -> str:
     """The text of an error, without Hydra's search paths: the wrong value, and what is accepted."""
     from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
     from yaml import YAMLError
 
     if isinstance(error, YAMLError):
         return yaml_problem(error)
-    if isinstance(error, UnicodeDecodeError):
-        return f"{_undecoded_file(error)}: {reason(error)}"
+    if isinstance(error, UnicodeDecodeError | RecursionError):
+        return f"{_file_in_reading(error) or 'a file'}: {reason(error)}"
     if not isinstance(error, ValueError) and (refused := refusal(error)):
         again = "; the same command goes on when that is mended"
         return f"{refused.path}: {refused.cause}{again}" if refused.path else f"{_first_line(error)}{again}"
@@ -106,12 +108,15 @@ def message(error: BaseException) -> str:
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
+    if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types
+        key = getattr(error, "full_key", None)
+        return f"{key}: {_first_line(error)}" if key else _first_line(error)
     return str(error).strip()
 
 
-def _undecoded_file(error: UnicodeDecodeError) -> str:
+def _file_in_reading(error: BaseException) -> str | None:
     """The file that a library was reading: the last one that is open in a frame of the traceback."""
-    found, frame = "a file", error.__traceback__
+    found, frame = None, error.__traceback__
     while frame is not None:
         for value in frame.tb_frame.f_locals.values():
             name = getattr(value, "name", None)

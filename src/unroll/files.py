@@ -232,7 +232,10 @@ def damaged_files(folder: Path, among: Sequence[str] | None = None) -> list[str]
     try:
         recorded = read_json(folder / CHECKSUMS)
         # Names in a damaged or malicious file must not lead out of the folder.
-        if not isinstance(recorded, dict) or any(Path(it).is_absolute() or ".." in Path(it).parts for it in recorded):
+        if not isinstance(recorded, dict) or any(
+            Path(name).is_absolute() or ".." in Path(name).parts or not re.fullmatch("[0-9a-f]{64}", str(checksum))
+            for name, checksum in recorded.items()
+        ):
             return [CHECKSUMS]
     except ValueError:
         return [CHECKSUMS]

@@ -5,7 +5,7 @@ unknown key is refused, also with Hydra's prefix ``+``.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,14 @@ def accepted_keys(config: Mapping[Any, Any], path: Sequence[str]) -> list[str] |
     return list(dict.fromkeys([*keys, *arguments]))
 
 
+def listed(accepted: Sequence[str], path: Sequence[str]) -> list[str]:
+    """The accepted keys that a message lists: none of Hydra's, and no option of Lightning's Trainer that is refused."""
+    refused: Collection[str] = ()
+    if path == ["trainer"]:
+        from unroll.training.trainer import REFUSED as refused
+    return [key for key in accepted if key not in refused and not key.startswith("_")]
+
+
 def accept_keys() -> None:
     """Let every override in this process set any accepted key without ``+``, and no other key with it.
 
@@ -52,16 +60,18 @@ def _apply(overrides: list[Override], config: DictConfig) -> None:
 def _adding(override: Override, config: DictConfig) -> Override:
     """The override, changed to add its key if that is accepted and missing; raises ValueError if it is not accepted."""
     path = override.key_or_group.split(".")
-    if override.is_delete() or override.package is not None or path[0] == "hydra":
+    if override.package is not None or (path[0] == "hydra" and len(path) > 2):
         return override
     node: Any = config
     for depth, key in enumerate(path):
         if not isinstance(node, DictConfig):
-            break
+            raise ValueError(f"{override.input_line}: {'.'.join(path[:depth])} is a value without keys")
         if key not in node.keys():  # noqa: SIM118 (a key may have no value)
             accepted = accepted_keys(node, path[:depth])
+            if override.is_delete() or path[0] == "hydra":
+                accepted = [str(it) for it in node]
             if accepted is not None and key not in accepted:
-                raise ValueError(unknown_key(override.key_or_group, key, accepted))
+                raise ValueError(unknown_key(override.key_or_group, key, listed(accepted, path[:depth])))
             return replace(override, type=OverrideType.FORCE_ADD)
         node = node._get_node(key)
     return override

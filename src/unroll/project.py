@@ -1,5 +1,6 @@
-"""Finds the project: the checkout with conf/, pipelines/ and src/."""
+"""Finds the project, the checkout with conf/, pipelines/ and src/, and sets the environment of its commands."""
 
+import os
 from pathlib import Path
 
 
@@ -14,3 +15,25 @@ def database_folder(project: Path) -> Path:
     ``dvc exp run --queue`` works in a copy below ``.dvc/tmp`` and logs to the database of the project itself.
     """
     return next((parent.parent for parent in project.parents if parent.name == ".dvc"), project)
+
+
+def set_environment(project: Path) -> None:
+    """Set environment variables that third-party libraries read; values that the user has set are kept."""
+    defaults = {
+        "HYDRA_FULL_ERROR": "1",  # lets errors reach `unroll.stage`
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        # A command waits for at most two failed requests: 2 * 2 * 7 seconds (see tracking/offline.py).
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
+        "PGCONNECT_TIMEOUT": "7",
+        "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{database_folder(project)}/mlflow.db",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

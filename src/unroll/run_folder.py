@@ -112,7 +112,7 @@ class RunFolder:
 
     def command(self, name: str) -> str:
         """The command, in backquotes, that writes one of the files; the path may contain MODEL and SEED for any."""
-        dataset, model, seed = self.path.parts[-3:]
+        dataset, model, seed = self.path.absolute().parts[-3:]
         trained = self.path.parent.parent.glob(f"{model}/{seed}/model".replace("MODEL", "*").replace("SEED", "*"))
         stages = ["evaluate"] if name in EVALUATED and any(trained) else ["train", "evaluate"]
         return " and ".join(f"`python pipelines/{it}.py dataset={dataset} model={model} seed={seed}`" for it in stages)
@@ -124,10 +124,10 @@ class RunFolder:
     def inputs(self, state: State) -> dict[str, str] | None:
         """The recorded inputs of the training or evaluation; None if there are none."""
         try:
-            inputs: dict[str, str] = read_json(self.path / f"{state}.json", keys=("inputs",))["inputs"]
+            inputs = read_json(self.path / f"{state}.json", keys=("inputs",))["inputs"]
         except (FileNotFoundError, ValueError):
             return None
-        return inputs
+        return inputs if isinstance(inputs, dict) else None
 
     def is_current(self, state: State, inputs: dict[str, str]) -> bool:
         """Whether the training or evaluation had exactly these inputs, and its output files are unchanged."""
@@ -177,8 +177,14 @@ class RunFolder:
     def _recorded(self) -> dict[str, str]:
         """The checksums in the stamps; empty for runs without stamps."""
         stamps = [self.path / name for name in STAMPS]
-        contents = [read_json(stamp, keys=("sha256",))["sha256"] for stamp in stamps if stamp.is_file()]
-        return {name: checksum for content in contents for name, checksum in content.items()}
+        recorded: dict[str, str] = {}
+        for stamp in stamps:
+            if stamp.exists():
+                checksums = read_json(stamp, keys=("sha256",))["sha256"]
+                if not isinstance(checksums, dict):
+                    raise ValueError(f"{stamp} is damaged: no checksums")
+                recorded |= checksums
+        return recorded
 
     def _checksums(self, state: State) -> dict[str, str]:
         """SHA-256 of every output file, by its path in the folder."""

@@ -6,11 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +21,7 @@ from unroll.checks import check_name
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message, raise_terminated
 from unroll.keys import accept_keys
 from unroll.parent import end_with_dvc
-from unroll.project import database_folder, project_root
+from unroll.project import project_root, set_environment
 from unroll.sweep.multirun import Job, at_end, write_job
 
 log = logging.getLogger("unroll")
@@ -61,14 +64,14 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
 
 def _enter(project: Path) -> None:
-    """Make the project the current folder, to which all paths are relative; check that its own code runs."""
+    """Make the project the current folder, to which all paths are relative; check its code and the overrides."""
     if (project / "src" / "unroll").is_dir() and project != project_root():
         raise ValueError(
             f"{project}/pipelines would run with the code of {project_root()}; accepted: a script that begins with "
             "`from _stage import stage`, as those of the project do"
         )
-    here = Path.cwd()
-    for argument in sys.argv[1:]:
+    here, arguments = Path.cwd(), [it for it in sys.argv[1:] if it.startswith("~") or "=" in it.lstrip("-")]
+    for argument in arguments:
         value = Path(argument.partition("=")[2])
         if (
             (len(value.parts) > 1 or value.suffix)
@@ -76,7 +79,31 @@ def _enter(project: Path) -> None:
             and not os.path.exists(project / value)
         ):
             raise ValueError(f"{argument}: paths are relative to {project}; accepted: {here / value}")
+    is_multirun = any(it.startswith(("-m", "--m", "hydra.mode=")) for it in sys.argv[1:])
+    for override in OverridesParser.create().parse_overrides([it for it in arguments if not it.startswith("-")]):
+        if not override.key_or_group.startswith("hydra"):
+            _check_override(override, project / "conf", is_multirun)
     os.chdir(project)
+
+
+def _check_override(override: Override, conf: Path, is_multirun: bool) -> None:
+    """Refuse what Hydra would refuse without the name of the key, or would create a folder for."""
+    key, written = override.key_or_group, override.input_line
+    if not key:
+        raise ValueError(f"{written}: no key; accepted: KEY=VALUE")
+    if override.package is not None:
+        raise ValueError(f"{written}: a group has one place; accepted: {key}=NAME")
+    if override.is_sweep_override():
+        if not is_multirun:
+            raise ValueError(f"{written}: several values; accepted: one, several with -m, or a list: {key}=[…]")
+        return
+    if override.is_delete() and "." not in key:
+        raise ValueError(f"{written}: every command needs this key; accepted: {key}=VALUE, ~{key}.PART")
+    choices = sorted(file.stem for file in (conf / key).glob("*.yaml"))
+    if choices and "/" in str(override.value()):
+        check_name(key, override.value())
+    if choices and override.value() not in choices:
+        raise ValueError(f"{written}: no such choice; accepted: {', '.join(choices)}")
 
 
 def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
@@ -98,6 +125,10 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
             log.exception("this is a bug in unroll or in a library that it uses:")
         _record(error=reason)
         raise JobFailed(reason) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1) from error
+    finally:
+        if HydraConfig.get().mode == RunMode.RUN:  # Hydra has created the folder, also for a task that refuses its
+            with suppress(OSError):  # options or writes elsewhere; this deletes only what is empty
+                os.removedirs(os.path.relpath(HydraConfig.get().runtime.output_dir))
     _record(value=value)
     return value
 
@@ -110,25 +141,3 @@ def _record(value: Any = None, error: str | None = None) -> None:
         number = hydra_config.job.num if trial is None else trial
         job = Job(number, list(hydra_config.overrides.task), value, error, parent)
         write_job(Path(hydra_config.runtime.output_dir), job)
-
-
-def set_environment(project: Path) -> None:
-    """Set environment variables that third-party libraries read; values that the user has set are kept."""
-    defaults = {
-        "HYDRA_FULL_ERROR": "1",  # lets errors reach `command`
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # A command waits for at most two failed requests: 2 * 2 * 7 seconds (see tracking/offline.py).
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
-        "PGCONNECT_TIMEOUT": "7",
-        "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{database_folder(project)}/mlflow.db",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)

@@ -156,3 +156,10 @@ def test_a_lock_that_stays_is_an_error(holder: subprocess.Popen[str], monkeypatc
     monkeypatch.setattr(dvc, "LOCK_SECONDS", 0.0)
     with pytest.raises(ValueError, match="another DVC process has held DVC's lock for 0 seconds"):
         read_pipeline([MODEL])
+
+
+@pytest.mark.parametrize("content", [b"schema: [", b"\xff\xfe", b"[]"])
+def test_a_damaged_lock_names_the_way_back(project: Path, content: bytes) -> None:
+    (project / "dvc.lock").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^DVC cannot read the pipeline \(.*dvc\.lock.*\): .*`dvc repro`"):
+        read_pipeline([MODEL])

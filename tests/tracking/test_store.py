@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from tests.postgresql import POSTGRES, postgres
 from unroll.exceptions import StoreUnavailable
-from unroll.stage import set_environment
+from unroll.project import set_environment
 from unroll.tracking.store import open_experiment, open_store
 
 
@@ -158,7 +158,6 @@ def test_a_creation_that_is_interrupted_leaves_no_half_database(
             open_store()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         assert connection.execute("select * from sqlite_master").fetchall() == []
-    (tmp_path / "mlflow.db").unlink()
     assert open_store().search_experiments()
     assert not list(tmp_path.glob(".mlflow.db.new*"))
 

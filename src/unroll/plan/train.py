@@ -129,13 +129,13 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
     options = build_options(TrainOptions, config)
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
-    is_baseline = config["model"]["_target_"].startswith("unroll.baselines.")
     check_model(parts["model"])
-    for name in () if is_baseline else PARTS[1:]:  # importing what they name takes seconds
-        check_targets(parts[name], name)
-    if not is_baseline:
+    is_baseline = parts["model"]["_target_"].startswith("unroll.baselines.")
+    if not is_baseline:  # importing what they name takes seconds
         from unroll.training.trainer import build_trainer
 
+        for name in ("optimizer", "scheduler"):
+            check_targets(parts[name], name)
         build_trainer(parts["trainer"])  # so that a wrong option is refused before a run is opened
 
     from unroll.sweep.objectives import MEASURED, check_objectives

@@ -89,6 +89,11 @@ def _commit(client: MlflowClient, candidate: Candidate, run: Run, is_of_stage: b
     if not is_of_stage and commit is not None and tags.get("git.changed") == "false":
         return commit
     if not is_of_stage and (changed := candidate.changes(run)):
+        if commit is None:
+            raise ValueError(
+                f"the run of {name}, trained by hand, has no tag {git.COMMIT}, and since the training its "
+                f"{' and '.join(changed)} have changed: set a deleted tag again with {UPLOAD}; without one, train again"
+            )
         raise ValueError(
             f"{name} was trained by hand with code that was not committed (run {run.run_id}), and since then its "
             f"{' and '.join(changed)} have changed: commit those of the training, or train it again; "

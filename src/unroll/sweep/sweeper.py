@@ -51,7 +51,7 @@ class StudySweeper:
         if self.study is not None:
             check_name("hydra.sweeper.study", self.study)
         for key, value in {"n_trials": self.n_trials, "n_jobs": self.n_jobs}.items():
-            if value is not None and value < 1:
+            if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"hydra.sweeper.{key}={value}; accepted: 1 or more")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

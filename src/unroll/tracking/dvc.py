@@ -21,9 +21,12 @@ class Pipeline:
 def read_pipeline(paths: Sequence[Path]) -> Pipeline:
     """Find the stages that produce `paths`, or folders that contain them; may be called by a command that DVC runs.
 
-    Waits while another process holds DVC's lock, and raises ValueError after `LOCK_SECONDS`.
+    Waits while another process holds DVC's lock.
+
+    Raises:
+        ValueError: it held the lock for `LOCK_SECONDS`, or a file of DVC is damaged.
     """
-    from dvc.exceptions import NotDvcRepoError
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.lock import LockError
 
     deadline, is_waiting = time.monotonic() + LOCK_SECONDS, False
@@ -40,6 +43,11 @@ def read_pipeline(paths: Sequence[Path]) -> Pipeline:
             if not is_waiting:
                 print("waiting for another DVC process", flush=True)
             is_waiting = True
+        except DvcException as error:
+            raise ValueError(
+                f"DVC cannot read the pipeline ({str(error).splitlines()[0]}): restore dvc.yaml with git; dvc.lock "
+                "too, or `rm -r dvc.lock` and `dvc repro`, which trains only what is out of date"
+            ) from error
 
 
 def _query(paths: Sequence[Path]) -> Pipeline:

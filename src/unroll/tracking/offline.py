@@ -1,6 +1,6 @@
 """Errors of the tracking store: fatal before the work, a warning after it, because the results are on disk.
 
-A request times out after a few seconds (`unroll.stage.set_environment`). Work that continues without the store makes
+A request times out after a few seconds (`unroll.project.set_environment`). Work that continues without the store makes
 at most two requests that fail, so that no command waits for longer than half a minute.
 """
 

@@ -12,6 +12,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
+from unroll.arguments import check_targets
+
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = {"32-true": "32", "64-true": "64", "bf16-mixed": "bf16", "16-mixed": "16"}  # with Lightning's short names
 STRATEGIES = {"auto": "ddp_spawn", "ddp": "ddp_spawn", "ddp_spawn": "ddp_spawn", "ddp_fork": "ddp_fork"}
@@ -77,6 +79,7 @@ def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), lo
         ValueError: an option is not accepted, or this machine does not have what it asks for.
     """
     quiet_lightning()
+    check_targets(config, "trainer", unlisted=REFUSED)
     own = {
         "enable_checkpointing": True,
         "enable_progress_bar": config.get("enable_progress_bar", sys.stderr.isatty()),
