@@ -155,7 +155,9 @@ class Store:
 
 
 def mlflow_cli(*arguments: str) -> None:
-    done = CliRunner().invoke(cli, arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_tracking_uri", None)  # which `mlflow gc` sets for the whole process
+        done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
 
 

@@ -137,7 +137,7 @@ def imported_packages(file: Path, seen: set[Path]) -> set[str]:
 
 
 def test_a_model_s_requirements_are_what_its_code_imports(uris: dict[str, str]) -> None:
-    names = {"hydra": "hydra-core", "sklearn": "scikit-learn", "pycrfsuite": "python-crfsuite"}
+    names = {"hydra": "hydra-core", "sklearn": "scikit-learn", "pycrfsuite": "python-crfsuite", "yaml": "PyYAML"}
     imported = imported_packages(SOURCE / "inference" / "mlflow_model.py", set())
     needed = {names.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"unroll"}}
     assert needed <= set(PACKAGES)

@@ -25,7 +25,7 @@ from unroll.inference import mlflow_model
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
 
-PACKAGES = ["hydra-core", "icu4py", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors"]
+PACKAGES = ["PyYAML", "hydra-core", "icu4py", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors"]
 PACKAGES += ["scikit-learn", "scipy", "sentencepiece", "torch"]
 
 
