@@ -54,7 +54,7 @@ def campaign(
     if "disk" in groups:
         yield from _told(disk_faults(done, folder, commands))
     if "kills" in groups:
-        yield from _told(kill_trainings(done["train"], folder, done["all"].results("train"), kills, draw))
+        yield from _told(kill_trainings(done["train"], folder, kills, draw))
 
 
 def workplaces(folder: Path) -> dict[str, Workplace]:

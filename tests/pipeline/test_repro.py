@@ -271,7 +271,7 @@ def test_a_sweeps_seed_repeats_the_pipelines_run_digit_for_digit(reproduced: Pro
         assert (sweep / file).read_bytes() == (pipeline / file).read_bytes()
 
 
-def test_a_failed_training_ends_its_run_as_failed(reproduced: Project, client: MlflowClient) -> None:
+def test_a_training_that_this_machine_cannot_do_opens_no_run(reproduced: Project, client: MlflowClient) -> None:
     done = reproduced.run("python pipelines/train.py trainer=gpu run_name=no-gpu hydra.run.dir=elsewhere")
     if done.returncode == 0:
         pytest.skip("this machine has a GPU")
@@ -279,5 +279,4 @@ def test_a_failed_training_ends_its_run_as_failed(reproduced: Project, client: M
     assert "Traceback" not in done.stderr
     experiment = client.get_experiment_by_name("demo_reviews")
     assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id], "attributes.run_name = 'no-gpu'")
-    assert run.info.status == "FAILED"
+    assert client.search_runs([experiment.experiment_id], "attributes.run_name = 'no-gpu'") == []
