@@ -117,7 +117,7 @@ class PreparedData:
 
     def warn_of_one_label(self) -> None:
         """Log a warning if all texts of train have the same labels, or all tokens the same tag."""
-        labels = np.load(self.folder / "train" / "labels.npy", mmap_mode="r")
+        labels = self.split("train").labels
         if (labels == labels[:1]).all():
             chosen = np.flatnonzero(labels[0]) if self.task == "multilabel" else labels[:1]
             names = ", ".join(self.label_names[i] for i in chosen) or "none"
