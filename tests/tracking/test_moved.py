@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import sys
 from collections import OrderedDict
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -13,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.models import Model
 from mlflow.tracking._tracking_service import utils
 
-from unroll.tracking.moved import RECORDED, correct_paths
+from unroll.tracking.moved import RECORDED, correct_paths, main
 from unroll.tracking.store import open_experiment, open_store
 
 PROJECT = Path(__file__).parents[2]
@@ -93,3 +94,18 @@ def test_the_command_for_users_of_mlflow_alone(original: Path, tmp_path: Path, m
     runpy.run_path(str(PROJECT / "src/unroll/tracking/moved.py"), run_name="__main__")
     assert all(value.startswith((tmp_path / "copy/mlartifacts").as_uri()) for value in recorded(tmp_path / "copy"))
     assert not (tmp_path / "nothing.db").exists()
+
+
+def test_a_database_with_right_paths_is_not_waited_for(original: Path, tmp_path: Path) -> None:
+    shutil.copytree(original, tmp_path / "copy")
+    correct_paths(tmp_path / "copy/mlflow.db")
+    with closing(sqlite3.connect(tmp_path / "copy/mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        correct_paths(tmp_path / "copy/mlflow.db")
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.db").write_text("no database\n" * 100)
+    monkeypatch.setattr(sys, "argv", ["moved", str(tmp_path / "mlflow.db")])
+    with pytest.raises(SystemExit, match=r"^error: .*mlflow\.db cannot be used: .*; see docs/tracking\.md"):
+        main()

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+PATIENCE = 600  # seconds to wait for another process that is writing
 ARTIFACTS = "mlartifacts"  # has a folder for each experiment
 RECORDED = {
     "experiments": "artifact_location",
@@ -27,12 +28,11 @@ def artifact_folder(database: Path, experiment: str) -> Path:
 
 
 def correct_paths(database: Path) -> None:
-    """Correct the recorded paths in one transaction; raises sqlite3.Error, within seconds if others are writing.
+    """Correct the recorded paths, if there are wrong ones, in one transaction; raises sqlite3.Error.
 
     The artifacts of an experiment that are elsewhere, but not beside the database, remain there.
     """
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
         for old, new in list(_moved(connection, database)):
             for table, column in RECORDED.items():
                 connection.execute(
@@ -54,7 +54,19 @@ def _moved(connection: sqlite3.Connection, database: Path) -> Iterator[tuple[str
             yield old, folder.as_uri()
 
 
+def main() -> None:
+    from unroll.exceptions import clear_errors
+
+    with clear_errors():
+        for argument in sys.argv[1:]:
+            if Path(argument).is_file():
+                try:
+                    correct_paths(Path(argument))
+                except sqlite3.Error as error:
+                    raise ValueError(
+                        f"{argument} cannot be used: {error}; see docs/tracking.md, 'If the store is unreachable'"
+                    ) from error
+
+
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        if Path(argument).is_file():
-            correct_paths(Path(argument))
+    main()

@@ -90,9 +90,17 @@ def _try_to_open(url: URL) -> None:
     database = Path(str(url.database))
     is_new = not database.exists() or not database.stat().st_size
     if database.exists():
-        correct_paths(database)  # fails within seconds if another process is writing
+        _check_writable(database)
+        correct_paths(database)
     if is_new:
         _create(url, database)
+
+
+def _check_writable(database: Path) -> None:
+    """Raise sqlite3.Error if a database cannot be written to; within seconds if another process is writing."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
 
 
 def _create(url: URL, database: Path) -> None:
@@ -102,7 +110,7 @@ def _create(url: URL, database: Path) -> None:
     try:
         for file in left:
             delete(file)
-        correct_paths(temporary)  # fails at once if the folder cannot be written to
+        _check_writable(temporary)
         new = url.set(database=str(temporary.absolute())).render_as_string(hide_password=False)
         MlflowClient(new).search_experiments(max_results=1)
         os.replace(temporary, database)
