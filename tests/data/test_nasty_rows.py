@@ -55,6 +55,14 @@ def test_a_text_of_a_megabyte_is_prepared_and_labelled(tmp_path: Path) -> None:
     assert len(words_of(PreparedData(tmp_path / "out"), "test")[0]) == 200_000
 
 
+def test_labels_that_count_from_one_are_an_error_however_rare_the_last_is(tmp_path: Path) -> None:
+    labels = [1] * 199 + [2]
+    raw = raw_reviews(tmp_path / "raw", train=texts(*(f"text {i}" for i in range(200)), labels=labels))
+    with pytest.raises(ValueError, match=r"has the label 2, and none is 0; accepted: numbers from 0 to 1, .*bad, good"):
+        prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_single_class_is_trained_on(tmp_path: Path) -> None:
     only = texts("a", "b", "c", labels=["same"] * 3)
     raw = write_raw(tmp_path / "raw", dict.fromkeys(("train", "validation", "test"), only), None)
