@@ -16,7 +16,9 @@ from unroll.data.tokens import Task
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-# Read when the libraries are imported.
+# Read when the libraries are imported. The stores of those who run the tests are not for tests.
+for setting in [name for name in os.environ if name.startswith("MLFLOW_")]:
+    del os.environ[setting]
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
