@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = """
-hydra.core.utils jinja2 joblib matplotlib.pyplot mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store mlflow.tracking
-optuna pandas pyarrow.parquet pydantic pytorch_lightning safetensors.torch scipy.sparse scipy.stats
+filelock hydra.core.utils hydra._internal.core_plugins.basic_launcher hydra._internal.core_plugins.basic_sweeper jinja2
+joblib matplotlib.pyplot mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store mlflow.tracking optuna optuna.importance
+optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightning ruamel.yaml safetensors.torch scipy.sparse scipy.stats
 sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
 """
-SETTINGS = ("HF_", "MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
+SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
 READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
 SHIM = """#!{python} -IS
 import json, os, signal, socket, sys

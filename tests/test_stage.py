@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from tests.fork_server import bin_folder
 from unroll.project import set_environment
 from unroll.stage import _check_override
 
@@ -65,7 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, project: Path, elsewhere: Path
         (root / "conf/model" / f"{name}.yaml").write_text(f"size: {size}\n")
 
     def run_stage(*overrides: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, root / "pipelines/work.py", *overrides]
+        command = [bin_folder() / "python", root / "pipelines/work.py", *overrides]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         return subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True)
 

@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.data.hub_download import Download, to_raw
+from tests.fork_server import bin_folder
 from tests.loopback_hub import NEW, OLD, Hub
 
 
@@ -33,7 +33,7 @@ def download(project: Path, tmp_path: Path) -> Callable[..., Download]:
     def run(endpoint: str, *overrides: str, **environment: str) -> Download:
         kept = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
         done = subprocess.run(
-            [sys.executable, project / "pipelines/download.py", *to_raw(tmp_path), *overrides],
+            [bin_folder() / "python", project / "pipelines/download.py", *to_raw(tmp_path), *overrides],
             env={**kept, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "cache"), **environment},
             capture_output=True,
             text=True,

@@ -4,7 +4,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.hub_download import Download, assert_refused, to_raw
+from tests.fork_server import bin_folder
 from tests.loopback_hub import OLD, Hub, corrupt, drop, refuse, trickle, truncate
 
 Run = Callable[..., Download]
@@ -134,7 +134,7 @@ def test_a_download_that_was_killed_is_completed_by_the_next_run(
 ) -> None:
     hub.faults[TRAIN] = [trickle]
     killed = subprocess.Popen(
-        [sys.executable, project / "pipelines/download.py", *to_raw(tmp_path), *REVIEWS],
+        [bin_folder() / "python", project / "pipelines/download.py", *to_raw(tmp_path), *REVIEWS],
         env=os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "cache")},
     )
     while f"GET {TRAIN}" not in hub.requests:

@@ -34,6 +34,11 @@ PLAN = {
     "tokenizer": "words",
     "trainer": "cpu",
 }
+# Settings in the copy that make the trainings and evaluations short.
+SHORT = [
+    ("conf/trainer/cpu.yaml", r"max_epochs: \d+", "max_epochs: 1"),
+    ("conf/prepare.yaml", "limit: null", "limit: 400"),
+]
 
 
 class Project:
@@ -84,8 +89,10 @@ def copy_project(root: Path) -> Project:
     for name in ("config", ".gitignore"):
         shutil.copy(PROJECT / ".dvc" / name, root / ".dvc" / name)
     (root / "params.yaml").write_text(yaml.safe_dump(PLAN))
-    trainer = root / "conf/trainer/cpu.yaml"
-    trainer.write_text(re.sub(r"max_epochs: \d+", "max_epochs: 1", trainer.read_text()))
+    for name, long, short in SHORT:
+        text = (root / name).read_text()
+        assert re.search(long, text)
+        (root / name).write_text(re.sub(long, short, text))
     (root / ".venv").mkdir()
     for part in Path(sys.executable).parents[1].iterdir():
         if not part.name.startswith("."):  # .ready, and .gitignore, which must not be a link

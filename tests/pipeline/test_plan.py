@@ -23,6 +23,7 @@ from tests.pipeline.conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
 SEED = 11  # not used by other tests
+EPOCHS = 50  # too many to end before the training is interrupted
 
 
 @pytest.fixture
@@ -86,7 +87,8 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     write_plan(plan, "lstm")
     # A killed process leaves its workers behind only if it is the real one.
     python = sys.executable if number == signal.SIGKILL else str(bin_folder() / "python")
-    command = [python, "pipelines/train.py", "dataset=demo_reviews", "plan=other.yaml", "trainer.max_epochs=6"]
+    command = [python, "pipelines/train.py", "dataset=demo_reviews", "plan=other.yaml", f"trainer.max_epochs={EPOCHS}"]
+    command.append(f"patience={EPOCHS}")
     training = subprocess.Popen(
         command, cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE, text=True
     )
@@ -112,7 +114,7 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
         assert client.get_run(begun).info.status == "KILLED"
     printed = reproduced.ok(" ".join(["python", *command[1:]]))
     assert f"models/demo_reviews/lstm/{SEED}: " in printed  # resumed
-    assert "epoch 1/6" not in printed
+    assert f"epoch 1/{EPOCHS}" not in printed
     assert json.loads((folder / "run.json").read_text())["run_id"] == begun
     assert client.get_run(begun).info.status == "FINISHED"
     assert "0 of 1 runs to be trained" in reproduced.ok(" ".join(["python", *command[1:]]))

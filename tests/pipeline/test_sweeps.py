@@ -43,7 +43,7 @@ def test_each_launcher_puts_its_jobs_beneath_one_run(reproduced: Project, launch
 def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduced: Project) -> None:
     command = (
         "exec python pipelines/train.py -m hydra/sweeper=optuna hydra.sweeper.study=killed hydra.sweeper.n_trials=2 "
-        "model=gru model.hidden_size=8,16 trainer.max_epochs=3"
+        "model=gru model.hidden_size=8,16 trainer.max_epochs=20 patience=20"
     )
     process = subprocess.Popen(
         command,
@@ -56,14 +56,14 @@ def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduc
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("epoch 2/3"):
+        if line.startswith("epoch 2/20"):
             os.kill(process.pid, signal.SIGKILL)
             break
     process.wait(60)
     assert "multirun/killed/0: resuming from the last checkpoint" in reproduced.ok(command.removeprefix("exec "))
     study = optuna.load_study(study_name="killed", storage=f"sqlite:///{reproduced.root}/optuna.db")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
-    assert list(study.trials[0].intermediate_values) == [1, 2, 3]
+    assert list(study.trials[0].intermediate_values) == list(range(1, 21))
     parent, children = family(reproduced, "killed")
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
     assert {child.info.run_name for child in children} == {"gru-1 #0", "gru-1 #1"}

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import sleep
@@ -82,9 +81,9 @@ class Commands:
         for job in jobs:
             (self.root / f"hold-{job}").unlink()
 
-    def start(self, *overrides: str, python: Path | str = sys.executable) -> subprocess.Popen[str]:
+    def start(self, *overrides: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [python, "pipelines/hill.py", *overrides],
+            [bin_folder() / "python", "pipelines/hill.py", *overrides],
             cwd=self.root,
             env=os.environ | {"PYTHONPATH": str(PROJECT / "src"), "MLFLOW_TRACKING_URI": self.tracking},
             stdout=subprocess.PIPE,
@@ -96,7 +95,7 @@ class Commands:
 
     def run(self, *overrides: str, status: int = 0) -> str:
         """The output of the command, which must end with the status."""
-        process = self.start(*overrides, python=bin_folder() / "python")
+        process = self.start(*overrides)
         printed, _ = process.communicate()
         assert process.returncode == status, printed
         return printed
