@@ -74,3 +74,13 @@ def test_of_an_error_of_the_configuration_the_key_and_the_first_line_are_shown()
     with pytest.raises(OmegaConfBaseException) as caught:
         OmegaConf.create({"data": "${nothing}"}).data  # noqa: B018
     assert message(caught.value) == "data: Interpolation key 'nothing' not found"
+
+
+def test_a_group_without_any_key_is_named_with_its_folder() -> None:
+    config = OmegaConf.create({"trainer": {}})
+    OmegaConf.set_struct(config, True)
+    with pytest.raises(OmegaConfBaseException) as caught:
+        config.trainer.max_epochs  # noqa: B018
+    assert message(caught.value) == (
+        "trainer.max_epochs: missing, as is every key of trainer; is its file in conf/trainer/ empty?"
+    )

@@ -93,6 +93,12 @@ def test_a_task_that_writes_nothing_leaves_no_folder(run: Run, tmp_path: Path) -
     assert not (tmp_path / "models").exists()
 
 
+def test_an_empty_folder_that_was_there_before_stays(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "models/small").mkdir(parents=True)
+    run("fail=value", f"hydra.run.dir={tmp_path}/models/small/1/deep")
+    assert [it.name for it in tmp_path.rglob("*")] == ["models", "small"]
+
+
 @pytest.mark.parametrize("choice", ["../model/large", "../../conf/model/large", "./large"])
 def test_a_path_is_no_choice(run: Run, choice: str) -> None:
     done = run(f"model={choice}")
@@ -306,4 +312,14 @@ def test_no_job_works_in_a_folder_of_its_own(run: Run) -> None:
     assert (done.returncode, lines(done)) == (
         1,
         ["error: hydra.job.chdir=true; accepted: false, because paths are relative to the project"],
+    )
+
+
+def test_a_choice_whose_file_is_empty_is_named(run: Run, tmp_path: Path) -> None:
+    done = run("model.size=${hydra:runtime.cwd}")
+    (Path(lines(done)[0].split()[1]) / "conf/model/empty.yaml").write_text("# nothing yet\n")
+    done = run("model=empty")
+    assert (done.returncode, lines(done)) == (
+        1,
+        ["error: model=empty: conf/model/empty.yaml has no keys; to restore it: git checkout conf/model/empty.yaml"],
     )

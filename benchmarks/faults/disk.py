@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.faults.damage import UNCLEAR, Outcome
-from benchmarks.faults.workplace import COMMANDS, Ended, Workplace
+from benchmarks.faults.workplace import Ended, Start, Workplace
 
 ROOM = 64 << 20
 FREE = (0, 8 << 10, 40 << 10, 160 << 10)  # bytes that are left on the full disk
@@ -17,49 +17,49 @@ FREE = (0, 8 << 10, 40 << 10, 160 << 10)  # bytes that are left on the full disk
 WRITING = ("download", "prepare", "train", "evaluate", "compare", "drift")
 
 
-def disk_faults(done: dict[str, Workplace], folder: Path, commands: Sequence[str]) -> Iterator[Outcome]:
+def disk_faults(starts: dict[str, Start], folder: Path, commands: Sequence[str]) -> Iterator[Outcome]:
     """Run each command on a disk with little room left, and on a read-only one; then once more without the fault."""
     mountable = _can_mount(folder / "probe")
-    for command in WRITING:
-        if command not in commands:
+    for name in WRITING:
+        if name not in commands:
             continue
-        expected = done["all"].results(command)
+        start = starts[name]
         for free in FREE:
             if mountable:
                 with _small_disk(folder / "disk") as disk:
-                    work = done[command].copy(disk / "case")
+                    work = start.work.copy(disk / "case")
                     filler = disk / "filler"
                     _fill(filler, free)
-                    ended = work.run(COMMANDS[command])
+                    ended = work.run(start.command)
                     filler.unlink()
-                    yield _outcome(command, "full disk", ended, work, expected)
+                    yield _outcome(name, "full disk", ended, work, start)
             else:
-                work = done[command].copy(folder / "case")
-                ended = work.run(COMMANDS[command], _limit(free))
-                yield _outcome(command, "file size limit", ended, work, expected)
+                work = start.work.copy(folder / "case")
+                ended = work.run(start.command, _limit(free))
+                yield _outcome(name, "file size limit", ended, work, start)
                 shutil.rmtree(work.root)
         if mountable:
             with _small_disk(folder / "disk") as disk:
-                work = done[command].copy(disk / "case")
+                work = start.work.copy(disk / "case")
                 subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-                ended = work.run(COMMANDS[command])
+                ended = work.run(start.command)
                 subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-                yield _outcome(command, "read-only disk", ended, work, expected)
+                yield _outcome(name, "read-only disk", ended, work, start)
 
 
-def _outcome(command: str, fault: str, ended: Ended, work: Workplace, expected: str) -> Outcome:
+def _outcome(name: str, fault: str, ended: Ended, work: Workplace, start: Start) -> Outcome:
     printed = ended.printed
     if "Traceback" in printed:
-        return Outcome(command, fault, "TRACEBACK", False, "", printed)
-    if ended.status == 0 and work.results(command) != expected:
-        return Outcome(command, fault, "SILENT CHANGE", False, "", printed)
+        return Outcome(name, fault, "TRACEBACK", False, "", printed)
+    if ended.status == 0 and not start.is_expected(work):
+        return Outcome(name, fault, "SILENT CHANGE", False, "", printed)
     if UNCLEAR.search(printed) or (ended.status and "error: " not in printed and "cannot" not in printed):
-        return Outcome(command, fault, "UNCLEAR MESSAGE", False, "", printed)
-    again = work.run(COMMANDS[command])
-    if again.status or work.results(command) != expected:
-        return Outcome(command, fault, "LOSS", False, "", printed + again.printed)
+        return Outcome(name, fault, "UNCLEAR MESSAGE", False, "", printed)
+    again = work.run(start.command)
+    if again.status or not start.is_expected(work):
+        return Outcome(name, fault, "LOSS", False, "", printed + again.printed)
     what = "named and refused; went on afterwards" if ended.status else "enough room, same result"
-    return Outcome(command, fault, what, True, "", printed)
+    return Outcome(name, fault, what, True, "", printed)
 
 
 def _can_mount(folder: Path) -> bool:

@@ -1,41 +1,22 @@
-"""A folder with a small project, its commands, and what they produce."""
+"""A folder in which commands run as a user runs them, with an MLflow database of its own."""
 
-import hashlib
-import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
+from benchmarks.faults.results import Results, checksum
 from tests.fork_server import bin_folder
 from unroll.project import project_root
+from unroll.tracking.moved import correct_paths
 
 NAME = "demo_reviews"
-RUN = f"models/{NAME}/lstm/1"
-OTHER_RUN = f"models/{NAME}/majority/1"
-TRAIN = (
-    "train dataset=demo_reviews model=lstm seed=1 model.embedding_size=8 model.hidden_size=8 trainer.max_epochs=4 "
-    "patience=4 checkpoint_steps=2"
-)
-COMMANDS = {
-    "download": f"download dataset={NAME}",
-    "prepare": f"prepare dataset={NAME} limit=300 processes=1",
-    "train": TRAIN,
-    "evaluate": f"evaluate dataset={NAME} model=lstm seed=1",
-    "compare": f"compare dataset={NAME}",
-    "upload": "upload folder=models",
-    "drift": f"drift dataset={NAME} run={RUN} against=new.txt",
-}
-# How each command is called where the run of another model is made.
-OTHERS = (f"train dataset={NAME} model=majority seed=1", f"evaluate dataset={NAME} model=majority seed=1")
-TIMES = ["seconds", "training_seconds", "microseconds_per_token", "tokens_per_second", "run_id"]
+PATIENCE = 600  # seconds that a command may take
+OF_DVC = ("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+PARTS = ("conf", "pipelines", "src", f"data/demo/{NAME}", *OF_DVC)
 
 
 @dataclass(frozen=True)
@@ -48,40 +29,51 @@ class Ended:
 
 @dataclass(frozen=True)
 class Workplace:
-    """A folder in which commands run, with an MLflow database of its own.
+    """A copy of the checkout's code and configuration, which may be damaged, with its data, models and reports.
 
     Args:
-        root: the folder, which has data/, models/ and reports/.
-        project: the checkout whose commands and configuration are used.
+        root: the folder.
     """
 
     root: Path
-    project: Path
+
+    @classmethod
+    def new(cls, root: Path) -> "Workplace":
+        """A copy of the checkout, with the source of the demo reviews only, and new text for `drift.py`."""
+        for part in PARTS:
+            source, target = project_root() / part, root / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy(source, target)
+        (root / "new.txt").write_text("a fine film\nnot good at all\nI liked it\n" * 20)
+        return cls(root)
 
     def copy(self, root: Path) -> "Workplace":
         """The same files in another folder."""
         shutil.copytree(self.root, root, symlinks=True)
         if (root / "mlflow.db").exists():  # it contains absolute paths
-            with closing(sqlite3.connect(root / "mlflow.db")) as database:
-                for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-                    change = f"update {table} set {column} = replace({column}, ?, ?)"
-                    database.execute(change, (f"{self.root}/", f"{root}/"))
-                database.commit()
-        return Workplace(root, root if self.project == self.root else self.project)
+            correct_paths(root / "mlflow.db")
+        return Workplace(root)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_", "GIT_"))}
+        return own | {
+            "PYTHONPATH": str(self.root / "src"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
+            "DVC_SITE_CACHE_DIR": str(self.root / ".dvc/tmp/site"),  # what DVC keeps of each folder elsewhere
+        }
 
     def start(self, command: str, limit: Callable[[], None] | None = None) -> "subprocess.Popen[str]":
         """Start a command; with a `limit`, which its process calls first, without the fork server."""
         name, *options = command.split()
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-        environment |= {
-            "PYTHONPATH": str(self.project / "src"),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
-        }
         python = str(bin_folder() / "python") if limit is None else sys.executable
         return subprocess.Popen(
-            [python, str(self.project / "pipelines" / f"{name}.py"), *options],
+            [python, str(self.root / "pipelines" / f"{name}.py"), *options],
             cwd=self.root,
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -90,69 +82,64 @@ class Workplace:
         )
 
     def run(self, command: str, limit: Callable[[], None] | None = None) -> Ended:
+        """Run a command to its end; one that takes longer than `PATIENCE` is killed."""
         process = self.start(command, limit)
-        printed, _ = process.communicate()
+        try:
+            printed, _ = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            printed, _ = process.communicate()
+            printed += f"\nkilled after {PATIENCE} s"
         return Ended(process.returncode, printed)
 
-    def ok(self, command: str) -> None:
+    def ok(self, command: str) -> str:
+        """Run a command that must succeed; return what it printed."""
         ended = self.run(command)
         if ended.status:
             raise RuntimeError(f"{command}\n{ended.printed}")
+        return ended.printed
 
-    def results(self, command: str) -> str:
-        """A checksum of what a command has written, without times and ids; empty if files are missing."""
-        try:
-            return hashlib.sha256(repr(_RESULTS[command](self.root)).encode()).hexdigest()
-        except (OSError, ValueError, KeyError, sqlite3.Error):
-            return ""
-
-
-def make_project(folder: Path) -> Path:
-    """A copy of the checkout's code and configuration, which may be damaged."""
-    for part in ("conf", "pipelines", "src"):
-        shutil.copytree(project_root() / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
+    def shell(self, command: str) -> None:
+        """Run any other program, which must succeed; it finds `python` in the fork server."""
+        path = {"PATH": f"{bin_folder()}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            command, shell=True, cwd=self.root, env=self.environment | path, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command}\n{done.stdout}{done.stderr}")
 
 
-def make_workplace(project: Path) -> Workplace:
-    """The copy of a checkout as a workplace, with the source of the demo reviews only."""
-    shutil.copytree(project_root() / "data/demo" / NAME, project / "data/demo" / NAME)
-    (project / "new.txt").write_text("a fine film\nnot good at all\nI liked it\n" * 20)
-    return Workplace(project, project)
+@dataclass(frozen=True)
+class Start:
+    """A command, and a workplace in which all commands before it have run.
 
+    Args:
+        results: reads what the command writes.
+        expected: the checksum of what it writes without a fault.
+    """
 
-def _contents(root: Path, *patterns: str) -> list[tuple[str, bytes]]:
-    files = sorted({file for pattern in patterns for file in root.glob(pattern) if file.is_file()})
-    if not files:
-        raise FileNotFoundError(patterns)
-    return [(str(file.relative_to(root)), file.read_bytes()) for file in files]
+    work: Workplace
+    command: str
+    results: Results
+    expected: str
 
+    @classmethod
+    def of(cls, work: Workplace, command: str, results: Results, done: Workplace) -> "Start":
+        """The start of a command that has run in `done`."""
+        expected = checksum(results, done.root)
+        if not expected:
+            raise RuntimeError(f"{command}: no results in {done.root}")
+        return cls(work, command, results, expected)
 
-def _trained(root: Path) -> object:
-    history = pd.read_csv(root / RUN / "history.csv").drop(columns="seconds")
-    record = json.loads((root / RUN / "run.json").read_text())
-    facts = {name: value for name, value in record.items() if name not in TIMES}
-    return _contents(root, f"{RUN}/model/*"), history.to_csv(), facts
+    @classmethod
+    def undisturbed(cls, work: Workplace, command: str, results: Results, folder: Path) -> "Start":
+        """The start of a command, which is run once without a fault, in a copy at `folder` that is deleted again."""
+        done = work.copy(folder)
+        done.ok(command)
+        start = cls.of(work, command, results, done)
+        shutil.rmtree(folder)
+        return start
 
-
-def _uploaded(root: Path) -> object:
-    with closing(sqlite3.connect(f"file:{root}/mlflow.db?mode=ro", uri=True)) as database:
-        found = database.execute("select r.name, m.key, m.value, m.step from metrics m join runs r using (run_uuid)")
-        points = sorted(found.fetchall())
-    tables = sorted(
-        hashlib.sha256(file.read_bytes()).hexdigest()
-        for pattern in ("*.parquet", "*.csv", "weights.safetensors")
-        for file in (root / "mlartifacts").rglob(pattern)
-    )
-    return points, tables
-
-
-_RESULTS: dict[str, Callable[[Path], object]] = {
-    "download": lambda root: _contents(root, f"data/raw/{NAME}/*"),
-    "prepare": lambda root: _contents(root, f"data/prepared/{NAME}/**/*"),
-    "train": _trained,
-    "evaluate": lambda root: _contents(root, *(f"{RUN}/{it}" for it in ("metrics.json", "*.parquet", "c*.csv"))),
-    "compare": lambda root: _contents(root, *(f"reports/{NAME}/{it}" for it in ("index.html", "*.csv", "metrics/*"))),
-    "upload": _uploaded,
-    "drift": lambda root: _contents(root, f"reports/{NAME}/drift.json"),
-}
+    def is_expected(self, work: Workplace) -> bool:
+        """Whether the command has written in `work`, a copy, what it writes without a fault."""
+        return checksum(self.results, work.root) == self.expected

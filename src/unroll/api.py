@@ -224,9 +224,7 @@ def _load_from_mlflow(uri: str) -> Predictor:
     before = set(os.environ)
     set_environment(project_root())
     try:
-        import mlflow
-
-        from unroll.tracking.models import finding_model, model_uri
+        from unroll.tracking.models import fetch_model, finding_model, model_uri
         from unroll.tracking.offline import requiring
         from unroll.tracking.store import open_store
 
@@ -234,8 +232,8 @@ def _load_from_mlflow(uri: str) -> Predictor:
         with requiring(), tempfile.TemporaryDirectory() as work:
             if uri.startswith("runs:/"):
                 uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
+            folder = fetch_model(client, uri, Path(work))
             with finding_model(client, uri):
-                folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work, tracking_uri=client.tracking_uri))
                 flavors = read_yaml(folder / "MLmodel")["flavors"]
             try:
                 model = folder / flavors["python_function"]["artifacts"]["model"]["path"]

@@ -107,6 +107,9 @@ def message(error: BaseException) -> str:
         return str(culprit)
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
+        if not accepted:
+            group = str(culprit.full_key or "").rpartition(".")[0]
+            return f"{culprit.full_key}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
         return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
     if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types
         key = getattr(error, "full_key", None)

@@ -8,17 +8,19 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from unroll.checks import check_name
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message, raise_terminated
+from unroll.files import read_yaml
 from unroll.keys import accept_keys
 from unroll.parent import end_with_dvc
 from unroll.project import project_root, set_environment
@@ -106,6 +108,35 @@ def _check_override(override: Override, conf: Path, is_multirun: bool) -> None:
         raise ValueError(f"{written}: no such choice; accepted: {', '.join(choices)}")
 
 
+class OutputFolder(Callback):
+    """Hydra callback that creates the output folder of a single run, as Hydra would, and keeps what it created.
+
+    So a task that refuses its options or writes elsewhere leaves no empty folder, and no folder of others is deleted.
+    """
+
+    created: ClassVar[list[Path]] = []  # the folder and those above it that did not exist, the innermost first
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        before = HydraConfig.instance().cfg
+        try:
+            HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
+            folder = Path(config.hydra.run.dir).absolute()
+        finally:
+            HydraConfig.instance().cfg = before
+        OutputFolder.created += [it for it in (folder, *folder.parents) if not it.exists()]
+        for _ in range(10):  # another command may delete its own empty folders above this one at the same time
+            with suppress(OSError):  # Hydra's attempt, which follows, raises it again
+                folder.mkdir(parents=True, exist_ok=True)
+                break
+
+    @staticmethod
+    def delete_empty() -> None:
+        """Delete what was created and is empty."""
+        with suppress(OSError):
+            for folder in OutputFolder.created:
+                folder.rmdir()
+
+
 def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
     """Run the task, and report its error; in a multirun the other jobs then still run."""
     try:
@@ -114,6 +145,7 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         for group, choice in HydraConfig.get().runtime.choices.items():
             if choice is not None and not group.startswith("hydra/"):
                 check_name(group, choice)
+                _check_content(config, group, choice)
         value = task(config)
     except Pruned:
         raise
@@ -126,11 +158,16 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         _record(error=reason)
         raise JobFailed(reason) if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1) from error
     finally:
-        if HydraConfig.get().mode == RunMode.RUN:  # Hydra has created the folder, also for a task that refuses its
-            with suppress(OSError):  # options or writes elsewhere; this deletes only what is empty
-                os.removedirs(os.path.relpath(HydraConfig.get().runtime.output_dir))
+        OutputFolder.delete_empty()
     _record(value=value)
     return value
+
+
+def _check_content(config: DictConfig, group: str, choice: str) -> None:
+    """Raise ValueError if the file of a choice has no keys: Hydra composes it without an error."""
+    file = Path("conf", group, f"{choice}.yaml")
+    if not config.get(group) and file.is_file() and not read_yaml(file):
+        raise ValueError(f"{group}={choice}: {file} has no keys; to restore it: git checkout {file}")
 
 
 def _record(value: Any = None, error: str | None = None) -> None:

@@ -182,6 +182,7 @@ def test_a_version_predicts_from_the_columns_that_it_takes(
     loaded = Mock()
     loaded.metadata.get_input_schema.return_value.input_names.return_value = columns
     loaded.predict.side_effect = lambda frame: frame
+    monkeypatch.setattr("unroll.registry.registered_model.fetch_model", lambda client, uri: Path(uri))
     monkeypatch.setattr("mlflow.pyfunc.load_model", lambda uri: loaded)
     found = RegisteredModel(Mock(), "reviews").predict(1, texts)
     assert found == pd.DataFrame(expected).to_dict("records")

@@ -269,6 +269,16 @@ def test_a_version_that_labels_otherwise_is_not_made_champion(
     assert (registration.version, registration.champion) == (1 if is_first else 2, True)
 
 
+def test_a_damaged_model_folder_is_named_before_anything_is_registered(
+    candidate: Get, reviews: PreparedData, tmp_path: Path
+) -> None:
+    folder = save_random_model(reviews, tmp_path / "1" / "model")
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"config\.json changed after .* recreate it with `python pipelines/train\.py"):
+        put(replace(candidate("better"), folder=tmp_path))
+    assert aliases(candidate("better").best.dataset) == (None, None)
+
+
 def test_another_set_of_seeds_is_another_version(candidate: Get) -> None:
     good = candidate("good")
     put(good)

@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from unroll.sweep.objectives import check_objectives, values_of
+from unroll.sweep.objectives import check_objectives, names_of, values_of
 
 
 def test_one_objective_is_a_number_and_several_are_a_list() -> None:
@@ -13,3 +15,11 @@ def test_one_objective_is_a_number_and_several_are_a_list() -> None:
 def test_what_is_no_objective_is_refused_with_those_there_are(names: list[str]) -> None:
     with pytest.raises(ValueError, match=r"accepted: one or more of best_score, parameters, size_bytes"):
         check_objectives(names)
+
+
+@pytest.mark.parametrize("value", ["best_score", None, 3, [3], {"best_score": 1}])
+def test_what_is_no_list_of_names_is_refused_as_it_was_written(value: object) -> None:
+    with pytest.raises(
+        ValueError, match=f"^{re.escape(f'objectives={value}; accepted: a list, such as objectives=[best_score]')}$"
+    ):
+        names_of(value)

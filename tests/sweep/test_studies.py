@@ -1,6 +1,10 @@
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState, create_trial
 
 from tests.sweep.spaces import space
 from unroll.sweep.studies import best_trials, load_study, open_study, study_name
@@ -52,6 +56,41 @@ def test_an_unknown_study_is_named_with_those_there_are(storage: str) -> None:
     assert load_study("mine", storage).study_name == "mine"
     with pytest.raises(ValueError, match=r"study=mien: no such study in .*; accepted: mine"):
         load_study("mien", storage)
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        ("cut", "database disk image is malformed"),
+        ("header", "file is not a database"),
+        ("folder", "unable to open database file"),
+        ("update trials set state = 'COMPLETF'", "'COMPLETF' is not among the defined enum values"),
+        ("update trial_user_attributes set value_json = '[1'", "not JSON: Expecting"),
+    ],
+)
+def test_a_damaged_storage_is_one_line_with_the_way_back(storage: str, tmp_path: Path, damage: str, cause: str) -> None:
+    study, file = open_study("s", storage, ["best_score"], space("x=1,2"), SEARCH), tmp_path / "studies.db"
+    study.add_trial(create_trial(state=TrialState.COMPLETE, value=1.0, user_attrs={"overrides": []}))
+    content = file.read_bytes()
+    if damage == "folder":
+        file.unlink()
+        file.mkdir()
+    elif damage == "cut":
+        file.write_bytes(content[:20000])
+    elif damage == "header":
+        file.write_bytes(b"x" * 100 + content[100:])
+    else:
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute(damage)
+            connection.commit()
+    said = f"hydra.sweeper.storage={storage!r} cannot be used: "
+    line = rf"^{re.escape(said)}.*{re.escape(cause)}[^\n]*: move it away, and sweep again$"
+    for read in (
+        lambda: load_study("s", storage),
+        lambda: open_study("s", storage, ["best_score"], space("x=1,2"), SEARCH),
+    ):
+        with pytest.raises(ValueError, match=line):
+            read()
 
 
 def test_of_equal_trials_the_first_is_the_best_one(storage: str) -> None:

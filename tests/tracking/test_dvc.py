@@ -163,3 +163,18 @@ def test_a_damaged_lock_names_the_way_back(project: Path, content: bytes) -> Non
     (project / "dvc.lock").write_bytes(content)
     with pytest.raises(ValueError, match=r"^DVC cannot read the pipeline \(.*dvc\.lock.*\): .*`dvc repro`"):
         read_pipeline([MODEL])
+
+
+@pytest.mark.parametrize("content", [b"[core", b"[core]\n    analytics = \xff\n", b"[core]\n    analytics = maybe\n"])
+def test_a_damaged_configuration_of_dvc_is_named(project: Path, content: bytes) -> None:
+    (project / ".dvc/config").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^DVC cannot read \.dvc/config \((?!.*codec).*\): restore it with git$"):
+        read_pipeline([MODEL])
+
+
+@pytest.mark.parametrize("name", [".dvc/config", "dvc.lock"])
+def test_a_folder_in_place_of_a_file_of_dvc_is_named(project: Path, name: str) -> None:
+    (project / name).unlink(missing_ok=True)
+    (project / name).mkdir()
+    with pytest.raises(ValueError, match=rf"^DVC cannot read .*{name}"):
+        read_pipeline([MODEL])

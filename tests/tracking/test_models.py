@@ -16,7 +16,15 @@ from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
 from unroll.inference.predictor import Predictor
-from unroll.tracking.models import PACKAGES, find_model, log_model, model_uri
+from unroll.tracking.models import (
+    PACKAGES,
+    ModelDamaged,
+    fetch_model,
+    find_model,
+    log_model,
+    model_uri,
+    sound_model_uri,
+)
 from unroll.tracking.runs import training_run
 from unroll.tracking.store import open_experiment, open_store
 
@@ -193,3 +201,19 @@ def test_a_model_that_somebody_deleted_is_none(folders: dict[str, Path], reviews
     for uri, left in ((uris[1], uris[0]), (uris[0], None)):
         run.client.delete_logged_model(uri.removeprefix("models:/"))
         assert find_model(run.client, run.run_id) == left
+
+
+def test_a_model_that_changed_in_the_store_is_refused_and_logged_again_from_its_folder(
+    folders: dict[str, Path], reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
+        uri = log_model(run, folders["gru"])
+    assert sound_model_uri(run, folders["gru"]) == uri
+    code = Path(mlflow.artifacts.download_artifacts(uri)) / "code/unroll/data/text.py"
+    code.write_bytes(code.read_bytes().replace(b"a", b"b", 1))
+    with pytest.raises(ModelDamaged, match=rf"^{uri} is damaged in MLflow \(code/unroll/data/text.py changed after"):
+        fetch_model(run.client, uri)
+    again = sound_model_uri(run, folders["gru"])
+    assert again == find_model(run.client, run.run_id) != uri
+    assert f"{uri} is damaged in MLflow" in capsys.readouterr().out
+    assert fetch_model(run.client, again)

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from tests.postgresql import POSTGRES, postgres
 from unroll.exceptions import StoreUnavailable
 from unroll.project import set_environment
+from unroll.tracking.offline import RECOVERY
 from unroll.tracking.store import open_experiment, open_store
 
 
@@ -177,10 +178,12 @@ def test_a_damaged_database_is_named_with_the_way_back(
         open_store()
 
 
-def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_in_place_of_the_database_is_named_with_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "folder").mkdir()
     uri = f"sqlite:///{tmp_path}/folder"
-    assert f"MLFLOW_TRACKING_URI={uri!r} cannot be used" in refused(monkeypatch, uri)
+    assert refused(monkeypatch, uri) == f"MLFLOW_TRACKING_URI={uri!r} cannot be used: a folder, not a file: {RECOVERY}"
 
 
 def test_a_kind_of_store_that_mlflow_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from unroll.run_folder import RunFolder
 from unroll.tracking.logger import EpochLogger
 from unroll.tracking.models import find_model
 from unroll.tracking.provenance import PROVENANCE, Provenance
-from unroll.tracking.upload import log_evaluation, logged_predictions, run_folders, upload, upload_all
+from unroll.tracking.upload import PREDICTIONS, log_evaluation, logged_predictions, run_folders, upload, upload_all
 
 SCORES = ["train/loss", "val/loss"]
 TABLES = {"classes.csv", "confusion.csv", "history.csv", "predictions.parquet"}
@@ -285,3 +285,23 @@ def test_predictions_that_are_missing_are_named_without_a_password(monkeypatch: 
     with pytest.raises(ValueError, match=r"run abc has no predictions .* http://me:\*\*\*@127") as error:
         logged_predictions(client, "abc")
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("scored", ["classification"], indirect=True)
+def test_predictions_that_changed_in_the_store_are_named_with_the_way_back(scored: Path) -> None:
+    RunFolder(scored).stamp("evaluated", {})
+    run = run_of(scored)
+    log_evaluation(run, RunFolder(scored))
+    assert len(logged_predictions(run.client, run.run_id))
+    file = Path(run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://"), PREDICTIONS)
+    pd.read_parquet(file).sample(frac=1, random_state=0).to_parquet(file)
+    with pytest.raises(
+        ValueError, match=rf"^runs:/{run.run_id}/{PREDICTIONS} is damaged \(its checksum .* delete it in"
+    ):
+        logged_predictions(run.client, run.run_id)
+    file.unlink()
+    log_evaluation(run, RunFolder(scored))
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ValueError, match=r"is damaged \(a folder, not a file\): delete it in MLflow"):
+        logged_predictions(run.client, run.run_id)

@@ -11,7 +11,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from unroll.exceptions import without_password
-from unroll.tracking.models import finding_model
+from unroll.files import reason
+from unroll.tracking.models import fetch_model
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -130,17 +131,24 @@ class RegisteredModel:
             self.predict(chosen)
         except Exception as error:  # the code of a model may raise anything
             raise ValueError(
-                f"models:/{self.name}/{chosen} does not load and predict ({error}): the champion is not changed; "
-                "to choose another version: version=N"
+                f"models:/{self.name}/{chosen} does not load and predict ({reason(error)}): the champion is not "
+                "changed; to choose another version: version=N"
             ) from error
         (self.restore_champion if version is None else self.make_champion)(chosen)
         return present, chosen
 
     def predict(self, version: int, texts: Texts | None = None) -> list[dict[str, Any]]:
-        """Load a version from the registry and predict `texts`, or one sample."""
+        """Load a version from the registry and predict `texts`, or one sample.
+
+        Raises:
+            ValueError: it does not exist, is not what was logged, or cannot be loaded.
+        """
         uri = f"models:/{self.name}/{version}"
-        with finding_model(self.client, uri):
-            loaded = mlflow.pyfunc.load_model(uri)
+        folder = fetch_model(self.client, uri)
+        try:
+            loaded = mlflow.pyfunc.load_model(str(folder))
+        except Exception as error:  # the code of a model may raise anything
+            raise ValueError(f"{uri} cannot be loaded: {reason(error)}") from error
         columns = loaded.metadata.get_input_schema().input_names()
         if "tokens" in columns:  # in place of text
             texts = texts or [SAMPLE.split()]

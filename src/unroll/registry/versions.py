@@ -12,16 +12,16 @@ from mlflow.entities import Run as TrackingRun
 
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.exceptions import StoreError
-from unroll.files import write_json, write_text
+from unroll.files import check_files, write_json, write_text
 from unroll.inference.predictor import Predictor
 from unroll.registry.candidate import Candidate
 from unroll.registry.card import description_of, write_card
 from unroll.registry.gate import Contender, Decision, Gate, decide
 from unroll.registry.lineage import Lineage, find_lineage
 from unroll.registry.registered_model import CHAMPION, RegisteredModel, Texts
-from unroll.tracking.models import model_uri
+from unroll.tracking.models import sound_model_uri
 from unroll.tracking.offline import UPLOAD, requiring
-from unroll.tracking.runs import get_run
+from unroll.tracking.runs import TrackedRun, get_run
 from unroll.tracking.store import open_store
 from unroll.tracking.upload import logged_predictions
 
@@ -77,6 +77,10 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
         ValueError: a run is incomplete in the store, its lineage too (see :func:`find_lineage`), predictions differ,
             or the champion has nothing that the candidate can be compared with.
     """
+    for run in candidate.runs:
+        folder = candidate.run_folder(run)
+        for part in (folder.model, folder.provenance):
+            check_files(part, f"recreate it with {folder.command(part.name)}")
     client = open_store()
     model, trained = RegisteredModel(client, candidate.best.dataset), candidate.run_ids
     # an id in the store can differ from the one on disk
@@ -95,7 +99,8 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
         return Registration(model.name, number, decision.wins, decision.reason, card)
     lineage = find_lineage(client, candidate)
     if version is None:
-        version = model.create_version(candidate.run_ids, model_uri(client, candidate.best.run_id))
+        uri = sound_model_uri(TrackedRun(client, candidate.best.run_id), candidate.run_folder(candidate.best).model)
+        version = model.create_version(candidate.run_ids, uri)
     number = int(version.version)
     _record_lineage(model, number, candidate, lineage)
     _check_predictions(model, number, candidate, texts)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from unroll.exceptions import clear_errors
 from unroll.files import read_json, reading, write_json
+from unroll.sweep.objectives import names_of
 
 at_end = ExitStack()  # callbacks that run when the command ends, also after an error
 
@@ -57,6 +58,7 @@ def begin_grid(config: DictConfig) -> None:
     """Open the MLflow run of a grid, which becomes the parent of every job's run and is ended with the command."""
     from unroll.tracking.sweeps import open_parent
 
+    objectives = names_of(config.get("objectives", ["value"]))
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     swept = {
@@ -68,7 +70,7 @@ def begin_grid(config: DictConfig) -> None:
     name = " ".join(f"{key}={values}" for key, values in space.items()) or "sweep"
     run_id = open_parent(experiment_of(config, swept), name[:250], space)
     config.hydra.overrides.hydra.append(f"hydra.callbacks.parent.run_id={run_id}")  # for every job
-    grid = Path(config.hydra.sweep.dir), run_id, name, list(config.get("objectives", ["value"])), swept
+    grid = Path(config.hydra.sweep.dir), run_id, name, objectives, swept
     at_end.push(lambda kind, error, trace: _end_grid(*grid, isinstance(error, KeyboardInterrupt)))
 
 

@@ -8,10 +8,18 @@ MEASURED = "microseconds_per_token"
 COSTS = ("parameters", "size_bytes", "training_seconds", MEASURED)
 
 
-def check_objectives(names: Sequence[str]) -> None:
-    """Raise ValueError if there is no name, or an unknown one."""
+def names_of(value: Any) -> list[str]:
+    """The value of the key `objectives` as a list; raises ValueError if it is another value, such as one name."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"objectives={value}; accepted: a list, such as objectives=[{SCORE}]")
+    return list(value)
+
+
+def check_objectives(value: Any) -> None:
+    """Raise ValueError if the value of the key `objectives` is no list, is empty, or has an unknown name."""
+    names = names_of(value)
     if not names or not {SCORE, *COSTS}.issuperset(names):
-        raise ValueError(f"objectives={list(names)}; accepted: one or more of {', '.join([SCORE, *COSTS])}")
+        raise ValueError(f"objectives={names}; accepted: one or more of {', '.join([SCORE, *COSTS])}")
 
 
 def directions_of(names: Sequence[str]) -> list[Literal["maximize", "minimize"]]:

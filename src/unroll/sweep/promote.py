@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from unroll.checks import check_name
 from unroll.files import read_yaml, write_text
-from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study
+from unroll.sweep.studies import OBJECTIVES, OVERRIDES, best_trials, complete_trials, load_study, reading_study
 from unroll.sweep.summary import trial_line
 
 # Keys that are not part of a model's file, except that it has the whole of `model`.
@@ -57,12 +57,14 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
         ValueError: the trial does not exist or is not complete, or there is no single best one; the pipeline cannot
             train it; or the name is in use.
     """
-    study = load_study(options.study, options.storage, "storage")
-    trial = _trial(study, options.trial)
-    recipe = recipe_of(trial.user_attrs[OVERRIDES])
+    with reading_study(options.storage, "storage"):
+        study = load_study(options.study, options.storage, "storage")
+        trial = _trial(study, options.trial)
+        overrides = trial.user_attrs[OVERRIDES]
+        description = f"{study.study_name}, {trial_line(trial, study.user_attrs[OBJECTIVES])}"
+    recipe = recipe_of(overrides)
     name = options.name or f"{recipe.model}_{study.study_name}"
     check_name("name", name)
-    description = f"{study.study_name}, {trial_line(trial, study.user_attrs[OBJECTIVES])}"
     file = conf / "model" / f"{name}.yaml"
     if file.exists() and read_yaml(file) != recipe.config:
         raise ValueError(f"name={name}: {file} exists and is another model; accepted: an unused name")

@@ -2,7 +2,8 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from unroll.exceptions import without_password
+from unroll.files import reason
 from unroll.locks import PATIENCE, study_lock
 from unroll.sweep.multirun import Job
 from unroll.sweep.objectives import directions_of
@@ -28,6 +30,8 @@ SETTINGS = "asked"  # its settings, which may not change,
 PARENT = "mlflow.run"  # and the id of its MLflow run
 
 UNUSABLE = (SQLAlchemyError, StorageInternalError, ImportError)  # errors of a storage
+# What Optuna and SQLAlchemy raise for a value that is not what they wrote.
+UNREADABLE = (LookupError, TypeError, AttributeError, AssertionError, json.JSONDecodeError, UnicodeDecodeError)
 
 
 def study_name(job: str, overrides: Sequence[str], search: dict[str, Any]) -> str:
@@ -44,13 +48,13 @@ def open_study(name: str, storage: str, objectives: Sequence[str], space: Space,
     Raises:
         ValueError: the storage cannot be used, or the study exists with other objectives, space or search.
     """
-    try:
+    with reading_study(storage):
         opened, directions = open_storage(storage), directions_of(objectives)
         study = create_study(study_name=name, storage=opened, directions=directions, load_if_exists=True)
-    except UNUSABLE as error:
-        raise ValueError(f"hydra.sweeper.storage={without_password(storage)!r} cannot be used: {error}") from error
     new = {"objectives": list(objectives), "space": space.texts(), "overrides": sorted(space.fixed), **search}
-    old = study.user_attrs.get(SETTINGS)
+    with reading_study(storage):
+        study.get_trials(deepcopy=False)  # so that what is damaged is found before the first trial
+        old = study.user_attrs.get(SETTINGS)
     if old is None:
         study.set_user_attr(OBJECTIVES, list(objectives))
         study.set_user_attr(SETTINGS, new)
@@ -68,16 +72,26 @@ def load_study(name: str, storage: str, key: str = "hydra.sweeper.storage") -> S
 
     `key` set the storage, in messages.
     """
-    try:
-        with study_lock(storage, key):
-            opened = open_storage(storage)
-            names = get_all_study_names(opened)
-            if name in names:
-                return load_optuna_study(study_name=name, storage=opened)
-    except UNUSABLE as error:
-        raise ValueError(f"{key}={without_password(storage)!r} cannot be used: {error}") from error
+    with reading_study(storage, key), study_lock(storage, key):
+        opened = open_storage(storage)
+        names = get_all_study_names(opened)
+        if name in names:
+            study = load_optuna_study(study_name=name, storage=opened)
+            study.get_trials(deepcopy=False)
+            return study
     accepted = ", ".join(sorted(names)) or "none, the storage is empty"
     raise ValueError(f"study={name}: no such study in {without_password(storage)}; accepted: {accepted}")
+
+
+@contextmanager
+def reading_study(storage: str, key: str = "hydra.sweeper.storage") -> Iterator[None]:
+    """Turn what reading a study raises into a ValueError of one line: it cannot be reached, or its file is damaged."""
+    try:
+        yield
+    except (*UNUSABLE, *UNREADABLE) as error:
+        remedy = "; if the file is damaged: move it away, and sweep again" if storage.startswith("sqlite") else ""
+        cause = reason(error) if isinstance(error, UNREADABLE) else str(error).strip().partition("\n")[0]
+        raise ValueError(f"{key}={without_password(storage)!r} cannot be used: {cause}{remedy}") from error
 
 
 def study_of_jobs(name: str, objectives: list[str], swept: dict[str, list[str]], jobs: Sequence[Job]) -> Study:

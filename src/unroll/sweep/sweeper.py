@@ -20,7 +20,7 @@ from unroll.exceptions import JobFailed
 from unroll.files import write_text
 from unroll.locks import study_lock
 from unroll.sweep.multirun import experiment_of
-from unroll.sweep.objectives import SCORE
+from unroll.sweep.objectives import SCORE, names_of
 from unroll.sweep.ownership import heartbeat
 from unroll.sweep.promote import promotion_hint
 from unroll.sweep.space import Space
@@ -98,7 +98,7 @@ class StudySweeper:
     def _check_jobs(self, space: Space) -> list[str]:
         """Compose jobs that cover the space, to find mistakes before the first trial; return the objectives' names."""
         configs = [self._loader.load_sweep_config(self._config, overrides) for overrides in space.corners()]
-        names = list(configs[0].get("objectives", ["value"]))
+        names = names_of(configs[0].get("objectives", ["value"]))
         if names != [SCORE] and not isinstance(self.pruner, NopPruner):
             raise ValueError(
                 f"objectives={names}: trials can be pruned only by {SCORE}; accepted: objectives=[{SCORE}], or "

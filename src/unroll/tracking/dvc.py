@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unroll.files import reason
+
 LOCK_SECONDS = 600.0  # other DVC processes hold the lock between stages only; on a busy machine that can take long
 
 
@@ -26,6 +28,7 @@ def read_pipeline(paths: Sequence[Path]) -> Pipeline:
     Raises:
         ValueError: it held the lock for `LOCK_SECONDS`, or a file of DVC is damaged.
     """
+    from dvc.config import ConfigError
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.lock import LockError
 
@@ -43,11 +46,18 @@ def read_pipeline(paths: Sequence[Path]) -> Pipeline:
             if not is_waiting:
                 print("waiting for another DVC process", flush=True)
             is_waiting = True
-        except DvcException as error:
+        except ConfigError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, UnicodeDecodeError) else error
+            raise ValueError(f"DVC cannot read .dvc/config ({reason(cause)}): restore it with git") from error
+        except (DvcException, IsADirectoryError, UnicodeDecodeError) as error:
             raise ValueError(
-                f"DVC cannot read the pipeline ({str(error).splitlines()[0]}): restore dvc.yaml with git; dvc.lock "
+                f"DVC cannot read the pipeline ({_text(error)}): restore .dvc/config and dvc.yaml with git; dvc.lock "
                 "too, or `rm -r dvc.lock` and `dvc repro`, which trains only what is out of date"
             ) from error
+
+
+def _text(error: Exception) -> str:
+    return f"{error.filename}: {reason(error)}" if isinstance(error, OSError) else reason(error)
 
 
 def _query(paths: Sequence[Path]) -> Pipeline:

@@ -20,13 +20,21 @@ from mlflow.types.schema import Array
 import unroll
 from unroll.data.tokens import TOKEN_TASKS
 from unroll.exceptions import StoreError, without_password
-from unroll.files import check_files, read_json
+from unroll.files import check_files, damaged_files, read_json, write_checksums
 from unroll.inference import mlflow_model
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
 
 PACKAGES = ["PyYAML", "hydra-core", "icu4py", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors"]
 PACKAGES += ["scikit-learn", "scipy", "sentencepiece", "torch"]
+
+
+class ModelDamaged(ValueError):
+    """The files of a logged model are not what was logged; `what` is the message without the remedy."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what}: use another version, or delete this one and register the model again")
 
 
 def log_model(run: TrackedRun, folder: Path) -> str:
@@ -49,6 +57,7 @@ def log_model(run: TrackedRun, folder: Path) -> str:
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
             signature=_signature(read_json(folder / "config.json")),
         )
+        write_checksums(Path(work) / "model")
         client.log_model_artifacts(entry.model_id, f"{work}/model")
     client.log_outputs(run.run_id, [LoggedModelOutput(entry.model_id, step=0)])
     client.finalize_logged_model(entry.model_id, "READY")
@@ -81,6 +90,32 @@ def model_uri(client: MlflowClient, run_id: str) -> str:
             f"upload it with {UPLOAD}"
         )
     return uri
+
+
+def sound_model_uri(run: TrackedRun, folder: Path) -> str:
+    """The same as :func:`model_uri`; a model that is damaged in the store is logged again from the model folder."""
+    uri = model_uri(run.client, run.run_id)
+    try:
+        fetch_model(run.client, uri)
+    except ModelDamaged as error:
+        print(f"{error.what}: logging it again from {folder}", flush=True)
+        return log_model(run, folder)
+    return uri
+
+
+def fetch_model(client: MlflowClient, uri: str, folder: Path | None = None) -> Path:
+    """The local folder with the files of a logged model or of a version, copied to `folder` if that is given.
+
+    Raises:
+        StoreError: there is no such model, or its files are deleted.
+        ModelDamaged: a file is not what was logged.
+    """
+    target = None if folder is None else str(folder)
+    with finding_model(client, uri):
+        found = mlflow.artifacts.download_artifacts(uri, dst_path=target, tracking_uri=client.tracking_uri)
+    if damaged := damaged_files(Path(found)):
+        raise ModelDamaged(f"{uri} is damaged in MLflow ({', '.join(damaged)} changed after it was logged)")
+    return Path(found)
 
 
 @contextmanager

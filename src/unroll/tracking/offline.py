@@ -15,6 +15,7 @@ from unroll.exceptions import StoreError, StoreUnavailable, without_password
 log = logging.getLogger("unroll")
 
 UPLOAD = "python pipelines/upload.py"
+RECOVERY = f"move it away, run {UPLOAD}, and see docs/tracking.md, 'If the store is unreachable'"  # a damaged database
 REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}  # of a working store
 STORES = {"mlflow", "sqlite3", "sqlalchemy", "psycopg2", "requests", "urllib3", "boto3", "botocore"}  # packages
 
@@ -75,7 +76,7 @@ def reason(error: Exception) -> str:
     """The message of an error in one line: for a failed request or statement, only its cause."""
     text = str(error).strip()
     if damage := re.search("file is not a database|database disk image is malformed|duplicate column name", text):
-        return f"{damage[0]}: move it away, run {UPLOAD}, and see docs/tracking.md, 'If the store is unreachable'"
+        return f"{damage[0]}: {RECOVERY}"
     for cause in (r"""Caused by \w+\(["'].*\): (.+?)["']\)""", r"\((?:sqlite3|psycopg2)\.\S+\) (.+)"):
         if found := re.search(cause, text):
             return found[1]

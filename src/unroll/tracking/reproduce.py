@@ -14,11 +14,11 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
-from unroll.files import CHECKSUMS, checksums
+from unroll.files import CHECKSUMS, checksums, damaged_files
 from unroll.project import project_root
 from unroll.run_folder import RunFolder
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
-from unroll.tracking.models import model_uri
+from unroll.tracking.models import fetch_model, model_uri
 from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance, installed_packages
 from unroll.tracking.runs import flatten, get_run
@@ -48,7 +48,7 @@ def reproduce(
     with requiring():
         client = open_store()
         original = read_provenance(client, run_id)
-        model_uri(client, run_id)  # a run without a model is an error before the training, not after it
+        fetch_model(client, model_uri(client, run_id))  # without it, or damaged: an error before the training
     replaced = {"output": output, "run_name": f"{original.name}-again", "reproduces": run_id}
     overrides = [it for it in original.overrides if it.partition("=")[0] not in REPLACED]
     overrides += [override(key, text) for key, text in replaced.items()]
@@ -79,7 +79,13 @@ def read_provenance(client: MlflowClient, run_id: str) -> Provenance:
             f"deleted, {UPLOAD} uploads them again"
         )
     with tempfile.TemporaryDirectory() as work:
-        return Provenance.load(Path(client.download_artifacts(run_id, PROVENANCE, work)))
+        folder = Path(client.download_artifacts(run_id, PROVENANCE, work))
+        if damaged := damaged_files(folder):
+            raise ValueError(
+                f"{PROVENANCE}/ of run {run_id} is damaged in MLflow ({', '.join(damaged)}): delete it there, and "
+                f"upload it again with {UPLOAD}"
+            )
+        return Provenance.load(folder)
 
 
 def differences(original: Provenance, config: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from unroll.exceptions import StoreError, without_password
 from unroll.files import delete
 from unroll.locks import DATABASE_LOCKS, database_lock
 from unroll.tracking.moved import artifact_folder, correct_paths
-from unroll.tracking.offline import requiring
+from unroll.tracking.offline import RECOVERY, requiring
 
 
 def open_store() -> MlflowClient:
@@ -88,6 +88,8 @@ def _try_to_open(url: URL) -> None:
         create_engine(url).connect().close()
         return
     database = Path(str(url.database))
+    if database.is_dir():
+        raise IsADirectoryError(f"a folder, not a file: {RECOVERY}")
     is_new = not database.exists() or not database.stat().st_size
     if database.exists():
         _check_writable(database)

@@ -12,7 +12,7 @@ from mlflow.entities import Metric
 from unroll.evaluation.figures import confusion_figure
 from unroll.evaluation.runs import read_confusion
 from unroll.exceptions import StoreUnavailable, without_password
-from unroll.files import read_json
+from unroll.files import read_json, reading, sha256
 from unroll.locks import is_run_locked
 from unroll.run_folder import RunFolder
 from unroll.tracking.models import find_model, log_model
@@ -23,6 +23,7 @@ from unroll.tracking.store import open_store
 
 EVALUATION = "evaluation"  # folder among the artifacts of a run
 PICTURE = "confusion.png"
+STAMP = "evaluated.json"
 PREDICTIONS = f"{EVALUATION}/predictions.parquet"
 
 
@@ -149,13 +150,13 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
     """
     speed = folder.read(folder.throughput.name, partial(read_json, keys=["tokens_per_second"]))["tokens_per_second"]
     metrics = {**folder.read(folder.metrics.name, read_json), "tokens_per_second": speed}
-    tables = [folder.classes, folder.confusion, folder.history, folder.predictions]
+    stamp = path if (path := folder.path / STAMP).exists() else None  # the checksums of the tables
+    tables = [folder.classes, folder.confusion, folder.history, folder.predictions, *([stamp] if stamp else [])]
     files = {table.name for table in tables} | ({PICTURE} if folder.read_record().task != "multilabel" else set())
     logged = run.client.get_run(run.run_id).data.metrics
     present = {Path(file.path).name for file in run.client.list_artifacts(run.run_id, EVALUATION)}
     if metrics.items() <= logged.items() and files <= present:
         return []
-    run.log_metrics({name: value for name, value in metrics.items() if logged.get(name) != value})
     for table in tables:
         folder.read(table.name, Path.stat)  # its checksum
         run.client.log_artifact(run.run_id, str(table), EVALUATION)
@@ -163,16 +164,29 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
         with tempfile.TemporaryDirectory() as work:
             confusion_figure(read_confusion(folder.confusion)).savefig(f"{work}/{PICTURE}", dpi=120)
             run.client.log_artifact(run.run_id, f"{work}/{PICTURE}", EVALUATION)
+    # last, because a killed upload is repeated if they are missing
+    run.log_metrics({name: value for name, value in metrics.items() if logged.get(name) != value})
     return ["evaluation"]
 
 
 def logged_predictions(client: MlflowClient, run_id: str) -> pd.DataFrame:
     """The columns `row`, `label` and `predicted` of the predictions of a run; raises ValueError if it has none."""
-    if PREDICTIONS not in {file.path for file in client.list_artifacts(run_id, EVALUATION)}:
+    present = {file.path for file in client.list_artifacts(run_id, EVALUATION)}
+    if PREDICTIONS not in present:
         raise ValueError(
             f"run {run_id} has no predictions in the MLflow store at {without_password(client.tracking_uri)}: "
             f"evaluate it, or upload them with {UPLOAD}"
         )
     with tempfile.TemporaryDirectory() as work:
-        file = client.download_artifacts(run_id, PREDICTIONS, work)
-        return pd.read_parquet(file, columns=["row", "label", "predicted"]).sort_values("row", ignore_index=True)
+        stamp = f"{EVALUATION}/{STAMP}"
+        found = {
+            name: Path(client.download_artifacts(run_id, name, work))
+            for name in (PREDICTIONS, stamp)
+            if name in present
+        }
+        file = found[PREDICTIONS]
+        with reading(Path(f"runs:/{run_id}/{PREDICTIONS}"), f"delete it in MLflow, and upload it with {UPLOAD}"):
+            if stamp in found and read_json(found[stamp], ["sha256"])["sha256"].get(file.name) != sha256(file):
+                raise ValueError(f"its checksum is not that in {STAMP}")
+            predictions = pd.read_parquet(file, columns=["row", "label", "predicted"])
+        return predictions.sort_values("row", ignore_index=True)
