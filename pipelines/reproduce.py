@@ -5,6 +5,7 @@ from functools import partial
 from _stage import stage
 from omegaconf import DictConfig
 
+from unroll.checks import check_name
 from unroll.config import compose_again, override
 
 
@@ -14,6 +15,7 @@ def main(config: DictConfig) -> None:
 
     if config.run is None:
         raise ValueError("run=null; accepted: the run_id of a training, from models/DATASET/MODEL/SEED/run.json")
+    check_name("run", config.run)
     reproduce(config.run, config.output, config.despite_differences, partial(compose_again, "train"), override)
 
 

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.fork_server import bin_folder
 from unroll.project import set_environment
-from unroll.stage import _check_override
+from unroll.stage import _check_group, _check_override
 
 SCRIPT = """
 from unroll.stage import stage
@@ -123,6 +123,9 @@ def test_an_unknown_choice_lists_the_choices(run: Run) -> None:
         ("~seed", "~seed: every command needs this key; accepted: seed=VALUE, ~seed.PART"),
         ("+model@other=small", "+model@other=small: a group has one place; accepted: model=NAME"),
         ("seed=1,2", "seed=1,2: several values; accepted: one, several with -m, or a list: seed=[…]"),
+        ("seed=../../x", "seed=../../x; accepted: a whole number from 0"),
+        ("seed=-1", "seed=-1; accepted: a whole number from 0"),
+        ("seed=1.0", "seed=1.0; accepted: a whole number from 0"),
         ("=3", "=3: no key; accepted: KEY=VALUE"),
     ],
 )
@@ -135,6 +138,31 @@ def test_an_override_that_hydra_cannot_use_is_named_with_what_is_accepted(
     (parsed,) = OverridesParser.create().parse_overrides([override])
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         _check_override(parsed, tmp_path, is_multirun=False)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model=../x,small", "model='../x'; accepted: a name of letters, digits and . _ + -, not with . + - first"),
+        ("model=small,tiny", "model=tiny: no such choice; accepted: large, small"),
+        ("seed=1,../x", "seed=../x; accepted: a whole number from 0"),
+    ],
+)
+def test_every_value_of_a_sweep_is_checked_before_it_starts(override: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    for group in ("large", "small"):
+        (tmp_path / "model" / f"{group}.yaml").touch()
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        _check_override(parsed, tmp_path, is_multirun=True)
+
+
+@pytest.mark.parametrize("override", ["model=lstm", "+model=lstm", "~model", "tokenizer=bpe"])
+def test_a_group_that_a_stage_does_not_have_is_an_unknown_key(override: str, project: Path) -> None:
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    said = r"unknown key; accepted: dataset, against, run, data, output, watch, retrain, level$"
+    with pytest.raises(ValueError, match=f"^{parsed.key_or_group}: {said}"):
+        _check_group(parsed, project / "conf", "drift")
 
 
 def test_importing_the_package_changes_no_hydra_of_others() -> None:

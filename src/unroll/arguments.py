@@ -10,6 +10,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from unroll.checks import unknown_key
 
+_OBJECTS = {"callable_type", "is_instance_of", "is_subclass_of", "is_type"}  # errors for arguments that take such
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
@@ -40,11 +41,14 @@ def check_arguments(
         if name not in parameters and not takes_any:
             raise ValueError(unknown_key(f"{prefix}{name}", name, accepted))
         adapter = _adapter(target, name)
-        if adapter is None or (isinstance(value, Mapping) and "_target_" in value):
+        if adapter is None:
             continue
         try:
             adapter.validate_python(value, strict=True)
         except ValidationError as error:
+            takes_object = not _OBJECTS.isdisjoint(it["type"] for it in error.errors())
+            if takes_object and isinstance(value, Mapping) and "_target_" in value:
+                continue  # the object will be built
             raise ValueError(_refusal(f"{prefix}{name}", value, error)) from None
 
 

@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from unroll.checks import check_name
+from unroll.checks import check_name, unknown_key
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message, raise_terminated
 from unroll.files import read_yaml
 from unroll.keys import accept_keys
@@ -84,28 +84,50 @@ def _enter(project: Path) -> None:
     is_multirun = any(it.startswith(("-m", "--m", "hydra.mode=")) for it in sys.argv[1:])
     for override in OverridesParser.create().parse_overrides([it for it in arguments if not it.startswith("-")]):
         if not override.key_or_group.startswith("hydra"):
+            _check_group(override, project / "conf", Path(sys.argv[0]).stem)
             _check_override(override, project / "conf", is_multirun)
     os.chdir(project)
 
 
+def _check_group(override: Override, conf: Path, stage: str) -> None:
+    """Refuse a group of conf/ that the stage does not have, in the words for any other unknown key."""
+    key = override.key_or_group
+    if (conf / key).is_dir() and key:
+        content = read_yaml(conf / f"{stage}.yaml")
+        groups = [str(group) for it in content["defaults"] if isinstance(it, dict) for group in it]
+        accepted = [it for it in dict.fromkeys([*groups, *content]) if it not in ("defaults", "hydra")]
+        if key not in accepted:
+            raise ValueError(unknown_key(key, key, accepted))
+
+
 def _check_override(override: Override, conf: Path, is_multirun: bool) -> None:
     """Refuse what Hydra would refuse without the name of the key, or would create a folder for."""
-    key, written = override.key_or_group, override.input_line
+    key, written = override.key_or_group, override.input_line or ""
     if not key:
         raise ValueError(f"{written}: no key; accepted: KEY=VALUE")
     if override.package is not None:
         raise ValueError(f"{written}: a group has one place; accepted: {key}=NAME")
+    choices = sorted(file.stem for file in (conf / key).glob("*.yaml"))
     if override.is_sweep_override():
         if not is_multirun:
             raise ValueError(f"{written}: several values; accepted: one, several with -m, or a list: {key}=[…]")
+        if override.is_choice_sweep():
+            for value in override.value().list:  # type: ignore[union-attr]
+                _check_value(key, f"{key}={value}", value, choices)
         return
     if override.is_delete() and "." not in key:
         raise ValueError(f"{written}: every command needs this key; accepted: {key}=VALUE, ~{key}.PART")
-    choices = sorted(file.stem for file in (conf / key).glob("*.yaml"))
-    if choices and "/" in str(override.value()):
-        check_name(key, override.value())
-    if choices and override.value() not in choices:
+    _check_value(key, written, override.value(), choices)
+
+
+def _check_value(key: str, written: str, value: Any, choices: list[str]) -> None:
+    """Refuse a value that is no name or number of a folder: Hydra makes the folder before anything else is checked."""
+    if choices and "/" in str(value):
+        check_name(key, value)
+    if choices and value not in choices:
         raise ValueError(f"{written}: no such choice; accepted: {', '.join(choices)}")
+    if key == "seed" and not (type(value) is int and value >= 0) and not str(value).startswith(("${", "???")):
+        raise ValueError(f"{written}; accepted: a whole number from 0")
 
 
 class OutputFolder(Callback):

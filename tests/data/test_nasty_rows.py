@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.raw import ENTITIES, REVIEWS, TAGS, raw_reviews, texts, words_of, write_raw
+from tests.data.raw import ENTITIES, LENIENT, REVIEWS, TAGS, raw_reviews, texts, words_of, write_raw
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepare.prepare import PrepareOptions, prepare
 from unroll.data.prepared import PreparedData
@@ -61,6 +61,38 @@ def test_labels_that_count_from_one_are_an_error_however_rare_the_last_is(tmp_pa
     with pytest.raises(ValueError, match=r"has the label 2, and none is 0; accepted: numbers from 0 to 1, .*bad, good"):
         prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheme", ["none", "iob2", "iob1"])
+def test_tags_that_count_from_one_are_an_error(tmp_path: Path, scheme: Any) -> None:
+    tags = [[1, 2, 3], *[[1, 2]] * 199]
+    columns = {"tokens": [["to", "New", "York"][: len(row)] for row in tags], "tags": tags}
+    raw = write_raw(tmp_path / "raw", dict.fromkeys(SPLITS, columns), TAGS)
+    with pytest.raises(ValueError, match=r"'tags' of .* has the label 3, and none is 0; accepted: numbers from 0 to 2"):
+        prepare(replace(ENTITIES, tag_scheme=scheme), raw, tmp_path / "out", PrepareOptions())
+
+
+def test_label_sets_that_count_from_one_are_an_error(tmp_path: Path) -> None:
+    rows = texts(*(f"text {i}" for i in range(200)), labels=[[1, 2], *[[1]] * 199])
+    raw = raw_reviews(tmp_path / "raw", train=rows, validation=rows, test=rows)
+    with pytest.raises(ValueError, match=r"'label' of .* has the label 2, and none is 0; accepted: .* 0 to 1"):
+        prepare(TOPICS, raw, tmp_path / "out", PrepareOptions())
+
+
+def test_a_stray_number_among_names_is_an_unknown_label(tmp_path: Path) -> None:
+    rows = texts(*(f"text {i}" for i in range(200)), labels=["bad", "2", *["good"] * 198])
+    raw = raw_reviews(tmp_path / "raw", train=rows, validation=texts("a", labels=["bad"]), test=rows)
+    prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions())
+    assert PreparedData(tmp_path / "out").description["quarantined"]["train"] == {"unknown label '2'": 1}
+
+
+@pytest.mark.parametrize("tokens", [["\u200b"], ["\ufeff", "\u00ad"], [" "]])
+def test_tokens_that_are_all_not_shown_are_none(tmp_path: Path, tokens: list[str]) -> None:
+    good = {"tokens": [["Rio"]], "tags": [[1]]}
+    test = {"tokens": [["Rio"], tokens], "tags": [[0], [0] * len(tokens)]}
+    raw = write_raw(tmp_path / "raw", {"train": good, "validation": good, "test": test}, TAGS)
+    prepare(ENTITIES, raw, tmp_path / "out", LENIENT)
+    assert PreparedData(tmp_path / "out").description["quarantined"]["test"] == {"no tokens": 1}
 
 
 def test_a_single_class_is_trained_on(tmp_path: Path) -> None:

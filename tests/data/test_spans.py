@@ -61,6 +61,9 @@ def tagged(text: str, *spans: Any, edges: SpanEdges = "cut") -> tuple[list[tuple
         {"start": "4", "end": "9", "label": "LOC"},
         {"start": 4.0, "end": 9.0, "label": "LOC"},
         {"start_offset": 4, "end_offset": 9, "label": "LOC"},
+        {"start": 4, "end": 9, "type": "LOC"},
+        {"start": 4, "end": 9, "labels": ["LOC"], "type": "labels", "text": "Limas"},  # Label Studio
+        {"start": 4, "end": 9, "label": "LOC", "token_start": 1, "token_end": 1, "type": "span"},  # Prodigy
         {"start": None, "end": None, "start_offset": 4, "end_offset": "9", "label": "LOC", "id": 3},
         [4, 9, "LOC"],
         ("4", "9", "LOC"),
@@ -119,6 +122,9 @@ def test_a_span_covers_words_of_a_script_without_spaces() -> None:
         ([[0, None, "PER"]], "a span has no end"),
         ([[0, 3, None]], "a span has no label"),
         ([{"start": 0, "end": 3}], "a span has no label"),
+        ([{"start": 0, "end": 3, "labels": []}], "a span has no label"),
+        ([{"start": 0, "end": 3, "labels": ["PER", "LOC"]}], "a span has several labels"),
+        ([[0, 3, {"id": 1}]], "the label of a span is {'id': 1}, not a name"),
         ([[0, "x", "PER"]], "the end of a span is 'x', not a number of characters"),
         ([[0.5, 3, "PER"]], "the start of a span is 0.5, not"),
         ([[float("nan"), 3, "PER"]], "the start of a span is nan, not"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.data.subwords import Subwords
+from unroll.data.text import is_visible
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 
 tokenize = Tokenizer().tokenize
@@ -100,7 +101,7 @@ def test_treebank_tokens_of_a_text(text: str, tokens: str) -> None:
     assert of(split="treebank").tokenize(text) == tokens.split("|")
 
 
-@given(st.text())
+@given(st.text().filter(is_visible))
 def test_treebank_tokens_hold_every_character_except_spaces(text: str) -> None:
     tokens = of(split="treebank", nfc=False, html_breaks=False).tokenize(text)
     assert "".join(tokens).replace("\u200b", "") == re.sub(r"[\s\u200b]", "", text)
@@ -128,7 +129,16 @@ def test_no_token_is_empty_or_holds_a_space(text: str) -> None:
     assert not any(re.search(r"\s", token) or not token for token in tokenize(text))
 
 
-@given(st.text().filter(lambda text: "<" not in text))
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\ufeff", "\u00ad \u00ad", "<br>\u200d", "\x00\x1b", "\u2066\u2069", "\ufe0f"]
+)
+def test_a_text_of_characters_that_are_not_shown_has_no_tokens(text: str) -> None:
+    assert tokenize(text) == Tokenizer().offsets(text) == []
+    assert Tokenizer().tokenize("shown", text) == []
+    assert tokenize(f"{text}a") != []
+
+
+@given(st.text().filter(lambda text: "<" not in text and is_visible(text)))
 def test_every_character_except_spaces_is_in_a_token(text: str) -> None:
     found = "".join(tokenize(text)).replace("\u200b", "")  # a space in some scripts
     assert normalize("NFC", found) == normalize("NFC", re.sub(r"[\s\u200b]", "", text))
@@ -139,7 +149,7 @@ def test_offsets_cut_the_tokens_out_of_the_text(text: str) -> None:
     assert [normalize("NFC", text[start:end]) for start, end in Tokenizer().offsets(text)] == tokenize(text)
 
 
-@given(st.text())
+@given(st.text().filter(is_visible))
 def test_a_text_is_tokenised_alike_beside_an_accent_written_apart(text: str) -> None:
     assert tokenize(f"{text} e\u0301") == [*tokenize(text), "é"]
 

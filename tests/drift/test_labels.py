@@ -141,6 +141,15 @@ def test_labels_of_another_type_are_an_error(tmp_path: Path, stars: list[Any]) -
         reviews(tmp_path, stars, ["neg", "pos"])
 
 
+def test_a_label_that_the_prepare_stage_would_reject_is_not_counted(tmp_path: Path) -> None:
+    assert reviews(tmp_path, [0, 1, 0.5], ["neg", "pos"]) == {"neg": 1, "pos": 1}
+
+
+def test_labels_that_count_from_one_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'stars' has the label 2, and none is 0; accepted: numbers from 0 to 1"):
+        reviews(tmp_path, [1, 2, 1], ["neg", "pos"])
+
+
 @pytest.mark.parametrize("columns", [{"body": ["a"]}, {"body": ["a"], "stars": [None]}])
 def test_without_labels_there_is_nothing_to_compare(tmp_path: Path, columns: Columns) -> None:
     path = write(tmp_path / "new.parquet", columns)
@@ -191,6 +200,10 @@ def test_numbers_of_tags_in_another_scheme_are_an_error_unless_the_dataset_names
         "PER": 0,
         "LOC": 1,
     }
+
+
+def test_a_tag_of_no_scheme_leaves_out_its_sentence_only(tmp_path: Path) -> None:
+    assert entities(tmp_path, [["B-PER"], ["PERSON"], ["B-ORG"]]) == {NONE: 0, "PER": 1, "LOC": 0, "ORG": 1}
 
 
 def test_spans_are_entities(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -145,11 +146,14 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     ["good", b"good", None, 5, {"text": ["good"]}, pd.DataFrame({"text": ["good"]}), np.array("good"), {"good"}],
 )
 def test_what_is_no_list_of_texts_is_refused(review_predictor: Predictor, texts: Any) -> None:
-    with pytest.raises(ValueError, match=r"^texts is a \w+; accepted: a list of texts$"):
+    with pytest.raises(ValueError, match=r"^texts is a \w+; accepted: a list of texts, or a column of a table$"):
         review_predictor.predict(texts)
 
 
-@pytest.mark.parametrize("make", [list, tuple, np.array, pd.Series, lambda texts: pd.Series(texts, index=[7, 3]), iter])
+LISTS = [list, tuple, np.array, pd.Series, lambda texts: pd.Series(texts, index=[7, 3]), iter, pa.array]
+
+
+@pytest.mark.parametrize("make", LISTS)
 def test_texts_are_answered_in_their_order(review_predictor: Predictor, make: Callable[[list[str]], Any]) -> None:
     texts = ["a good film", "a bad one"]
     for found, text in zip(review_predictor.predict(make(texts)), texts, strict=True):
@@ -160,6 +164,19 @@ def test_texts_are_answered_in_their_order(review_predictor: Predictor, make: Ca
 def test_what_is_no_text_is_named_with_its_position(review_predictor: Predictor, text: Any) -> None:
     with pytest.raises(ValueError, match=r"^text 1 is .*; accepted by this model: a text$"):
         review_predictor.predict(["fine", text])
+
+
+@pytest.mark.parametrize("text", [pd.DataFrame({"text": ["good"] * 40}), ["x" * 100_000], " " * 100_000])
+def test_a_text_is_named_in_one_short_line(review_predictor: Predictor, text: Any) -> None:
+    with pytest.raises(ValueError, match=r"^text 0 is .*…; accepted") as refused:
+        review_predictor.predict([text])
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, "x", None, True])
+def test_a_batch_size_is_a_number_from_one(review_predictor: Predictor, batch_size: Any) -> None:
+    with pytest.raises(ValueError, match=r"^batch_size=.*; accepted: 1 or more$"):
+        review_predictor.predict(["good"], batch_size=batch_size)
 
 
 @pytest.mark.parametrize("make", [list, tuple, np.array])

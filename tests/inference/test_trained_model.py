@@ -1,12 +1,13 @@
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.tiny import forget_checksums, random_model, save_random_model, tiny_parts
+from tests.tiny import forget_checksums, random_model, save_baseline, save_random_model, tiny_parts
 from unroll.data.batches import SequentialBatches
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import DataSchema
@@ -201,3 +202,69 @@ def test_a_folder_without_checksums_is_loaded(reviews: PreparedData, tmp_path: P
     folder = save_random_model(reviews, tmp_path / "model", "lstm")
     forget_checksums(folder)
     assert TrainedModel.load(folder).schema.label_names == reviews.label_names
+
+
+def changed(folder: Path, file: str, *keys: str, value: Any) -> None:
+    """Set a value in a JSON file of the model in `folder`, whose checksums are deleted."""
+    content = json.loads((folder / file).read_text())
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    (folder / file).write_text(json.dumps(content))
+    forget_checksums(folder)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("hidden_size",), 100_000),
+        (("hidden_size",), 10**12),
+        (("hidden_size",), 10**30),
+        (("embedding_size",), 10**9),
+        (("casing_size",), -1),
+        (("characters", "filters"), 10**7),
+        (("encoder", "num_layers"), 10**30),
+        (("encoder", "_target_"), "os.system"),
+        (("encoder", "cell"), {"_target_": "os.system", "_args_": ["x"]}),
+        (("encoder", "cell", "_args_"), [1]),
+        (("dropout",), float("nan")),
+        (("dropout",), {"_target_": "unroll.nn.LSTM"}),
+    ],
+)
+def test_a_hostile_configuration_is_refused_before_memory_is_used(
+    keys: tuple[str, ...], value: Any, entities: PreparedData, tmp_path: Path
+) -> None:
+    folder = save_random_model(entities, tmp_path / "model", "bilstm_char_crf")
+    changed(folder, "config.json", "model", *keys, value=value)
+    with pytest.raises(ValueError, match=f"^the model in {folder} cannot be used .*model") as refused:
+        TrainedModel.load(folder)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("split", "x"), ("split", None), ("nfc", {"_target_": "x"}), ("new", 1)])
+def test_a_hostile_tokenizer_is_refused(key: str, value: Any, reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    changed(folder, "tokenizer.json", key, value=value)
+    with pytest.raises(ValueError, match=rf"^the model in {folder} cannot be used \(tokenizer\.json\.{key}"):
+        TrainedModel.load(folder)
+
+
+@pytest.mark.parametrize("name", ["majority", "tfidf", "crfsuite"])
+def test_a_baseline_of_other_labels_is_refused(
+    name: str, reviews: PreparedData, entities: PreparedData, tmp_path: Path
+) -> None:
+    data = reviews if name == "tfidf" else entities
+    folder = save_baseline(data, tmp_path / "model", name)
+    changed(folder, "config.json", "label_names", value=[f"{it}x" for it in data.label_names[1:]])
+    with pytest.raises(ValueError, match=f"^the model in {folder} cannot be used .*; accepted|accepted: numbers"):
+        TrainedModel.load(folder)
+
+
+def test_a_file_that_is_cut_is_no_model_of_crfsuite(entities: PreparedData, tmp_path: Path) -> None:
+    folder = save_baseline(entities, tmp_path / "model", "crfsuite")
+    forget_checksums(folder)
+    file = folder / "model.crfsuite"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"model\.crfsuite is no complete model of CRFsuite"):
+        TrainedModel.load(folder)

@@ -161,6 +161,7 @@ def test_a_readme_that_declares_nothing_is_no_hindrance(
         (b"---\nlicense: mit\nauthor: J\xfcrgen\n---\n", "mit"),  # Latin-1
         (rb"---" b"\n" rb'license: "a\x1b[31m\0\u202Eb\uD800"' b"\n---\n", "a\ufffd\\[31m\ufffd\ufffdb\ufffd"),
         (b"---\nlicense: [mit, {a: b}, 3]\n---\n", "mit, 3"),
+        (b"---\nlicense: " + b"x" * 10_000 + b"\n---\n", "x" * 200 + "…"),
     ],
 )
 def test_a_licence_is_shown_however_it_is_written(

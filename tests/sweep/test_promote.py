@@ -52,6 +52,14 @@ def options(storage: str, plan: Path, trial: int | None = None, name: str | None
     return PromoteOptions("s", storage, trial, name, str(plan))
 
 
+def test_a_study_that_cannot_be_creates_no_database(tmp_path: Path, storage: str, plan: Path) -> None:
+    with pytest.raises(ValueError, match=r"study=s: no such study in storage=.*studies\.db; accepted: a database"):
+        promote(options(storage, plan), tmp_path)
+    with pytest.raises(ValueError, match=r"study='a/\.\./b'; accepted: a name of letters"):
+        promote(PromoteOptions("a/../b", storage, None, None, str(plan)), tmp_path)
+    assert [it.name for it in tmp_path.iterdir()] == ["params.yaml"]
+
+
 def test_a_recipe_is_the_whole_model_and_what_else_differs() -> None:
     overrides = ["model=bilstm", "model.hidden_size=64", "optimizer.lr=0.01", "trainer.max_epochs=3", "batch_size=16"]
     recipe = recipe_of(["dataset=demo_entities", "seed=7", *overrides])

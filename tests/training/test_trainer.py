@@ -205,6 +205,8 @@ def test_other_options_are_passed_on(
         ({"max_steps": 0}, "max_steps=0; accepted: 1 or more, or -1"),
         ({"max_steps": 3, "min_steps": 3}, r"min_steps=3, trainer\.max_steps=3; accepted: one of them"),
         ({"max_steps": 3, "min_epochs": 1}, r"min_epochs=1, trainer\.max_steps=3; accepted: one of them"),
+        ({"max_epochs": 2, "min_epochs": 3}, r"min_epochs=3, trainer\.max_epochs=2; accepted: no more"),
+        ({"devices": 10**30}, r" .*trainer\.devices=10{30}; trainer=cpu works everywhere"),
         ({"min_epochs": 0}, "min_epochs=0; accepted: 1 or more"),
         ({"accumulate_grad_batches": 0}, "accumulate_grad_batches=0; accepted: 1 or more"),
         ({"gradient_clip_val": -1.0}, r"gradient_clip_val=-1\.0; accepted: 0 or more"),

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Task
@@ -44,3 +46,9 @@ class Baseline(ABC):
     @abstractmethod
     def load(self, folder: Path) -> None:
         """Read the parameters that `save` wrote."""
+
+
+def check_shape(name: str, array: np.ndarray, *shape: int) -> None:
+    """Raise ValueError if an array that was read does not consist of numbers, or has another shape."""
+    if array.shape != shape or array.dtype.kind not in "if":
+        raise ValueError(f"{name} is {array.dtype} {array.shape}; accepted: numbers of the shape {shape}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from unroll.baselines.base import Baseline
 from unroll.baselines.word_features import WordFeatures
-from unroll.checks import check_least
+from unroll.checks import check_least, first_names
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import TOKEN_TASKS, Task
@@ -81,4 +81,9 @@ class CRFSuite(Baseline):
 
     def load(self, folder: Path) -> None:
         self._model = (folder / FILE).read_bytes()
+        # CRFsuite itself reads beyond the end of another file.
+        if self._model[:4] != b"lCRF" or int.from_bytes(self._model[4:8], "little") != len(self._model):
+            raise ValueError(f"{FILE} is no complete model of CRFsuite")
         self._tagger.open_inmemory(self._model)
+        if unknown := sorted(set(self._tagger.labels()) - set(self.label_names)):
+            raise ValueError(f"{FILE} has the label {unknown[0]!r}; accepted: {first_names(self.label_names)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from unroll.baselines.base import Baseline
+from unroll.baselines.base import Baseline, check_shape
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tags import valid_iob2
@@ -73,6 +73,8 @@ class Majority(Baseline):
 
     def load(self, folder: Path) -> None:
         self._counts = load_file(folder / FILE)["counts"]
+        rows = {"classification": 1, "multilabel": 2}.get(self.task, self._vocabulary_size)
+        check_shape("counts", self._counts, rows, len(self.label_names))
 
 
 def _frequencies(counts: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray:

@@ -44,12 +44,19 @@ class DataSchema:
 
     @classmethod
     def load(cls, folder: Path, rest: dict[str, Any]) -> "DataSchema":
-        """Read the files written by `save`; `rest` contains the values that it returned, and may have other keys."""
+        """Read the files written by `save`; `rest` contains the values that it returned, and may have other keys.
+
+        Raises:
+            ValueError: a file is damaged, or names are no list of texts.
+        """
+        lists = {it: read_json(folder / f"{it}.json") for it in ("vocabulary", "alphabet")}
+        for name, entries in {**lists, "label_names": rest["label_names"]}.items():
+            if not isinstance(entries, list) or not entries or not all(isinstance(it, str) for it in entries):
+                raise ValueError(f"{name} is not a list of one or more texts")
         return cls(
             task=rest["task"],
             label_names=rest["label_names"],
-            vocabulary=read_json(folder / "vocabulary.json"),
-            alphabet=read_json(folder / "alphabet.json"),
+            **lists,
             tokenizer=Tokenizer.load(folder),
             is_pair=rest["is_pair"],
             given_tokens=rest.get("given_tokens", False),

@@ -24,7 +24,8 @@ def tag_spans(text: str, spans: Any, offsets: Offsets, edges: SpanEdges) -> Tagg
 
     Args:
         spans: a list of ``{start, end, label}``, ``{start_offset, end_offset, label}`` or ``[start, end, label]``, in
-            characters, with `end` exclusive; white space at their ends is left out.
+            characters, with `end` exclusive; white space at their ends is left out. In place of `label` they may have
+            `type`, or `labels` with one label.
         offsets: the start and end of each token, in order.
         edges: what to do with a span that starts or ends inside a token: `cut` the token there, `widen` the span to
             the whole token, or `drop` the span.
@@ -69,15 +70,27 @@ def span_parts(span: Any) -> Sequence[Any]:
     """The start, end and label of a span in one of the accepted forms, None where missing."""
     if isinstance(span, Mapping):
         edges = [span[name] if span.get(name) is not None else span.get(f"{name}_offset") for name in ("start", "end")]
-        return [*edges, span.get("label")]
+        labels = (_single(span.get(name)) for name in ("label", "labels", "type"))
+        return [*edges, next((label for label in labels if label is not None), None)]
     if isinstance(span, list | tuple) and len(span) == 3:
-        return span
+        return [*span[:2], _single(span[2])]
     raise ValueError("spans are not all {start, end, label} or [start, end, label]")
+
+
+def _single(label: Any) -> Any:
+    """The label of a span, which may stand alone in a list, as Label Studio writes it."""
+    if not isinstance(label, list):
+        return label
+    if len(label) > 1:
+        raise ValueError("a span has several labels")
+    return label[0] if label else None
 
 
 def _trimmed(text: str, span: Any) -> tuple[int, int, str]:
     *edges, label = span_parts(span)
     start, end = (_number(name, edge) for name, edge in zip(("start", "end"), edges, strict=True))
+    if isinstance(label, Mapping | list):
+        raise ValueError(f"the label of a span is {label!r}, not a name")
     label = "" if label is None else str(label).strip()
     if not label:
         raise ValueError("a span has no label")

@@ -28,6 +28,12 @@ _MARKS = {
 }
 _JOINERS = {"\u200c", "\u200d"}
 _SKIN_TONES = set("🏻🏼🏽🏾🏿")
+# Anything but white space, control characters, and those that Unicode says are not shown: soft hyphens, zero-width
+# spaces, byte order marks, joiners, directions, fillers, variation selectors, tags.
+_VISIBLE = re.compile(
+    "[^\\s\0-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 
 # :) :-( ;D =P :'( and <3, unless followed by a word character or a slash (as in ://).
 _SMILEY = r"(?:[:;=][-o*']?[)\](\[dDpPoO/\\|@}{]|(?<!\w)<3)(?![\w/])"
@@ -86,6 +92,11 @@ def treebank_words(text: str) -> Iterator[re.Match[str]]:
 def characters(text: str) -> Iterator[re.Match[str]]:
     """The same as `words`, with every character of the scripts without spaces as a token."""
     return _divided(text, spaced_words(text), _in_characters)
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text contains a character that is shown."""
+    return _VISIBLE.search(text) is not None
 
 
 def is_unspaced(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from unroll.checks import check_least
 from unroll.data.subwords import INSIDE, SubwordModel, Subwords
-from unroll.data.text import characters, spaced_words, treebank_words, words
+from unroll.data.text import characters, is_visible, spaced_words, treebank_words, words
 from unroll.files import read_json, write_bytes, write_json
 
 SEPARATOR = "<sep>"  # separates the two texts of a pair
@@ -72,7 +72,10 @@ class Tokenizer:
         self.subwords = subwords
 
     def tokenize(self, text: str, second: str | None = None) -> list[str]:
-        """Tokenize a text, or a pair of texts joined by SEPARATOR. Returns an empty list if a text has no tokens."""
+        """Tokenize a text, or a pair of texts joined by SEPARATOR.
+
+        Returns an empty list if a text has no tokens, because all its characters are white space or not shown.
+        """
         tokens = [match.group() for match in self._matches(text)]
         if not text.isascii():
             tokens = [self.normalize(token) for token in tokens]
@@ -129,4 +132,4 @@ class Tokenizer:
     def _matches(self, text: str) -> Iterator[re.Match[str]]:
         if self.options.html_breaks:
             text = _LINE_BREAK.sub(lambda found: " " * len(found.group()), text)
-        return _SPLITS[self.options.split](text)
+        return _SPLITS[self.options.split](text) if is_visible(text) else iter(())

@@ -1,6 +1,7 @@
 """The distribution of the labels or entities of texts, and the labels in a file of new text."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from unroll.checks import first_names
 from unroll.data.prepare.labels import Labels, MultiLabels, is_missing
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
-from unroll.data.tags import OUTSIDE, TagReader, TagScheme, stripped
+from unroll.data.tags import OUTSIDE, TagError, TagReader, TagScheme, stripped
 from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.drift.new_text import NewText
 
@@ -111,7 +112,9 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
     if declared and source.label_names and len(declared) == len(numbered) and set(declared).isdisjoint(numbered):
         declared = numbered  # the dataset's configuration renames what its files declare
     name_of = _name_values(values, numbered, declared, source.label_names is not None, where)
-    named: list[Any] = [[name_of[value] for value in found] if nested else name_of[found] for found in labels]
+    found = [row[0] if nested else row[:1] for row in rows]
+    rows = list(compress(rows, (all(isinstance(it, Hashable) and it in name_of for it in row) for row in found)))
+    named: list[Any] = [[name_of[it] for it in label] if nested else name_of[label] for label, _ in rows]
     if source.task == "labeling":
         if "spans" not in source.columns and scheme != "none":
             named = _read_tags(named, scheme, [*numbered, *name_of.values()], where)
@@ -129,32 +132,50 @@ def read_new_labels(new: NewText, path: Path, source: Source, names: list[str]) 
 def _name_values(
     values: list[Any], names: list[str], declared: list[str] | None, is_configured: bool, where: str
 ) -> dict[Any, str]:
-    """Map each distinct value to a label name, as the prepare stage does; an unknown value is a name of its own."""
+    """Map each distinct value to a label name, as the prepare stage does; an unknown value is a name of its own.
+
+    Values of other types than those of labels, such as 0.5, are left out.
+    """
     labels = Labels(declared or names, is_numbered=declared is not None, is_text=True)
-    unusable = (value for value in values if not isinstance(value, str | int) and labels.find(value) is None)
-    if wrong := {type(value).__name__ for value in unusable}:
-        raise ValueError(f"{where} contains {' and '.join(sorted(wrong))}; accepted: names, numbers or booleans")
-    ids = {value: labels.find(value) for value in set(values)}
+    usable = {value for value in values if isinstance(value, str | int) or labels.find(value) is not None}
+    if values and not usable:
+        wrong = sorted({type(value).__name__ for value in values})
+        raise ValueError(f"{where} contains {' and '.join(wrong)}; accepted: names, numbers or booleans")
+    ids = {value: labels.find(value) for value in usable}
     if declared is None and not is_configured and None in ids.values():
         # The dataset may have declared names that are numbers.
         numbered = Labels(names, is_numbered=True, is_text=True)
         by_number = {value: numbered.find(value) for value in ids}
         ids = ids if None in by_number.values() else by_number
+    if None in ids.values():
+        labels.check_from_zero(labels.looked_up, where)
     return {value: str(value).strip() if i is None else labels.names[i] for value, i in ids.items()}
 
 
 def _read_tags(sentences: list[list[str]], scheme: TagScheme, names: list[str], where: str) -> list[list[str] | None]:
-    """Convert tags to IOB2; an invalid sequence of tags becomes None."""
-    try:
-        reader = TagReader(dict.fromkeys(names), scheme)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+    """Convert tags to IOB2; a sentence with an invalid sequence, or a tag that is none of the scheme, becomes None.
+
+    Raises:
+        ValueError: no sentence can be read.
+    """
+    known = list(dict.fromkeys(names))
+    refused: list[ValueError] = []
+    while known:
+        try:
+            reader = TagReader(known, scheme)
+            break
+        except TagError as error:
+            refused.append(error)
+            known.remove(error.tag)
     read: list[list[str] | None] = []
     for tags in sentences:
         try:
             read.append(reader.read(tags))
-        except ValueError:
+        except ValueError as error:
+            refused.append(error)
             read.append(None)
+    if refused and not any(tags is not None for tags in read):
+        raise ValueError(f"{where}: {refused[0]}")
     return read
 
 

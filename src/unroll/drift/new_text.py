@@ -18,6 +18,7 @@ from unroll.data.ragged import Ragged
 from unroll.data.raw import declared_names, plain_values
 from unroll.data.source import Source
 from unroll.data.spans import SpanEdges, tag_spans
+from unroll.data.text import is_visible
 from unroll.data.text_files import extension, open_text
 from unroll.data.tokenizer import Tokenizer
 from unroll.files import reason
@@ -167,6 +168,8 @@ class _Reader:
             raise ValueError("no tokens")
         if not all(isinstance(token, str) and token for token in given):
             raise ValueError("tokens are not all non-empty strings")
+        if not any(map(is_visible, given)):
+            raise ValueError("no tokens")
         fits = not self._has_tags or (not self._has_spans and isinstance(label, list) and len(label) == len(given))
         return [self._tokenizer.normalize(token) for token in given], label if fits else None
 

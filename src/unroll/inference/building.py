@@ -9,10 +9,14 @@ from functools import partial
 from inspect import isabstract, isclass, signature
 from typing import Any
 
+import torch
+from torch.overrides import TorchFunctionMode
+
 import unroll.baselines
 import unroll.nn
 from unroll.arguments import check_arguments
 from unroll.data.schema import DataSchema
+from unroll.files import reason
 
 Model = unroll.nn.SequenceModel | unroll.baselines.Baseline  # both have save(folder), load(folder) and num_parameters
 
@@ -48,9 +52,30 @@ def build_model(config: dict[str, Any], schema: DataSchema) -> Model:
     facts = {name: fact(schema) for name, fact in _FACTS.items() if name in parameters}
     try:
         model: Model = _assemble(config | {"_partial_": True})(**facts)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"model: {error}") from error
+    except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError: of an allocation
+        raise ValueError(f"model: {reason(error)}") from error
     return model
+
+
+class Bounded(TorchFunctionMode):
+    """A context in which PyTorch makes tensors of at most `elements` elements in all, before it allocates them.
+
+    Raises:
+        ValueError: within the context, a tensor would be too large.
+    """
+
+    _MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.eye, torch.arange)
+
+    def __init__(self, elements: int) -> None:
+        super().__init__()
+        self._left = elements
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self._MAKERS:
+            self._left -= func(*args, **{**(kwargs or {}), "device": "meta"}).numel()
+            if self._left < 0:
+                raise ValueError("its sizes are larger than those of the weights")
+        return func(*args, **(kwargs or {}))
 
 
 def check_model(config: Any) -> None:

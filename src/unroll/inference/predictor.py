@@ -15,10 +15,12 @@ from unroll.data.prepared import EncodedSplit
 from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tags import spans
+from unroll.data.text import is_visible
 from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.inference.trained_model import TrainedModel
 
 log = logging.getLogger("unroll")
+_NO_LISTS = (str, bytes, bytearray, memoryview, Mapping, Set)
 
 
 class Predictor:
@@ -64,9 +66,12 @@ class Predictor:
             ValueError: `texts` is not a list, array or series; or with `raise`, a text has no token, or is not a pair
                 although the model reads pairs, or the reverse.
         """
-        is_list = isinstance(texts, Iterable) and not isinstance(texts, str | bytes | Mapping | Set)
+        texts = texts.to_pylist() if hasattr(texts, "to_pylist") else texts  # of Arrow, whose values are no strings
+        is_list = isinstance(texts, Iterable) and not isinstance(texts, _NO_LISTS)
         if not is_list or getattr(texts, "ndim", 1) != 1:
-            raise ValueError(f"texts is a {type(texts).__name__}; accepted: a list of texts")
+            raise ValueError(f"texts is a {type(texts).__name__}; accepted: a list of texts, or a column of a table")
+        if type(batch_size) is not int or batch_size < 1:
+            raise ValueError(f"batch_size={batch_size!r}; accepted: 1 or more")
         check_choice("errors", errors, ("raise", "coerce"))
         inputs: dict[int, _Input] = {}
         length = 0
@@ -89,18 +94,19 @@ class Predictor:
         takes_tokens = self._schema.given_tokens or self._schema.task in TOKEN_TASKS
         if takes_tokens and isinstance(text, list | tuple | np.ndarray):
             words = text.tolist() if isinstance(text, np.ndarray) else list(text)
-            if not words or not all(isinstance(word, str) and word for word in words):
-                raise ValueError(f"text {position} is {text!r}; accepted as tokens: one or more strings, none empty")
+            if not all(isinstance(word, str) and word for word in words) or not any(map(is_visible, words)):
+                accepted = "accepted as tokens: one or more strings, none empty"
+                raise ValueError(f"text {position} is {_shown(text)}; {accepted}")
             pieces = [tokenizer.pieces(tokenizer.normalize(word)) for word in words]
             starts = list(accumulate(map(len, pieces[:-1]), initial=0))
             return _Input([piece for of_word in pieces for piece in of_word], " ".join(words), words, starts)
         parts = text if is_pair and isinstance(text, list | tuple) else (text,)
         if len(parts) != 1 + is_pair or not all(isinstance(part, str) for part in parts):
             accepted = "a pair of texts" if is_pair else "a text or a list of tokens" if takes_tokens else "a text"
-            raise ValueError(f"text {position} is {text!r}; accepted by this model: {accepted}")
+            raise ValueError(f"text {position} is {_shown(text)}; accepted by this model: {accepted}")
         tokens = tokenizer.tokenize(*parts)
         if not tokens:
-            raise ValueError(f"text {position} is empty: {text!r}; accepted: text with at least one token")
+            raise ValueError(f"text {position} is empty: {_shown(text)}; accepted: text with at least one token")
         if self._schema.given_tokens and not self._has_warned:
             self._has_warned = True
             log.warning(
@@ -129,6 +135,13 @@ class _Input(NamedTuple):
     text: str
     words: list[str] | None = None
     starts: list[int] | None = None
+
+
+def _shown(text: Any) -> str:
+    """A text as one short line, for messages."""
+    lines = repr(text).splitlines()
+    line = " ".join(" ".join(lines).split()) if len(lines) > 1 else lines[0]
+    return f"{line[:80]}…" if len(line) > 80 else line
 
 
 def _label(schema: DataSchema, prediction: Prediction, _: _Input) -> dict[str, Any]:

@@ -13,11 +13,14 @@ from unroll.data.batches import SequentialBatches
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
+from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.tokens import TOKEN_TASKS
 from unroll.files import CHECKSUMS, damaged_files, read_json, reason, whole_folder, write_checksums, write_json
-from unroll.inference.building import Model, build_model
+from unroll.inference.building import Bounded, Model, build_model
 from unroll.nn import SequenceModel
 
+TOKENIZER = Tokenizer.FILES[0]
+_SMALL = 1 << 16  # elements of what a network computes when it is built
 # What reading a damaged file, or one of another kind, can raise.
 _UNREADABLE = (AttributeError, LookupError, MemoryError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
@@ -65,8 +68,12 @@ class TrainedModel:
                 name: config[name] for name in ("task", "is_pair", "given_tokens", "label_names") if name in config
             }
             check_arguments(DataSchema, facts, "config.json")
+            options = read_json(folder / TOKENIZER, keys=("split",))
+            check_arguments(TokenizerOptions, {it: options[it] for it in options if it != "version"}, TOKENIZER)
             schema = DataSchema.load(folder, config)
-            model = build_model(config["model"], schema)
+            weights = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+            with Bounded(weights + _SMALL):  # a number has at least one byte
+                model = build_model(config["model"], schema)
             model.load(folder)
         except _UNREADABLE as error:
             if isinstance(error, PermissionError):

@@ -68,10 +68,14 @@ class RecurrentEncoder(nn.Module):
         super().__init__()
         check_least(1, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.output_size = hidden_size * (2 if bidirectional else 1)
-        sizes = [input_size] + [self.output_size] * (num_layers - 1)
-        self.forward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes)
-        self.backward_cells = nn.ModuleList(cell(size, hidden_size) for size in sizes if bidirectional)
-        self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) if layer_norm else nn.Identity() for _ in sizes)
+        layers = range(num_layers)
+
+        def cells() -> nn.ModuleList:
+            return nn.ModuleList(cell(self.output_size if layer else input_size, hidden_size) for layer in layers)
+
+        self.forward_cells = cells()
+        self.backward_cells = cells() if bidirectional else nn.ModuleList()
+        self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) if layer_norm else nn.Identity() for _ in layers)
         self.dropout = VariationalDropout(dropout)
         self.residual = residual
 

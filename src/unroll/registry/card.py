@@ -26,6 +26,7 @@ from unroll.tracking.runs import flatten
 
 _PUNCTUATION = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")  # what means something in Markdown
 _HIDDEN = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # not shown
+MOST_VALUES, LONGEST_VALUE = 20, 200  # languages or licences of a README, and characters of each
 DESCRIPTION_LIMIT = 5000  # maximum length of the description of a version in MLflow
 
 
@@ -112,7 +113,8 @@ def _declared(folder: Path, key: str) -> str:
         return ""
     value = header.get(key) if isinstance(header, dict) else None
     values = value if isinstance(value, list) else [value]
-    return ", ".join(str(it) for it in values if it and not isinstance(it, dict | list))  # nested aliases grow
+    texts = [str(it) for it in values[:MOST_VALUES] if it and not isinstance(it, dict | list)]  # nested aliases grow
+    return ", ".join(f"{it[:LONGEST_VALUE]}…" if len(it) > LONGEST_VALUE else it for it in texts)
 
 
 def _text(value: Any) -> str:

@@ -57,6 +57,7 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
         ValueError: the trial does not exist or is not complete, or there is no single best one; the pipeline cannot
             train it; or the name is in use.
     """
+    check_name("study", options.study)
     with reading_study(options.storage, "storage"):
         study = load_study(options.study, options.storage, "storage")
         trial = _trial(study, options.trial)

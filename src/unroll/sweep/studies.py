@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from optuna import Study, create_study, create_trial, get_all_study_names, logging
@@ -72,6 +73,9 @@ def load_study(name: str, storage: str, key: str = "hydra.sweeper.storage") -> S
 
     `key` set the storage, in messages.
     """
+    file = Path(storage.removeprefix("sqlite:///"))
+    if storage.startswith("sqlite:///") and file.parent.is_dir() and not file.exists():  # which opening it would create
+        raise ValueError(f"study={name}: no such study in {key}={storage}; accepted: a database that exists")
     with reading_study(storage, key), study_lock(storage, key):
         opened = open_storage(storage)
         names = get_all_study_names(opened)

@@ -105,9 +105,9 @@ def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), lo
             trainer = instantiate(config | {"strategy": STRATEGIES[config.get("strategy", "auto")]}, **own)
     except Exception as error:
         cause = error.__cause__ or error
-        if isinstance(cause, MisconfigurationException | ValueError | TypeError):
+        if isinstance(cause, MemoryError | MisconfigurationException | OverflowError | TypeError | ValueError):
             raise ValueError(
-                f"trainer: {cause}; trainer.accelerator={config.get('accelerator')!r}, "
+                f"trainer: {str(cause) or type(cause).__name__}; trainer.accelerator={config.get('accelerator')!r}, "
                 f"trainer.devices={config.get('devices')!r}; trainer=cpu works everywhere"
             ) from error
         raise
@@ -124,6 +124,9 @@ def _check_end(epochs: int | None, steps: int, config: dict[str, Any]) -> None:
     """Check that the number of steps, which the learning rate follows, has a limit that the training can end at."""
     if (epochs in (None, -1) and steps == -1) or (epochs is not None and epochs < 1 and epochs != -1):
         raise ValueError(f"trainer.max_epochs={epochs}; accepted: 1 or more, or -1 with trainer.max_steps")
+    least = config.get("min_epochs")
+    if least is not None and epochs not in (None, -1) and least > epochs:
+        raise ValueError(f"trainer.min_epochs={least}, trainer.max_epochs={epochs}; accepted: no more than that")
     for key in ("min_epochs", "min_steps"):
         if steps != -1 and config.get(key) is not None:
             raise ValueError(f"trainer.{key}={config[key]}, trainer.max_steps={steps}; accepted: one of them")

@@ -2,8 +2,9 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from glob import has_magic
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from unroll.data.download.column_files import read_conll
+from unroll.data.download.json_files import json_dataset
 from unroll.data.download.tables import csv_batches
 from unroll.data.text_files import TABLES, extension
 
-_BUILDERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet", ".arrow": "arrow"}
-EXTENSIONS = (*TABLES, *_BUILDERS)
+JSON = (".json", ".jsonl")
+_BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
+EXTENSIONS = (*TABLES, *JSON, *_BUILDERS)
 
 
 def names_files(split: str) -> bool:
@@ -53,6 +56,8 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
         )
     if extensions[0] in TABLES:
         return _read_tables(files, cache)
+    if extensions[0] in JSON:
+        return json_dataset(files, cache)
     try:
         return _read_others(files, cache)
     except ValueError as error:
@@ -68,25 +73,27 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
 def load_folder(folder: Path, name: str | None, cache: str) -> dict[str, Any]:
     """Load the splits of a folder in the Hub's layout, with the configuration `name`; `cache` is as in `read_files`.
 
-    CSV files are read by `csv_batches`, unless the folder's README.md declares other options than the separator.
+    CSV and JSON files are read by `csv_batches` and `json_dataset`, unless the folder's README.md declares other
+    options than the separator of the former.
 
     Raises:
         ValueError: the folder cannot be loaded as a dataset.
     """
     from datasets import load_dataset, load_dataset_builder
     from datasets.packaged_modules.csv.csv import CsvConfig
+    from datasets.packaged_modules.json.json import JsonConfig
 
     with _errors_in_one_line():
         builder = load_dataset_builder(str(folder), name=name, cache_dir=cache)
         config = builder.config
-        plain = CsvConfig(sep=config.sep).pd_read_csv_kwargs if isinstance(config, CsvConfig) else None
-        if plain is None or config.pd_read_csv_kwargs != plain:
+        read: Callable[[list[Path], str], Any] | None = None
+        if isinstance(config, CsvConfig) and config.pd_read_csv_kwargs == CsvConfig(sep=config.sep).pd_read_csv_kwargs:
+            read = partial(_read_tables, separator=None if config.sep == "," else config.sep)
+        elif isinstance(config, JsonConfig) and (config.field, config.encoding) == (None, "utf-8"):
+            read = json_dataset
+        if read is None:
             return load_dataset(str(folder), name=name, cache_dir=cache)
-        separator = None if config.sep == "," else config.sep
-        splits = {
-            str(split): _read_tables([Path(file) for file in files], cache, separator)
-            for split, files in config.data_files.items()
-        }
+        splits = {str(split): read([Path(file) for file in files], cache) for split, files in config.data_files.items()}
         features = builder.info.features
         return {split: rows.cast(features) if features else rows for split, rows in splits.items()}
 

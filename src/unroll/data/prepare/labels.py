@@ -3,9 +3,10 @@
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from unicodedata import category, normalize
 
 import numpy as np
@@ -43,7 +44,7 @@ class Labels:
     them beside a missing one.
 
     Args:
-        names: the labels by id.
+        names: the labels by id; for tags as in the data, those of the attribute `raw_names`.
         is_numbered: the data declare the names, so that all integers are ids.
         is_text: numbers and booleans may be given as text, as in a CSV file.
     """
@@ -51,7 +52,7 @@ class Labels:
     task: ClassVar[Task] = "classification"
 
     def __init__(self, names: list[str], is_numbered: bool = False, is_text: bool = False) -> None:
-        self.names = names
+        self.names = self.raw_names = names
         self._is_numbered, self._is_text = is_numbered, is_text
         self._names = {name: i for i, name in enumerate(names)}
         truths = {name.lower(): i for i, name in enumerate(names) if name.lower() in _TRUTHS}
@@ -64,7 +65,7 @@ class Labels:
         numbers: dict[str, int] = {}
         if is_numbered or not any(map(_NUMBER.fullmatch, names)):
             numbers = {str(i): i for i in range(len(names))}
-        self._values = numbers | self._words
+        self._numbers, self._values = numbers, numbers | self._words
         if len(names) == 2 and not truths:
             self._values |= {text: self._values[str(i)] for i, text in enumerate(_TRUTHS) if str(i) in self._values}
         self._found: dict[tuple[type, Hashable], int | None] = {}
@@ -117,6 +118,34 @@ class Labels:
             self._found[key] = self._find(value)
         return self._found[key]
 
+    def fresh(self) -> Self:
+        """The same labels, which have not looked up any value."""
+        labels = copy(self)
+        labels._found = {}
+        return labels
+
+    @property
+    def looked_up(self) -> set[int | str]:
+        """The distinct values that were looked up: those that are read as numbers, and other texts."""
+        return {self._as_number(kind, str(value).strip()) for kind, value in self._found}
+
+    def _as_number(self, kind: type, text: str) -> int | str:
+        is_number = kind is int or (kind is str and self._is_text and re.fullmatch(r"\d{1,9}", text, re.ASCII))
+        is_name = text in self._words and not (self._is_numbered and kind is int)
+        return int(text) if is_number and not is_name else text
+
+    def check_from_zero(self, values: set[int | str], where: str) -> None:
+        """Raise ValueError if values that were `looked_up` count from 1, since each would be the name before its own.
+
+        They do if they contain the number L of L names, but neither 0 nor a name.
+        """
+        last = len(self.raw_names)
+        if self._numbers and last in values and 0 not in values and self._words.keys().isdisjoint(values):
+            raise ValueError(
+                f"{where} has the label {last}, and none is 0; accepted: numbers from 0 to {last - 1}, in the order of "
+                f"the names ({first_names(self.raw_names)}), or the names"
+            )
+
     def _find(self, value: str | int) -> int | None:
         if self._is_numbered and type(value) is int:
             return value if 0 <= value < len(self.names) else None
@@ -155,10 +184,6 @@ class PlainTags(Labels):
 
     task: ClassVar[Task] = "tagging"
     scheme: TagScheme = "none"
-
-    def __init__(self, names: list[str], is_numbered: bool = False, is_text: bool = False) -> None:
-        super().__init__(names, is_numbered, is_text)
-        self.raw_names = names
 
     def ids(self, value: Any) -> list[int]:
         return [self.id(stripped(tag)) for tag in value]

@@ -167,7 +167,6 @@ def _read(
     splits = {}
     for split in present:
         splits[split] = read_split(raw / f"{split}.parquet", reader, corpus, options.processes)
-        _stop_if_from_one(splits[split], source, labels)
         _stop_if_bad(split, splits[split], source, labels, options.max_bad_share)
     for split in ("test", "validation"):
         if split not in splits:
@@ -191,17 +190,6 @@ def _select(
         if not len(splits["train"]):
             raise ValueError(f"drop_leaks={options.drop_leaks}: all training texts are also in validation or test")
     return splits, left_out, count_duplicates(keys)
-
-
-def _stop_if_from_one(rows: SplitRows, source: Source, labels: Labels) -> None:
-    """Raise ValueError for labels 1 to L of L names, because each but the last would be the name before its own."""
-    last, reasons = len(labels.names), rows.count_reasons()
-    is_unknown = any(f"unknown label {label!r}" in reasons for label in (last, str(last)))
-    if source.task == "classification" and is_unknown and not np.any(rows.labels == 0):
-        raise ValueError(
-            f"column {source.label_column!r} of {source.path} has the label {last}, and none is 0; accepted: numbers "
-            f"from 0 to {last - 1}, in the order of the names ({labels.accepted}), or the names"
-        )
 
 
 def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, max_bad_share: float) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from unroll.data.ragged import Ragged
 from unroll.data.raw import group_starts, raw_rows
 from unroll.data.source import Source
 from unroll.data.spans import SpanEdges, tag_spans
+from unroll.data.text import is_visible
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import TOKEN_TASKS
 from unroll.files import whole_file
@@ -76,6 +77,8 @@ class RowReader:
             raise BadRow("no tokens")
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
             raise BadRow("tokens are not all non-empty strings")
+        if not any(map(is_visible, tokens)):
+            raise BadRow("no tokens")
         return [self.tokenizer.normalize(token) for token in tokens]
 
     def _read_spans(self, text: Any, spans: Any) -> Row:
@@ -90,7 +93,10 @@ class RowReader:
 
 
 class Chunk(NamedTuple):
-    """The usable rows of a row group: their distinct tokens in order, and all tokens as ids in them, from 1."""
+    """The usable rows of a row group: their distinct tokens in order, and all tokens as ids in them, from 1.
+
+    `label_values` are those of all its labels, see `Labels.looked_up`.
+    """
 
     distinct: list[str]
     tokens: Ragged
@@ -98,18 +104,23 @@ class Chunk(NamedTuple):
     rows: np.ndarray
     quarantined: list[tuple[int, str]]
     inexact_spans: int
+    label_values: set[int | str]
 
 
 def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | None = 1) -> SplitRows:
     """Append the usable rows of a raw split to the corpus, with one process per core if `processes` is None.
 
     The result does not depend on the number of processes.
+
+    Raises:
+        ValueError: the labels are numbers from 1 to L of L names, which would be read as those of other names.
     """
     start = len(corpus.tokens)
     has_tags = reader.labels.task in TOKEN_TASKS
     lengths, rows, labels = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [reader.labels.array([])]
     quarantined: list[tuple[int, str]] = []
     inexact_spans = 0
+    label_values: set[int | str] = set()
     for chunk in _chunks(path, reader, processes):
         corpus.tokens.append(corpus.distinct.ids(chunk.distinct)[chunk.tokens.values - 1])
         if has_tags:
@@ -120,6 +131,9 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
         rows.append(chunk.rows)
         quarantined += chunk.quarantined
         inexact_spans += chunk.inexact_spans
+        label_values |= chunk.label_values
+    source = reader.source
+    reader.labels.check_from_zero(label_values, f"column {source.label_column!r} of {source.path}")
     sizes = np.concatenate(lengths)
     starts = start + np.cumsum(sizes) - sizes
     found = None if has_tags else np.concatenate(labels)
@@ -138,6 +152,7 @@ def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Ch
 
 def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
     """Read the row group `group`, whose first row is row `start` of the split."""
+    reader = replace(reader, labels=reader.labels.fresh())
     distinct = DistinctTokens()
     tokens: list[np.ndarray] = []
     labels: list[list[int]] = []
@@ -156,7 +171,8 @@ def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
             inexact_spans += read.inexact_spans
     ids = Ragged.from_sequences(tokens, np.int32)
     found = reader.labels.array(labels)
-    return Chunk(list(distinct), ids, found, np.array(rows, np.int64), quarantined, inexact_spans)
+    kept, looked_up = np.array(rows, np.int64), reader.labels.looked_up
+    return Chunk(list(distinct), ids, found, kept, quarantined, inexact_spans, looked_up)
 
 
 def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:
