@@ -68,7 +68,7 @@ $(RUN): pyproject.toml constraints.txt
 		fi; \
 	done; \
 	echo "error: no Python 3.11 to 3.14 among: $(PYTHONS); accepted: make PYTHON=/path/to/python3.12" >&2; exit 1
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
 	echo "$(CURDIR)" > $@
 
 $(DEVELOP): $(RUN)

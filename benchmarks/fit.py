@@ -8,12 +8,14 @@ from typing import Any
 
 from hydra.utils import instantiate
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
 from benchmarks.shipped import configuration
 from benchmarks.timing import Run
-from unroll.data.batches import Batch, SequentialBatches, ShuffledBatches
+from unroll.data.batches import SequentialBatches, ShuffledBatches
+from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.callbacks import ProcessState, ResumePoint
@@ -25,18 +27,18 @@ SEED = 1
 OPTIMIZER = instantiate(configuration("optimizer", "adamw"))
 SCHEDULER = instantiate(configuration("scheduler", "linear"))
 
-Unit = Callable[[Batch], int]
+Unit = Callable[[Batch[Tensor]], int]
 
 
-def steps(batch: Batch) -> int:
+def steps(batch: Batch[Tensor]) -> int:
     return 1
 
 
-def sequences(batch: Batch) -> int:
+def sequences(batch: Batch[Tensor]) -> int:
     return len(batch.tokens.lengths)
 
 
-def tokens(batch: Batch) -> int:
+def tokens(batch: Batch[Tensor]) -> int:
     """The number of tokens, without padding."""
     return int(batch.tokens.lengths.sum())
 
@@ -54,7 +56,7 @@ class Stopwatch(Callback):
     ) -> None:
         self.lap(batch, batch_idx)
 
-    def lap(self, batch: Batch, index: int) -> None:
+    def lap(self, batch: Batch[Tensor], index: int) -> None:
         """Call this at the end of every batch."""
         self.end = time.perf_counter()
         if index < WARM_UP:
@@ -97,7 +99,7 @@ def fitting(
 
 
 def looping(
-    model: SequenceModel, batches: ShuffledBatches | DataLoader[Batch], unit: Unit, limit: int | None = None
+    model: SequenceModel, batches: ShuffledBatches | DataLoader[Batch[Tensor]], unit: Unit, limit: int | None = None
 ) -> Run:
     """The same computation in a plain loop."""
     clip: float = configuration("trainer", "cpu")["gradient_clip_val"]

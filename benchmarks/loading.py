@@ -14,7 +14,8 @@ from benchmarks.corpora import Corpora
 from benchmarks.fit import looping, steps
 from benchmarks.shipped import model
 from benchmarks.timing import Row, alternate, rate_row, time_row, timed
-from unroll.data.batches import Batch, ShuffledBatches
+from unroll.data.batches import ShuffledBatches
+from unroll.data.padding import Batch
 from unroll.data.prepared import EncodedSplit, PreparedData
 
 SEED = 1
@@ -71,13 +72,13 @@ def against_worker(data: PreparedData) -> Row:
     return time_row(title, "batches made by a worker process", medians)
 
 
-class Stream(IterableDataset[Batch]):
+class Stream(IterableDataset[Batch[Tensor]]):
     """The package's batches as a dataset for a DataLoader."""
 
     def __init__(self, batches: ShuffledBatches) -> None:
         self.batches = batches
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch[Tensor]]:
         return iter(self.batches)
 
     def __len__(self) -> int:

@@ -30,8 +30,8 @@ from typing import Any
 LIBRARIES = """
 filelock hydra.core.utils hydra._internal.core_plugins.basic_launcher hydra._internal.core_plugins.basic_sweeper jinja2
 joblib matplotlib.pyplot mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store mlflow.tracking optuna optuna.importance
-optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightning ruamel.yaml safetensors.torch scipy.sparse scipy.stats
-sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
+optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightning ruamel.yaml safetensors.torch
+scipy.sparse scipy.stats sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
 """
 SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
 READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}

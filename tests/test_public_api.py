@@ -33,6 +33,7 @@ def test_its_names_are_listed_and_exist() -> None:
     assert all(hasattr(unroll, name) for name in unroll.__all__)
     assert unroll.__version__ == version("unroll")
     assert unroll.PreparedData is PreparedData
+    assert unroll.Predictor is Predictor
     assert unroll.nn is sys.modules["unroll.nn"]
     with pytest.raises(AttributeError, match="module 'unroll' has no attribute 'nothing'"):
         unroll.nothing  # noqa: B018
@@ -190,7 +191,7 @@ def test_options_of_train_that_are_wrong_are_named(
 
 
 def test_a_model_of_other_origin_is_not_trained(reviews: PreparedData, tmp_path: Path) -> None:
-    other = unroll.load(save_random_model(reviews, tmp_path / "model"))._trained.model
+    other = unroll.load(save_random_model(reviews, tmp_path / "model"))._model.model
     with pytest.raises(ValueError, match=r"model=SequenceModel; accepted: what unroll\.build_model returned"):
         unroll.train(other, reviews, output=tmp_path)
 

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from unroll import nn
     from unroll.api import build_model, compare, evaluate, load, prepare, train
     from unroll.data.prepared import PreparedData
+    from unroll.inference.predictor import Predictor
 
     __version__: str
 
-__all__ = ["PreparedData", "__version__", "build_model", "compare", "evaluate", "load", "nn", "prepare", "train"]
+__all__ = ["Predictor", "PreparedData", "__version__", "build_model", "compare", "evaluate", "load", "nn", "prepare"]
+__all__ += ["train"]
+_CLASSES = {"PreparedData": "unroll.data.prepared", "Predictor": "unroll.inference.predictor"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,7 +26,7 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("unroll")
     if name == "nn":
         return import_module("unroll.nn")
-    return getattr(import_module("unroll.data.prepared" if name == "PreparedData" else "unroll.api"), name)
+    return getattr(import_module(_CLASSES.get(name, "unroll.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unroll.data import batches as batching
-from unroll.data.batches import WINDOW, Batch, SequentialBatches, ShuffledBatches, collate
+from unroll.data.batches import WINDOW, SequentialBatches, ShuffledBatches, collate
 from unroll.data.encoding import TokenEncoder
+from unroll.data.padding import Batch
 from unroll.data.prepared import EncodedSplit
 from unroll.data.ragged import Ragged
 from unroll.data.tokens import IGNORE, PADDING, SPECIAL_WORDS, Casing, Task

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.tiny import NETWORKS, tiny_parts
-from unroll.data.batches import Batch, SequentialBatches
+from unroll.data.batches import SequentialBatches
+from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import build_model
 from unroll.nn import LSTM, SequenceModel
@@ -20,7 +21,7 @@ from unroll.nn.lstm import supports_lstm
 BFLOAT16 = 2**-8  # relative spacing of bfloat16 numbers
 
 
-def loss_and_gradient(model: SequenceModel, batch: Batch) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(model: SequenceModel, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
     loss = model.head.loss(model(batch.tokens), batch.labels, batch.tokens.lengths)
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     return loss, torch.cat([gradient.flatten() for gradient in gradients])

@@ -5,9 +5,11 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from unroll.data.batches import Batch, collate
+from unroll.data.batches import collate
 from unroll.data.encoding import TokenEncoder
+from unroll.data.padding import Batch
 from unroll.data.prepared import EncodedSplit
 from unroll.data.ragged import Ragged
 from unroll.data.tokens import SPECIAL_WORDS, Task
@@ -53,7 +55,7 @@ def make(task: Task, encoder: str = "bilstm", characters: str = "character cnn",
     )
 
 
-def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) -> Batch:
+def make_batch(task: Task, lengths: list[int], rows: list[int] | None = None) -> Batch[Tensor]:
     """A batch of the sequences `rows`, or of all."""
     draw = np.random.default_rng(0)
     tokens = draw.integers(1, len(WORDS) + 1, sum(lengths))

@@ -1,9 +1,9 @@
-"""Batches of sequences of similar lengths."""
+"""Batches of sequences of similar lengths, as tensors."""
 
 import math
 from collections.abc import Iterator
 from itertools import cycle, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,22 +11,11 @@ from torch import Tensor
 from torch.distributed import get_rank, get_world_size, is_initialized
 
 from unroll.checks import check_least
+from unroll.data.padding import Batch, cut, pad
 from unroll.data.prepared import EncodedSplit
-from unroll.data.tokens import IGNORE, PADDING, TOKEN_TASKS, Spelling, Tokens
+from unroll.data.tokens import Spelling, Tokens
 
 WINDOW = 100  # batches sorted by length together; a larger window means less padding and less randomness
-
-
-class Batch(NamedTuple):
-    """B sequences with their labels.
-
-    Shapes: `labels` (B,) for classification, (B, L) bool for multilabel, or (B, T) with IGNORE at padding for
-    labeling; `positions` (B,) the positions of the sequences in the split.
-    """
-
-    tokens: Tokens
-    labels: Tensor
-    positions: Tensor
 
 
 class SequentialBatches:
@@ -65,7 +54,7 @@ class SequentialBatches:
     def __len__(self) -> int:
         return len(self._batches())
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch[Tensor]]:
         for index in self._batches():
             yield collate(self.split, index, self.characters)
 
@@ -82,17 +71,7 @@ class SequentialBatches:
         return [own[(2 * i + 1) * len(own) // (2 * count)] for i in range(count)]
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
-        """Divide the positions `order` into batches."""
-        if self.batch_tokens is None:
-            return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
-        batches, start = [], 0
-        while start < len(order):
-            some = order[start : start + self.batch_size]
-            padded = np.maximum.accumulate(self.split.lengths[some]) * np.arange(1, len(some) + 1)
-            end = start + max(1, int((padded <= self.batch_tokens).sum()))
-            batches.append(order[start:end])
-            start = end
-        return batches
+        return cut(order, self.split.lengths, self.batch_size, self.batch_tokens)
 
 
 class ShuffledBatches(SequentialBatches):
@@ -121,7 +100,7 @@ class ShuffledBatches(SequentialBatches):
         self._position = 0
         self._resumed = False
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch[Tensor]]:
         if not self._resumed:
             self._epoch, self._position = self._epoch + 1, 0
         self._resumed = False
@@ -151,25 +130,10 @@ class ShuffledBatches(SequentialBatches):
         return self._some(batches)
 
 
-def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch:
+def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch[Tensor]:
     """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
-    positions, mask = split.sequences.positions(index)  # (B, T)
-    tokens = np.where(mask, split.tokens[positions], PADDING)
-    if split.task in TOKEN_TASKS:
-        labels = np.where(mask, split.labels[positions], IGNORE)  # (B, T)
-    else:
-        labels = split.labels[index]  # (B,) or (B, L)
-    spelling = None
-    if characters:
-        distinct, rows = np.unique(tokens, return_inverse=True)  # (U,), (B, T)
-        spelling = Spelling(torch.from_numpy(split.table.spell(distinct)), torch.from_numpy(rows))
-    return Batch(
-        tokens=Tokens(
-            words=torch.from_numpy(split.table.words[tokens]),
-            casing=torch.from_numpy(split.table.casing[tokens]),
-            lengths=torch.from_numpy(split.lengths[index]),
-            spelling=spelling,
-        ),
-        labels=torch.from_numpy(np.array(labels)),
-        positions=torch.from_numpy(index),
-    )
+    (words, casing, lengths, spelling), labels, positions = pad(split, index, characters)
+    tensor = torch.from_numpy
+    spelled = None if spelling is None else Spelling(tensor(spelling.characters), tensor(spelling.rows))
+    tokens = Tokens(tensor(words), tensor(casing), tensor(lengths), spelled)
+    return Batch(tokens, tensor(labels), tensor(positions))

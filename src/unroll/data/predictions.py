@@ -7,9 +7,13 @@ import numpy as np
 
 from unroll.data.prepared import EncodedSplit
 
+NO_PROBABILITIES = np.empty((0, 0))
+
 
 class Prediction(NamedTuple):
     """The predicted labels of one sequence and the probabilities of all L labels, float64.
+
+    Probabilities that were left out are `NO_PROBABILITIES`.
 
     Shapes: `labels` () and `probabilities` (L,) for classification; (L,) bool and (L,) for multilabel; (T,) and
     (T, L) for labeling and tagging.

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import accumulate, chain, pairwise
 
 from icu4py.breakers import WordBreaker
@@ -126,6 +126,7 @@ def _pieces(match: re.Match[str], divide: Callable[[str], Iterable[str]]) -> Ite
     return (piece for a, b in pairwise(ends) if (piece := _ANY.match(match.string, a, b)))
 
 
+@lru_cache(maxsize=1 << 16)
 def casing(token: str) -> Casing:
     if any(character.isdigit() for character in token):
         return Casing.DIGITS

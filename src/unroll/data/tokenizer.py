@@ -91,6 +91,8 @@ class Tokenizer:
 
         If normalisation changes the length of a word, all its subwords get the offsets of the word.
         """
+        if self.subwords is None:
+            return [match.span() for match in self._matches(text)]
         offsets: list[tuple[int, int]] = []
         for match in self._matches(text):
             start, end = match.span()

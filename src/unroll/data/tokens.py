@@ -1,10 +1,9 @@
-"""Definitions that batches and networks share: the task, special ids, and the tensors of a batch."""
+"""Definitions that batches and networks share: the task, special ids, and the arrays of a batch."""
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from torch import Tensor
+Array = TypeVar("Array")  # a NumPy array, or a tensor for PyTorch's networks
 
 DeclaredTask = Literal["classification", "labeling", "multilabel"]  # in conf/dataset
 Task = Literal["classification", "labeling", "multilabel", "tagging"]  # tagging: labeling with plain tags
@@ -28,21 +27,21 @@ class Casing(IntEnum):
     OTHER = 6
 
 
-class Spelling(NamedTuple):
+class Spelling(NamedTuple, Generic[Array]):
     """Character ids (U, C) of a batch's distinct tokens, padded on the right, and the row of each token (B, T)."""
 
-    characters: "Tensor"
-    rows: "Tensor"
+    characters: Array
+    rows: Array
 
 
-class Tokens(NamedTuple):
+class Tokens(NamedTuple, Generic[Array]):
     """Input of a network: B sequences, padded on the right to T tokens.
 
     `words` are ids and `casing` values of `Casing`, (B, T) each; `lengths` (B,) are numbers of tokens; `spelling` is
     None for a network that does not read characters.
     """
 
-    words: "Tensor"
-    casing: "Tensor"
-    lengths: "Tensor"
-    spelling: Spelling | None
+    words: Array
+    casing: Array
+    lengths: Array
+    spelling: Spelling[Array] | None

@@ -5,24 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from unroll.arguments import check_arguments
 from unroll.baselines import Baseline
 from unroll.data.batches import SequentialBatches
-from unroll.data.predictions import Prediction
+from unroll.data.predictions import NO_PROBABILITIES, Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
-from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.data.tokens import TOKEN_TASKS
-from unroll.files import CHECKSUMS, damaged_files, read_json, reason, whole_folder, write_checksums, write_json
+from unroll.files import whole_folder, write_checksums, write_json
 from unroll.inference.building import Bounded, Model, build_model
+from unroll.inference.model_folder import CONFIG, loading, read_folder
 from unroll.nn import SequenceModel
 
-TOKENIZER = Tokenizer.FILES[0]
 _SMALL = 1 << 16  # elements of what a network computes when it is built
-# What reading a damaged file, or one of another kind, can raise.
-_UNREADABLE = (AttributeError, LookupError, MemoryError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +33,20 @@ class TrainedModel:
     schema: DataSchema
     config: dict[str, Any]
 
-    def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
-        """Predict one `Prediction` per sequence, in the order of the split; leaves a network in evaluation mode."""
+    def predict(self, split: EncodedSplit, batch_size: int, probabilities: bool = True) -> list[Prediction]:
+        """Predict one `Prediction` per sequence, in the order of the split; leaves a network in evaluation mode.
+
+        With `probabilities=False` a network leaves out the probabilities of labels of tokens.
+        """
         if isinstance(self.model, Baseline):
             return self.model.predict(split, batch_size)
-        return _predict_with_network(self.model, split, batch_size)
+        return _predict_with_network(self.model, split, batch_size, probabilities)
 
     def save(self, folder: Path) -> None:
         """Write the weights, the schema and the configuration into `folder`, replacing it."""
         with whole_folder(folder) as work:
             self.model.save(work)
-            write_json(work / "config.json", self.schema.save(work) | {"model": self.config})
+            write_json(work / CONFIG, self.schema.save(work) | {"model": self.config})
             write_checksums(work)
 
     @classmethod
@@ -58,44 +56,31 @@ class TrainedModel:
         Raises:
             ValueError: there is no model in `folder`, or it is damaged, or its configuration is of another kind.
         """
-        if not (folder / "config.json").exists():
-            raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
-        try:
-            config = read_json(folder / "config.json", keys=("model", "task", "is_pair", "label_names"))
-            if damaged := damaged_files(folder):
-                raise ValueError(f"{', '.join(damaged)}: not what was written, by {CHECKSUMS}")
-            facts = {
-                name: config[name] for name in ("task", "is_pair", "given_tokens", "label_names") if name in config
-            }
-            check_arguments(DataSchema, facts, "config.json")
-            options = read_json(folder / TOKENIZER, keys=("split",))
-            check_arguments(TokenizerOptions, {it: options[it] for it in options if it != "version"}, TOKENIZER)
-            schema = DataSchema.load(folder, config)
+        with loading(folder):
+            schema, config = read_folder(folder)
             weights = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
             with Bounded(weights + _SMALL):  # a number has at least one byte
-                model = build_model(config["model"], schema)
+                model = build_model(config, schema)
             model.load(folder)
-        except _UNREADABLE as error:
-            if isinstance(error, PermissionError):
-                raise
-            cause = reason(error)
-            raise ValueError(f"the model in {folder} cannot be used ({cause}): copy or train it again") from error
-        return cls(model, schema, config["model"])
+        return cls(model, schema, config)
 
 
 @torch.inference_mode()
-def _predict_with_network(model: SequenceModel, split: EncodedSplit, batch_size: int) -> list[Prediction]:
+def _predict_with_network(
+    model: SequenceModel, split: EncodedSplit, batch_size: int, probabilities: bool
+) -> list[Prediction]:
     model.eval()
+    is_per_token = split.task in TOKEN_TASKS
     predictions: dict[int, Prediction] = {}
     for batch in SequentialBatches(split, batch_size, characters=model.reads_characters):
         lengths = batch.tokens.lengths
         logits = model(batch.tokens)
         labels = model.head.decode(logits, lengths).numpy()  # (B,), (B, L) or (B, T)
-        # In float64 distributions sum to 1, and a probability close to 1 has a complement above 0.
-        probabilities = model.head.probabilities(logits.double(), lengths).numpy()  # (B, L) or (B, T, L)
+        found = None
+        if probabilities or not is_per_token:
+            # In float64 distributions sum to 1, and a probability close to 1 has a complement above 0.
+            found = model.head.probabilities(logits.double(), lengths).numpy()  # (B, L) or (B, T, L)
         for row, (position, length) in enumerate(zip(batch.positions.tolist(), lengths.tolist(), strict=True)):
-            if split.task in TOKEN_TASKS:
-                predictions[position] = Prediction(labels[row, :length], probabilities[row, :length])
-            else:
-                predictions[position] = Prediction(labels[row], probabilities[row])
+            part = (row, slice(length)) if is_per_token else row
+            predictions[position] = Prediction(labels[part], NO_PROBABILITIES if found is None else found[part])
     return [predictions[position] for position in range(len(split))]

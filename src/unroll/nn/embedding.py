@@ -42,7 +42,7 @@ class TokenEmbedding(nn.Module):
         self.dropout = VariationalDropout(dropout)
         nn.init.normal_(self.words.weight[PADDING + 1 :], std=embedding_size**-0.5)
 
-    def forward(self, tokens: Tokens) -> Tensor:
+    def forward(self, tokens: Tokens[Tensor]) -> Tensor:
         """tokens: words of shape (B, T) → (B, T, output_size). With `characters` they need a spelling."""
         words = tokens.words
         if self.training and self.word_dropout:

@@ -67,7 +67,7 @@ class SequenceModel(nn.Module):
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
-    def forward(self, tokens: Tokens) -> Tensor:
+    def forward(self, tokens: Tokens[Tensor]) -> Tensor:
         """tokens: words of shape (B, T) → scores (B, L), or (B, T, L) for labels of tokens."""
         outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
         return self.head(outputs, final, tokens.lengths)

@@ -25,8 +25,8 @@ from unroll.inference import mlflow_model
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
 
-PACKAGES = ["PyYAML", "hydra-core", "icu4py", "mlflow", "numpy", "pandas", "pydantic", "python-crfsuite", "safetensors"]
-PACKAGES += ["scikit-learn", "scipy", "sentencepiece", "torch"]
+PACKAGES = ["PyYAML", "hydra-core", "icu4py", "mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "python-crfsuite"]
+PACKAGES += ["safetensors", "scikit-learn", "scipy", "sentencepiece", "torch"]
 
 
 class ModelDamaged(ValueError):

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric
 
-from unroll.data.batches import Batch, SequentialBatches, ShuffledBatches
+from unroll.data.batches import SequentialBatches, ShuffledBatches
+from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.metrics import validation_metrics
@@ -65,13 +66,13 @@ class SequenceTask(LightningModule):
         # Lightning does this by itself only for checkpoints within an epoch.
         self._train_batches.load_state_dict(checkpoint["train_batches"])
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch[Tensor], batch_index: int) -> Tensor:
         logits = self.model(batch.tokens)
         loss = self.model.head.loss(logits, batch.labels, batch.tokens.lengths)
         self.train_loss.update(loss.detach())
         return loss
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
+    def validation_step(self, batch: Batch[Tensor], batch_index: int) -> None:
         head, lengths = self.model.head, batch.tokens.lengths
         logits = self.model(batch.tokens)
         weight = (batch.labels >= 0).sum()  # number of labels that the loss is averaged over

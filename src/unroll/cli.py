@@ -1,0 +1,160 @@
+"""The command ``unroll``: one subcommand a row of a table, each imported only when it is called."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from unroll.files import refusal
+
+if TYPE_CHECKING:
+    from unroll.inference.predictor import Predictor
+
+CHUNK = 512  # texts that are read, predicted and printed together
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Args:
+        summary: for ``--help``.
+        arguments: adds its arguments to a parser.
+        run: does the work; raises ValueError for a mistake of the user.
+    """
+
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def main() -> None:
+    """Run the subcommand of the command line; a mistake of the user is one line and status 1."""
+    parser = argparse.ArgumentParser(prog="unroll", description="Recurrent networks on text.")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.summary, description=command.summary)
+        command.arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    arguments = parser.parse_args()
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # the reader has had enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except ModuleNotFoundError as error:  # a plain installation predicts with exported models only
+        if (error.name or "unroll").startswith("unroll"):
+            raise
+        sys.exit(f"error: {error.name} is not installed; accepted: an installation of unroll[train]")
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and not refusal(error):
+            raise
+        sys.exit(f"error: {error}")
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="a text; without any, --file or standard input is read")
+    _add_model(parser, "--model")
+    parser.add_argument("--file", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input")
+    _add_format(parser)
+    parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
+    parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.text and arguments.file:
+        raise ValueError(f"TEXT and --file={arguments.file}; accepted: one of them")
+    if not arguments.text and not arguments.file and sys.stdin.isatty():
+        raise ValueError("no text; accepted: TEXT, --file FILE, or texts in standard input")
+    from unroll.inference.pretty import pretty
+    from unroll.inference.texts import STDIN, read_texts
+
+    predictor = _load(arguments.model)
+    texts = iter(arguments.text or read_texts(arguments.file or STDIN, arguments.format))
+    width = shutil.get_terminal_size().columns
+    count = unusable = 0
+    while chunk := list(islice(texts, CHUNK)):
+        answers = predictor.predict(chunk, errors="coerce", probabilities=arguments.probabilities)
+        for text, answer in zip(chunk, answers, strict=True):
+            unusable += all(value is None for value in answer.values())
+            if arguments.json or not sys.stdout.isatty():
+                print(json.dumps(_with_text(text, answer), ensure_ascii=False))
+            else:
+                print(pretty(text, answer, width))
+        sys.stdout.flush()
+        count += len(chunk)
+    if unusable:
+        print(f"{unusable} of {count} texts cannot be used by this model: their values are null", file=sys.stderr)
+
+
+def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, after the text where it does not contain the tokens that were given."""
+    return answer if isinstance(text, list) else {"text": text, **answer}
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser, "model")
+    parser.add_argument("--output", type=Path, help="the folder to write; by default onnx/ and the end of MODEL's path")
+    parser.add_argument("--int8", action="store_true", help="smaller: large weights as 8-bit integers; needs --data")
+    parser.add_argument("--data", help="with --int8: a file of texts, on which its labels are compared")
+    _add_format(parser)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    if arguments.int8 != (arguments.data is not None):
+        raise ValueError("--int8 and --data belong together; accepted: both, or none of them")
+    from unroll.inference.exporting.export import export
+    from unroll.inference.texts import read_texts
+
+    texts = list(read_texts(arguments.data, arguments.format)) if arguments.int8 else []
+    folder = _model_folder(arguments.model)
+    parts = [part for part in folder.absolute().parts if part != "model"][-3:]
+    output = arguments.output or Path("onnx", *parts)
+    size, agreement = export(folder, output, arguments.int8, texts)
+    kept = "" if agreement is None else f", {agreement:.2%} of the labels as in float32"
+    print(f"{output}: {size / 1e6:.1f} MB{kept}")
+
+
+def _add_model(parser: argparse.ArgumentParser, name: str) -> None:
+    required: dict[str, Any] = {"required": True} if name.startswith("-") else {}
+    parser.add_argument(
+        name, metavar="MODEL", help="a run folder such as models/DATASET/MODEL/SEED, or a model folder", **required
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", metavar=".EXT", help="of the texts, instead of the extension of the file's name")
+
+
+def _model_folder(name: str) -> Path:
+    """The folder of the model itself."""
+    folder = Path(name)
+    return folder / "model" if (folder / "model").is_dir() else folder
+
+
+def _load(name: str) -> "Predictor":
+    if name.startswith(("models:/", "runs:/")):
+        from unroll.api import load  # MLflow
+
+        return load(name)
+    from unroll.inference.predictor import Predictor
+
+    return Predictor.load(_model_folder(name))
+
+
+COMMANDS = {
+    "predict": Command("Predict the labels of texts.", _predict_arguments, _predict),
+    "export": Command("Export a trained network to ONNX, which predicts without PyTorch.", _export_arguments, _export),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A network that was exported to ONNX; needs neither PyTorch nor the packages of training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from unroll.data.padding import cut, pad
+from unroll.data.predictions import NO_PROBABILITIES, Prediction
+from unroll.data.prepared import EncodedSplit
+from unroll.data.schema import DataSchema
+from unroll.data.tokens import TOKEN_TASKS, Tokens
+from unroll.inference.decoders import build_decoder
+from unroll.inference.model_folder import ONNX_MODEL, loading, read_folder
+
+WORDS, CASING, LENGTHS, CHARACTERS, ROWS = "words", "casing", "lengths", "characters", "rows"  # inputs of the graph
+SCORES = "scores"  # its output
+DECODER = "decoder"  # key of the metadata
+BATCH_TOKENS = 16384  # bounds the memory of a batch of long texts
+
+
+class OnnxModel:
+    """Predicts with an ONNX graph on one thread; see `unroll.inference.exporting` for the graph."""
+
+    def __init__(self, graph: Path | bytes, schema: DataSchema) -> None:
+        options = onnxruntime.SessionOptions()
+        # The products of a recurrence are too small to be divided between threads.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors
+        source = graph if isinstance(graph, bytes) else str(graph)
+        self.schema = schema
+        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self._inputs = [value.name for value in self._session.get_inputs()]
+        self._decoder = build_decoder(json.loads(self._session.get_modelmeta().custom_metadata_map[DECODER]))
+
+    @classmethod
+    def load(cls, folder: Path) -> "OnnxModel":
+        """Load an exported model; raises ValueError if there is none in `folder`, or it is damaged."""
+        with loading(folder):
+            schema, _ = read_folder(folder, ONNX_MODEL)
+            return cls(folder / ONNX_MODEL, schema)
+
+    def predict(self, split: EncodedSplit, batch_size: int, probabilities: bool = True) -> list[Prediction]:
+        """Predict one `Prediction` per sequence, in the order of the split; see `LoadedModel`."""
+        predictions: dict[int, Prediction] = {}
+        is_per_token = split.task in TOKEN_TASKS
+        order = np.argsort(split.lengths, kind="stable")
+        for index in cut(order, split.lengths, batch_size, BATCH_TOKENS):
+            tokens = pad(split, index, characters=CHARACTERS in self._inputs).tokens
+            scores = self.scores(tokens)
+            labels = self._decoder.labels(scores, tokens.lengths)  # (B,), (B, L) or (B, T)
+            found = None
+            if probabilities or not is_per_token:
+                found = self._decoder.probabilities(scores, tokens.lengths)  # (B, L) or (B, T, L)
+            for row, (position, length) in enumerate(zip(index.tolist(), tokens.lengths.tolist(), strict=True)):
+                part = (row, slice(length)) if is_per_token else row
+                predictions[position] = Prediction(labels[part], NO_PROBABILITIES if found is None else found[part])
+        return [predictions[position] for position in range(len(split))]
+
+    def scores(self, tokens: Tokens[np.ndarray]) -> np.ndarray:
+        """Run the graph: tokens (B, T) → scores (B, L) or (B, T, L)."""
+        feed = {WORDS: tokens.words, CASING: tokens.casing, LENGTHS: tokens.lengths}
+        if tokens.spelling is not None:
+            feed |= {CHARACTERS: tokens.spelling.characters, ROWS: tokens.spelling.rows}
+        scores: np.ndarray = self._session.run([SCORES], {name: feed[name] for name in self._inputs})[0]
+        return scores

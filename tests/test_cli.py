@@ -1,0 +1,161 @@
+"""The command `unroll`, in this process and in a new one."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import save_baseline, save_random_model
+from unroll import cli
+from unroll.data.prepared import PreparedData
+from unroll.inference.exporting.export import export
+from unroll.inference.predictor import Predictor
+
+UNROLL = [sys.executable, "-m", "unroll.cli"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def exported(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    export(save_random_model(reviews, folder / "model", "gru"), folder / "onnx")
+    return folder / "onnx"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command with arguments; return its status, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["unroll", *map(str, arguments)])
+        status: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code
+        written = capsys.readouterr()
+        if isinstance(status, str):  # Python prints it
+            return 1, written.out, written.err + status
+        return status or 0, written.out, written.err
+
+    return call
+
+
+def test_texts_are_answered_as_json_lines_where_nobody_looks(run: Run, exported: Path) -> None:
+    texts = ["not good", "very bad"]
+    status, output, errors = run("predict", *texts, "--model", exported)
+    assert (status, errors) == (0, "")
+    expected = [{"text": text, **it} for text, it in zip(texts, Predictor.load(exported).predict(texts), strict=True)]
+    assert [json.loads(line) for line in output.splitlines()] == expected
+
+
+def test_probabilities_of_all_labels_are_added(run: Run, exported: Path) -> None:
+    _, output, _ = run("predict", "not good", "--model", exported, "--probabilities")
+    assert set(json.loads(output)["probabilities"]) == {"negative", "positive"}
+
+
+def test_a_file_is_answered_line_by_line_and_what_is_unusable_is_counted(
+    run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "CHUNK", 2)
+    (tmp_path / "new.txt").write_text("good\n\nbad\nvery good\n")
+    status, output, errors = run("predict", "--file", tmp_path / "new.txt", "--model", exported)
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert status == 0
+    assert [row["text"] for row in rows] == ["good", "", "bad", "very good"]
+    assert [row["label"] is None for row in rows] == [False, True, False, False]
+    assert errors == "1 of 4 texts cannot be used by this model: their values are null\n"
+
+
+def test_a_run_folder_stands_for_its_model(run: Run, reviews: PreparedData, tmp_path: Path) -> None:
+    save_random_model(reviews, tmp_path / "run" / "model", "gru")
+    assert run("predict", "good", "--model", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "good", "--model", "nowhere"], "error: no trained model in nowhere; train one with"),
+        (["predict", "good", "--file", "a.txt", "--model", "x"], "error: TEXT and --file=a.txt; accepted: one of them"),
+        (["predict", "--file", "no.txt", "--model", "{exported}"], "error: no.txt: no such file; accepted: .txt"),
+        (["export", "nowhere", "--output", "x"], "error: no trained model in nowhere"),
+        (["export", "nowhere", "--int8"], "error: --int8 and --data belong together; accepted: both, or none of them"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], message: str, run: Run, exported: Path) -> None:
+    status, output, errors = run(*(it.format(exported=exported) for it in arguments))
+    assert status == 1
+    assert output == ""
+    assert errors.startswith(message)
+    assert "\n" not in errors
+
+
+@pytest.mark.parametrize("command", [[], ["predict"], ["export"]])
+def test_help_fits_on_a_screen(command: list[str], run: Run) -> None:
+    status, output, _ = run(*command, "--help")
+    assert status == 0
+    assert 5 < len(output.splitlines()) <= 24
+
+
+def test_export_writes_where_the_run_was_and_says_the_size(
+    run: Run, reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_random_model(reviews, tmp_path / "models" / "tiny" / "gru" / "1" / "model", "gru")
+    status, output, _ = run("export", "models/tiny/gru/1")
+    assert status == 0
+    assert output.startswith("onnx/tiny/gru/1: 0.0 MB")
+    assert Predictor.load("onnx/tiny/gru/1").predict(["good"])
+
+
+def test_export_of_a_baseline_is_refused(run: Run, reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_baseline(reviews, tmp_path / "model", "majority")
+    status, _, errors = run("export", folder, "--output", tmp_path / "onnx")
+    assert status == 1
+    assert errors == f"error: the model in {folder} is a Majority; accepted: a network"
+
+
+def test_a_missing_package_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "unroll.inference.exporting.export", None)
+    with pytest.raises(ModuleNotFoundError):  # of the package itself: a bug
+        run("export", "nowhere")
+    monkeypatch.delitem(sys.modules, "unroll.inference.exporting.export")
+    for name in [name for name in sys.modules if name.startswith("unroll.inference.exporting")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
+    status, _, errors = run("export", "nowhere")
+    assert (status, errors) == (1, "error: onnx is not installed; accepted: an installation of unroll[train]")
+
+
+def test_a_pipe_is_answered_without_pytorch(exported: Path) -> None:
+    code = "import sys; from unroll.cli import main; main(); print('torch' in sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, "predict", "--model", str(exported)]
+    done = subprocess.run(command, input="good\nbad\n", capture_output=True, text=True)
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["good", "bad"]
+    assert done.stderr == "False\n"
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.txt").write_text("good\n" * 5000)
+    command = [*UNROLL, "predict", "--file", str(tmp_path / "new.txt"), "--model", str(exported)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_a_terminal_gets_lines_to_read(exported: Path) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run([*UNROLL, "predict", "not good", "--model", str(exported)], stdout=theirs, stdin=theirs)
+    os.close(theirs)
+    assert done.returncode == 0
+    assert os.read(ours, 1000).decode().strip().endswith("not good")
+    os.close(ours)
