@@ -242,11 +242,11 @@ def test_without_another_store_models_are_loaded_from_that_of_the_project(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     database = Path(logged["store"].removeprefix("sqlite:///"))
-    monkeypatch.setattr("unroll.api.database_folder", lambda project: database.parent)
+    monkeypatch.setattr("unroll.project.database_folder", lambda project: database.parent)
     monkeypatch.setattr("unroll.project.database_folder", lambda project: database.parent)
     assert unroll.load("models:/reviews/1").predict(["good"])
 
-    monkeypatch.setattr("unroll.api.database_folder", lambda project: database.parent / "elsewhere")
+    monkeypatch.setattr("unroll.project.database_folder", lambda project: database.parent / "elsewhere")
     with pytest.raises(ValueError, match=r"no MLflow store: .*elsewhere/mlflow\.db.*; accepted: MLFLOW_TRACKING_URI"):
         unroll.load("models:/reviews/1")
 

@@ -27,7 +27,7 @@ from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
 from unroll.keys import accepted_keys, listed
 from unroll.nn import SequenceModel
-from unroll.project import database_folder, project_root, set_environment
+from unroll.project import check_store, project_root, set_environment
 from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
@@ -218,13 +218,11 @@ def load(model: RunFolder | str | Path) -> Predictor:
 
 def _load_from_mlflow(uri: str) -> Predictor:
     """Load with the environment of the stages, which names the project's store and limits the time of requests."""
-    database = database_folder(project_root()) / "mlflow.db"
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not database.exists():
-        raise ValueError(f"no MLflow store: there is no {database}; accepted: MLFLOW_TRACKING_URI in the environment")
+    check_store()
     before = set(os.environ)
     set_environment(project_root())
     try:
-        from unroll.tracking.models import fetch_model, finding_model, model_uri
+        from unroll.tracking.models import download_model, model_uri
         from unroll.tracking.offline import requiring
         from unroll.tracking.store import open_store
 
@@ -232,14 +230,7 @@ def _load_from_mlflow(uri: str) -> Predictor:
         with requiring(), tempfile.TemporaryDirectory() as work:
             if uri.startswith("runs:/"):
                 uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
-            folder = fetch_model(client, uri, Path(work))
-            with finding_model(client, uri):
-                flavors = read_yaml(folder / "MLmodel")["flavors"]
-            try:
-                model = folder / flavors["python_function"]["artifacts"]["model"]["path"]
-            except KeyError:
-                raise ValueError(f"{uri} was not logged by unroll; accepted: a model of an unroll training") from None
-            return Predictor.load(model)
+            return Predictor.load(download_model(client, uri, Path(work)))
     finally:
         for name in set(os.environ) - before:
             del os.environ[name]

@@ -2,16 +2,20 @@
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unroll.files import refusal
+from unroll.inference.server.options import TOKEN, ServerOptions, token_of_environment
+from unroll.project import check_store, project_root, set_environment
 
 if TYPE_CHECKING:
     from unroll.inference.predictor import Predictor
@@ -38,7 +42,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="unroll", description="Recurrent networks on text.")
     commands = parser.add_subparsers(metavar="command", required=True)
     for name, command in COMMANDS.items():
-        subparser = commands.add_parser(name, help=command.summary, description=command.summary)
+        subparser = commands.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     arguments = parser.parse_args()
@@ -151,9 +160,67 @@ def _load(name: str) -> "Predictor":
     return Predictor.load(_model_folder(name))
 
 
+_HELP = {
+    "host": "address to listen at",
+    "port": "0 for any free port",
+    "workers": "processes that answer",
+    "poll": "seconds between two looks at whether the model has changed",
+    "drain": "seconds that requests have to finish when the server stops",
+    "batch_texts": "texts that the model reads at once",
+    "batch_tokens": "tokens (estimated) that the model reads at once",
+    "max_body": "bytes of a request's body",
+    "max_texts": "texts of a request",
+    "max_tokens": "tokens of a text",
+    "max_characters": "characters of a text",
+    "max_queue": "tokens (estimated) that wait in a worker; beyond, the answer is 503",
+    "max_connections": "open connections of a worker",
+    "timeout": "seconds to send a request, or to take its answer",
+    "keep_alive": "seconds that a connection stays open between two requests",
+}
+
+
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a run folder such as models/DATASET/MODEL/SEED, a model folder, models:/NAME@champion or models:/NAME/3",
+    )
+    for field in fields(ServerOptions):
+        kind = field.type if isinstance(field.type, type) else str
+        flag = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(
+            flag, type=kind, default=field.default, metavar=kind.__name__.upper(), help=_HELP[field.name]
+        )
+    parser.add_argument("--access-log", action="store_true", help="log every request, not only those with an error")
+    parser.add_argument(
+        "--insecure", action="store_true", help=f"let other machines use the server without a token in {TOKEN}"
+    )
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from unroll.inference.server.source import FolderSource, RegisteredName, Source
+    from unroll.inference.server.supervisor import Supervisor
+
+    options = ServerOptions(**{field.name: getattr(arguments, field.name) for field in fields(ServerOptions)})
+    options.check_exposure(token_of_environment(), arguments.insecure)
+    source: Source
+    if arguments.model.startswith(("models:/", "runs:/")):
+        name = RegisteredName.parse(arguments.model)
+        check_store()
+        set_environment(project_root())  # before MLflow is imported
+        from unroll.registry.source import RegistrySource
+
+        source = RegistrySource.open(name)
+    else:
+        source = FolderSource(Path(arguments.model))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    Supervisor(source, options, arguments.access_log).serve()
+
+
 COMMANDS = {
     "predict": Command("Predict the labels of texts.", _predict_arguments, _predict),
     "export": Command("Export a trained network to ONNX, which predicts without PyTorch.", _export_arguments, _export),
+    "serve": Command("Serve a trained model over HTTP.", _serve_arguments, _serve),
 }
 
 if __name__ == "__main__":

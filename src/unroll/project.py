@@ -17,6 +17,13 @@ def database_folder(project: Path) -> Path:
     return next((parent.parent for parent in project.parents if parent.name == ".dvc"), project)
 
 
+def check_store() -> None:
+    """Raise ValueError if no MLflow store is named in the environment, and the checkout has no database."""
+    database = database_folder(project_root()) / "mlflow.db"
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not database.exists():
+        raise ValueError(f"no MLflow store: there is no {database}; accepted: MLFLOW_TRACKING_URI in the environment")
+
+
 def set_environment(project: Path) -> None:
     """Set environment variables that third-party libraries read; values that the user has set are kept."""
     defaults = {

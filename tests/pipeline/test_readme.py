@@ -21,12 +21,14 @@ from unroll.files import read_json
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
 SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
+UNROLL_SERVE = "unroll serve models:/demo_reviews@champion --port 8000"
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make lint": ".ci/run",
     "make repro": "test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next",
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
+    UNROLL_SERVE: "test_the_champion_is_served_by_unroll",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
     "source .venv/bin/activate": "the environment of these tests",
 }
@@ -180,6 +182,20 @@ def test_the_champion_is_served(reproduced: Project) -> None:
         server.wait()
     (prediction,) = answer["predictions"]
     assert prediction["label"] in ("negative", "positive")
+
+
+def test_the_champion_is_served_by_unroll(reproduced: Project) -> None:
+    command = UNROLL_SERVE.replace("unroll", f"{sys.executable} -m unroll.cli", 1).replace("8000", "0").split()
+    environment = {**reproduced.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{reproduced.root}/mlflow.db"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            found = re.search(r"serving demo_reviews, version \d+ at (\S+)", server.stdout.readline())
+            assert found
+            (prediction,) = _ask(f"{found[1]}/predict", {"text": "Not bad at all."}, seconds=60)["predictions"]
+            assert prediction["label"] in ("negative", "positive")
+        finally:
+            server.terminate()
 
 
 def _ask(address: str, question: dict[str, object], seconds: float) -> dict[str, list[dict[str, object]]]:

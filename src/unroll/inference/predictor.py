@@ -95,3 +95,10 @@ class Predictor:
             for (position, source), prediction in zip(inputs.items(), predictions, strict=True):
                 answers[position] = make_answer(self._schema, prediction, source, probabilities)
         return answers
+
+    def count_tokens(self, text: str | Sequence[str]) -> int:
+        """The number of tokens that the model reads of a text; 0 if it cannot use the text."""
+        try:
+            return len(self._reader.read(text, 0).tokens)
+        except ValueError:
+            return 0

@@ -20,7 +20,7 @@ from mlflow.types.schema import Array
 import unroll
 from unroll.data.tokens import TOKEN_TASKS
 from unroll.exceptions import StoreError, without_password
-from unroll.files import check_files, damaged_files, read_json, write_checksums
+from unroll.files import check_files, damaged_files, read_json, read_yaml, write_checksums
 from unroll.inference import mlflow_model
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
@@ -116,6 +116,21 @@ def fetch_model(client: MlflowClient, uri: str, folder: Path | None = None) -> P
     if damaged := damaged_files(Path(found)):
         raise ModelDamaged(f"{uri} is damaged in MLflow ({', '.join(damaged)} changed after it was logged)")
     return Path(found)
+
+
+def download_model(client: MlflowClient, uri: str, folder: Path) -> Path:
+    """Copy a logged or registered model into `folder`; return the model folder that `log_model` was given.
+
+    Raises:
+        ValueError: there is no such model, it is damaged, or unroll did not log it.
+    """
+    copy = fetch_model(client, uri, folder)
+    with finding_model(client, uri):
+        flavors = read_yaml(copy / "MLmodel")["flavors"]
+    try:
+        return copy / flavors["python_function"]["artifacts"]["model"]["path"]
+    except KeyError:
+        raise ValueError(f"{uri} was not logged by unroll; accepted: a model of an unroll training") from None
 
 
 @contextmanager

@@ -1,0 +1,235 @@
+"""The server's paths: a Starlette application around a batcher."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from unroll.inference.server.batcher import Batcher, Overloaded, Text
+from unroll.inference.server.body import Refused, Request, characters, estimated_tokens, read_body, too_many_tokens
+from unroll.inference.server.metrics import CONTENT_TYPE, Metrics
+from unroll.inference.server.openapi import openapi
+from unroll.inference.server.options import ServerOptions
+from unroll.inference.server.source import ServedModel
+
+log = logging.getLogger("unroll.server")
+
+SMALL_BODY = 64 * 1024  # bytes; longer bodies share LARGE_BODIES
+LARGE_BODIES = 64 << 20  # bytes of large bodies that are read at the same time
+
+
+class Model(Protocol):
+    """What the server needs of `unroll.inference.predictor.Predictor`."""
+
+    def predict(self, texts: list[Text], batch_size: int, errors: Any) -> list[dict[str, Any]]: ...
+
+    def count_tokens(self, text: Text) -> int: ...
+
+
+class Loaded:
+    """A model that answers, and what clients may know of it."""
+
+    def __init__(self, served: ServedModel, model: Model, options: ServerOptions) -> None:
+        self.facts = served.facts() | {"loaded": datetime.now(UTC).isoformat(timespec="seconds")}
+        self.openapi = orjson.dumps(openapi(self.facts, options))
+        self._model, self._batch_texts = model, options.batch_texts
+
+    def predict(self, texts: list[Text]) -> list[dict[str, Any]]:
+        """One prediction for each text; its values are None if the text cannot be used."""
+        return self._model.predict(texts, self._batch_texts, "coerce")
+
+    def count_tokens(self, text: Text) -> int:
+        return self._model.count_tokens(text)
+
+
+class Service:
+    """What the requests of a worker share: limits, metrics, the batcher and the model."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.options, self.metrics = options, Metrics()
+        self.batcher = Batcher(options.batch_texts, options.batch_tokens, options.max_queue, self.metrics.predicted)
+        self.loaded: Loaded | None = None
+        self.is_draining: Callable[[], bool] = lambda: False
+        self.connections: Callable[[], int] = lambda: 0
+        self.large_bodies = 0  # bytes of large bodies that are being read
+
+    def serve(self, served: ServedModel, model: Model) -> None:
+        """Answer the requests that arrive from now on with this model."""
+        former, self.loaded = self.loaded, Loaded(served, model, self.options)
+        if former is not None:
+            self.metrics.serves(former.facts["name"], former.facts["version"], False)
+        self.metrics.serves(served.name, served.version)
+
+    async def report(self) -> None:
+        """Write the state of this worker into the metrics; called about once a second, and for a request to them."""
+        self.metrics.load(self.batcher.queued, self.connections())
+
+    def present(self) -> Loaded:
+        """The model; raises Refused if there is none yet."""
+        if self.loaded is None:
+            raise Refused(503, "the model is not loaded yet", {"retry-after": "1"})
+        return self.loaded
+
+
+def build_app(service: Service) -> Starlette:
+    """The application; errors are JSON, ``{"error": "…"}``."""
+
+    async def predict(request: HTTPRequest) -> Response:
+        content_type = request.headers.get("content-type", "application/json")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise Refused(415, f"Content-Type: {content_type[:60]}; accepted: application/json")
+        loaded = service.present()
+        wanted = read_body(await _read(request, service), loaded.facts, service.options)
+        await _check_tokens(wanted, loaded, service.options)
+        answers = await _predict(wanted, loaded, service.batcher, request.scope)
+        return _json({"predictions": answers}, headers={"x-model-version": loaded.facts["version"]})
+
+    async def health(request: HTTPRequest) -> Response:
+        return _json({"status": "alive"})
+
+    async def ready(request: HTTPRequest) -> Response:
+        if service.is_draining():
+            raise Refused(503, "the server is about to stop")
+        facts = service.present().facts
+        return _json({"status": "ready", "model": facts["name"], "version": facts["version"]})
+
+    async def models(request: HTTPRequest) -> Response:
+        return _json({"models": [service.present().facts]})
+
+    async def metrics(request: HTTPRequest) -> Response:
+        await service.report()
+        return Response(await asyncio.to_thread(service.metrics.page), headers={"content-type": CONTENT_TYPE})
+
+    async def description(request: HTTPRequest) -> Response:
+        return Response(service.present().openapi, media_type="application/json")
+
+    routes = {"/health": health, "/ready": ready, "/models": models, "/metrics": metrics, "/openapi.json": description}
+    return Starlette(
+        routes=[Route("/predict", predict, methods=["POST"]), *(Route(path, it) for path, it in routes.items())],
+        exception_handlers={
+            Refused: _refused,
+            Overloaded: _overloaded,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _bug,
+        },
+    )
+
+
+async def _read(request: HTTPRequest, service: Service) -> bytes:
+    """The body, if it is not too large. The connection ends a body that takes too long, and discards what is left."""
+    limit = service.options.max_body
+    too_large = Refused(413, f"the body is too large; accepted: at most {limit} bytes")
+    length = request.headers.get("content-length")
+    if length is not None and int(length) > limit:  # h11 has checked that it is a number
+        raise too_large
+    parts: list[bytes] = []
+    size, is_complete = 0, False
+    with _large_body(service) as reserve:
+        while not is_complete:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            parts.append(message["body"])
+            size, is_complete = size + len(message["body"]), not message.get("more_body", False)
+            if size > limit:
+                raise too_large
+            reserve(size)
+    return b"".join(parts)
+
+
+@contextmanager
+def _large_body(service: Service) -> Iterator[Callable[[int], None]]:
+    """Yield a function that reserves memory for the bytes that have been read."""
+    reserved = 0
+
+    def reserve(size: int) -> None:
+        nonlocal reserved
+        if size > SMALL_BODY:
+            service.large_bodies += size - reserved
+            reserved = size
+            if service.large_bodies > LARGE_BODIES:
+                raise Overloaded(1)
+
+    try:
+        yield reserve
+    finally:
+        service.large_bodies -= reserved
+
+
+async def _check_tokens(wanted: Request, loaded: Loaded, options: ServerOptions) -> None:
+    """Count the tokens of the texts that may have too many; others have fewer characters than that."""
+    for position, text in enumerate(wanted.texts):
+        if characters(text) > options.max_tokens:
+            tokens = await asyncio.to_thread(loaded.count_tokens, text)
+            if tokens > options.max_tokens:
+                raise too_many_tokens(wanted, position, tokens, options)
+
+
+async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher, scope: Any) -> list[dict[str, Any]]:
+    tokens = [estimated_tokens(text, wanted.key == "tokens") for text in wanted.texts]
+    future = batcher.submit(loaded.predict, wanted.texts, tokens)
+    scope["state"]["cancel"] = future.cancel  # by the connection, if it is lost
+    try:
+        answers = await future
+    except asyncio.CancelledError:
+        if future.cancelled() and not _is_being_cancelled():
+            raise ClientDisconnect from None
+        future.cancel()
+        raise
+    for position, answer in enumerate(answers):
+        if not wanted.coerce and all(value is None for value in answer.values()):
+            place = wanted.place(position)
+            reason = f'{place} has no token that the model reads; accepted: such a text with "errors": "coerce"'
+            raise Refused(422, reason)
+    return answers
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, "application/json")
+
+
+async def _refused(request: HTTPRequest, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _json({"error": error.reason}, error.status, error.headers)
+
+
+async def _overloaded(request: HTTPRequest, error: Exception) -> Response:
+    assert isinstance(error, Overloaded)
+    return _json({"error": str(error)}, 503, {"retry-after": str(math.ceil(error.seconds))})
+
+
+async def _http_error(request: HTTPRequest, error: Exception) -> Response:
+    """A path or a method that does not exist."""
+    assert isinstance(error, HTTPException)
+    reason = error.detail
+    if error.status_code == 404:
+        reason = "no such path; accepted: POST /predict, GET /health, /ready, /models, /metrics, /openapi.json"
+    elif error.status_code == 405 and error.headers:
+        reason = f"method {request.method[:20]}; accepted here: {error.headers['Allow']}"
+    return _json({"error": reason}, error.status_code, dict(error.headers or {}))
+
+
+async def _bug(request: HTTPRequest, error: Exception) -> Response:
+    """Starlette raises the error again afterwards, for the log."""
+    return _json({"error": f"internal error; request id {request.state.request_id}"}, 500)
+
+
+async def _gone(request: HTTPRequest, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it; nginx's number for it in logs

@@ -1,0 +1,107 @@
+"""Where the served model comes from: a folder, or, in `unroll.registry.source`, a registered model."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from unroll.files import CHECKSUMS, checksums, damaged_files, delete, read_json, sha256
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A copy of a model folder that nobody changes.
+
+    Args:
+        name: shown to clients.
+        version: of the registered model, or a checksum of the folder.
+        folder: the copy.
+    """
+
+    name: str
+    version: str
+    folder: Path
+
+    def facts(self) -> dict[str, Any]:
+        """What clients may know: the task, the labels, and what a text is to the model."""
+        config = read_json(self.folder / "config.json", keys=("task", "is_pair", "label_names"))
+        return {
+            "name": self.name,
+            "version": self.version,
+            "task": config["task"],
+            "labels": config["label_names"],
+            "is_pair": config["is_pair"],
+            "given_tokens": config.get("given_tokens", False),
+        }
+
+
+class Source(Protocol):
+    """Names a model that may change while it is served."""
+
+    def version(self) -> str:
+        """The version that is to be served now; raises ValueError if there is none."""
+
+    def copy(self, version: str, folder: Path) -> ServedModel:
+        """Copy the model into `folder`, which does not exist; raises ValueError if it is missing or damaged."""
+
+
+class RegisteredName(NamedTuple):
+    """A registered model, and the alias or the version that is to be served."""
+
+    name: str
+    chosen: str
+    is_alias: bool
+
+    @classmethod
+    def parse(cls, uri: str) -> "RegisteredName":
+        """Read ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; raises ValueError for anything else."""
+        found = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", uri)
+        if not found:
+            raise ValueError(
+                f"{uri}: not the name of a registered model; accepted: models:/NAME@ALIAS or models:/NAME/VERSION"
+            )
+        return cls(found[1], found[2] or found[3], bool(found[2]))
+
+
+class FolderSource:
+    """A model folder, or the run folder that contains it; both may be replaced at any time.
+
+    Raises:
+        ValueError: there is no model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        folders = [folder for folder in (path / "model", path) if (folder / "config.json").is_file()]
+        if not folders:
+            what = "no trained model in this folder" if path.is_dir() else "no such folder"
+            raise ValueError(
+                f"{path}: {what}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model folder, "
+                "models:/NAME@champion or models:/NAME/VERSION; to train one: python pipelines/train.py"
+            )
+        self._folder = folders[0]
+        self._has_checksums = (self._folder / CHECKSUMS).exists()
+        parts = (path.parent if path.name == "model" else path).absolute().parts
+        self._name = "/".join(parts[-3:]) if parts[-1].isdigit() else parts[-1]
+
+    def version(self) -> str:
+        listed = self._folder / CHECKSUMS
+        # Without the checksums that it had, the folder is being deleted.
+        if not (self._folder / "config.json").is_file() or (self._has_checksums and not listed.exists()):
+            raise ValueError(f"{self._folder}: no trained model in this folder any more")
+        return (
+            sha256(listed)[:12]
+            if listed.exists()
+            else sha256(*map(self._folder.joinpath, checksums(self._folder)))[:12]
+        )
+
+    def copy(self, version: str, folder: Path) -> ServedModel:
+        try:
+            shutil.copytree(self._folder, folder)
+            damaged = damaged_files(folder)
+            if damaged or self.version() != version:
+                raise ValueError(f"{self._folder}: {', '.join(damaged) or 'the model'} changed while it was copied")
+        except (OSError, ValueError) as error:
+            delete(folder)
+            raise ValueError(str(error)) from error
+        return ServedModel(self._name, version, folder)

@@ -1,0 +1,134 @@
+"""A worker process: loads the model, answers requests, and takes another model when the supervisor names one.
+
+    python -m unroll.inference.server.worker CONTROL LISTENER
+
+CONTROL and LISTENER are numbers of inherited sockets. On CONTROL, both sides send lines of JSON.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from unroll.files import reason
+from unroll.inference.predictor import Predictor
+from unroll.inference.server.app import Model, Service, build_app
+from unroll.inference.server.connections import MAX_HEADER, Connection, DrainingServer, Listener
+from unroll.inference.server.gate import Gate
+from unroll.inference.server.options import ServerOptions, token_of_environment
+from unroll.inference.server.source import ServedModel
+
+log = logging.getLogger("unroll.server")
+
+LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(message)s"
+
+
+class Worker:
+    """One worker; `control` is the connection to the supervisor."""
+
+    def __init__(self, control: socket.socket, listener: Listener) -> None:
+        self._control, self._listener = control, listener
+
+    async def run(self) -> None:
+        """Serve until the supervisor, or SIGTERM, says that it is enough."""
+        reader, self._writer = await asyncio.open_connection(sock=self._control)
+        first = json.loads(await reader.readline())
+        self._service = Service(ServerOptions(**first["options"]))
+        if not await self._load(first["model"]):
+            return
+        server = build_server(
+            self._service, self._listener, token_of_environment(), first["logs_all"], lambda: self._tell(draining=True)
+        )
+        listening = asyncio.create_task(self._listen(reader, server))
+        await server.serve(sockets=[self._listener])
+        listening.cancel()
+
+    async def _listen(self, reader: asyncio.StreamReader, server: DrainingServer) -> None:
+        """Take the models that the supervisor names; stop when it has gone."""
+        while line := await reader.readline():
+            await self._load(json.loads(line)["model"])
+        server.should_exit = True
+
+    async def _load(self, model: dict[str, str]) -> bool:
+        """Load a model beside the present one, let it predict once, and answer with it."""
+        served = ServedModel(model["name"], model["version"], Path(model["folder"]))
+        try:
+            facts = served.facts()
+            loaded = await asyncio.to_thread(_load_and_try, served.folder, facts)
+            self._service.serve(served, loaded)
+        except Exception as error:  # a folder may contain anything
+            if not isinstance(error, ValueError):
+                log.exception("%s version %s cannot be loaded:", served.name, served.version)
+            self._service.metrics.could_not_load()
+            self._tell(failed=served.version, reason=reason(error))
+            return False
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # the model stays: leave it out of collections, which take a tenth of a second otherwise
+        self._tell(loaded=served.version)
+        return True
+
+    def _tell(self, **message: Any) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+
+def build_server(
+    service: Service,
+    listener: Listener,
+    token: str | None = None,
+    logs_all: bool = False,
+    on_drain: Callable[[], None] = lambda: None,
+) -> DrainingServer:
+    """A server that is to run with ``serve(sockets=[listener])``; for the arguments see `Gate` and `DrainingServer`."""
+    options = service.options
+    limits = {"timeout": options.timeout, "max_connections": options.max_connections}
+    config = uvicorn.Config(
+        Gate(build_app(service), service.metrics, token, logs_all),
+        http=type("LimitedConnection", (Connection,), limits),
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=1,  # see Listener
+        callback_notify=service.report,
+        timeout_notify=1,
+        timeout_keep_alive=options.keep_alive,  # type: ignore[arg-type]  # passed to call_later
+        h11_max_incomplete_event_size=MAX_HEADER,
+    )
+    server = DrainingServer(config, listener, options, on_drain)
+    service.is_draining = lambda: server.is_draining
+    service.connections = lambda: len(server.server_state.connections)
+    return server
+
+
+def _load_and_try(folder: Path, facts: dict[str, Any]) -> Model:
+    model = Predictor.load(folder)
+    model.predict([("a", "a") if facts["is_pair"] else "a"], errors="coerce")
+    return model
+
+
+def main() -> None:
+    control, listener = map(int, sys.argv[1:])
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    asyncio.run(Worker(socket.socket(fileno=control), Listener(fileno=listener)).run())
+    sys.stderr.flush()
+    os._exit(0)  # the model's thread need not end what nobody waits for
+
+
+if __name__ == "__main__":
+    main()

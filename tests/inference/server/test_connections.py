@@ -1,0 +1,272 @@
+"""What clients do to connections: wrong, slow, silent, gone, and open while the server stops."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.inference.server.running import Lengths, Running, in_thread, running, until
+from unroll.inference.server import connections
+from unroll.inference.server.connections import MAX_HEADER
+
+HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+BODY = b'{"text": "a"}'
+REQUEST = HEAD + b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with running(Lengths(), tmp_path / "m", max_body=1000) as it:
+        yield it
+
+
+@pytest.fixture
+def hurried(tmp_path: Path) -> Iterator[Running]:
+    """A server that waits for a tenth of a second."""
+    with running(Lengths(), tmp_path / "m", timeout=0.1) as it:
+        yield it
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split()[1]) if answer else 0
+
+
+def error(answer: bytes) -> str:
+    reason: str = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert "\n" not in reason
+    return reason
+
+
+def read(connection: socket.socket) -> bytes:
+    """One answer, whose connection may stay open."""
+    with connection.makefile("rb") as file:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = file.readline()
+            if not line:
+                return head
+            head += line
+        length = next((int(it.split(b":")[1]) for it in head.split(b"\r\n") if it.startswith(b"content-length")), 0)
+        return head + file.read(length)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "reason"),
+    [
+        (b"\x16\x03\x01\x02\r\n\r\n", 400, "not a valid HTTP request: illegal request line"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "not a valid HTTP request: Missing mandatory Host: header"),
+        (HEAD + b"content-length: -1\r\n\r\n", 400, "not a valid HTTP request: bad Content-Length"),
+        (HEAD + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab", 400, "not a valid HTTP request: conflicting"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400, "not a valid HTTP request: illegal chunk header"),
+        (HEAD + b"x: " + b"a" * 2 * MAX_HEADER, 431, f"the header is longer than {MAX_HEADER} bytes"),
+    ],
+)
+def test_what_is_not_http_is_refused_with_a_reason(server: Running, data: bytes, expected: int, reason: str) -> None:
+    answer = server.send(data)
+
+    assert status(answer) == expected
+    assert error(answer).startswith(reason)
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"content-length: 1000000000\r\n\r\n")
+        answer = read(connection)
+
+    assert (status(answer), error(answer)) == (413, "the body is too large; accepted: at most 1000 bytes")
+
+
+def test_a_client_that_sends_all_of_a_large_body_first_gets_the_answer_and_may_go_on(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"content-length: 5000000\r\n\r\n" + bytes(5_000_000))
+        assert status(read(connection)) == 413
+        connection.sendall(REQUEST)
+        assert status(read(connection)) == 200
+
+
+def test_chunks_without_a_length_are_counted(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n" + (b"200\r\n" + bytes(512) + b"\r\n") * 4)
+        answer = read(connection)
+
+    assert (status(answer), error(answer)) == (413, "the body is too large; accepted: at most 1000 bytes")
+
+
+def test_chunks_make_a_body(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\n" + BODY[:5] + b"\r\n")
+        connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY) - 5, BODY[5:]))
+        assert status(read(connection)) == 200
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on_or_refused(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(BODY))
+        assert status(read(connection)) == 100
+        connection.sendall(BODY)
+        assert status(read(connection)) == 200
+        connection.sendall(HEAD + b"expect: 100-continue\r\ncontent-length: 5000\r\n\r\n")
+        assert status(read(connection)) == 413
+
+
+def test_large_bodies_share_a_limited_memory(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unroll.inference.server import app
+
+    monkeypatch.setattr(app, "SMALL_BODY", 10)
+    monkeypatch.setattr(app, "LARGE_BODIES", 1000)
+    with server.connect() as first, server.connect() as second:
+        first.sendall(HEAD + b"content-length: 900\r\n\r\n" + bytes(600))
+        until(lambda: server.service.large_bodies >= 600)  # it is read
+        second.sendall(HEAD + b"content-length: 900\r\n\r\n" + bytes(600))
+        assert status(read(second)) == 503
+        assert server.ask({"text": "a"})[0] == 200
+    until(lambda: not server.service.large_bodies)  # until it has seen that the clients have gone
+
+
+@pytest.mark.parametrize("data", [HEAD, HEAD[:9], HEAD + b"content-length: 99\r\n\r\n{", REQUEST + HEAD])
+def test_a_request_that_is_never_completed_is_answered_in_time(hurried: Running, data: bytes) -> None:
+    answer = hurried.send(data)
+
+    assert b"HTTP/1.1 408" in answer
+    assert answer.endswith(b'{"error":"no complete request within 0.1 s"}')
+
+
+def test_a_client_that_sends_byte_by_byte_has_no_more_time(hurried: Running) -> None:
+    with hurried.connect() as connection, contextlib.suppress(ConnectionError):
+        connection.settimeout(0.01)
+        received = b""
+        while not received:
+            connection.sendall(b"a")
+            with contextlib.suppress(TimeoutError):
+                received = connection.recv(65536)
+
+    assert status(received) == 408
+
+
+def test_a_silent_connection_is_closed(hurried: Running) -> None:
+    assert hurried.send(b"") == b""
+
+
+def test_a_client_that_does_not_read_its_answer_is_given_up(hurried: Running) -> None:
+    hurried.service.loaded.openapi = bytes(100_000_000)  # type: ignore[union-attr]
+    with hurried.connect() as connection:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n")
+        until(lambda: b'path="/openapi.json"' in hurried.service.metrics.page())  # it is answered
+        until(lambda: not hurried.server.server_state.connections)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 20):
+                received += len(part)
+    assert received < 100_000_000
+
+
+def test_others_are_served_beside_slow_and_silent_clients(server: Running) -> None:
+    with contextlib.ExitStack() as stack:
+        for data in [b"", HEAD, HEAD + b"content-length: 99\r\n\r\n{"] * 20:
+            stack.enter_context(server.connect()).sendall(data)
+        assert server.ask({"text": "a"})[0] == 200
+
+
+def test_with_too_many_connections_the_longest_silent_one_makes_room(tmp_path: Path) -> None:
+    with (
+        running(Lengths(), tmp_path / "m", max_connections=2) as server,
+        server.connect() as used,
+        server.connect() as silent,
+    ):
+        used.sendall(REQUEST)
+        assert status(read(used)) == 200
+        assert server.ask({"text": "a"})[0] == 200
+        with contextlib.suppress(ConnectionError):
+            assert silent.recv(1) == b""
+        used.sendall(REQUEST)
+        assert status(read(used)) == 200
+
+
+def test_with_too_many_busy_connections_a_new_one_is_told_to_come_again(tmp_path: Path) -> None:
+    model = Lengths()
+    with running(model, tmp_path / "m", max_connections=1) as server:
+        model.gate.clear()
+        first = in_thread(lambda: server.ask({"text": "a"}))
+        model.entered.wait()
+        code, content, headers = server.ask({"text": "b"})
+        assert (code, content["error"], headers["retry-after"]) == (503, "1 connections are open", "1")
+        model.gate.set()
+        assert first()[0] == 200
+
+
+def test_the_texts_of_a_client_that_hangs_up_are_dropped(tmp_path: Path) -> None:
+    model = Lengths()
+    with running(model, tmp_path / "m") as server:
+        model.gate.clear()
+        first = in_thread(lambda: server.ask({"text": "a"}))
+        model.entered.wait()
+        with server.connect() as gone:
+            gone.sendall(HEAD + b'content-length: 16\r\n\r\n{"text": "gone"}')
+            until(lambda: server.service.batcher.queued >= 2)  # it waits
+        until(lambda: server.service.batcher.queued < 2)  # it has been noticed
+        model.gate.set()
+        assert first()[0] == 200
+    assert model.batches == [["a"]]
+
+
+def test_a_stopping_server_answers_all_that_it_has_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Lengths()
+    with running(model, tmp_path / "m", batch_texts=2) as server:
+        model.gate.clear()
+        asked = [in_thread(lambda: server.ask({"text": "a"})) for _ in range(9)]
+        model.entered.wait()
+        until(lambda: server.service.batcher.queued >= 9)
+        server.stop()
+        until(lambda: server.server.is_draining)
+        model.gate.set()
+        assert [it()[0] for it in asked] == [200] * 9
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
+
+
+def test_a_stopping_server_accepts_what_the_kernel_has_accepted(tmp_path: Path) -> None:
+    model = Lengths()
+    with running(model, tmp_path / "m") as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(50)]
+        for client in clients:
+            client.sendall(REQUEST)
+        server.stop()
+        assert {status(read(it)) for it in clients} == {200}
+
+
+def test_an_open_connection_may_ask_once_more_when_the_server_stops_and_is_told_that_it_closes(tmp_path: Path) -> None:
+    with running(Lengths(), tmp_path / "m") as server, server.connect() as connection:
+        connection.sendall(REQUEST)
+        assert b"connection: close" not in read(connection)
+        server.stop()
+        until(lambda: server.server.is_draining)
+        connection.sendall(REQUEST)
+        answer = read(connection)
+        assert status(answer) == 200 and b"connection: close" in answer
+        assert connection.recv(1) == b""
+
+
+def test_idle_connections_do_not_hold_a_stopping_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE_AT_END", 0.01)
+    with running(Lengths(), tmp_path / "m") as server, server.connect() as silent, server.connect() as used:
+        used.sendall(REQUEST)
+        read(used)
+        server.stop()
+        server.thread.join()
+        assert silent.recv(1) == used.recv(1) == b""
+
+
+def test_a_stopping_server_does_not_wait_longer_than_it_was_told(tmp_path: Path) -> None:
+    model = Lengths()
+    with running(model, tmp_path / "m", drain=0.05) as server, server.connect() as connection:
+        model.gate.clear()
+        connection.sendall(REQUEST)
+        model.entered.wait()
+        server.stop()
+        server.thread.join()
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(1) == b""
+        model.gate.set()
