@@ -23,7 +23,7 @@ from tests.pipeline.conftest import Project
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
 SEED = 11  # not used by other tests
-EPOCHS = 50  # too many to end before the training is interrupted
+EPOCHS = 20  # too many to end before the training is interrupted
 
 
 @pytest.fixture
