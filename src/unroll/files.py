@@ -120,6 +120,12 @@ def _link_or_copy(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy the files of a folder, replacing `target`; raises OSError if one cannot be read."""
+    with whole_folder(target) as work:
+        shutil.copytree(source, work, dirs_exist_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically: a reader sees either the old or the new content."""
     with whole_file(path) as temporary:

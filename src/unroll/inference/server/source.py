@@ -1,12 +1,11 @@
 """Where the served model comes from: a folder, or, in `unroll.registry.source`, a registered model."""
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from unroll.files import CHECKSUMS, checksums, damaged_files, delete, read_json, sha256
+from unroll.files import CHECKSUMS, copy_folder, checksums, damaged_files, delete, read_json, sha256
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class FolderSource:
 
     def copy(self, version: str, folder: Path) -> ServedModel:
         try:
-            shutil.copytree(self._folder, folder)
+            copy_folder(self._folder, folder)
             damaged = damaged_files(folder)
             if damaged or self.version() != version:
                 raise ValueError(f"{self._folder}: {', '.join(damaged) or 'the model'} changed while it was copied")
