@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from unroll.files import CHECKSUMS, copy_folder, checksums, damaged_files, delete, read_json, sha256
+from unroll.files import CHECKSUMS, checksums, copy_folder, damaged_files, delete, read_json, sha256
 
 
 @dataclass(frozen=True)
