@@ -34,7 +34,7 @@ optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightnin
 scipy.sparse scipy.stats sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
 """
 SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
-READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH"}
+READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY"}  # telemetry is off in the server too
 SHIM = """#!{python} -IS
 import json, os, signal, socket, sys
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -92,7 +92,7 @@ def _enter(project: Path) -> None:
 def _check_group(override: Override, conf: Path, stage: str) -> None:
     """Refuse a group of conf/ that the stage does not have, in the words for any other unknown key."""
     key = override.key_or_group
-    if (conf / key).is_dir() and key:
+    if key and (conf / key).is_dir():
         content = read_yaml(conf / f"{stage}.yaml")
         groups = [str(group) for it in content["defaults"] if isinstance(it, dict) for group in it]
         accepted = [it for it in dict.fromkeys([*groups, *content]) if it not in ("defaults", "hydra")]
@@ -111,8 +111,9 @@ def _check_override(override: Override, conf: Path, is_multirun: bool) -> None:
     if override.is_sweep_override():
         if not is_multirun:
             raise ValueError(f"{written}: several values; accepted: one, several with -m, or a list: {key}=[…]")
-        if override.is_choice_sweep():
-            for value in override.value().list:  # type: ignore[union-attr]
+        swept = override.value()
+        if isinstance(swept, ChoiceSweep):
+            for value in swept.list:
                 _check_value(key, f"{key}={value}", value, choices)
         return
     if override.is_delete() and "." not in key:

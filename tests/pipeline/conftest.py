@@ -112,6 +112,16 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.fixture(scope="session")
+def prepared_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with prepared data, in which nothing is trained."""
+    project = copy_project(tmp_path_factory.mktemp("prepared"))
+    for dataset in ("demo_reviews", "demo_entities"):
+        for stage in ("download", "prepare"):
+            project.ok(f"python pipelines/{stage}.py dataset={dataset}")
+    return project
+
+
 @pytest.fixture(autouse=True)
 def committed_tree(request: pytest.FixtureRequest) -> Iterator[None]:
     """Restore the project's code after a test, because `register` accepts committed code only."""

@@ -20,19 +20,19 @@ from mlflow import MlflowClient
 from tests.fork_server import bin_folder
 from tests.pipeline.conftest import Project
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+pytestmark = pytest.mark.xdist_group("prepared")  # one process: the project is made once
 
 SEED = 11  # not used by other tests
 EPOCHS = 20  # too many to end before the training is interrupted
 
 
 @pytest.fixture
-def plan(reproduced: Project) -> Iterator[Path]:
+def plan(prepared_project: Project) -> Iterator[Path]:
     """A plan with another seed, whose runs are removed afterwards."""
-    file = reproduced.root / "other.yaml"
+    file = prepared_project.root / "other.yaml"
     yield file
     file.unlink()
-    models = reproduced.root / "models"
+    models = prepared_project.root / "models"
     for folder in [*models.glob(f"demo_reviews/*/{SEED}"), *models.glob(f".kept/demo_reviews/*/{SEED}")]:
         shutil.rmtree(folder)
 
@@ -41,19 +41,19 @@ def write_plan(file: Path, *models: str) -> None:
     file.write_text(yaml.safe_dump({"classification": {"models": list(models)}, "seeds": [SEED]}))
 
 
-def test_a_model_that_fails_says_why_and_the_others_are_trained(reproduced: Project, plan: Path) -> None:
+def test_a_model_that_fails_says_why_and_the_others_are_trained(prepared_project: Project, plan: Path) -> None:
     write_plan(plan, "crfsuite", "fcnn")
-    done = reproduced.run("python pipelines/train.py dataset=demo_reviews plan=other.yaml")
+    done = prepared_project.run("python pipelines/train.py dataset=demo_reviews plan=other.yaml")
     assert done.returncode == 1
     assert re.search(rf"^\[./2\] crfsuite {SEED} +failed: model: CRFSuite is for labeling", done.stdout, re.MULTILINE)
     assert f"error: 1 of 2 runs failed, for the reasons above: crfsuite {SEED}" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert (reproduced.root / f"models/demo_reviews/fcnn/{SEED}/trained.json").is_file()
+    assert (prepared_project.root / f"models/demo_reviews/fcnn/{SEED}/trained.json").is_file()
 
 
 @pytest.mark.parametrize("option", ["model=gru", "++seed=4", "seed=3", "output=elsewhere", "run_name=mine"])
-def test_an_option_of_a_single_run_is_refused(reproduced: Project, option: str) -> None:
-    done = reproduced.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {option}")
+def test_an_option_of_a_single_run_is_refused(prepared_project: Project, option: str) -> None:
+    done = prepared_project.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {option}")
     assert done.returncode == 1
     assert f"error: {option} and plan=" in done.stderr
 
@@ -66,23 +66,23 @@ def test_an_option_of_a_single_run_is_refused(reproduced: Project, option: str) 
         ("-m", "plan=… in a multirun (-m)"),
     ],
 )
-def test_options_that_do_not_fit_a_plan_are_refused(reproduced: Project, options: str, said: str) -> None:
-    done = reproduced.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {options}")
+def test_options_that_do_not_fit_a_plan_are_refused(prepared_project: Project, options: str, said: str) -> None:
+    done = prepared_project.run(f"python pipelines/train.py dataset=demo_reviews plan=params.yaml {options}")
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_plan_that_is_not_there_is_named(reproduced: Project) -> None:
+def test_a_plan_that_is_not_there_is_named(prepared_project: Project) -> None:
     for stage in ("train", "evaluate"):
-        done = reproduced.run(f"python pipelines/{stage}.py dataset=demo_reviews plan=nowhere.yaml")
+        done = prepared_project.run(f"python pipelines/{stage}.py dataset=demo_reviews plan=nowhere.yaml")
         assert done.returncode == 1
         assert "error: plan=nowhere.yaml: no such file" in done.stderr
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_an_interrupted_plan_is_resumed_by_the_same_command(
-    reproduced: Project, plan: Path, number: signal.Signals, status: int
+    prepared_project: Project, plan: Path, number: signal.Signals, status: int
 ) -> None:
     write_plan(plan, "lstm")
     # A killed process leaves its workers behind only if it is the real one.
@@ -90,12 +90,12 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     command = [python, "pipelines/train.py", "dataset=demo_reviews", "plan=other.yaml", f"trainer.max_epochs={EPOCHS}"]
     command.append(f"patience={EPOCHS}")
     training = subprocess.Popen(
-        command, cwd=reproduced.root, env=reproduced.environment, stdout=subprocess.PIPE, text=True
+        command, cwd=prepared_project.root, env=prepared_project.environment, stdout=subprocess.PIPE, text=True
     )
     assert training.stdout is not None
     reader = Thread(target=training.stdout.read)  # so that the pipe does not fill up
     reader.start()
-    folder = reproduced.root / f"models/demo_reviews/lstm/{SEED}"
+    folder = prepared_project.root / f"models/demo_reviews/lstm/{SEED}"
     while not (folder / "checkpoints/last.ckpt").exists():
         assert training.poll() is None
         time.sleep(0.02)
@@ -109,12 +109,12 @@ def test_an_interrupted_plan_is_resumed_by_the_same_command(
     reader.join()
 
     begun = json.loads((folder / "checkpoints/run.json").read_text())["run_id"]
-    client = MlflowClient(f"sqlite:///{reproduced.root}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{prepared_project.root}/mlflow.db")
     if number != signal.SIGKILL:
         assert client.get_run(begun).info.status == "KILLED"
-    printed = reproduced.ok(" ".join(["python", *command[1:]]))
+    printed = prepared_project.ok(" ".join(["python", *command[1:]]))
     assert f"models/demo_reviews/lstm/{SEED}: " in printed  # resumed
     assert f"epoch 1/{EPOCHS}" not in printed
     assert json.loads((folder / "run.json").read_text())["run_id"] == begun
     assert client.get_run(begun).info.status == "FINISHED"
-    assert "0 of 1 runs to be trained" in reproduced.ok(" ".join(["python", *command[1:]]))
+    assert "0 of 1 runs to be trained" in prepared_project.ok(" ".join(["python", *command[1:]]))

@@ -271,6 +271,21 @@ def test_a_sweeps_seed_repeats_the_pipelines_run_digit_for_digit(reproduced: Pro
         assert (sweep / file).read_bytes() == (pipeline / file).read_bytes()
 
 
+def test_what_is_promoted_is_a_model_of_the_pipeline(reproduced: Project) -> None:
+    small = "model=fcnn model.hidden_size=8,16 optimizer.lr=0.002"
+    study = "hydra/sweeper=optuna hydra.sweeper.study=small hydra.sweeper.n_trials=2"
+    printed = reproduced.ok(f"python pipelines/train.py -m {study} {small}")
+    assert "params.yaml, classification: models: [fcnn, lstm, fcnn_small]" in printed
+    reproduced.ok("python pipelines/promote.py study=small")
+    assert "fcnn_small" in (reproduced.root / "params.yaml").read_text()
+    printed = reproduced.ok("dvc repro train-classification")
+    assert "demo_reviews: 1 of 3 runs to be trained, 2 are up to date" in printed
+    assert re.search(r"^\[1/1\] fcnn_small 1 ", printed, re.MULTILINE)
+    composed = reproduced.ok("python pipelines/train.py model=fcnn_small --cfg job --package optimizer")
+    assert "lr: 0.002" in composed
+    shutil.rmtree(reproduced.root / "multirun/small")
+
+
 def test_a_training_that_this_machine_cannot_do_opens_no_run(reproduced: Project, client: MlflowClient) -> None:
     done = reproduced.run("python pipelines/train.py trainer=gpu run_name=no-gpu hydra.run.dir=elsewhere")
     if done.returncode == 0:

@@ -1,8 +1,6 @@
 """Sweeps of real trainings: with every launcher, killed during a trial, and promoted to the pipeline."""
 
 import os
-import re
-import shutil
 import signal
 import subprocess
 from importlib.util import find_spec
@@ -15,7 +13,7 @@ from mlflow import MlflowClient
 from tests.pipeline.conftest import Project
 from unroll.files import read_json
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
+pytestmark = pytest.mark.xdist_group("prepared")  # one process: the project is made once
 
 EXTRAS = {"submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 
@@ -29,18 +27,18 @@ def family(project: Project, name: str) -> tuple[Any, list[Any]]:
 
 
 @pytest.mark.parametrize("launcher", ["joblib", *EXTRAS])
-def test_each_launcher_puts_its_jobs_beneath_one_run(reproduced: Project, launcher: str) -> None:
+def test_each_launcher_puts_its_jobs_beneath_one_run(prepared_project: Project, launcher: str) -> None:
     if launcher in EXTRAS and find_spec(f"hydra_plugins.{EXTRAS[launcher]}") is None:
         pytest.skip(f"{EXTRAS[launcher]} is not installed")
     sweep = f"hydra.sweep.dir=multirun/{launcher} hydra/launcher={launcher}"
     swept = {"joblib": "seed=11,12", "submitit_local": "seed=13,14", "ray": "seed=15,16"}[launcher]
-    reproduced.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
-    parent, children = family(reproduced, swept)
+    prepared_project.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
+    parent, children = family(prepared_project, swept)
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
     assert {child.data.params["seed"] for child in children} == set(swept.removeprefix("seed=").split(","))
 
 
-def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduced: Project) -> None:
+def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(prepared_project: Project) -> None:
     command = (
         "exec python pipelines/train.py -m hydra/sweeper=optuna hydra.sweeper.study=killed hydra.sweeper.n_trials=2 "
         "model=gru model.hidden_size=8,16 trainer.max_epochs=20 patience=20"
@@ -48,8 +46,8 @@ def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduc
     process = subprocess.Popen(
         command,
         shell=True,
-        cwd=reproduced.root,
-        env=reproduced.environment,
+        cwd=prepared_project.root,
+        env=prepared_project.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -60,42 +58,27 @@ def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(reproduc
             os.kill(process.pid, signal.SIGKILL)
             break
     process.wait(60)
-    assert "multirun/killed/0: resuming from the last checkpoint" in reproduced.ok(command.removeprefix("exec "))
-    study = optuna.load_study(study_name="killed", storage=f"sqlite:///{reproduced.root}/optuna.db")
+    assert "multirun/killed/0: resuming from the last checkpoint" in prepared_project.ok(command.removeprefix("exec "))
+    study = optuna.load_study(study_name="killed", storage=f"sqlite:///{prepared_project.root}/optuna.db")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
     assert list(study.trials[0].intermediate_values) == list(range(1, 21))
-    parent, children = family(reproduced, "killed")
+    parent, children = family(prepared_project, "killed")
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
     assert {child.info.run_name for child in children} == {"gru-1 #0", "gru-1 #1"}
-    best = read_json(reproduced.root / f"multirun/killed/{study.best_trial.number}/run.json")
+    best = read_json(prepared_project.root / f"multirun/killed/{study.best_trial.number}/run.json")
     assert parent.data.metrics["best/best_score"] == best["best_score"] == study.best_value
 
 
-def test_a_hopeless_training_is_given_up_and_killed_in_mlflow(reproduced: Project) -> None:
+def test_a_hopeless_training_is_given_up_and_killed_in_mlflow(prepared_project: Project) -> None:
     pruner = "hydra/sweeper/pruner=median hydra.sweeper.pruner.n_startup_trials=1 hydra.sweeper.pruner.n_warmup_steps=1"
     grid = "hydra/sweeper/sampler=grid hydra.sweeper.n_trials=null hydra.sweeper.study=pruned"
-    sweep = f"hydra/sweeper=optuna {grid} {pruner} dataset=demo_entities model=bilstm trainer.max_epochs=2"
-    reproduced.ok(f"python pipelines/train.py -m {sweep} optimizer.lr=1e-09,0.004")  # the grid begins with 0.004
-    study = optuna.load_study(study_name="pruned", storage=f"sqlite:///{reproduced.root}/optuna.db")
+    sweep = f"hydra/sweeper=optuna {grid} {pruner} dataset=demo_entities model=bilstm batch_size=8 trainer.max_epochs=2"
+    prepared_project.ok(f"python pipelines/train.py -m {sweep} optimizer.lr=1e-09,0.004")  # the grid begins with 0.004
+    study = optuna.load_study(study_name="pruned", storage=f"sqlite:///{prepared_project.root}/optuna.db")
     states = {trial.params["optimizer.lr"]: trial.state.name for trial in study.trials}
     assert states == {"0.004": "COMPLETE", "1e-09": "PRUNED"}
-    _, children = family(reproduced, "pruned")
+    _, children = family(prepared_project, "pruned")
     assert sorted(child.info.status for child in children) == ["FINISHED", "KILLED"]
-
-
-def test_what_is_promoted_is_a_model_of_the_pipeline(reproduced: Project) -> None:
-    small = "model=fcnn model.hidden_size=8,16 optimizer.lr=0.002"
-    study = "hydra/sweeper=optuna hydra.sweeper.study=small hydra.sweeper.n_trials=2"
-    printed = reproduced.ok(f"python pipelines/train.py -m {study} {small}")
-    assert "params.yaml, classification: models: [fcnn, lstm, fcnn_small]" in printed
-    reproduced.ok("python pipelines/promote.py study=small")
-    assert "fcnn_small" in (reproduced.root / "params.yaml").read_text()
-    printed = reproduced.ok("dvc repro train-classification")
-    assert "demo_reviews: 1 of 3 runs to be trained, 2 are up to date" in printed
-    assert re.search(r"^\[1/1\] fcnn_small 1 ", printed, re.MULTILINE)
-    composed = reproduced.ok("python pipelines/train.py model=fcnn_small --cfg job --package optimizer")
-    assert "lr: 0.002" in composed
-    shutil.rmtree(reproduced.root / "multirun/small")
 
 
 @pytest.mark.parametrize(
@@ -108,8 +91,8 @@ def test_what_is_promoted_is_a_model_of_the_pipeline(reproduced: Project) -> Non
         ("sudy=nobody", "sudy: unknown key (did you mean 'study'?)"),
     ],
 )
-def test_a_promotion_that_cannot_be_is_named(reproduced: Project, options: str, said: str) -> None:
-    done = reproduced.run(f"python pipelines/promote.py {options}")
+def test_a_promotion_that_cannot_be_is_named(prepared_project: Project, options: str, said: str) -> None:
+    done = prepared_project.run(f"python pipelines/promote.py {options}")
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
