@@ -27,7 +27,7 @@ ENTITIES = {"train": 23499, "validation": 5942, "test": 5648}
 @pytest.fixture(scope="module")
 def prepared(shared_datasets: Path, project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PreparedData]:
     """The three datasets after `dvc repro` of the download and prepare stages."""
-    copy = copy_project(tmp_path_factory.mktemp("project"))
+    copy = copy_project(tmp_path_factory.mktemp("project"), short=False)
     plan = yaml.safe_load((copy.root / "params.yaml").read_text())
     repositories: dict[str, dict[str, Path]] = {}
     for task, names in NAMES.items():

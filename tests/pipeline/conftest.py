@@ -76,8 +76,8 @@ class Project:
         self.ok("git -c user.name=t -c user.email=t@t commit -qam 'a commit'")
 
 
-def copy_project(root: Path) -> Project:
-    """Copy what a clone would contain into `root`, with git and DVC, and small settings."""
+def copy_project(root: Path, short: bool = True) -> Project:
+    """Copy what a clone would contain into `root`, with git and DVC, a small plan and, if `short`, small settings."""
     for part in PARTS:
         source, target = PROJECT / part, root / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -89,10 +89,10 @@ def copy_project(root: Path) -> Project:
     for name in ("config", ".gitignore"):
         shutil.copy(PROJECT / ".dvc" / name, root / ".dvc" / name)
     (root / "params.yaml").write_text(yaml.safe_dump(PLAN))
-    for name, long, short in SHORT:
+    for name, long, replacement in SHORT if short else []:
         text = (root / name).read_text()
         assert re.search(long, text)
-        (root / name).write_text(re.sub(long, short, text))
+        (root / name).write_text(re.sub(long, replacement, text))
     (root / ".venv").mkdir()
     for part in Path(sys.executable).parents[1].iterdir():
         if not part.name.startswith("."):  # .ready, and .gitignore, which must not be a link

@@ -209,7 +209,7 @@ def test_another_sampler_makes_another_study(commands: Commands) -> None:
     assert "0 of 1" in commands.run(*command, "hydra/sweeper/sampler=random")
 
 
-@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 12), ("random", 12)])
+@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 12), ("random", 30)])
 def test_a_sampler_finds_the_hill(commands: Commands, sampler: str, trials: int) -> None:
     printed = commands.run(*OPTUNA, f"hydra/sweeper/sampler={sampler}", f"hydra.sweeper.n_trials={trials}")
     assert optuna.load_study(study_name="s", storage=commands.storage).best_value > -1

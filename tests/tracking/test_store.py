@@ -4,12 +4,12 @@ import sqlite3
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from tests.forks import forking
 from tests.postgresql import POSTGRES, postgres
 from unroll.exceptions import StoreUnavailable
 from unroll.project import set_environment
@@ -28,8 +28,7 @@ def begin_a_run(uri: str) -> tuple[int, str]:
 
 def begin_runs_at_once(uri: str, count: int) -> None:
     """Create runs in several processes, which find no database, or an empty one."""
-    context = get_context("forkserver")  # imports MLflow once for all processes
-    context.set_forkserver_preload(["unroll.tracking.store"])
+    context = forking("unroll.tracking.store")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
         answers = list(pool.map(begin_a_run, [uri] * count))
     assert len({process for process, _ in answers}) == count
