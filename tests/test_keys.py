@@ -1,13 +1,16 @@
 """Overrides of every group, with and without Hydra's prefixes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import unroll.stage  # noqa: F401 (it lets overrides set every accepted key)
 from unroll.config import source_of
+from unroll.keys import _apply
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,3 +93,15 @@ def test_a_key_that_nothing_reads_is_refused_with_the_nearest(stage: str, overri
 def test_keys_that_the_user_names_can_be_any(prefix: str) -> None:
     columns = compose("download", [f"{prefix}dataset.columns.text_pair=other"]).dataset.columns
     assert columns == {"text": "text", "label": "label", "text_pair": "other"}
+
+
+def test_a_key_of_an_empty_file_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf/optimizer").mkdir(parents=True)
+    (tmp_path / "conf/optimizer/adamw.yaml").touch()
+    (tmp_path / "conf/optimizer/sgd.yaml").write_text("lr: 1\n")
+    monkeypatch.chdir(tmp_path)
+    overrides = OverridesParser.create().parse_overrides(["optimizer.lr=0.1"])
+    with pytest.raises(
+        ValueError, match=r"^optimizer\.lr=0\.1: conf/optimizer/adamw\.yaml has no keys; "
+    ):
+        _apply(overrides, OmegaConf.create({"optimizer": {}}))

@@ -7,6 +7,7 @@ unknown key is refused, also with Hydra's prefix ``+``.
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 
 from unroll.arguments import locate
 from unroll.checks import unknown_key
+from unroll.files import read_yaml
 
 # What reads the groups whose files name no ``_target_``.
 READERS = {"dataset": "unroll.data.source.Source", "tokenizer": "unroll.data.tokenizer.TokenizerOptions"}
@@ -70,8 +72,17 @@ def _adding(override: Override, config: DictConfig) -> Override:
             accepted = accepted_keys(node, path[:depth])
             if override.is_delete() or path[0] == "hydra":
                 accepted = [str(it) for it in node]
+            if accepted == [] and (empty := _empty_choices(path[0])):
+                raise ValueError(
+                    f"{override.input_line}: {empty[0]} has no keys; to restore it: git checkout {empty[0]}"
+                )
             if accepted is not None and key not in accepted:
                 raise ValueError(unknown_key(override.key_or_group, key, listed(accepted, path[:depth])))
             return replace(override, type=OverrideType.FORCE_ADD)
         node = node._get_node(key)
     return override
+
+
+def _empty_choices(group: str) -> list[Path]:
+    """The files of a group that have no content, which Hydra composes without an error."""
+    return [file for file in sorted(Path("conf", group).glob("*.yaml")) if not read_yaml(file)]
