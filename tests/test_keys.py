@@ -101,7 +101,5 @@ def test_a_key_of_an_empty_file_names_the_file(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "conf/optimizer/sgd.yaml").write_text("lr: 1\n")
     monkeypatch.chdir(tmp_path)
     overrides = OverridesParser.create().parse_overrides(["optimizer.lr=0.1"])
-    with pytest.raises(
-        ValueError, match=r"^optimizer\.lr=0\.1: conf/optimizer/adamw\.yaml has no keys; "
-    ):
+    with pytest.raises(ValueError, match=r"^optimizer\.lr=0\.1: conf/optimizer/adamw\.yaml has no keys; "):
         _apply(overrides, OmegaConf.create({"optimizer": {}}))
