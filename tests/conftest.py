@@ -25,7 +25,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts background commands with Ctrl-C ignored, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("unroll", deadline=None)  # a busy machine must not fail a test
+# A busy machine must not fail a test, and a change must not fail by chance. New inputs are searched for with
+# `pytest --hypothesis-profile=search`.
+settings.register_profile("unroll", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("unroll")
 
 

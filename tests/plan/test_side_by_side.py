@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from tests.plan.work import die_of_zero, divide, refuse_odd, square, wait_for_ever
-from unroll.plan.side_by_side import Done, Line, side_by_side
+from unroll.plan.side_by_side import Done, Line, _Worker, side_by_side
 
 
 def results(work: Callable[[Any], Any], items: Sequence[Any], processes: int) -> dict[int, Done]:
@@ -67,6 +68,24 @@ def test_a_caller_that_stops_early_interrupts_the_work(tmp_path: Path) -> None:
     told.close()  # type: ignore[attr-defined]
     assert (tmp_path / "pid.interrupted").exists()
     assert not psutil.pid_exists(int(file.read_text()))
+
+
+@pytest.mark.parametrize("step", ["start", "give"])
+def test_an_interruption_just_after_a_process_has_work_ends_it(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, original = tmp_path / "pid", getattr(_Worker, step)
+
+    def interrupted(worker: _Worker, *item: Any) -> None:
+        original(worker, *item)
+        if step == "give":
+            wait_for(file)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Worker, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(side_by_side(wait_for_ever, [str(file)], 1))
+    assert multiprocessing.active_children() == []
 
 
 def test_a_killed_callers_process_finishes_its_item_and_ends(tmp_path: Path) -> None:

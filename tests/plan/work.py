@@ -35,7 +35,7 @@ def wait_for_ever(file: str) -> None:
         Path(file).write_text(str(os.getpid()))
         print("waiting")
         while True:
-            signal.pause()
+            time.sleep(0.05)  # not `signal.pause`, which misses a signal that comes just before it
     except KeyboardInterrupt:
         Path(f"{file}.interrupted").touch()
         raise
@@ -46,7 +46,7 @@ def end_in_order(file: str) -> None:
     try:
         Path(f"{file}.started").write_text(str(os.getpid()))
         while True:
-            signal.pause()
+            time.sleep(0.05)  # not `signal.pause`, which misses a signal that comes just before it
     except KeyboardInterrupt:
         for _ in range(20):
             time.sleep(0.05)  # what a second signal would interrupt

@@ -53,8 +53,9 @@ def side_by_side(
         while waiting or workers:
             while waiting and len(workers) < processes:
                 worker = _Worker(context, work)
+                workers[worker.connection] = worker  # first, so that an interruption at any time ends the process
+                worker.start()
                 worker.give(waiting.pop())
-                workers[worker.connection] = worker
             for connection in wait(list(workers)):
                 assert isinstance(connection, Connection)
                 worker = workers[connection]
@@ -68,7 +69,7 @@ def side_by_side(
                         worker.close()
     finally:
         for worker in workers.values():  # all of them first, then wait
-            worker.process.terminate()
+            worker.terminate()
         for worker in workers.values():
             worker.close()
 
@@ -77,11 +78,13 @@ class _Worker:
     """A process that works on one item after another."""
 
     def __init__(self, context: BaseContext, work: Callable[[Any], Any]) -> None:
-        self.connection, other = multiprocessing.Pipe()
+        self.connection, self._other = multiprocessing.Pipe()
         self._index = -1
-        self.process: Any = context.Process(target=_serve, args=(other, work))  # type: ignore[attr-defined]
+        self.process: Any = context.Process(target=_serve, args=(self._other, work))  # type: ignore[attr-defined]
+
+    def start(self) -> None:
         self.process.start()
-        other.close()  # so that `receive` notices when the process ends
+        self._other.close()  # so that `receive` notices when the process ends
 
     def give(self, item: tuple[int, Any]) -> None:
         self._index = item[0]
@@ -98,9 +101,14 @@ class _Worker:
             how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with status {code}"
             return Done(self._index, error=f"its process {how}")
 
+    def terminate(self) -> None:
+        if self.process.pid is not None:  # else the start was interrupted; without an item, the process ends by itself
+            self.process.terminate()
+
     def close(self) -> None:
         self.connection.close()  # the process then ends
-        self.process.join()
+        if self.process.pid is not None:
+            self.process.join()
 
 
 def _context(preload: Sequence[str]) -> BaseContext:

@@ -140,7 +140,8 @@ stars = st.none() | st.integers(-2, 4)
 @given(st.lists(st.tuples(texts, stars), max_size=20))
 def test_every_row_is_used_or_quarantined(tmp_path_factory: pytest.TempPathFactory, raw: list[Any]) -> None:
     body, labels = [text for text, _ in raw], [label for _, label in raw]
-    assume(0 in labels or 3 not in labels)  # else they count from one, which is an error
+    read = {label for text, label in raw if text and tokenize(text)}
+    assume(0 in read or 3 not in read)  # else they count from one, which is an error
     path = tmp_path_factory.getbasetemp() / "rows.parquet"
     write(path, body=pa.array(body, pa.string()), stars=pa.array(labels, pa.int64()))
     rows = read_rows(path, REVIEWS, Labels(["a", "b", "c"]))
