@@ -42,7 +42,8 @@ ui: $(RUN)
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
 	*) echo "MLflow: http://127.0.0.1:$(PORT)"; \
-		exec $(VENV)/bin/mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --host 127.0.0.1 --port $(PORT) ;; \
+		exec $(VENV)/bin/mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 \
+			--host 127.0.0.1 --port $(PORT) ;; \
 	esac
 
 # Deletes the environment, data, models, reports and runs; `make repro` recreates them.

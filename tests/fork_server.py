@@ -26,6 +26,7 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 LIBRARIES = """
 filelock hydra.core.utils hydra._internal.core_plugins.basic_launcher hydra._internal.core_plugins.basic_sweeper jinja2
@@ -34,12 +35,13 @@ optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightnin
 scipy.sparse scipy.stats sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
 """
 SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
-READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY"}  # telemetry is off in the server too
+READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY", "PL_GLOBAL_SEED"}
 SHIM = """#!{python} -IS
 import json, os, signal, socket, sys
 
 arguments, environment = sys.argv[1:], dict(os.environ)
-settings = {{name: value for name, value in environment.items() if name.startswith({prefixes}) and name not in {free}}}
+given = {{**{defaults}, **environment}}
+settings = {{name: value for name, value in given.items() if name.startswith({prefixes}) and name not in {free}}}
 script = arguments[0] if arguments else ""
 is_script = os.path.basename(os.path.dirname(script)) == "pipelines" and os.path.isfile(script)
 if not is_script or settings != {settings}:
@@ -68,7 +70,9 @@ def bin_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="unroll-python-"))
     address = str(folder / "socket")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    settings = {it: value for it, value in environment.items() if it.startswith(SETTINGS) and it not in READ_AT_USE}
+    defaults = _defaults()
+    given = {**defaults, **environment}
+    settings = {name: value for name, value in given.items() if name.startswith(SETTINGS) and name not in READ_AT_USE}
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, address], env=environment, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -78,11 +82,25 @@ def bin_folder() -> Path:
     shim = folder / "python"
     shim.write_text(
         SHIM.format(
-            python=sys.executable, prefixes=SETTINGS, free=sorted(READ_AT_USE), settings=settings, address=address
+            python=sys.executable,
+            prefixes=SETTINGS,
+            free=sorted(READ_AT_USE),
+            defaults=defaults,
+            settings=settings,
+            address=address,
         )
     )
     shim.chmod(0o755)
     return folder
+
+
+def _defaults() -> dict[str, str]:
+    """What a script adds to its environment, which the scripts that it starts then have."""
+    from unroll.project import project_root, set_environment
+
+    with patch.dict(os.environ, clear=True):
+        set_environment(project_root())
+        return dict(os.environ)
 
 
 def main() -> None:
@@ -92,10 +110,13 @@ def main() -> None:
     set_environment(project_root())  # as every script does before it imports the libraries
     for name in LIBRARIES.split():
         __import__(name)
+    requirements_utils = sys.modules["mlflow.utils.requirements_utils"]
+    requirements_utils._init_modules_to_packages_map()  # MLflow reads this once for each logged model's process
     os.environ.clear()
     os.environ.update(given)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("unroll", "hydra_plugins")]:
         del sys.modules[name]
+    sys.executable = str(Path(sys.argv[1]).with_name("python"))  # for the scripts that a script starts
     gc.freeze()  # keeps the pages of the libraries shared
     script = _serve(sys.argv[1])
     os._exit(_status_of(script))

@@ -93,15 +93,21 @@ def copy_project(root: Path, short: bool = True) -> Project:
         text = (root / name).read_text()
         assert re.search(long, text)
         (root / name).write_text(re.sub(long, replacement, text))
-    (root / ".venv").mkdir()
-    for part in Path(sys.executable).parents[1].iterdir():
-        if not part.name.startswith("."):  # .ready, and .gitignore, which must not be a link
-            (root / ".venv" / part.name).symlink_to(part)
-    (root / ".venv/.ready").touch()  # what `make` asks for; the environment is the one that these tests run in
+    _link_environment(root / ".venv")
     project = Project(root)
     project.ok("git init -q && git add -A")
     project.commit()
     return project
+
+
+def _link_environment(folder: Path) -> None:
+    """Make what `make` asks for: the environment that these tests run in, with the `python` of the fork server."""
+    (folder / "bin").mkdir(parents=True)
+    for program in Path(sys.executable).parent.iterdir():
+        (folder / "bin" / program.name).symlink_to(program)
+    (folder / "bin/python").unlink()
+    (folder / "bin/python").symlink_to(bin_folder() / "python")
+    (folder / ".ready").touch()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is 
 
 SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
 UNROLL_SERVE = "unroll serve models:/demo_reviews@champion --port 8000"
+JOBLIB = "python pipelines/train.py -m hydra/launcher=joblib model=gru,lstm seed=1,2,3"
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make lint": ".ci/run",
@@ -30,6 +31,7 @@ RUN_ELSEWHERE = {
     SERVE: "test_the_champion_is_served",
     UNROLL_SERVE: "test_the_champion_is_served_by_unroll",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
+    JOBLIB: "test_sweeps.py",
     "source .venv/bin/activate": "the environment of these tests",
 }
 ROTTEN_TOMATOES = "aa13bc287fa6fcab6daf52f0dfb9994269ffea28"

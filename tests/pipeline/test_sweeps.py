@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.pipeline.conftest import Project
+from tests.pipeline.test_readme import JOBLIB
 from unroll.files import read_json
 
 pytestmark = pytest.mark.xdist_group("prepared")  # one process: the project is made once
@@ -26,16 +27,25 @@ def family(project: Project, name: str) -> tuple[Any, list[Any]]:
     return parent, client.search_runs(experiments, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
 
 
-@pytest.mark.parametrize("launcher", ["joblib", *EXTRAS])
-def test_each_launcher_puts_its_jobs_beneath_one_run(prepared_project: Project, launcher: str) -> None:
-    if launcher in EXTRAS and find_spec(f"hydra_plugins.{EXTRAS[launcher]}") is None:
-        pytest.skip(f"{EXTRAS[launcher]} is not installed")
-    sweep = f"hydra.sweep.dir=multirun/{launcher} hydra/launcher={launcher}"
-    swept = {"joblib": "seed=11,12", "submitit_local": "seed=13,14", "ray": "seed=15,16"}[launcher]
-    prepared_project.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
-    parent, children = family(prepared_project, swept)
+def test_the_readmes_parallel_jobs_are_beneath_one_run(prepared_project: Project) -> None:
+    sweep = JOBLIB.replace("seed=1,2,3", "seed=11")
+    assert sweep != JOBLIB
+    prepared_project.ok(sweep)
+    parent, children = family(prepared_project, "model=gru,lstm seed=11")
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
-    assert {child.data.params["seed"] for child in children} == set(swept.removeprefix("seed=").split(","))
+    assert {child.info.run_name for child in children} == {"gru-11", "lstm-11"}
+
+
+@pytest.mark.parametrize("launcher", EXTRAS)
+def test_each_launcher_puts_its_jobs_beneath_one_run(prepared_project: Project, launcher: str) -> None:
+    if find_spec(f"hydra_plugins.{EXTRAS[launcher]}") is None:
+        pytest.skip(f"{EXTRAS[launcher]} is not installed")
+    swept = {"submitit_local": "seed=13", "ray": "seed=15"}[launcher]
+    sweep = f"hydra.sweep.dir=multirun/{launcher} hydra/launcher={launcher}"
+    prepared_project.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
+    parent, (child,) = family(prepared_project, swept)
+    assert parent.info.status == child.info.status == "FINISHED"
+    assert child.data.params["seed"] == swept.removeprefix("seed=")
 
 
 def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(prepared_project: Project) -> None:

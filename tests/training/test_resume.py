@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -137,15 +137,6 @@ def test_damaged_best_weights_are_an_error_after_which_the_run_starts_over(
     assert result_of(tmp_path) == uninterrupted
 
 
-@pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Restore the handler of Ctrl-C, which Lightning removes when it is called."""
-    handler = signal.getsignal(signal.SIGINT)
-    yield
-    signal.signal(signal.SIGINT, handler)
-
-
-@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, Terminated])
 def test_an_interruption_is_raised_and_the_run_can_be_resumed(
     interruption: type[BaseException],

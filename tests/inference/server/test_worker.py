@@ -57,9 +57,7 @@ def boss() -> Iterator[tuple[Boss, Worker]]:
     with ours, ours.makefile() as stream:
         thread = threading.Thread(target=boss.listen, args=(stream,))
         thread.start()
-        handler = signal.getsignal(signal.SIGTERM)
         yield boss, Worker(theirs, listener)
-        signal.signal(signal.SIGTERM, handler)
         theirs.close()
         listener.close()
         with contextlib.suppress(OSError):
