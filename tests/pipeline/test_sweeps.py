@@ -20,10 +20,10 @@ EXTRAS = {"submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launche
 
 
 def family(project: Project, name: str) -> tuple[Any, list[Any]]:
-    """The MLflow run of a sweep, and its child runs."""
+    """The MLflow run of the latest sweep of a name, and its child runs."""
     client = MlflowClient(f"sqlite:///{project.root}/mlflow.db")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    (parent,) = client.search_runs(experiments, f"attributes.run_name = '{name}'")
+    parent, *_ = client.search_runs(experiments, f"attributes.run_name = '{name}'")
     return parent, client.search_runs(experiments, f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
 
 
@@ -31,7 +31,7 @@ def test_the_readmes_parallel_jobs_are_beneath_one_run(prepared_project: Project
     sweep = JOBLIB.replace("seed=1,2,3", "seed=11")
     assert sweep != JOBLIB
     prepared_project.ok(sweep)
-    parent, children = family(prepared_project, "model=gru,lstm seed=11")
+    parent, children = family(prepared_project, "model=gru,lstm")
     assert [parent.info.status, *(child.info.status for child in children)] == ["FINISHED"] * 3
     assert {child.info.run_name for child in children} == {"gru-11", "lstm-11"}
 
@@ -40,12 +40,12 @@ def test_the_readmes_parallel_jobs_are_beneath_one_run(prepared_project: Project
 def test_each_launcher_puts_its_jobs_beneath_one_run(prepared_project: Project, launcher: str) -> None:
     if find_spec(f"hydra_plugins.{EXTRAS[launcher]}") is None:
         pytest.skip(f"{EXTRAS[launcher]} is not installed")
-    swept = {"submitit_local": "seed=13", "ray": "seed=15"}[launcher]
+    job = {"submitit_local": "seed=13", "ray": "seed=15"}[launcher]
     sweep = f"hydra.sweep.dir=multirun/{launcher} hydra/launcher={launcher}"
-    prepared_project.ok(f"python pipelines/train.py -m model=fcnn {swept} {sweep}", RAY_AUTH_MODE="disabled")
-    parent, (child,) = family(prepared_project, swept)
+    prepared_project.ok(f"python pipelines/train.py -m model=fcnn {job} {sweep}", RAY_AUTH_MODE="disabled")
+    parent, (child,) = family(prepared_project, "sweep")
     assert parent.info.status == child.info.status == "FINISHED"
-    assert child.data.params["seed"] == swept.removeprefix("seed=")
+    assert child.data.params["seed"] == job.removeprefix("seed=")
 
 
 def test_a_training_that_was_killed_is_resumed_in_its_trial_and_its_run(prepared_project: Project) -> None:
