@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unroll.exceptions import clear_errors, is_mistake, message
-from unroll.plan.side_by_side import _attempt
+from unroll.side_by_side import _attempt
 
 
 def load(path: Path) -> Exception:
