@@ -1,6 +1,7 @@
 """Which errors are one line, and what that line says."""
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_refusal_of_the_file_system_is_one_line_in_a_command_and_in_a_worker(n
 def test_another_error_is_a_bug_in_a_worker_too() -> None:
     assert not is_mistake(KeyError("surprise"))
     assert "this is a bug in unroll" in str(_attempt({}.__getitem__, 0, "surprise").error)
+
+
+def test_errors_are_told_where_hydra_and_yaml_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [it for it in sys.modules if it.partition(".")[0] in ("hydra", "omegaconf", "yaml")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("hydra", "omegaconf", "yaml"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert is_mistake(ValueError("a=1; accepted: 2"))
+    assert message(ValueError("a=1; accepted: 2")) == "a=1; accepted: 2"
+    assert not is_mistake(KeyError("surprise"))
 
 
 def test_a_configuration_with_too_many_brackets_is_named(tmp_path: Path) -> None:

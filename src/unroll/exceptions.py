@@ -76,9 +76,9 @@ def is_mistake(error: BaseException) -> bool:
     """Whether the user can correct the error: a ``ValueError``, a refusal of the disk, an error of Hydra or YAML."""
     if isinstance(error, RecursionError):
         return _file_in_reading(error) is not None
-    kinds = (ValueError, *_class("yaml", "YAMLError"), *_class("hydra.errors", "HydraException"))
-    kinds += _class("omegaconf.errors", "OmegaConfBaseException")
-    return isinstance(error, kinds) or bool(refusal(error))
+    libraries = {"yaml": "YAMLError", "hydra.errors": "HydraException", "omegaconf.errors": "OmegaConfBaseException"}
+    kinds: list[type[Exception]] = [ValueError, *(it for pair in libraries.items() for it in _class(*pair))]
+    return isinstance(error, tuple(kinds)) or bool(refusal(error))
 
 
 def message(error: BaseException) -> str:
@@ -94,9 +94,9 @@ def message(error: BaseException) -> str:
     return _message_of_hydra(error) if has_hydra else str(error).strip()
 
 
-def _class(module: str, name: str) -> tuple[type[BaseException], ...]:
+def _class(module: str, name: str) -> tuple[type[Exception], ...]:
     """The error of a module; none if nothing has imported the module, which a plain installation does not have."""
-    return (getattr(sys.modules[module], name),) if module in sys.modules else ()
+    return (getattr(sys.modules[module], name),) if sys.modules.get(module) else ()
 
 
 def _message_of_hydra(error: BaseException) -> str:
