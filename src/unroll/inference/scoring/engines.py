@@ -7,26 +7,25 @@ of processor.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from unroll.inference.scoring.inputs import Chunk
 from unroll.side_by_side import Done, Line, attempt, side_by_side
 
 Work = Callable[[Chunk], Any]
-Engine = Callable[..., Iterator[Line | Done]]  # of work, chunks, processes and address
+Events = Generator[Line | Done, None, None]  # closed, if the work is to end early
+Engine = Callable[[Work, Sequence[Chunk], int | None, str | None], Events]
 
 _MODULES = ("unroll.inference.scoring.part", "unroll.inference.onnx_model")
 
 
-def in_processes(
-    work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None
-) -> Iterator[Line | Done]:
+def in_processes(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score in processes of this machine, each with its own copy of the model."""
     if address:
         raise ValueError(f"--address={address}: of a cluster; accepted: with --engine spark or ray")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, for a model that is not exported
-    return side_by_side(work, chunks, min(processes or _cores(), len(chunks)), _MODULES)
+    yield from side_by_side(work, chunks, min(processes or _cores(), len(chunks)), _MODULES)
 
 
 def _cores() -> int:
@@ -34,7 +33,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Iterator[Line | Done]:
+def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score on Spark: one task a chunk. Without an address, as `spark-submit` says, else on this machine's cores."""
     _refuse(processes)
     from pyspark.sql import SparkSession
@@ -51,7 +50,7 @@ def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address
         session.stop()
 
 
-def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Iterator[Line | Done]:
+def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score with Ray Data: one task a chunk. Without an address, as RAY_ADDRESS says, else on this machine's cores."""
     _refuse(processes)
     import ray

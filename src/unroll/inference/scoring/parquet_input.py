@@ -51,7 +51,7 @@ class ParquetInput:
                 batch = next(self._batches, None)
             if batch is None:
                 raise ValueError(f"{self._path} ends before row {stop}: it has changed since it was opened")
-            skipped = max(0, start - self._at[0])
+            skipped = min(max(0, start - self._at[0]), len(batch))
             taken = batch.slice(skipped, max(0, stop - self._at[0] - skipped))
             self._go_on(batch, skipped + len(taken))
             if len(taken):

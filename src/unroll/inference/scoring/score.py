@@ -10,7 +10,7 @@ from typing import Any
 
 from unroll.checks import check_choice, check_least
 from unroll.files import delete
-from unroll.inference.scoring.engines import ENGINES
+from unroll.inference.scoring.engines import ENGINES, Events
 from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size
 from unroll.inference.scoring.job import Job, ScoreOptions, build_job
 from unroll.inference.scoring.manifest import Place, file_facts
@@ -18,7 +18,7 @@ from unroll.inference.scoring.output import is_one_file, join
 from unroll.inference.scoring.part import Counts, read_counts, score_chunk
 from unroll.inference.server.source import ServedModel, Source
 from unroll.locks import output_lock
-from unroll.side_by_side import Done
+from unroll.side_by_side import Line
 
 _PAUSE = 10.0  # seconds between two lines that say how far it is
 
@@ -98,8 +98,10 @@ def score(
         there = sum(it.rows for it in counts.values())
         if counts:
             report(f"{output}: {len(counts)} of {len(chunks)} parts with {there} rows are there")
-        run = partial(ENGINES[engine], processes=processes, address=address)
-        _score_missing(job, chunks, counts, run, report)
+        missing = [chunk for chunk in chunks if chunk not in counts]
+        if missing:
+            events = ENGINES[engine](partial(score_chunk, job), missing, processes, address)
+            _follow(events, missing, counts, report)
         if file_facts(files) != settings["input"]:
             raise ValueError(f"the input has changed while it was scored; delete {place.work} and score it again")
         rows, problems = (sum(column) for column in zip(*counts.values(), strict=True))
@@ -121,32 +123,25 @@ def _check_apart(inputs: Sequence[str], files: Sequence[Path], output: Path) -> 
             raise ValueError(f"--output={output} is in the input {given}; accepted: a place outside of it")
 
 
-def _score_missing(
-    job: Job,
-    chunks: Sequence[Chunk],
-    counts: dict[Chunk, Counts],
-    run: Callable[..., Any],
-    report: Callable[[str], None],
+def _follow(
+    events: Events, missing: Sequence[Chunk], counts: dict[Chunk, Counts], report: Callable[[str], None]
 ) -> None:
-    """Score the chunks that have no counts, and add theirs; raises ValueError with the first error."""
-    missing = [chunk for chunk in chunks if chunk not in counts]
-    if not missing:
-        return
+    """Add the counts of the chunks as they are scored; raises ValueError with the first error."""
     start = said = time.monotonic()
-    rows, told = 0, set()
-    with closing(run(partial(score_chunk, job), missing)) as events:
+    total, rows, told = len(counts) + len(missing), 0, set()
+    with closing(events):
         for event in events:
-            if not isinstance(event, Done):
+            if isinstance(event, Line):
                 if event.text not in told:  # each process says it
                     report(event.text)
                 told.add(event.text)
                 continue
+            chunk = missing[event.index]
             if event.error is not None:
-                chunk = missing[event.index]
                 raise ValueError(f"{chunk.file}, part {chunk.number}: {event.error}; the same command goes on")
-            counts[missing[event.index]] = found = Counts(*event.result)
-            rows += found.rows
+            counts[chunk] = Counts(*event.result)
+            rows += counts[chunk].rows
             now = time.monotonic()
             if now - said > _PAUSE:
                 said = now
-                report(f"{len(counts)} of {len(chunks)} parts, {rows / (now - start):,.0f} rows/s")
+                report(f"{len(counts)} of {total} parts, {rows / (now - start):,.0f} rows/s")
