@@ -258,4 +258,4 @@ def test_parts_are_neither_too_small_nor_too_many(tmp_path: Path) -> None:
         with (tmp_path / "a.csv").open("wb") as file:
             file.truncate(size)  # a hole, which takes no space
         sizes[size] = part_size([tmp_path / "a.csv"])
-    assert sizes == {10**3: 1 << 18, 10**8: 10**8 // 256, 10**12: 1 << 24}
+    assert sizes == {10**3: 1 << 16, 10**8: 10**8 // 256, 10**12: 1 << 24}

@@ -4,12 +4,14 @@ All engines call the same function on the same chunks, so that their outputs are
 of processor.
 """
 
+import logging
 import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from unroll.files import reason
 from unroll.inference.scoring.inputs import Chunk
 from unroll.side_by_side import Done, Line, attempt, side_by_side
 
@@ -36,40 +38,52 @@ def _cores() -> int:
 def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score on Spark: one task a chunk. Without an address, as `spark-submit` says, else on this machine's cores."""
     _refuse(processes)
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         raise ValueError("--engine=spark: there is no Java; accepted: Java 17 or later in PATH or JAVA_HOME")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("unroll score").config("spark.ui.showConsoleProgress", "false")
-    session = (builder.master(address) if address else builder).getOrCreate()
     try:
-        tasks = session.sparkContext.parallelize(list(enumerate(chunks)), len(chunks))
-        yield from tasks.map(lambda task: attempt(work, *task)).collect()
-    finally:
-        session.stop()
+        session = (builder.master(address) if address else builder).getOrCreate()
+        try:
+            tasks = session.sparkContext.parallelize(list(enumerate(chunks)), len(chunks))
+            yield from tasks.map(lambda task: attempt(work, *task)).collect()
+        finally:
+            session.stop()
+    except (Py4JError, PySparkException) as error:  # their message has the stack of Java
+        java = getattr(error, "java_exception", None)
+        cause = reason(error) if java is None else java.toString().partition("\n")[0]
+        raise ValueError(f"--engine=spark: {cause}") from error
 
 
 def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score with Ray Data: one task a chunk. Without an address, as RAY_ADDRESS says, else on this machine's cores."""
     _refuse(processes)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data
+    from ray.exceptions import RayError
 
-    ray.init(address=address, log_to_driver=False, include_dashboard=False)
+    def run(row: dict[str, Any]) -> dict[str, Any]:
+        done = attempt(work, int(row["id"]), chunks[row["id"]])
+        return {"index": done.index, "result": list(done.result or ()), "error": done.error or ""}
+
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        tasks = ray.data.from_items([{"index": i} for i in range(len(chunks))], override_num_blocks=len(chunks))
-
-        def run(task: dict[str, Any]) -> dict[str, Any]:
-            done = attempt(work, task["index"], chunks[task["index"]])
-            return {"done": [done.index, *(done.result or (None, None))], "error": done.error}
-
-        for row in tasks.map(run).iter_rows():
-            index, *counts = row["done"]
-            yield Done(index, tuple(counts), row["error"])
-    finally:
-        ray.shutdown()
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+        try:
+            ray.data.DataContext.get_current().enable_progress_bars = False
+            tasks = ray.data.range(len(chunks), override_num_blocks=len(chunks))
+            for row in tasks.map(run).iter_rows():
+                yield Done(row["index"], tuple(row["result"]), row["error"] or None)
+        finally:
+            ray.shutdown()
+    except (RayError, ConnectionError) as error:
+        raise ValueError(f"--engine=ray: {reason(error)}") from error
 
 
 def _refuse(processes: int | None) -> None:

@@ -13,7 +13,7 @@ from unroll.inference.scoring.parquet_input import ParquetInput
 from unroll.inference.scoring.rows import Rows
 from unroll.inference.scoring.table_input import TableInput
 
-_SMALLEST, _LARGEST, _PARTS = 1 << 18, 1 << 24, 256  # bytes of a part; parts of an input that is not too large for them
+_SMALLEST, _LARGEST, _PARTS = 1 << 16, 1 << 24, 256  # bytes of a part; parts of an input that is not too large for them
 
 
 class Chunk(NamedTuple):
