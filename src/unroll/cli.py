@@ -227,39 +227,50 @@ def _source(name: str) -> "Source":
     return RegistrySource.open(registered)
 
 
+_SCORE_HELP = {
+    "model": ("MODEL", "a run folder, a model folder, or models:/NAME@champion"),
+    "output": ("OUTPUT", "a folder, or a file: .parquet, .csv, .jsonl"),
+    "text": ("COLUMN", "with the text, if it is not text or tokens"),
+    "text_pair": ("COLUMN", "with the second text of a pair"),
+    "columns": ("A,B", "of the input that are kept; all by default"),
+    "prefix": ("PREFIX", "of the names of the columns that are added"),
+    "max_characters": ("N", "a longer text gets no answer; 100000"),
+    "part_bytes": ("N", "of input for each part of the output"),
+    "processes": ("N", "of this machine; one for each core"),
+    "engine": ("NAME", "local, spark or ray"),
+    "address": ("ADDRESS", "of the cluster of Spark or Ray"),
+}
+
+
 def _score_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "unroll score INPUT ... --model MODEL --output OUTPUT [options]"
     parser.add_argument("input", nargs="+", metavar="INPUT", help=".parquet, .csv, .tsv, .jsonl; folders or 'patterns'")
-    parser.add_argument("--model", required=True, metavar="MODEL", help="a run folder, a model folder, or models:/…")
-    parser.add_argument(
-        "--output", required=True, type=Path, help="a folder of Parquet files, or a file: .parquet, .csv, .jsonl"
-    )
-    parser.add_argument("--text", metavar="COLUMN", help="with the text (default: text, or tokens)")
-    parser.add_argument("--text-pair", metavar="COLUMN", default="text_pair", help="with the second text of a pair")
-    parser.add_argument("--columns", metavar="A,B", help="of the input that are kept (default: all; '' for none)")
-    parser.add_argument("--prefix", default="", help="of the names of the columns that are added")
+    for name, (metavar, text) in _SCORE_HELP.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int if metavar == "N" else str,
+            metavar=metavar,
+            help=text,
+            default=argparse.SUPPRESS,
+            required=name in ("model", "output"),
+        )
     parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
-    parser.add_argument("--max-characters", type=int, default=100_000, metavar="N", help="longer texts get no answer")
-    parser.add_argument("--part-bytes", type=int, metavar="N", help="of input for each part")
-    parser.add_argument("--processes", type=int, metavar="N", help="of this machine (default: one for each core)")
-    parser.add_argument("--engine", default="local", metavar="NAME", help="local, spark or ray")
-    parser.add_argument("--address", help="of the cluster (default: as Spark or Ray finds it)")
 
 
 def _score(arguments: argparse.Namespace) -> None:
     from unroll.inference.scoring.job import ScoreOptions
     from unroll.inference.scoring.score import score
 
-    chosen = {field.name: getattr(arguments, field.name) for field in fields(ScoreOptions)}
-    if arguments.columns is not None:
-        chosen["columns"] = tuple(filter(None, arguments.columns.split(",")))
-    options = ScoreOptions(**chosen)
-    engine = {name: getattr(arguments, name) for name in ("part_bytes", "engine", "processes", "address")}
-    done = score(
-        _source(arguments.model), arguments.input, arguments.output, options, **engine, report=_to_standard_error
-    )
-    speed = f", {done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
+    given = vars(arguments)
+    chosen = {field.name: given[field.name] for field in fields(ScoreOptions) if field.name in given}
+    if "columns" in given:
+        chosen["columns"] = tuple(filter(None, given["columns"].split(",")))
+    options, output = ScoreOptions(**chosen), Path(arguments.output)
+    others = {it: given[it] for it in ("part_bytes", "engine", "processes", "address") if it in given}
+    done = score(_source(arguments.model), arguments.input, output, options, **others, report=_to_standard_error)
+    speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
     unusable = f"; {done.problems} have a reason in the column {options.prefix}error" if done.problems else ""
-    print(f"{arguments.output}: {done.rows} rows{speed or ', nothing to do'}{unusable}")
+    print(f"{output}: {done.rows} rows, {speed or 'nothing to do'}{unusable}")
 
 
 def _to_standard_error(line: str) -> None:

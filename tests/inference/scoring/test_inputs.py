@@ -27,7 +27,7 @@ def read(file: Path, size: int, seed: int | None = None) -> list[Rows]:
     schema, opened = common_schema([file]), open_input(file)
     chunks = cut([file], size)
     order = chunks if seed is None else random.Random(seed).sample(chunks, len(chunks))
-    found = {it: list(opened.read(it.start, it.stop, it.line, schema)) for it in order}
+    found = {it: list(opened.read(it.start, it.stop, it.line, schema, True)) for it in order}
     return [rows for chunk in chunks for rows in found[chunk]]
 
 
@@ -95,7 +95,7 @@ def test_chunks_that_are_read_in_order_decode_a_row_group_once(tmp_path: Path, m
 
     monkeypatch.setattr(opened, "_file", Counting())
     for start in (0, 3000, 9000):  # the chunks between are read by another process
-        (*_, last) = opened.read(start, start + 1000, 1, pa.schema({"n": pa.int64()}))
+        (*_, last) = opened.read(start, start + 1000, 1, pa.schema({"n": pa.int64()}), True)
         assert last.columns["n"][-1].as_py() == start + 999
     assert len(starts) == 1
 
@@ -168,6 +168,12 @@ def test_a_later_value_of_another_type_is_left_out_with_a_reason(
         "line 3: 'new' is in no row at the beginning of a file: left out",
     ]
     assert found[0].unread == frozenset()
+
+
+def test_columns_that_are_not_wanted_are_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"n": 1, "s": "a"}\n')
+    (rows,) = open_input(tmp_path / "a.jsonl").read(0, 19, 1, pa.schema({"s": pa.string()}), False)
+    assert (rows.columns.to_pylist(), rows.problems) == ([{"s": "a"}], {})
 
 
 def test_types_of_json_columns_are_united_over_the_files(tmp_path: Path) -> None:

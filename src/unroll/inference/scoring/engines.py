@@ -6,7 +6,9 @@ of processor.
 
 import logging
 import os
+import re
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -19,6 +21,7 @@ Work = Callable[[Chunk], Any]
 Events = Generator[Line | Done, None, None]  # closed, if the work is to end early
 Engine = Callable[[Work, Sequence[Chunk], int | None, str | None], Events]
 
+_PATIENCE = 5.0  # seconds
 _MODULES = ("unroll.inference.scoring.part", "unroll.inference.onnx_model")
 
 
@@ -38,12 +41,12 @@ def _cores() -> int:
 def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score on Spark: one task a chunk. Without an address, as `spark-submit` says, else on this machine's cores."""
     _refuse(processes)
-    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         raise ValueError("--engine=spark: there is no Java; accepted: Java 17 or later in PATH or JAVA_HOME")
+    _check_listening(address)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("unroll score").config("spark.ui.showConsoleProgress", "false")
     try:
@@ -53,8 +56,10 @@ def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address
             yield from tasks.map(lambda task: attempt(work, *task)).collect()
         finally:
             session.stop()
-    except (Py4JError, PySparkException) as error:  # their message has the stack of Java
-        java = getattr(error, "java_exception", None)
+    except Exception as error:
+        if not isinstance(error, PySparkException) and not type(error).__module__.startswith("py4j"):
+            raise
+        java = getattr(error, "java_exception", None)  # the message of the error has its stack
         cause = reason(error) if java is None else java.toString().partition("\n")[0]
         raise ValueError(f"--engine=spark: {cause}") from error
 
@@ -62,6 +67,7 @@ def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address
 def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
     """Score with Ray Data: one task a chunk. Without an address, as RAY_ADDRESS says, else on this machine's cores."""
     _refuse(processes)
+    _check_listening(address or os.environ.get("RAY_ADDRESS"))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data
@@ -71,8 +77,7 @@ def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: 
         done = attempt(work, int(row["id"]), chunks[row["id"]])
         return {"index": done.index, "result": list(done.result or ()), "error": done.error or ""}
 
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
         try:
@@ -89,6 +94,17 @@ def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: 
 def _refuse(processes: int | None) -> None:
     if processes is not None:
         raise ValueError(f"--processes={processes}: the cluster decides; accepted: with --engine local")
+
+
+def _check_listening(address: str | None) -> None:
+    """Raise ValueError in seconds if nothing listens there, which the engines find out after minutes."""
+    found = re.fullmatch(r"(?:spark://|ray://)?([^/:,]+):(\d+)", address or "")
+    if found:
+        try:
+            socket.create_connection((found[1], int(found[2])), timeout=_PATIENCE).close()
+        except OSError as error:
+            cause = error.strerror or str(error)
+            raise ValueError(f"--address={address}: {cause}; accepted: that of a running cluster") from error
 
 
 ENGINES: dict[str, Engine] = {"local": in_processes, "spark": on_spark, "ray": on_ray}

@@ -42,8 +42,13 @@ class Input(Protocol):
     def cut(self, size: int) -> Iterator[tuple[int, int, int]]:
         """Divide the rows into chunks of about `size` bytes: start, stop and line, as in `Chunk`."""
 
-    def read(self, start: int, stop: int, line: int, schema: pa.Schema) -> Iterator[Rows]:
-        """The rows of a chunk, with these columns, in blocks; chunks are read fastest in their order."""
+    def read(self, start: int, stop: int, line: int, schema: pa.Schema, is_whole: bool) -> Iterator[Rows]:
+        """The rows of a chunk, in blocks; chunks are read fastest in their order.
+
+        Args:
+            schema: the columns that are read.
+            is_whole: whether these are to be all columns, so that another one is a problem.
+        """
 
 
 FORMATS: dict[str, Callable[[Path], Input]] = {

@@ -61,7 +61,7 @@ class JsonInput(TextInput):
             yield start, stop, line
             start, line = stop, line + len(lines)
 
-    def read(self, start: int, stop: int, line: int, schema: pa.Schema) -> Iterator[Rows]:
+    def read(self, start: int, stop: int, line: int, schema: pa.Schema, is_whole: bool) -> Iterator[Rows]:
         lines = ((n, it) for n, it in enumerate(self.bytes_of(start, stop).split(b"\n"), start=line) if it.strip())
         while block := list(islice(lines, BLOCK)):
             rows, problems = [], {}
@@ -69,7 +69,7 @@ class JsonInput(TextInput):
                 row = _parsed(content)
                 if not isinstance(row, dict):
                     problems[i] = f"line {number} {row}; accepted: {_ACCEPTED}"
-                elif unknown := [name for name in row if schema.get_field_index(name) < 0]:
+                elif is_whole and (unknown := [name for name in row if schema.get_field_index(name) < 0]):
                     problems[i] = f"line {number}: {unknown[0]!r} is in no row at the beginning of a file: left out"
                 rows.append(row if isinstance(row, dict) else None)
             unread = frozenset(i for i, row in enumerate(rows) if row is None)

@@ -38,7 +38,7 @@ class ParquetInput:
         for start in range(0, facts.num_rows, rows):
             yield start, min(start + rows, facts.num_rows), 1
 
-    def read(self, start: int, stop: int, line: int, schema: pa.Schema) -> Iterator[Rows]:
+    def read(self, start: int, stop: int, line: int, schema: pa.Schema, is_whole: bool) -> Iterator[Rows]:
         """See `Input.read`. Rows are skipped only within a row group, and not twice if chunks are read in order."""
         group = max((i for i, first in enumerate(self._starts) if first <= start), default=0)
         if not (self._at[1] == schema.names and self._starts[group:] and self._starts[group] <= self._at[0] <= start):

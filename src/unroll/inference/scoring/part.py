@@ -30,7 +30,8 @@ class Counts(NamedTuple):
 def score_chunk(job: Job, chunk: Chunk) -> Counts:
     """Write the part of a chunk, all or nothing; several processes may do so at the same time."""
     predictor, batches, problems = _predictor(job.model), [], 0
-    for rows in _opened(chunk.file).read(chunk.start, chunk.stop, chunk.line, job.read):
+    is_whole = job.options.columns is None
+    for rows in _opened(chunk.file).read(chunk.start, chunk.stop, chunk.line, job.read, is_whole):
         batch = _scored(job, predictor, rows)
         problems += len(batch) - batch.column(batch.num_columns - 1).null_count
         batches.append(batch)

@@ -58,7 +58,7 @@ class TableInput(TextInput):
             yield start, stop, line
             start, line = stop, line + len(lines)
 
-    def read(self, start: int, stop: int, line: int, schema: pa.Schema) -> Iterator[Rows]:
+    def read(self, start: int, stop: int, line: int, schema: pa.Schema, is_whole: bool) -> Iterator[Rows]:
         rows = self._rows(self.bytes_of(start, stop), line)
         wanted = [self._names.index(name) for name in schema.names]
         while block := list(islice(rows, BLOCK)):
