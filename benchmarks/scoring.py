@@ -5,8 +5,8 @@
 
 MODEL is a run folder or model folder that was exported; by default an untrained model of conf/model/bilstm.yaml for the
 demo reviews, which costs as much as a trained one. The rows are sentences of the demo reviews. All of the rows are
-scored with all cores, killed at random moments and started again; then every row must be there once. With --engines, the
-sample is scored on this machine's cores by each engine instead, and all files of the outputs must be equal.
+scored with all cores, killed at random moments and started again; then every row must be there once. With --engines,
+the sample is scored on this machine's cores by each engine instead, and all files of the outputs must be equal.
 """
 
 import argparse

@@ -12,7 +12,7 @@ from unroll.inference.scoring.score import score
 from unroll.inference.server.source import FolderSource
 from unroll.side_by_side import Done
 
-MANY, HALF = 200, 1500  # bytes of a part that make many of them, or two
+MANY, HALF = 200, 2500  # bytes of a part that make many of them, or two
 
 
 def in_this_process(

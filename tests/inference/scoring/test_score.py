@@ -19,6 +19,7 @@ from unroll.files import copy_folder, delete
 from unroll.inference.predictor import Predictor
 from unroll.inference.scoring import engines
 from unroll.locks import output_lock
+from unroll.side_by_side import Done
 
 
 def test_every_row_has_the_answer_of_the_predictor_and_its_own_columns(
@@ -71,6 +72,15 @@ def test_entities_are_lists_of_structs(run: Score, tagger: Path, tmp_path: Path)
     assert list(found[0]) == ["text", "tokens", "labels", "probabilities", "entities", "error"]
 
 
+def test_tokens_of_the_input_are_not_repeated(run: Score, tagger: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"tokens": ["Ada", "met", "us"]}\n{"tokens": []}\n')
+    run(tmp_path / "in.jsonl", model=tagger)
+    first, second = read(tmp_path / "out")
+    assert list(first) == ["tokens", "labels", "entities", "error"]
+    assert (first["tokens"], len(first["labels"])) == (["Ada", "met", "us"], 3)
+    assert (second["tokens"], second["labels"]) == ([], None)
+
+
 def test_a_complete_output_is_left_as_it_is(run: Score, rows: Path, tmp_path: Path) -> None:
     run(rows)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir()}
@@ -104,6 +114,20 @@ def test_an_unfinished_output_of_something_else_is_refused(
         run(rows, part_bytes=MANY)
     with pytest.raises(ValueError, match=r"out has been begun with other settings \(prefix '', not 'x_'\); accepted:"):
         run(rows, part_bytes=MANY, prefix="x_")
+
+
+def test_an_output_of_something_else_that_has_no_part_yet_is_replaced(
+    run: Score, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any) -> Any:
+        yield Done(0, error="the model cannot be used")
+
+    monkeypatch.setitem(engines.ENGINES, "local", failing)
+    with pytest.raises(ValueError, match="the model cannot be used"):
+        run(rows)
+    monkeypatch.setitem(engines.ENGINES, "local", in_this_process)
+    run(rows, prefix="x_")
+    assert not list(tmp_path.glob(".out.parts-*"))
 
 
 def interrupted_after(count: int) -> Callable[..., Any]:
@@ -240,7 +264,7 @@ def test_columns_that_are_called_as_those_of_the_answer_are_refused_without_a_pr
     run: Score, tmp_path: Path
 ) -> None:
     (tmp_path / "in.csv").write_text("text,label\ngood,1\n")
-    with pytest.raises(ValueError, match="the input has a column label, as the output: accepted: --prefix=predicted_"):
+    with pytest.raises(ValueError, match="the input has a column label, as the output; accepted: --prefix=predicted_"):
         run(tmp_path / "in.csv")
     run(tmp_path / "in.csv", prefix="predicted_")
     (row,) = read(tmp_path / "out")

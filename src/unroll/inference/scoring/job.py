@@ -92,10 +92,13 @@ def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, p
             raise ValueError(f"the column {name} is of the type {schema.field(name).type}; accepted: {accepted}")
     kept = schema.names if options.columns is None else [_found(schema, it, "--columns") for it in options.columns]
     answers = answer_fields(facts["task"], facts["labels"], options.probabilities)
+    kind = schema.field(texts[0]).type
+    if texts[0] in kept and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        answers.pop(TOKENS, None)  # they are the input's
     added = [options.prefix + name for name in (*answers, ERROR)]
     if taken := [name for name in added if name in kept]:
         raise ValueError(
-            f"the input has a column {taken[0]}, as the output: accepted: --prefix=predicted_ or another one for the "
+            f"the input has a column {taken[0]}, as the output; accepted: --prefix=predicted_ or another one for the "
             "columns that are added, or --columns without it"
         )
     read = pa.schema([field for field in schema if field.name in (*kept, *texts)])

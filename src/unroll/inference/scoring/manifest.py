@@ -59,7 +59,11 @@ class Place:
                 return facts
             raise ValueError(f"{self._output} exists{self._differing(facts)}; accepted: another --output, or delete it")
         for other in self._output.parent.glob(glob.escape(f".{self._output.name}.parts-") + "*"):
-            if other != self.work:
+            if other == self.work:
+                continue
+            if not any(other.glob("part-*")):  # nothing is lost
+                delete(other)
+            else:
                 raise ValueError(
                     f"{self._output} has been begun{self._differing(_read(other / _PLAN) or {})}; accepted: the same "
                     f"settings, another --output, or delete {other}"

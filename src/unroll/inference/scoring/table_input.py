@@ -50,7 +50,7 @@ class TableInput(TextInput):
             with self.reading():
                 self.stream.seek(start)
                 lines = self.stream.readlines(size)
-                if self._has_quotes and any(b'"' in it for it in lines):
+                if self._has_quotes and b'"' in b"".join(lines):
                     lines = self._row_of(lines, self.stream)
             if not lines:
                 break
