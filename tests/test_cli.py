@@ -96,7 +96,7 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, run: Run, exp
     assert "\n" not in errors
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["export"]])
+@pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["score"]])
 def test_help_fits_on_a_screen(command: list[str], run: Run) -> None:
     status, output, _ = run(*command, "--help")
     assert status == 0
@@ -159,3 +159,75 @@ def test_a_terminal_gets_lines_to_read(exported: Path) -> None:
     assert done.returncode == 0
     assert os.read(ours, 1000).decode().strip().endswith("not good")
     os.close(ours)
+
+
+def test_a_file_is_scored_in_processes_without_pytorch(exported: Path, tmp_path: Path) -> None:
+    texts = ["not good", "", "very bad"] * 20
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text, "n": 1}) + "\n" for text in texts))
+    output = tmp_path / "out.jsonl"
+    code = "import sys; from unroll.cli import main; main(); print('torch' in sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, "score", str(tmp_path / "in.jsonl"), f"--model={exported}"]
+    command += [f"--output={output}", "--part-bytes=500", "--processes=2", "--columns=text"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "False\n")
+    assert done.stdout.startswith(f"{output}: 60 rows, 60 in ")
+    assert done.stdout.endswith(" rows/s; 20 have a reason in the column error\n")
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["text"] for row in found] == texts
+    assert [row["label"] for row in found] == [
+        it["label"] for it in Predictor.load(exported).predict(texts, errors="coerce")
+    ]
+    assert list(found[0]) == ["text", "label", "probability", "error"]
+    again = subprocess.run([*command[:1], "-m", "unroll.cli", *command[3:]], capture_output=True, text=True)
+    assert again.stdout == f"{output}: 60 rows, nothing to do; 20 have a reason in the column error\n"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"input": "no.csv"}, "no.csv: no such file; accepted: files of one of .parquet, .csv, .tsv, .jsonl, .json"),
+        ({"model": "nowhere"}, "nowhere: no such folder; accepted: a run folder such as models/DATASET/MODEL/SEED"),
+        ({"model": "models:/x"}, "models:/x: not the name of a registered model; accepted: models:/NAME@ALIAS or"),
+        ({"engine": "dask"}, "--engine='dask'; accepted: local, spark, ray"),
+        ({"text": "body"}, "--text=body: no such column; the input has text"),
+        ({"columns": "text,n"}, "--columns=n: no such column; the input has text"),
+        ({"processes": "0"}, "--processes=0; accepted: 1 or more"),
+        ({"output": "in.csv"}, "--output=in.csv is a file of the input; accepted: another one"),
+    ],
+)
+def test_mistakes_in_scoring_are_one_line(
+    changed: dict[str, str],
+    message: str,
+    run: Run,
+    exported: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("text\ngood\n")
+    chosen = {"input": "in.csv", "model": str(exported), "output": "out"} | changed
+    options = [f"--{name}={value}" for name, value in chosen.items() if name != "input"]
+    status, output, errors = run("score", chosen["input"], *options)
+    assert (status, output) == (1, "")
+    assert errors.startswith(f"error: {message}")
+    assert "\n" not in errors
+
+
+@pytest.mark.parametrize("engine", ["ray", "spark"])
+def test_an_engine_that_is_not_installed_names_its_extra(
+    engine: str, run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.csv").write_text("text\ngood\n")
+    package = {"ray": "ray", "spark": "pyspark"}[engine]
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    options = [f"--model={exported}", f"--output={tmp_path / 'out'}", f"--engine={engine}"]
+    status, _, errors = run("score", tmp_path / "in.csv", *options)
+    assert (status, errors) == (1, f"error: {package} is not installed; accepted: an installation of unroll[{engine}]")
+
+
+def test_scoring_without_pyarrow_names_its_extra(exported: Path) -> None:
+    code = "import sys; sys.modules['pyarrow'] = None; from unroll.cli import main; main()"
+    command = [sys.executable, "-c", code, "score", "in.csv", f"--model={exported}", "--output=out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: pyarrow is not installed; accepted: an installation of unroll[score]\n"

@@ -1,6 +1,7 @@
 """Which errors are one line, and what that line says."""
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unroll.exceptions import clear_errors, is_mistake, message
-from unroll.plan.side_by_side import _attempt
+from unroll.side_by_side import attempt
 
 
 def load(path: Path) -> Exception:
@@ -53,12 +54,22 @@ def test_a_refusal_of_the_file_system_is_one_line_in_a_command_and_in_a_worker(n
     with pytest.raises(SystemExit) as end, clear_errors():
         refuse(number)
     assert end.value.code == f"error: {line}"
-    assert _attempt(refuse, 0, number).error == line
+    assert attempt(refuse, 0, number).error == line
 
 
 def test_another_error_is_a_bug_in_a_worker_too() -> None:
     assert not is_mistake(KeyError("surprise"))
-    assert "this is a bug in unroll" in str(_attempt({}.__getitem__, 0, "surprise").error)
+    assert "this is a bug in unroll" in str(attempt({}.__getitem__, 0, "surprise").error)
+
+
+def test_errors_are_told_where_hydra_and_yaml_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [it for it in sys.modules if it.partition(".")[0] in ("hydra", "omegaconf", "yaml")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("hydra", "omegaconf", "yaml"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert is_mistake(ValueError("a=1; accepted: 2"))
+    assert message(ValueError("a=1; accepted: 2")) == "a=1; accepted: 2"
+    assert not is_mistake(KeyError("surprise"))
 
 
 def test_a_configuration_with_too_many_brackets_is_named(tmp_path: Path) -> None:

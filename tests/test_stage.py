@@ -270,7 +270,7 @@ from unroll.only_here import where
 
 @stage
 def main(config):
-    from unroll.plan.side_by_side import side_by_side
+    from unroll.side_by_side import side_by_side
 
     print("command", where(None))
     for event in side_by_side(where, [None], 1, ["unroll.only_here"]):

@@ -19,7 +19,9 @@ from unroll.project import check_store, project_root, set_environment
 
 if TYPE_CHECKING:
     from unroll.inference.predictor import Predictor
+    from unroll.inference.server.source import Source
 
+_EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
 CHUNK = 512  # texts that are read, predicted and printed together
 
 
@@ -30,11 +32,13 @@ class Command(NamedTuple):
         summary: for ``--help``.
         arguments: adds its arguments to a parser.
         run: does the work; raises ValueError for a mistake of the user.
+        extra: of the package, with what the command needs.
     """
 
     summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], None]
+    extra: str = "train"
 
 
 def main() -> None:
@@ -49,7 +53,7 @@ def main() -> None:
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         command.arguments(subparser)
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=command.run, extra=command.extra)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -61,9 +65,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except ModuleNotFoundError as error:  # a plain installation predicts with exported models only
-        if (error.name or "unroll").startswith("unroll"):
+        if error.name is None or error.name.startswith("unroll"):
             raise
-        sys.exit(f"error: {error.name} is not installed; accepted: an installation of unroll[train]")
+        package = error.name.partition(".")[0]
+        extra = _EXTRAS.get(package, arguments.extra)
+        sys.exit(f"error: {package} is not installed; accepted: an installation of unroll[{extra}]")
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and not refusal(error):
             raise
@@ -198,29 +204,84 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from unroll.inference.server.source import FolderSource, RegisteredName, Source
     from unroll.inference.server.supervisor import Supervisor
 
     options = ServerOptions(**{field.name: getattr(arguments, field.name) for field in fields(ServerOptions)})
     options.check_exposure(token_of_environment(), arguments.insecure)
-    source: Source
-    if arguments.model.startswith(("models:/", "runs:/")):
-        name = RegisteredName.parse(arguments.model)
-        check_store()
-        set_environment(project_root())  # before MLflow is imported
-        from unroll.registry.source import RegistrySource
-
-        source = RegistrySource.open(name)
-    else:
-        source = FolderSource(Path(arguments.model))
+    source = _source(arguments.model)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     Supervisor(source, options, arguments.access_log).serve()
+
+
+def _source(name: str) -> "Source":
+    """The model, of which a copy is used."""
+    from unroll.inference.server.source import FolderSource, RegisteredName
+
+    if not name.startswith(("models:/", "runs:/")):
+        return FolderSource(Path(name))
+    registered = RegisteredName.parse(name)
+    check_store()
+    set_environment(project_root())  # before MLflow is imported
+    from unroll.registry.source import RegistrySource
+
+    return RegistrySource.open(registered)
+
+
+_SCORE_HELP = {
+    "model": ("MODEL", "a run folder, a model folder, or models:/NAME@champion"),
+    "output": ("OUTPUT", "a folder, or a file: .parquet, .csv, .jsonl"),
+    "text": ("COLUMN", "with the text, if it is not text or tokens"),
+    "text_pair": ("COLUMN", "with the second text of a pair"),
+    "columns": ("A,B", "of the input that are kept; all by default"),
+    "prefix": ("PREFIX", "of the names of the columns that are added"),
+    "max_characters": ("N", "a longer text gets no answer; 100000"),
+    "part_bytes": ("N", "of input for each part of the output"),
+    "processes": ("N", "of this machine; one for each core"),
+    "engine": ("NAME", "local, spark or ray"),
+    "address": ("ADDRESS", "of the cluster of Spark or Ray"),
+}
+
+
+def _score_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "unroll score INPUT ... --model MODEL --output OUTPUT [options]"
+    parser.add_argument("input", nargs="+", metavar="INPUT", help=".parquet, .csv, .tsv, .jsonl; folders or 'patterns'")
+    for name, (metavar, text) in _SCORE_HELP.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int if metavar == "N" else str,
+            metavar=metavar,
+            help=text,
+            default=argparse.SUPPRESS,
+            required=name in ("model", "output"),
+        )
+    parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from unroll.inference.scoring.job import ScoreOptions
+    from unroll.inference.scoring.score import score
+
+    given = vars(arguments)
+    chosen = {field.name: given[field.name] for field in fields(ScoreOptions) if field.name in given}
+    if "columns" in given:
+        chosen["columns"] = tuple(filter(None, given["columns"].split(",")))
+    options, output = ScoreOptions(**chosen), Path(arguments.output)
+    others = {it: given[it] for it in ("part_bytes", "engine", "processes", "address") if it in given}
+    done = score(_source(arguments.model), arguments.input, output, options, **others, report=_to_standard_error)
+    speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
+    unusable = f"; {done.problems} have a reason in the column {options.prefix}error" if done.problems else ""
+    print(f"{output}: {done.rows} rows, {speed or 'nothing to do'}{unusable}")
+
+
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 COMMANDS = {
     "predict": Command("Predict the labels of texts.", _predict_arguments, _predict),
     "export": Command("Export a trained network to ONNX, which predicts without PyTorch.", _export_arguments, _export),
-    "serve": Command("Serve a trained model over HTTP.", _serve_arguments, _serve),
+    "serve": Command("Serve a trained model over HTTP.", _serve_arguments, _serve, "serve"),
+    "score": Command("Predict for files of any size, on all cores or a cluster.", _score_arguments, _score, "score"),
 }
 
 if __name__ == "__main__":

@@ -74,29 +74,37 @@ def clear_errors() -> Iterator[None]:
 
 def is_mistake(error: BaseException) -> bool:
     """Whether the user can correct the error: a ``ValueError``, a refusal of the disk, an error of Hydra or YAML."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     if isinstance(error, RecursionError):
         return _file_in_reading(error) is not None
-    return isinstance(error, HydraException | OmegaConfBaseException | ValueError | YAMLError) or bool(refusal(error))
+    libraries = {"yaml": "YAMLError", "hydra.errors": "HydraException", "omegaconf.errors": "OmegaConfBaseException"}
+    kinds: list[type[Exception]] = [ValueError, *(it for pair in libraries.items() for it in _class(*pair))]
+    return isinstance(error, tuple(kinds)) or bool(refusal(error))
 
 
 def message(error: BaseException) -> str:
     """The text of an error, without Hydra's search paths: the wrong value, and what is accepted."""
-    from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
-    from omegaconf import DictConfig
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-    from yaml import YAMLError
-
-    if isinstance(error, YAMLError):
+    if isinstance(error, _class("yaml", "YAMLError")):
         return yaml_problem(error)
     if isinstance(error, UnicodeDecodeError | RecursionError):
         return f"{_file_in_reading(error) or 'a file'}: {reason(error)}"
     if not isinstance(error, ValueError) and (refused := refusal(error)):
         again = "; the same command goes on when that is mended"
         return f"{refused.path}: {refused.cause}{again}" if refused.path else f"{_first_line(error)}{again}"
+    has_hydra = not sys.modules.keys().isdisjoint({"hydra.errors", "omegaconf.errors"})
+    return _message_of_hydra(error) if has_hydra else str(error).strip()
+
+
+def _class(module: str, name: str) -> tuple[type[Exception], ...]:
+    """The error of a module; none if nothing has imported the module, which a plain installation does not have."""
+    return (getattr(sys.modules[module], name),) if sys.modules.get(module) else ()
+
+
+def _message_of_hydra(error: BaseException) -> str:
+    """The text of an error that may be one of Hydra or OmegaConf."""
+    from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+    from omegaconf import DictConfig
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"

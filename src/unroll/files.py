@@ -77,15 +77,18 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def whole_file(target: Path, mark: str = "") -> Iterator[Path]:
     """Yield a temporary path in the same folder that replaces `target` when the block ends without an error.
 
     The content of `target` is never written to: it may be a link to a file that must not change, such as DVC's cache.
 
+    Args:
+        mark: a part of the temporary name that differs between processes which may write `target` at the same time.
+
     Raises:
         ValueError: the disk is full, or the file system refuses otherwise.
     """
-    temporary = target.with_name(f".{target.name}.tmp")
+    temporary = target.with_name(f".{target.name}{mark}.tmp")
     try:
         with _writing(target, temporary):
             delete(temporary)  # what a killed process has left may be a link too

@@ -1,4 +1,4 @@
-"""Locks between processes: of a run folder, of a database, and of the study in a database.
+"""Locks between processes: of a run folder or another output, of a database, and of the study in a database.
 
 Each is released when the process that holds it ends, even if it is killed.
 """
@@ -35,6 +35,17 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
             raise ValueError(f"output={output} is in use by another training; accepted: another folder") from error
         print(f"{output}: waiting for another process that trains there", flush=True)
         held = lock.acquire()
+    with held:
+        yield
+
+
+@contextmanager
+def output_lock(output: Path) -> Iterator[None]:
+    """Prevent other processes from writing `output`; raises ValueError if one does."""
+    try:
+        held = FileLock(_run_lock_file(output)).acquire(blocking=False)
+    except Timeout as error:
+        raise ValueError(f"another process writes {output}; accepted: another one, or wait for it") from error
     with held:
         yield
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.data.raw import ENTITIES, REVIEWS, write_raw
@@ -15,6 +17,10 @@ from unroll.data.source import SPLITS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.inference import mlflow_model
 from unroll.inference.predictor import Predictor
+from unroll.inference.scoring.inputs import common_schema, cut
+from unroll.inference.scoring.job import ScoreOptions, build_job
+from unroll.inference.scoring.part import score_chunk
+from unroll.inference.server.source import ServedModel
 
 QUESTIONS, ANSWERS = ["Who is she?", "Where was it?", "Why, then?"] * 4, ["Ada.", "In Paris!", "So be it"] * 4
 PAIRS: Source = replace(REVIEWS, columns={"text": "text", "text_pair": "second", "label": "label"})
@@ -46,6 +52,19 @@ def test_pairs_get_the_labels_of_their_prepared_rows(pairs: PreparedData, tmp_pa
     found = predictor.predict(list(zip(QUESTIONS, ANSWERS, strict=True)))
     highest = [probabilities.max() for _, probabilities in expected]
     np.testing.assert_allclose([row["probability"] for row in found], highest, atol=1e-5)
+
+
+def test_pairs_of_a_file_are_scored_from_two_columns(pairs: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(pairs, tmp_path / "model")
+    pq.write_table(pa.table({"text": [*QUESTIONS, "alone"], "other": [*ANSWERS, None]}), tmp_path / "in.parquet")
+    (chunk,) = cut([tmp_path / "in.parquet"], 10**6)
+    facts = ServedModel("", "", folder).facts()
+    job = build_job(common_schema([tmp_path / "in.parquet"]), facts, ScoreOptions(text_pair="other"), tmp_path, folder)
+    assert score_chunk(job, chunk) == (13, 1)
+    *found, alone = pq.read_table(job.part(chunk)).to_pylist()
+    expected = Predictor.load(folder).predict(list(zip(QUESTIONS, ANSWERS, strict=True)))
+    assert [row["label"] for row in found] == [it["label"] for it in expected]
+    assert alone["error"] == "text and other is ('alone', None); accepted by this model: a pair of texts"
 
 
 @pytest.mark.parametrize("text", ["one text", ("one",), ("one", "two", "three")])

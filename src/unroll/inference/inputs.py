@@ -33,8 +33,8 @@ class TextReader:
         self._encoder = TokenEncoder.of(schema)
         self._has_warned = False
 
-    def read(self, text: Any, position: int) -> TextInput:
-        """Tokenize a text, a pair of texts, or a list of tokens; `position` is for messages.
+    def read(self, text: Any, name: str) -> TextInput:
+        """Tokenize a text, a pair of texts, or a list of tokens; `name` is the text's in messages.
 
         Raises:
             ValueError: the value is of another kind than the model reads, or has no tokens.
@@ -45,17 +45,17 @@ class TextReader:
             words = text.tolist() if isinstance(text, np.ndarray) else list(text)
             if not all(isinstance(word, str) and word for word in words) or not any(map(is_visible, words)):
                 accepted = "accepted as tokens: one or more strings, none empty"
-                raise ValueError(f"text {position} is {_shown(text)}; {accepted}")
+                raise ValueError(f"{name} is {_shown(text)}; {accepted}")
             pieces = [tokenizer.pieces(tokenizer.normalize(word)) for word in words]
             starts = list(accumulate(map(len, pieces[:-1]), initial=0))
             return TextInput([piece for of_word in pieces for piece in of_word], " ".join(words), words, starts)
         parts = text if is_pair and isinstance(text, list | tuple) else (text,)
         if len(parts) != 1 + is_pair or not all(isinstance(part, str) for part in parts):
             accepted = "a pair of texts" if is_pair else "a text or a list of tokens" if takes_tokens else "a text"
-            raise ValueError(f"text {position} is {_shown(text)}; accepted by this model: {accepted}")
+            raise ValueError(f"{name} is {_shown(text)}; accepted by this model: {accepted}")
         tokens = tokenizer.tokenize(*parts)
         if not tokens:
-            raise ValueError(f"text {position} is empty: {_shown(text)}; accepted: text with at least one token")
+            raise ValueError(f"{name} is empty: {_shown(text)}; accepted: text with at least one token")
         if self._schema.given_tokens and not self._has_warned:
             self._has_warned = True
             log.warning(

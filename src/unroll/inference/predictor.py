@@ -84,7 +84,7 @@ class Predictor:
         length = 0
         for length, text in enumerate(texts, start=1):
             try:
-                inputs[length - 1] = self._reader.read(text, length - 1)
+                inputs[length - 1] = self._reader.read(text, f"text {length - 1}")
             except ValueError:
                 if errors == "raise":
                     raise
@@ -99,6 +99,14 @@ class Predictor:
     def count_tokens(self, text: str | Sequence[str]) -> int:
         """The number of tokens that the model reads of a text; 0 if it cannot use the text."""
         try:
-            return len(self._reader.read(text, 0).tokens)
+            return len(self._reader.read(text, "text").tokens)
         except ValueError:
             return 0
+
+    def problem(self, text: str | Sequence[str], name: str) -> str | None:
+        """Why the model cannot use a text, which the message calls `name`; None if it can."""
+        try:
+            self._reader.read(text, name)
+        except ValueError as error:
+            return str(error)
+        return None

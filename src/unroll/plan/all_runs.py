@@ -16,9 +16,9 @@ from unroll.config import choice, compose_again, source_of, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
-from unroll.plan.side_by_side import Done, side_by_side
 from unroll.plan.train import Training, report_uncommitted, train_run
 from unroll.run_folder import State
+from unroll.side_by_side import Done, side_by_side
 
 TRAINING_MODULES = (__name__, "unroll.training.network", "unroll.tracking.upload", "unroll.tracking.logger")
 EVALUATION_MODULES = (__name__, "unroll.evaluation.evaluate", "unroll.tracking.upload")

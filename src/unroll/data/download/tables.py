@@ -29,14 +29,10 @@ def csv_batches(path: Path, separator: str | None = None) -> Iterator[pa.RecordB
     with open_text(path) as file:
         first = next((line for line in file if line.strip()), "")
         file.seek(0)
-        separator = separator or ("\t" if kind == ".tsv" else _separator(first))
+        separator = separator or ("\t" if kind == ".tsv" else separator_of(first))
         rows = _rows(file, separator, kind != ".tsv", f"{path} cannot be read as {kind}")
         header = next(rows, [])
-        names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
-        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-            raise ValueError(f"{path} cannot be read as {kind}: two columns are called {twice[0]!r}")
-        if not names:
-            raise ValueError(f"{path} cannot be read as {kind}: it is empty; accepted: a header and rows")
+        names = column_names(header, f"{path} cannot be read as {kind}")
         block = list(islice(rows, ROWS))
         while True:
             columns = zip_longest(names, *block, fillvalue="")
@@ -46,7 +42,18 @@ def csv_batches(path: Path, separator: str | None = None) -> Iterator[pa.RecordB
                 break
 
 
-def _separator(header: str) -> str:
+def column_names(header: list[str], problem: str) -> list[str]:
+    """The names in a header; raises ValueError, which begins with `problem`, if there are none, or one twice."""
+    names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(header)]
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(f"{problem}: two columns are called {twice[0]!r}")
+    if not names:
+        raise ValueError(f"{problem}: it is empty; accepted: a header and rows")
+    return names
+
+
+def separator_of(header: str) -> str:
+    """The first of comma, semicolon and tab that divides a header, or a comma."""
     return next((mark for mark in ",;\t" if len(next(csv.reader([header], delimiter=mark), [])) > 1), ",")
 
 

@@ -64,7 +64,7 @@ def wait_for_file(file: str) -> str:
 
 
 if __name__ == "__main__":  # a caller that can be killed
-    from unroll.plan.side_by_side import side_by_side
+    from unroll.side_by_side import side_by_side
 
     work, *files = sys.argv[1:]
     processes = len(files) if work == "end_in_order" else 1

@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.plan.work import die_of_zero, divide, refuse_odd, square, wait_for_ever
-from unroll.plan.side_by_side import Done, Line, _Worker, side_by_side
+from tests.work import die_of_zero, divide, refuse_odd, square, wait_for_ever
+from unroll.side_by_side import Done, Line, _Worker, side_by_side
 
 
 def results(work: Callable[[Any], Any], items: Sequence[Any], processes: int) -> dict[int, Done]:
@@ -90,7 +90,7 @@ def test_an_interruption_just_after_a_process_has_work_ends_it(
 
 def test_a_killed_callers_process_finishes_its_item_and_ends(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    command = [sys.executable, "-m", "tests.plan.work", "wait_for_file", str(first), str(second)]
+    command = [sys.executable, "-m", "tests.work", "wait_for_file", str(first), str(second)]
     caller = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     worker = psutil.Process(int(wait_for(Path(f"{first}.started"))))
     os.kill(caller.pid, signal.SIGKILL)
@@ -104,7 +104,7 @@ def test_a_killed_callers_process_finishes_its_item_and_ends(tmp_path: Path) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_lets_each_end_its_work_in_order(tmp_path: Path, number: signal.Signals) -> None:
     files = [tmp_path / name for name in ("first", "second")]
-    command = [sys.executable, "-m", "tests.plan.work", "end_in_order", *map(str, files)]
+    command = [sys.executable, "-m", "tests.work", "end_in_order", *map(str, files)]
     caller = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     workers = [psutil.Process(int(wait_for(Path(f"{file}.started")))) for file in files]
     os.killpg(caller.pid, number)

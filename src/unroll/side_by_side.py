@@ -132,7 +132,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
             index, item = connection.recv()
             writer = _LineWriter(connection, index)
             with redirect_stdout(writer), redirect_stderr(writer):
-                done = _attempt(work, index, item)
+                done = attempt(work, index, item)
             writer.write("\n")  # ends the last line
             connection.send(done)
     except (EOFError, ConnectionError):  # the parent needs no more results
@@ -141,7 +141,8 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
         sys.exit(128 + signal.SIGTERM)
 
 
-def _attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
+def attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
+    """Call `work` on the item with this index."""
     try:
         return Done(index, work(item))
     except Exception as error:

@@ -1,0 +1,147 @@
+"""Scores files: from their names to an output that is complete or absent."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from unroll.checks import check_choice, check_least
+from unroll.files import delete
+from unroll.inference.scoring.engines import ENGINES, Events
+from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size
+from unroll.inference.scoring.job import Job, ScoreOptions, build_job
+from unroll.inference.scoring.manifest import Place, file_facts
+from unroll.inference.scoring.output import is_one_file, join
+from unroll.inference.scoring.part import Counts, read_counts, score_chunk
+from unroll.inference.server.source import ServedModel, Source
+from unroll.locks import output_lock
+from unroll.side_by_side import Line
+
+_PAUSE = 10.0  # seconds between two lines that say how far it is
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A complete output.
+
+    Args:
+        rows: of the output, which are those of the input.
+        problems: rows with a reason in the column `ERROR`.
+        scored: rows that this call has scored; the others were there.
+        seconds: that this took.
+    """
+
+    rows: int
+    problems: int
+    scored: int
+    seconds: float
+
+
+def score(
+    source: Source,
+    inputs: Sequence[str],
+    output: Path,
+    options: ScoreOptions,
+    part_bytes: int | None = None,
+    engine: str = "local",
+    processes: int | None = None,
+    address: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Summary:
+    """Predict for every row of files, and write the rows with the predictions.
+
+    An interrupted call is continued by the same call, on any engine. If the output is complete, nothing is done.
+
+    Args:
+        source: the model.
+        inputs: files, folders or patterns.
+        output: one file if it has an extension of `FILES`, otherwise a folder of Parquet files.
+        part_bytes: of the input for each part; by default it depends on the size of the input.
+        processes: with the engine `local`; one for each core by default.
+        address: of the cluster, with the others.
+        report: called with lines that say how far it is.
+
+    Raises:
+        ValueError: a file, column, model or option is not accepted; the output exists with other settings; or scoring
+            failed, after which the same call goes on where it ended.
+    """
+    check_choice("--engine", engine, ENGINES)
+    least = {"--processes": processes, "--part-bytes": part_bytes, "--max-characters": options.max_characters}
+    check_least(1, **{name: value for name, value in least.items() if value is not None})
+    files = find_files(inputs)
+    _check_apart(inputs, files, output)
+    size = part_size(files) if part_bytes is None else part_bytes
+    version = source.version()
+    settings: dict[str, Any] = {"input": file_facts(files), "model": version, "part_bytes": size, **asdict(options)}
+    settings["columns"] = options.columns and list(options.columns)
+    place = Place(output, settings)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output_lock(output):
+        if facts := place.complete():
+            return Summary(facts["rows"], facts["problems"], 0, 0.0)
+        start, schema = time.monotonic(), common_schema(files)
+
+        def job_in(folder: Path) -> Job:
+            model = ServedModel("", version, folder / place.model.name)
+            return build_job(schema, model.facts(), options, folder, model.folder)
+
+        if place.read_plan() is None:
+            with place.begin() as folder:
+                source.copy(version, folder / place.model.name)
+                job_in(folder)  # refuses wrong columns
+                place.write_plan(folder, cut(files, size))
+        job, chunks = job_in(place.work), place.read_plan() or []
+        counts = {chunk: found for chunk in chunks if (found := read_counts(job.part(chunk)))}
+        there = sum(it.rows for it in counts.values())
+        if counts:
+            report(f"{output}: {len(counts)} of {len(chunks)} parts with {there} rows are there")
+        missing = [chunk for chunk in chunks if chunk not in counts]
+        if missing:
+            events = ENGINES[engine](partial(score_chunk, job), missing, processes, address)
+            _follow(events, missing, counts, report)
+        if file_facts(files) != settings["input"]:
+            raise ValueError(f"the input has changed while it was scored; delete {place.work} and score it again")
+        rows, problems = (sum(column) for column in zip(*counts.values(), strict=True))
+        if is_one_file(output):
+            place.finish({"rows": rows, "problems": problems})  # first: an output without it is another one's
+            join((job.part(chunk) for chunk in chunks), job.schema, output)
+            delete(place.work)
+        else:
+            place.finish({"rows": rows, "problems": problems})
+        return Summary(rows, problems, rows - there, time.monotonic() - start)
+
+
+def _check_apart(inputs: Sequence[str], files: Sequence[Path], output: Path) -> None:
+    """Raise ValueError if the output would be found among the input the next time."""
+    if output.resolve() in files:
+        raise ValueError(f"--output={output} is a file of the input; accepted: another one")
+    for given in inputs:
+        if Path(given).is_dir() and output.resolve().is_relative_to(Path(given).resolve()):
+            raise ValueError(f"--output={output} is in the input {given}; accepted: a place outside of it")
+
+
+def _follow(
+    events: Events, missing: Sequence[Chunk], counts: dict[Chunk, Counts], report: Callable[[str], None]
+) -> None:
+    """Add the counts of the chunks as they are scored; raises ValueError with the first error."""
+    start = said = time.monotonic()
+    total, rows, told = len(counts) + len(missing), 0, set()
+    with closing(events):
+        for event in events:
+            if isinstance(event, Line):
+                if event.text not in told:  # each process says it
+                    report(event.text)
+                told.add(event.text)
+                continue
+            chunk = missing[event.index]
+            if event.error is not None:
+                raise ValueError(f"{chunk.file}, part {chunk.number}: {event.error}; the same command goes on")
+            counts[chunk] = Counts(*event.result)
+            rows += counts[chunk].rows
+            now = time.monotonic()
+            if now - said > _PAUSE:
+                said = now
+                report(f"{len(counts)} of {total} parts, {rows / (now - start):,.0f} rows/s")
