@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unroll.files import refusal
 from unroll.inference.server.options import TOKEN, ServerOptions, token_of_environment
-from unroll.project import check_store, project_root, set_environment
 
 if TYPE_CHECKING:
     from unroll.inference.predictor import Predictor
@@ -151,13 +150,10 @@ def _model_folder(name: str) -> Path:
 
 
 def _load(name: str) -> "Predictor":
-    if name.startswith(("models:/", "runs:/")):
-        from unroll.api import load  # MLflow
-
-        return load(name)
     from unroll.inference.predictor import Predictor
+    from unroll.loading import load, mlflow_uri
 
-    return Predictor.load(_model_folder(name))
+    return load(name) if mlflow_uri(name) else Predictor.load(_model_folder(name))
 
 
 _HELP = {
@@ -198,21 +194,12 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from unroll.inference.server.source import FolderSource, RegisteredName, Source
     from unroll.inference.server.supervisor import Supervisor
+    from unroll.loading import find_source
 
     options = ServerOptions(**{field.name: getattr(arguments, field.name) for field in fields(ServerOptions)})
     options.check_exposure(token_of_environment(), arguments.insecure)
-    source: Source
-    if arguments.model.startswith(("models:/", "runs:/")):
-        name = RegisteredName.parse(arguments.model)
-        check_store()
-        set_environment(project_root())  # before MLflow is imported
-        from unroll.registry.source import RegistrySource
-
-        source = RegistrySource.open(name)
-    else:
-        source = FolderSource(Path(arguments.model))
+    source = find_source(arguments.model)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     Supervisor(source, options, arguments.access_log).serve()
 
