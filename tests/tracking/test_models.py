@@ -120,11 +120,12 @@ def test_a_model_s_signature_has_the_columns_of_its_answers(model: str, uris: di
 def test_a_logged_model_reads_every_form_of_text(uris: dict[str, str], folders: dict[str, Path]) -> None:
     loaded, expected = mlflow.pyfunc.load_model(uris["onnx"]), Predictor.load(folders["onnx"]).predict(TEXTS)
     frame = pd.DataFrame({"other": 1, "text": TEXTS})
-    columns: list[Any] = [frame, {"text": TEXTS}, frame["text"], frame.to_dict("records"), {"text": np.array(TEXTS)}]
+    assert loaded.predict(frame).to_dict("records") == expected
+    columns: list[Any] = [{"text": TEXTS}, frame["text"], frame.to_dict("records"), {"text": np.array(TEXTS)}]
     for given in (*columns, TEXTS, np.array(TEXTS)):
-        assert loaded.predict(given).to_dict("records") == expected
+        assert loaded.predict(given) == expected
     for single in (TEXTS[0], {"text": TEXTS[0]}, np.array(TEXTS[0])):
-        assert loaded.predict(single).to_dict("records") == expected[:1]
+        assert loaded.predict(single) == expected[:1]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +165,9 @@ def test_mlflow_s_server_answers_every_form_of_text(uris: dict[str, str], folder
 
 def test_mlflow_s_server_answers_null_for_a_text_that_cannot_be_used(uris: dict[str, str]) -> None:
     server = TestClient(scoring_server.init(mlflow.pyfunc.load_model(uris["onnx"])))
-    body = {"inputs": ["old", " "], "params": {"errors": "coerce"}}
-    assert server.post("/invocations", json=body).json()["predictions"][1] == {"label": None, "probability": None}
+    for given in ({"inputs": ["old", " "]}, {"dataframe_records": [{"text": "old"}, {"text": " "}]}):
+        answer = server.post("/invocations", json=given | {"params": {"errors": "coerce"}})
+        assert answer.json()["predictions"][1] == {"label": None, "probability": None}
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ from unroll.inference.predictor import Predictor
 
 TEXT, PAIR, TOKENS = "text", "text_pair", "tokens"  # columns
 
-# The package in the folder of a logged model has only what that model needs. The modules of another kind of model that is
-# loaded after it, or of an installation of unroll, remain importable.
+# The package beside a logged model has only what that model needs. The modules of another kind of model that is loaded
+# after it, or of an installation of unroll, remain importable.
 if find_spec("unroll.api") is None:
     for name in sorted(name for name in sys.modules if name.partition(".")[0] == "unroll"):
         package = sys.modules[name]
         if hasattr(package, "__path__"):
-            package.__path__ = extend_path(package.__path__, name)  # type: ignore[arg-type]
+            package.__path__ = extend_path(package.__path__, name)
 
 
 class BadInput(MlflowException, ValueError):
@@ -46,7 +46,8 @@ class TextModel(PythonModel):
     The input is a text; a list, array or series of what `Predictor.predict` reads; or columns, as a data frame or as a
     dictionary of lists: `text`, and `text_pair` for models of pairs of texts. For labeling, and for models that were
     trained on given tokens, a column `tokens` of lists takes the place of `text`; other columns are ignored. The
-    parameters `errors` and `probabilities` and the columns of the result are those of `Predictor.predict`.
+    parameters `errors` and `probabilities` and the answers are those of `Predictor.predict`; those for a data frame are
+    a data frame.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -55,14 +56,17 @@ class TextModel(PythonModel):
     # MLflow would convert or refuse the other kinds of input if the annotation named them.
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame | list[dict[str, Any]]:
+        options = params or {}
         try:
-            answers = self._predictor.predict(_texts(model_input), **(params or {}))
+            answers = self._predictor.predict(_texts(model_input), **options)
         except ValueError as error:
             raise BadInput(str(error)) from error
+        if not isinstance(model_input, pd.DataFrame):
+            return answers  # making a frame costs four times the prediction of a sentence
         frame = pd.DataFrame(answers)
         # pandas turns None beside numbers into NaN, which is not JSON.
-        return frame.astype(object).where(frame.notna(), None) if frame.isna().any(axis=None) else frame
+        return frame.astype(object).where(frame.notna(), None) if options.get("errors") == "coerce" else frame
 
 
 def _texts(given: Any) -> list[Any]:
