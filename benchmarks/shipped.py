@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
+from unroll.api import prepare
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import build_model
+from unroll.inference.trained_model import TrainedModel
 from unroll.nn import SequenceModel
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+REVIEWS = CONF.parent / "data" / "demo" / "demo_reviews"
 
 
 def configuration(group: str, name: str) -> dict[str, Any]:
@@ -23,3 +27,16 @@ def model(name: str, data: PreparedData) -> SequenceModel:
     network = build_model(configuration("model", name), data.schema)
     assert isinstance(network, SequenceModel)
     return network
+
+
+def demo_reviews() -> list[str]:
+    """The texts of the test split of demo_reviews."""
+    texts: list[str] = pq.read_table(REVIEWS / "data" / "test-00000-of-00001.parquet")["text"].to_pylist()
+    return texts
+
+
+def untrained(work: Path) -> Path:
+    """Save a `bilstm` with random weights for demo_reviews in an empty folder; return the model folder."""
+    data = prepare(REVIEWS, work / "prepared")
+    TrainedModel(model("bilstm", data), data.schema, configuration("model", "bilstm")).save(work / "bilstm")
+    return work / "bilstm"

@@ -13,7 +13,6 @@ import unroll
 from tests.tiny import MODELS, OPTIONS, save_random_model, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.inference.predictor import Predictor
-from unroll.run_folder import RunFolder
 from unroll.training.train import train as train_parts
 
 SMALL = {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
@@ -194,67 +193,3 @@ def test_a_model_of_other_origin_is_not_trained(reviews: PreparedData, tmp_path:
     other = unroll.load(save_random_model(reviews, tmp_path / "model"))._model.model
     with pytest.raises(ValueError, match=r"model=SequenceModel; accepted: what unroll\.build_model returned"):
         unroll.train(other, reviews, output=tmp_path)
-
-
-def test_run_folders_and_model_folders_are_loaded(reviews: PreparedData, tmp_path: Path) -> None:
-    model = save_random_model(reviews, RunFolder(tmp_path).model)
-    expected = Predictor.load(model).predict(["not good"])
-    for where in (model, tmp_path, str(tmp_path), RunFolder(tmp_path)):
-        assert unroll.load(where).predict(["not good"]) == expected
-
-
-def test_what_is_no_model_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no trained model in .*; accepted: a run folder .*, models:/NAME@champion"):
-        unroll.load(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def logged(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An MLflow store with a registered model; its folder, its store's URI and its run's id."""
-    from tests.tracking.trained import make_provenance
-    from unroll.tracking.models import log_model
-    from unroll.tracking.runs import training_run
-    from unroll.tracking.store import open_store
-
-    folder = tmp_path_factory.mktemp("store")
-    store = f"sqlite:///{folder}/mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", store)
-        model = save_random_model(reviews, folder / "model")
-        with training_run(make_provenance(reviews), folder / "run.json") as run:
-            uri = log_model(run, model)
-        client = open_store()
-        client.create_registered_model("reviews")
-        client.create_model_version("reviews", uri, run_id=run.run_id, model_id=uri.removeprefix("models:/"))
-        client.set_registered_model_alias("reviews", "champion", "1")
-    return {"folder": str(model), "store": store, "run": run.run_id}
-
-
-@pytest.mark.parametrize("uri", ["models:/reviews@champion", "models:/reviews/1", "runs:/RUN", "runs:/RUN/model"])
-def test_models_of_mlflow_are_loaded(uri: str, logged: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged["store"])
-    expected = Predictor.load(Path(logged["folder"])).predict(["not good"])
-    assert unroll.load(uri.replace("RUN", logged["run"])).predict(["not good"]) == expected
-
-
-def test_without_another_store_models_are_loaded_from_that_of_the_project(
-    logged: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    database = Path(logged["store"].removeprefix("sqlite:///"))
-    monkeypatch.setattr("unroll.project.database_folder", lambda project: database.parent)
-    monkeypatch.setattr("unroll.project.database_folder", lambda project: database.parent)
-    assert unroll.load("models:/reviews/1").predict(["good"])
-
-    monkeypatch.setattr("unroll.project.database_folder", lambda project: database.parent / "elsewhere")
-    with pytest.raises(ValueError, match=r"no MLflow store: .*elsewhere/mlflow\.db.*; accepted: MLFLOW_TRACKING_URI"):
-        unroll.load("models:/reviews/1")
-
-
-@pytest.mark.parametrize("uri", ["models:/reviews/7", "models:/nothing@champion", "models:/reviews", "runs:/nothing"])
-def test_what_mlflow_does_not_have_is_an_error_of_the_user(
-    uri: str, logged: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged["store"])
-    with pytest.raises(ValueError):
-        unroll.load(uri)

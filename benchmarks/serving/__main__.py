@@ -14,17 +14,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import torch
 
 from benchmarks.serving.attacks import attack
 from benchmarks.serving.client import Tally, load
 from benchmarks.serving.server import Server, body_of, serving
-from unroll.api import prepare
-from unroll.files import link, read_yaml, whole_folder
-from unroll.inference.building import build_model
+from benchmarks.shipped import demo_reviews, untrained
+from unroll.files import link, whole_folder
 from unroll.inference.trained_model import TrainedModel
-from unroll.project import project_root
 
 CONNECTIONS = 64
 SECONDS = 5.0
@@ -133,20 +130,11 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--only", nargs="+", default=list(GROUPS), choices=list(GROUPS), metavar="group")
     arguments = parser.parse_args()
-    demo = project_root() / "data" / "demo" / "demo_reviews"
-    texts = pq.read_table(demo / "data" / "test-00000-of-00001.parquet")["text"].to_pylist()
+    texts = demo_reviews()
     with tempfile.TemporaryDirectory() as work:
-        model = arguments.model or untrained(demo, Path(work))
+        model = arguments.model or untrained(Path(work))
         for group in arguments.only:
             GROUPS[group](model, [body_of(text) for text in texts])
-
-
-def untrained(dataset: Path, work: Path) -> Path:
-    """A model with random weights."""
-    data = prepare(dataset, work / "prepared")
-    config = read_yaml(project_root() / "conf" / "model" / "bilstm.yaml")
-    TrainedModel(build_model(config, data.schema), data.schema, config).save(work / "bilstm")
-    return work / "bilstm"
 
 
 if __name__ == "__main__":

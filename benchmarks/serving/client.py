@@ -62,12 +62,14 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     return Answer(int(status.split()[1]), headers, await reader.readexactly(int(headers.get("content-length", 0))))
 
 
-async def load(address: Address, bodies: Sequence[bytes], connections: int, until: asyncio.Event) -> Tally:
+async def load(
+    address: Address, bodies: Sequence[bytes], connections: int, until: asyncio.Event, path: str = "/predict"
+) -> Tally:
     """Send requests over `connections`, each the next one as soon as it has an answer, until the event is set.
 
     A connection that cannot be made ends its part of the load.
     """
-    tally, requests = Tally(), itertools.cycle([request_of(body) for body in bodies])
+    tally, requests = Tally(), itertools.cycle([request_of(body, path) for body in bodies])
     await asyncio.gather(*(_one(address, requests, until, tally) for _ in range(connections)))
     return tally
 

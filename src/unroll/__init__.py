@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unroll import nn
-    from unroll.api import build_model, compare, evaluate, load, prepare, train
+    from unroll.api import build_model, compare, evaluate, prepare, train
     from unroll.data.prepared import PreparedData
     from unroll.inference.predictor import Predictor
+    from unroll.loading import load
 
     __version__: str
 
 __all__ = ["Predictor", "PreparedData", "__version__", "build_model", "compare", "evaluate", "load", "nn", "prepare"]
 __all__ += ["train"]
-_CLASSES = {"PreparedData": "unroll.data.prepared", "Predictor": "unroll.inference.predictor"}
+_MODULES = {"PreparedData": "unroll.data.prepared", "Predictor": "unroll.inference.predictor", "load": "unroll.loading"}
 
 
 def __getattr__(name: str) -> Any:
@@ -26,7 +27,7 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("unroll")
     if name == "nn":
         return import_module("unroll.nn")
-    return getattr(import_module(_CLASSES.get(name, "unroll.api")), name)
+    return getattr(import_module(_MODULES.get(name, "unroll.api")), name)
 
 
 def __dir__() -> list[str]:

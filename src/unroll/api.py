@@ -1,9 +1,8 @@
-"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models, and load one.
+"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models.
 
 They do what the stages in ``pipelines/`` do, from plain arguments, with the defaults of ``conf/`` and without MLflow.
 """
 
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -24,10 +23,9 @@ from unroll.data.tokens import DeclaredTask
 from unroll.files import delete, read_yaml
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build
-from unroll.inference.predictor import Predictor
 from unroll.keys import accepted_keys, listed
 from unroll.nn import SequenceModel
-from unroll.project import check_store, project_root, set_environment
+from unroll.project import project_root
 from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
@@ -194,46 +192,6 @@ def compare(runs: Sequence[RunFolder | str | Path]) -> "pd.DataFrame":
     if not runs:
         raise ValueError("runs=[]; accepted: one run or more")
     return leaderboard(read_run_folders([_folder(run).path.absolute() for run in runs]))
-
-
-def load(model: RunFolder | str | Path) -> Predictor:
-    """Load a trained model.
-
-    Args:
-        model: what `train` returned, the path of a run folder or of its model folder, or an MLflow URI:
-            ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is that of
-            ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
-    """
-    if str(model).startswith(("models:/", "runs:/")):
-        return _load_from_mlflow(str(model))
-    run = _folder(model)
-    for folder in (run.path, run.model):
-        if (folder / "config.json").is_file():
-            return Predictor.load(folder)
-    raise ValueError(
-        f"no trained model in {str(run.path)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
-        "folder, models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
-    )
-
-
-def _load_from_mlflow(uri: str) -> Predictor:
-    """Load with the environment of the stages, which names the project's store and limits the time of requests."""
-    check_store()
-    before = set(os.environ)
-    set_environment(project_root())
-    try:
-        from unroll.tracking.models import download_model, model_uri
-        from unroll.tracking.offline import requiring
-        from unroll.tracking.store import open_store
-
-        client = open_store()
-        with requiring(), tempfile.TemporaryDirectory() as work:
-            if uri.startswith("runs:/"):
-                uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
-            return Predictor.load(download_model(client, uri, Path(work)))
-    finally:
-        for name in set(os.environ) - before:
-            del os.environ[name]
 
 
 def _folder(run: RunFolder | str | Path) -> RunFolder:

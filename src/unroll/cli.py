@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unroll.files import refusal
 from unroll.inference.server.options import TOKEN, ServerOptions, token_of_environment
-from unroll.project import check_store, project_root, set_environment
 
 if TYPE_CHECKING:
     from unroll.inference.predictor import Predictor
-    from unroll.inference.server.source import Source
 
 _EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
 CHUNK = 512  # texts that are read, predicted and printed together
@@ -157,13 +155,10 @@ def _model_folder(name: str) -> Path:
 
 
 def _load(name: str) -> "Predictor":
-    if name.startswith(("models:/", "runs:/")):
-        from unroll.api import load  # MLflow
-
-        return load(name)
     from unroll.inference.predictor import Predictor
+    from unroll.loading import load, mlflow_uri
 
-    return Predictor.load(_model_folder(name))
+    return load(name) if mlflow_uri(name) else Predictor.load(_model_folder(name))
 
 
 _HELP = {
@@ -205,26 +200,13 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     from unroll.inference.server.supervisor import Supervisor
+    from unroll.loading import find_source
 
     options = ServerOptions(**{field.name: getattr(arguments, field.name) for field in fields(ServerOptions)})
     options.check_exposure(token_of_environment(), arguments.insecure)
-    source = _source(arguments.model)
+    source = find_source(arguments.model)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     Supervisor(source, options, arguments.access_log).serve()
-
-
-def _source(name: str) -> "Source":
-    """The model, of which a copy is used."""
-    from unroll.inference.server.source import FolderSource, RegisteredName
-
-    if not name.startswith(("models:/", "runs:/")):
-        return FolderSource(Path(name))
-    registered = RegisteredName.parse(name)
-    check_store()
-    set_environment(project_root())  # before MLflow is imported
-    from unroll.registry.source import RegistrySource
-
-    return RegistrySource.open(registered)
 
 
 _SCORE_HELP = {
@@ -260,6 +242,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 def _score(arguments: argparse.Namespace) -> None:
     from unroll.inference.scoring.job import ScoreOptions
     from unroll.inference.scoring.score import score
+    from unroll.loading import find_source
 
     given = vars(arguments)
     chosen = {field.name: given[field.name] for field in fields(ScoreOptions) if field.name in given}
@@ -267,7 +250,7 @@ def _score(arguments: argparse.Namespace) -> None:
         chosen["columns"] = tuple(filter(None, given["columns"].split(",")))
     options, output = ScoreOptions(**chosen), Path(arguments.output)
     others = {it: given[it] for it in ("part_bytes", "engine", "processes", "address") if it in given}
-    done = score(_source(arguments.model), arguments.input, output, options, **others, report=_to_standard_error)
+    done = score(find_source(arguments.model), arguments.input, output, options, **others, report=_to_standard_error)
     speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
     unusable = f"; {done.problems} have a reason in the column {options.prefix}error" if done.problems else ""
     print(f"{output}: {done.rows} rows, {speed or 'nothing to do'}{unusable}")

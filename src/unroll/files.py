@@ -226,7 +226,8 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def write_checksums(folder: Path) -> None:
-    """Record the SHA-256 of every file of a folder and its subfolders, for `damaged_files`."""
+    """Record the SHA-256 of every file of a folder and its subfolders, for `damaged_files`, anew."""
+    delete(folder / CHECKSUMS)
     write_json(folder / CHECKSUMS, checksums(folder))
 
 

@@ -1,5 +1,6 @@
 """Every command of the README and of CONTRIBUTING is run, here or in the tests listed in RUN_ELSEWHERE."""
 
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,10 @@ from unroll.files import read_json
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is reproduced once
 
 SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
-UNROLL_SERVE = "unroll serve models:/demo_reviews@champion --port 8000"
+UNROLL_SERVE = "unroll serve demo_reviews@champion --port 8000"
+JSON = "-H 'Content-Type: application/json' -d"
+ASK = f"""curl localhost:5001/invocations {JSON} '{{"inputs": ["Not bad at all."]}}'"""
+UNROLL_ASK = f"""curl localhost:8000/predict {JSON} '{{"texts": ["Not bad at all."]}}'"""
 JOBLIB = "python pipelines/train.py -m hydra/launcher=joblib model=gru,lstm seed=1,2,3"
 RUN_ELSEWHERE = {
     "make test": "this is it",
@@ -29,7 +33,9 @@ RUN_ELSEWHERE = {
     "make repro": "test_make_repro_waits_for_another_dvc_and_prints_what_to_do_next",
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
+    ASK: "test_the_champion_is_served",
     UNROLL_SERVE: "test_the_champion_is_served_by_unroll",
+    UNROLL_ASK: "test_the_champion_is_served_by_unroll",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
     JOBLIB: "test_sweeps.py",
     "source .venv/bin/activate": "the environment of these tests",
@@ -178,7 +184,7 @@ def test_the_champion_is_served(reproduced: Project) -> None:
     environment = {**reproduced.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{reproduced.root}/mlflow.db"}
     server = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
-        answer = _ask(f"http://127.0.0.1:{port}/invocations", {"inputs": {"text": ["Not bad at all."]}}, seconds=1800)
+        answer = _ask(f"http://127.0.0.1:{port}/invocations", body_of(ASK), seconds=1800)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
@@ -194,10 +200,16 @@ def test_the_champion_is_served_by_unroll(reproduced: Project) -> None:
             assert server.stdout is not None
             found = re.search(r"serving demo_reviews, version \d+ at (\S+)", server.stdout.readline())
             assert found
-            (prediction,) = _ask(f"{found[1]}/predict", {"text": "Not bad at all."}, seconds=60)["predictions"]
+            (prediction,) = _ask(f"{found[1]}/predict", body_of(UNROLL_ASK), seconds=60)["predictions"]
             assert prediction["label"] in ("negative", "positive")
         finally:
             server.terminate()
+
+
+def body_of(command: str) -> dict[str, object]:
+    """What a command of curl posts."""
+    body: dict[str, object] = json.loads(command.split("'")[-2])
+    return body
 
 
 def _ask(address: str, question: dict[str, object], seconds: float) -> dict[str, list[dict[str, object]]]:

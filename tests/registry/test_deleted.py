@@ -34,7 +34,6 @@ from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.registry.gate import Gate
 from unroll.registry.registered_model import CHAMPION, EARLIER, RegisteredModel
 from unroll.registry.versions import COMPARED, Registration, _cost, register
-from unroll.tracking import models
 from unroll.tracking.comparisons import log_comparison
 from unroll.tracking.models import find_model
 from unroll.tracking.offline import requiring
@@ -142,9 +141,8 @@ class Store:
         self.client.delete_registered_model_alias(NAME, CHAMPION)
 
     def delete_logged_model(self) -> None:
-        uri = find_model(self.client, self.run_id("second"))
-        assert uri is not None
-        self.client.delete_logged_model(uri.removeprefix("models:/"))
+        while uri := find_model(self.client, self.run_id("second")):  # of the training, and of the registration
+            self.client.delete_logged_model(uri.removeprefix("models:/"))
 
     def delete_artifacts(self, path: str, model: str = "second") -> None:
         location = self.client.get_run(self.run_id(model)).info.artifact_uri.removeprefix("file://")
@@ -168,20 +166,12 @@ def follow(message: str) -> None:
     mlflow_cli(*shlex.split(found[1]))
 
 
-def without_code(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Log models without a copy of this package, which is hundreds of files and is imported already."""
-    (folder / "code").mkdir(exist_ok=True)
-    (folder / "code" / "empty.py").touch()
-    patch.setattr(models, "unroll", SimpleNamespace(__file__=str(folder / "code" / "__init__.py")))
-
-
 @pytest.fixture(scope="module")
 def template(reviews: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the store that each test copies, with the run folders and a report."""
     folder = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        without_code(patch, folder)
         (folder / "repository").mkdir()
         commit_everything(folder / "repository")
         enter(folder / "repository", patch)
@@ -207,7 +197,6 @@ def store(template: Path, reviews: PreparedData, tmp_path: Path, monkeypatch: py
                 database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(template), str(folder)))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
     monkeypatch.setattr(utils, "_artifact_repos_cache", OrderedDict())  # by run, whatever the store
-    without_code(monkeypatch, folder)
     enter(folder / "repository", monkeypatch)
     return Store(reviews, folder / "models" / NAME, folder / "report", folder, open_store())
 
@@ -298,7 +287,7 @@ CASES = {
     ),
     "the version of the champion": Case(
         [Store.delete_version],
-        {Store.load: f"models:/{NAME}@champion: Registered model alias champion not found; registered versions: 1"},
+        {Store.load: f"models:/{NAME}@champion: no version has the alias champion; registered versions: 1"},
         [Store.roll_back],
         champion=1,
     ),
@@ -314,7 +303,7 @@ CASES = {
         [lambda store: store.client.delete_registered_model(NAME)],
         {
             to_the_first: "(registered models: none); first: python pipelines/register.py",
-            Store.load: f"Registered Model with name={NAME} not found; registered models: none",
+            Store.load: "no such model; registered models: none",
         },
         [Store.register],
         champion=1,
@@ -323,18 +312,18 @@ CASES = {
         [lambda store: store.client.rename_registered_model(NAME, "renamed")],
         {
             Store.roll_back: "(registered models: renamed); first: python pipelines/register.py",
-            Store.load: f"Registered Model with name={NAME} not found; registered models: renamed",
+            Store.load: "no such model; registered models: renamed",
         },
         [lambda store: store.client.rename_registered_model("renamed", NAME)],
         champion=1,
     ),
     "the alias": Case(
         [Store.delete_alias],
-        {Store.load: f"models:/{NAME}@champion: Registered model alias champion not found; registered versions: 1, 2"},
+        {Store.load: f"models:/{NAME}@champion: no version has the alias champion; registered versions: 1, 2"},
         [lambda store: store.roll_back(2)],
     ),
     "the alias, and the same runs are registered again": Case(
-        [Store.delete_alias], {Store.load: "alias champion not found"}, [Store.register_again]
+        [Store.delete_alias], {Store.load: "no version has the alias champion"}, [Store.register_again]
     ),
     "the logged model": Case(
         [Store.delete_logged_model],
@@ -496,7 +485,7 @@ def test_a_version_whose_run_was_deleted_for_good_is_served(store: Store) -> Non
         step(store)
     server = TestClient(scoring_server.init(mlflow.pyfunc.load_model(f"models:/{NAME}@champion")))
     answer = server.post("/invocations", json={"dataframe_split": {"columns": ["text"], "data": [TEXTS]}})
-    assert answer.json()["predictions"] == unroll.load(store.models / "second" / "1").predict(TEXTS)
+    assert answer.json()["predictions"] == unroll.load(f"{NAME}@champion").predict(TEXTS)
 
 
 def test_without_a_champion_the_one_before_is_restored_or_the_version_that_is_named(store: Store) -> None:

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from tests.tiny import save_random_model
 from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
+from unroll.files import write_json
 from unroll.registry.registered_model import CHAMPION, RegisteredModel
 from unroll.tracking.models import log_model
 from unroll.tracking.runs import training_run
@@ -166,23 +167,25 @@ def test_a_model_of_pairs_is_tried_on_a_pair(
 
 
 @pytest.mark.parametrize(
-    ("columns", "texts", "expected"),
+    ("config", "texts", "expected"),
     [
-        (["text"], None, {"text": ["not bad at all"]}),
-        (["text", "text_pair"], None, {"text": ["not bad at all"], "text_pair": ["not bad at all"]}),
-        (["text", "text_pair"], [["a", "b"], ["c", "d"]], {"text": ["a", "c"], "text_pair": ["b", "d"]}),
-        (["text", "tokens"], None, {"tokens": [["not", "bad", "at", "all"]]}),
-        (["text", "tokens"], ["a b", "c"], {"text": ["a b", "c"]}),
-        (["text", "tokens"], [["a", "b"], ["c"]], {"tokens": [["a", "b"], ["c"]]}),
+        ({"task": "classification"}, None, {"text": ["not bad at all"]}),
+        ({"is_pair": True}, None, {"text": ["not bad at all"], "text_pair": ["not bad at all"]}),
+        ({"is_pair": True}, [["a", "b"], ["c", "d"]], {"text": ["a", "c"], "text_pair": ["b", "d"]}),
+        ({"task": "labeling"}, None, {"tokens": [["not", "bad", "at", "all"]]}),
+        ({"given_tokens": True}, None, {"tokens": [["not", "bad", "at", "all"]]}),
+        ({"task": "labeling"}, ["a b", "c"], {"text": ["a b", "c"]}),
+        ({"task": "labeling"}, [["a", "b"], ["c"]], {"tokens": [["a", "b"], ["c"]]}),
     ],
 )
 def test_a_version_predicts_from_the_columns_that_it_takes(
-    columns: list[str], texts: Any, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    config: dict[str, Any], texts: Any, expected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Mock()
-    loaded.metadata.get_input_schema.return_value.input_names.return_value = columns
     loaded.predict.side_effect = lambda frame: frame
-    monkeypatch.setattr("unroll.registry.registered_model.fetch_model", lambda client, uri: Path(uri))
+    (tmp_path / "artifacts" / "model").mkdir(parents=True)
+    write_json(tmp_path / "artifacts" / "model" / "config.json", {"task": "classification", "is_pair": False} | config)
+    monkeypatch.setattr("unroll.registry.registered_model.fetch_model", lambda client, uri: tmp_path)
     monkeypatch.setattr("mlflow.pyfunc.load_model", lambda uri: loaded)
     found = RegisteredModel(Mock(), "reviews").predict(1, texts)
     assert found == pd.DataFrame(expected).to_dict("records")

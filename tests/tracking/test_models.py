@@ -3,27 +3,36 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 from mlflow.entities import LoggedModelOutput
+from mlflow.pyfunc import scoring_server
 
 import unroll
 from tests.tiny import NETWORKS, save_baseline, save_random_model
 from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
+from unroll.inference.exporting.cells import CELLS
+from unroll.inference.exporting.export import add_export
 from unroll.inference.predictor import Predictor
+from unroll.nn import GRU
+from unroll.tracking.model_code import EXPORTED, TRAINED
 from unroll.tracking.models import (
-    PACKAGES,
     ModelDamaged,
     fetch_model,
     find_model,
     log_model,
     model_uri,
-    sound_model_uri,
+    registrable_model_uri,
 )
 from unroll.tracking.runs import training_run
 from unroll.tracking.store import open_experiment, open_store
@@ -40,7 +49,7 @@ import mlflow, pandas
 texts = pandas.DataFrame({"text": json.loads(sys.argv[2])})
 for uri in sys.argv[3:]:
     answers = mlflow.pyfunc.load_model(uri).predict(texts)
-    print(json.dumps(answers.to_dict("records")))
+    print(json.dumps([answers.to_dict("records"), "torch" in sys.modules]))
 import unroll
 print(unroll.__file__)
 """
@@ -48,6 +57,7 @@ print(unroll.__file__)
 
 MODELS: dict[str, Task] = {
     "gru": "classification",
+    "onnx": "classification",
     "bilstm_char_crf": "labeling",
     "lstm": "multilabel",
     "majority": "labeling",
@@ -59,10 +69,13 @@ MODELS: dict[str, Task] = {
 @pytest.fixture(scope="module")
 def folders(prepared: dict[Task, PreparedData], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     trained = tmp_path_factory.mktemp("trained")
-    return {
+    saved = {
         model: (save_random_model if model in NETWORKS else save_baseline)(prepared[task], trained / model, model)
         for model, task in MODELS.items()
+        if model != "onnx"
     }
+    assert add_export(saved["gru"], trained / "onnx")
+    return saved | {"onnx": trained / "onnx"}
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +106,91 @@ def test_a_logged_model_predicts_the_same_as_the_predictor(
     assert answers == Predictor.load(folders[model]).predict(TEXTS)
 
 
-def test_a_model_takes_a_column_of_text(uris: dict[str, str]) -> None:
-    signature = mlflow.models.get_model_info(uris["gru"]).signature
-    assert [(column.name, column.type.name) for column in signature.inputs] == [("text", "string")]
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_s_signature_has_the_columns_of_its_answers(model: str, uris: dict[str, str]) -> None:
+    info = mlflow.models.get_model_info(uris[model])
+    assert [(it.name, it.default) for it in info.signature.params] == [("errors", "raise"), ("probabilities", False)]
+    loaded = mlflow.pyfunc.load_model(uris[model])
+    for probabilities in (False, True):
+        answers = loaded.predict(loaded.input_example, params={"probabilities": probabilities})
+        outputs = info.signature.outputs
+        assert list(answers) == (outputs.input_names() if probabilities else outputs.required_input_names())
+
+
+def test_a_logged_model_reads_every_form_of_text(uris: dict[str, str], folders: dict[str, Path]) -> None:
+    loaded, expected = mlflow.pyfunc.load_model(uris["onnx"]), Predictor.load(folders["onnx"]).predict(TEXTS)
+    frame = pd.DataFrame({"other": 1, "text": TEXTS})
+    assert loaded.predict(frame).to_dict("records") == expected
+    columns: list[Any] = [{"text": TEXTS}, frame["text"], frame.to_dict("records"), {"text": np.array(TEXTS)}]
+    for given in (*columns, TEXTS, np.array(TEXTS)):
+        assert loaded.predict(given) == expected
+    for single in (TEXTS[0], {"text": TEXTS[0]}, np.array(TEXTS[0])):
+        assert loaded.predict(single) == expected[:1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"words": ["a"]}, "^columns words; accepted: text, text_pair or tokens$"),
+        (5, "^the input is a int; accepted: a text, a list of texts, or columns"),
+        ({"text": 5}, "^text is not a list of texts"),
+        ({"tokens": ["a", "b"]}, "^tokens is not a list of lists of tokens"),
+        ({"text": ["a"], "text_pair": ["b", "c"]}, "^1 texts and 2 of text_pair; accepted: equally many$"),
+        (["good", " "], "^text 1 is empty: ' '; accepted: text with at least one token$"),
+        ([None], "^text 0 is None; accepted by this model: a text$"),
+    ],
+)
+def test_what_a_logged_model_cannot_read_is_refused_with_the_reason(
+    given: Any, message: str, uris: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        mlflow.pyfunc.load_model(uris["onnx"]).predict(given)
+
+
+def test_mlflow_s_server_answers_every_form_of_text(uris: dict[str, str], folders: dict[str, Path]) -> None:
+    server = TestClient(scoring_server.init(mlflow.pyfunc.load_model(uris["onnx"])))
+    expected = Predictor.load(folders["onnx"]).predict(TEXTS)
+    split = {"columns": ["text"], "data": [[text] for text in TEXTS]}
+    records = [{"text": text} for text in TEXTS]
+    bodies: list[dict[str, Any]] = [{"dataframe_split": split}, {"dataframe_records": records}]
+    bodies += [{key: value} for key in ("inputs", "instances") for value in (TEXTS, {"text": TEXTS})]
+    for body in bodies:
+        assert server.post("/invocations", json=body).json() == {"predictions": expected}
+    for single in (TEXTS[0], {"text": TEXTS[0]}):
+        assert server.post("/invocations", json={"inputs": single}).json() == {"predictions": expected[:1]}
+    csv = pd.DataFrame(records).to_csv(index=False)
+    answer = server.post("/invocations", content=csv, headers={"Content-Type": "text/csv"})
+    assert answer.json() == {"predictions": expected}
+
+
+def test_mlflow_s_server_answers_null_for_a_text_that_cannot_be_used(uris: dict[str, str]) -> None:
+    server = TestClient(scoring_server.init(mlflow.pyfunc.load_model(uris["onnx"])))
+    for given in ({"inputs": ["old", " "]}, {"dataframe_records": [{"text": "old"}, {"text": " "}]}):
+        answer = server.post("/invocations", json=given | {"params": {"errors": "coerce"}})
+        assert answer.json()["predictions"][1] == {"label": None, "probability": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"inputs": ["good", ""]}, "text 1 is empty: ''; accepted: text with at least one token"),
+        ({"inputs": {"words": ["a"]}}, "columns words; accepted: text, text_pair or tokens"),
+        ({"dataframe_records": [{"words": "a"}]}, "columns words; accepted: text, text_pair or tokens"),
+        ({"inputs": [5]}, "text 0 is 5; accepted by this model: a text"),
+        ({"inputs": ["a"], "params": {"errors": "no"}}, "errors='no'; accepted: raise, coerce"),
+        ({"text": ["good"]}, "exactly one of the input fields"),
+        ("{", "valid JSON"),
+    ],
+)
+def test_mlflow_s_server_refuses_bad_input_with_the_reason_alone(body: Any, reason: str, uris: dict[str, str]) -> None:
+    server = TestClient(scoring_server.init(mlflow.pyfunc.load_model(uris["onnx"])))
+    content = body if isinstance(body, str) else json.dumps(body)
+    answer = server.post("/invocations", content=content, headers={"Content-Type": "application/json"})
+    found = answer.json()
+    assert answer.status_code == 400 and "stack_trace" not in found
+    assert reason in found["message"] and "Traceback" not in answer.text and "/" + "unroll/" not in answer.text
+    if isinstance(body, dict) and "text" not in body:
+        assert found["message"] == reason
 
 
 def test_a_logged_model_takes_tokens_where_the_predictor_does(uris: dict[str, str], folders: dict[str, Path]) -> None:
@@ -116,42 +211,53 @@ def test_a_logged_model_keeps_the_place_of_a_text_that_cannot_be_used(
     assert answers.iloc[[0, 3]].to_dict("records") == expected
 
 
-def test_a_model_loads_where_this_project_is_not(
+def test_a_model_loads_where_this_project_is_not_and_with_onnx_without_pytorch(
     uris: dict[str, str], folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", ELSEWHERE, str(SOURCE.parent), json.dumps(TEXTS), *uris.values()]
+    models = ["onnx", *(model for model in MODELS if model != "onnx")]  # each loaded after those before it
+    command = [sys.executable, "-c", ELSEWHERE, str(SOURCE.parent), json.dumps(TEXTS), *(uris[it] for it in models)]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    *answers, package = done.stdout.splitlines()
-    assert [json.loads(line) for line in answers] == [Predictor.load(folders[model]).predict(TEXTS) for model in uris]
+    *lines, package = done.stdout.splitlines()
+    for model, line in zip(models, lines, strict=True):
+        assert json.loads(line) == [Predictor.load(folders[model]).predict(TEXTS), model != "onnx"]
     assert not Path(package).is_relative_to(SOURCE.parent)
 
 
-def imported_packages(file: Path, seen: set[Path]) -> set[str]:
-    """The top-level packages that a module of this project imports, directly or through other modules of it."""
-    seen.add(file)
+def imported_packages(file: Path) -> set[str]:
+    """The top-level packages that a file imports when it is imported."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.partition(".")[0])
-            ours = SOURCE.parent / Path(*node.module.split("."))
-            for next_file in (ours.with_suffix(".py"), ours / "__init__.py"):
-                if next_file.is_file() and next_file not in seen:
-                    found |= imported_packages(next_file, seen)
-    return found
+    return found - set(sys.stdlib_module_names) - {"unroll"}
 
 
-def test_a_model_s_requirements_are_what_its_code_imports(uris: dict[str, str]) -> None:
-    names = {"hydra": "hydra-core", "sklearn": "scikit-learn", "pycrfsuite": "python-crfsuite", "yaml": "PyYAML"}
-    imported = imported_packages(SOURCE / "inference" / "mlflow_model.py", set())
-    needed = {names.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"unroll"}}
-    assert needed <= set(PACKAGES)
-    folder = Path(mlflow.artifacts.download_artifacts(uris["bilstm_char_crf"]))
-    pinned = [line.partition("==")[0] for line in (folder / "requirements.txt").read_text().splitlines()]
-    assert sorted(pinned) == sorted(PACKAGES)
+@pytest.mark.parametrize("model", ["gru", "onnx"])
+def test_a_model_s_requirements_are_what_its_code_imports(
+    model: str, uris: dict[str, str], distributions: Mapping[str, list[str]]
+) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(uris[model]))
+    imported = {name for file in (folder / "code").rglob("*.py") for name in imported_packages(file)}
+    needed = {distribution for name in imported for distribution in distributions[name]}
+    pinned = dict(line.split("==") for line in (folder / "requirements.txt").read_text().splitlines())
+    assert sorted(pinned) == sorted(EXPORTED if model == "onnx" else TRAINED)
+    assert needed - {"mlflow", "mlflow-tracing"} <= pinned.keys()
+    assert all(version(name).partition("+")[0] == pinned[name] for name in pinned)
+
+
+@pytest.fixture(scope="module")
+def distributions() -> Mapping[str, list[str]]:
+    """Those that each top-level package comes from."""
+    return packages_distributions()
+
+
+def test_an_exported_model_has_few_files(uris: dict[str, str]) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(uris["onnx"]))
+    assert sum(file.is_file() for file in folder.rglob("*")) < 45
 
 
 def test_the_artifacts_hold_no_pickle(uris: dict[str, str]) -> None:
@@ -207,13 +313,38 @@ def test_a_model_that_changed_in_the_store_is_refused_and_logged_again_from_its_
     folders: dict[str, Path], reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
-        uri = log_model(run, folders["gru"])
-    assert sound_model_uri(run, folders["gru"]) == uri
+        uri = log_model(run, folders["tfidf"])
+    assert registrable_model_uri(run, folders["tfidf"]) == uri
     code = Path(mlflow.artifacts.download_artifacts(uri)) / "code/unroll/data/text.py"
     code.write_bytes(code.read_bytes().replace(b"a", b"b", 1))
     with pytest.raises(ModelDamaged, match=rf"^{uri} is damaged in MLflow \(code/unroll/data/text.py changed after"):
         fetch_model(run.client, uri)
-    again = sound_model_uri(run, folders["gru"])
+    again = registrable_model_uri(run, folders["tfidf"])
     assert again == find_model(run.client, run.run_id) != uri
     assert f"{uri} is damaged in MLflow" in capsys.readouterr().out
     assert fetch_model(run.client, again)
+
+
+def test_a_network_is_registered_with_its_export_beside_the_weights(
+    folders: dict[str, Path], reviews: PreparedData, tmp_path: Path
+) -> None:
+    with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
+        uri = log_model(run, folders["gru"])
+    exported = registrable_model_uri(run, folders["gru"])
+    assert exported == registrable_model_uri(run, folders["gru"]) == find_model(run.client, run.run_id) != uri
+    names = {file.name for file in Path(fetch_model(run.client, exported), "artifacts/model").iterdir()}
+    assert names == {file.name for file in folders["gru"].iterdir()} | {"model.onnx"}
+
+
+def test_a_network_that_cannot_be_exported_is_registered_as_it_is(
+    folders: dict[str, Path],
+    reviews: PreparedData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(CELLS, GRU)
+    with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
+        uri = log_model(run, folders["gru"])
+    assert registrable_model_uri(run, folders["gru"]) == uri
+    assert "GRU cannot be exported to ONNX" in capsys.readouterr().out

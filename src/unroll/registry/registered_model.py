@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -10,8 +11,10 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from unroll.data.tokens import TOKEN_TASKS
 from unroll.exceptions import without_password
-from unroll.files import reason
+from unroll.files import read_json, reason
+from unroll.inference.model_folder import CONFIG
 from unroll.tracking.models import fetch_model
 
 CHAMPION = "champion"
@@ -149,13 +152,7 @@ class RegisteredModel:
             loaded = mlflow.pyfunc.load_model(str(folder))
         except Exception as error:  # the code of a model may raise anything
             raise ValueError(f"{uri} cannot be loaded: {reason(error)}") from error
-        columns = loaded.metadata.get_input_schema().input_names()
-        if "tokens" in columns:  # in place of text
-            texts = texts or [SAMPLE.split()]
-            frame = pd.DataFrame({"text" if isinstance(texts[0], str) else "tokens": texts})
-        else:
-            frame = pd.DataFrame(texts or [[SAMPLE] * len(columns)], columns=columns)
-        predictions: list[dict[str, Any]] = loaded.predict(frame).to_dict("records")
+        predictions: list[dict[str, Any]] = loaded.predict(_frame(folder, texts)).to_dict("records")
         return predictions
 
     def _find(self, get: Callable[[str, str], ModelVersion], key: str) -> ModelVersion | None:
@@ -182,6 +179,16 @@ class RegisteredModel:
         self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
         if self.challenger == version:
             self.client.delete_registered_model_alias(self.name, CHALLENGER)
+
+
+def _frame(logged: Path, texts: Texts | None) -> pd.DataFrame:
+    """The texts, or one sample, as the columns that the model in the folder of a logged model takes."""
+    config = read_json(next(logged.glob(f"artifacts/*/{CONFIG}")), keys=("task", "is_pair"))
+    if config["is_pair"]:
+        return pd.DataFrame(texts or [[SAMPLE, SAMPLE]], columns=["text", "text_pair"])
+    if not texts:
+        texts = [SAMPLE.split()] if config.get("given_tokens") or config["task"] in TOKEN_TASKS else [SAMPLE]
+    return pd.DataFrame({"text" if isinstance(texts[0], str) else "tokens": texts})
 
 
 def _number(version: ModelVersion | None) -> int | None:

@@ -1,37 +1,68 @@
-"""A registered model to serve: the version that an alias names now."""
+"""The files of a registered model: those of a version, or of the one that an alias names now."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlflow import MlflowClient
-
-from unroll.files import link
+from unroll.files import copy_folder, damaged_files
 from unroll.inference.server.source import RegisteredName, ServedModel
-from unroll.tracking.models import download_model, finding_model
-from unroll.tracking.offline import requiring
-from unroll.tracking.store import open_store
+from unroll.registry.database import RegistryDatabase
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 class RegistrySource:
-    """A registered model in an MLflow store; the version that an alias names may change while it is served."""
+    """A registered model in the store at ``MLFLOW_TRACKING_URI``; an alias may name another version while it is served.
 
-    def __init__(self, client: MlflowClient, name: RegisteredName) -> None:
-        self._client, self._name = client, name
+    MLflow is imported only if the store is no database of SQLite, or if something is wrong with it.
+    """
 
-    @classmethod
-    def open(cls, name: RegisteredName) -> "RegistrySource":
-        """The model in the store at ``MLFLOW_TRACKING_URI``; raises ValueError if it cannot be reached."""
-        return cls(open_store(), name)
+    def __init__(self, name: RegisteredName) -> None:
+        self._name, self._database = name, RegistryDatabase.of_environment()
 
     def version(self) -> str:
-        name, chosen, is_alias = self._name
-        if not is_alias:
-            return chosen
-        with requiring(), finding_model(self._client, f"models:/{name}@{chosen}"):
-            return str(self._client.get_model_version_by_alias(name, chosen).version)
+        """The number of the version; raises ValueError if there is none, or the store cannot be reached."""
+        if self._database and (found := self._database.version(self._name)):
+            return found
+        if not self._name.is_alias:
+            return self._name.chosen
+        from unroll.tracking.models import finding_model
+        from unroll.tracking.offline import requiring
+
+        with requiring(), finding_model(self._client, self._name.uri):
+            return str(self._client.get_model_version_by_alias(self._name.name, self._name.chosen).version)
+
+    @contextmanager
+    def folder(self, version: str, work: Path | None = None) -> Iterator[Path]:
+        """The model folder of a version, during the block; raises ValueError if it is missing or damaged.
+
+        Args:
+            work: where to copy the files for that time, if they are not on this machine; None is the temporary folder.
+        """
+        if self._database and (found := self._database.folder(self._name.name, version)):
+            yield found
+            return
+        from unroll.tracking.models import download_model
+        from unroll.tracking.offline import requiring
+
+        with tempfile.TemporaryDirectory(dir=work) as copy:
+            with requiring():
+                folder = download_model(self._client, f"models:/{self._name.name}/{version}", Path(copy))
+            yield folder
 
     def copy(self, version: str, folder: Path) -> ServedModel:
-        uri = f"models:/{self._name.name}/{version}"
-        with requiring(), tempfile.TemporaryDirectory(dir=folder.parent) as work:
-            link(download_model(self._client, uri, Path(work)), folder)
+        with self.folder(version, folder.parent) as found:
+            copy_folder(found, folder)
+        if damaged := damaged_files(folder):
+            raise ValueError(f"{self._name.uri}: {', '.join(damaged)} changed while it was copied")
         return ServedModel(self._name.name, version, folder)
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        from unroll.tracking.store import open_store
+
+        return open_store()

@@ -19,13 +19,14 @@ from unroll.registry.card import description_of, write_card
 from unroll.registry.gate import Contender, Decision, Gate, decide
 from unroll.registry.lineage import Lineage, find_lineage
 from unroll.registry.registered_model import CHAMPION, RegisteredModel, Texts
-from unroll.tracking.models import sound_model_uri
+from unroll.tracking.models import registrable_model_uri
 from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.runs import TrackedRun, get_run
 from unroll.tracking.store import open_store
 from unroll.tracking.upload import logged_predictions
 
 CARD = "model_card.md"
+PRECISION = 1e-5  # of probabilities
 COMPARED = ("model", "runs", "dataset.checksum", "monitor")  # tags of a champion that a comparison needs
 DECIDED = {"decision", "gate.champion"}  # tags that complete a version
 
@@ -99,7 +100,9 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
         return Registration(model.name, number, decision.wins, decision.reason, card)
     lineage = find_lineage(client, candidate)
     if version is None:
-        uri = sound_model_uri(TrackedRun(client, candidate.best.run_id), candidate.run_folder(candidate.best).model)
+        uri = registrable_model_uri(
+            TrackedRun(client, candidate.best.run_id), candidate.run_folder(candidate.best).model
+        )
         version = model.create_version(candidate.run_ids, uri)
     number = int(version.version)
     _record_lineage(model, number, candidate, lineage)
@@ -139,11 +142,22 @@ def _logged_card(client: MlflowClient, run_id: str, number: int) -> str | None:
 def _check_predictions(model: RegisteredModel, number: int, candidate: Candidate, texts: Texts) -> None:
     folder = candidate.run_folder(candidate.best).model
     found, expected = model.predict(number, texts), Predictor.load(folder).predict(texts)
-    if found != expected:
+    if not _equal(found, expected):
         raise ValueError(
             f"version {number} of {model.name}, loaded from the registry, predicts {found[0]}, but {folder} predicts "
             f"{expected[0]}: the champion is not changed"
         )
+
+
+def _equal(found: Any, expected: Any) -> bool:
+    """Whether answers are equal, probabilities up to the rounding of ONNX Runtime and PyTorch."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(_equal(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(_equal, found, expected))
+    if isinstance(expected, float):
+        return abs(found - expected) <= PRECISION
+    return bool(found == expected)
 
 
 def _decide(model: RegisteredModel, number: int, candidate: Candidate, gate: Gate) -> Decision:

@@ -5,28 +5,22 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-from mlflow.types.schema import Array
+from mlflow.models import Model
 
-import unroll
-from unroll.data.tokens import TOKEN_TASKS
 from unroll.exceptions import StoreError, without_password
 from unroll.files import check_files, damaged_files, read_json, read_yaml, write_checksums
 from unroll.inference import mlflow_model
+from unroll.inference.model_folder import CONFIG, ONNX_MODEL
+from unroll.tracking.model_code import copy_code, is_exported, requirements
+from unroll.tracking.model_signature import example, signature
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
-
-PACKAGES = ["PyYAML", "hydra-core", "icu4py", "mlflow", "numpy", "onnxruntime", "pandas", "pydantic", "python-crfsuite"]
-PACKAGES += ["safetensors", "scikit-learn", "scipy", "sentencepiece", "torch"]
 
 
 class ModelDamaged(ValueError):
@@ -44,6 +38,7 @@ def log_model(run: TrackedRun, folder: Path) -> str:
     """
     check_files(folder, "train it again")
     client, experiment = run.client, get_run(run.client, run.run_id).info.experiment_id
+    config, exported = read_json(folder / CONFIG, keys=("task", "is_pair")), is_exported(folder)
     entry = client.create_logged_model(experiment, "model", source_run_id=run.run_id)
     description = Model(run_id=run.run_id, model_id=entry.model_id, model_uuid=entry.model_id)
     with tempfile.TemporaryDirectory() as work, warnings.catch_warnings():
@@ -53,25 +48,16 @@ def log_model(run: TrackedRun, folder: Path) -> str:
             mlflow_model=description,
             python_model=mlflow_model.__file__,
             artifacts={"model": str(folder)},
-            code_paths=[str(Path(unroll.__file__).parent)],
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES],
-            signature=_signature(read_json(folder / "config.json")),
+            code_paths=[str(copy_code(Path(work), exported))],
+            pip_requirements=requirements(exported),
+            signature=signature(config),
+            input_example=example(config),
         )
         write_checksums(Path(work) / "model")
         client.log_model_artifacts(entry.model_id, f"{work}/model")
     client.log_outputs(run.run_id, [LoggedModelOutput(entry.model_id, step=0)])
     client.finalize_logged_model(entry.model_id, "READY")
     return f"models:/{entry.model_id}"
-
-
-def _signature(config: dict[str, Any]) -> ModelSignature:
-    """The columns and parameters of `TextModel`."""
-    names = ["text", "text_pair"] if config["is_pair"] else ["text"]
-    takes_tokens = config["task"] in TOKEN_TASKS or config.get("given_tokens", False)
-    columns: list[ColSpec | TensorSpec] = [ColSpec("string", name, required=not takes_tokens) for name in names]
-    if takes_tokens:
-        columns.append(ColSpec(Array(DataType.string), "tokens", required=False))
-    return ModelSignature(inputs=Schema(columns), params=ParamSchema([ParamSpec("errors", "string", "raise")]))
 
 
 def find_model(client: MlflowClient, run_id: str) -> str | None:
@@ -92,15 +78,33 @@ def model_uri(client: MlflowClient, run_id: str) -> str:
     return uri
 
 
-def sound_model_uri(run: TrackedRun, folder: Path) -> str:
-    """The same as :func:`model_uri`; a model that is damaged in the store is logged again from the model folder."""
+def registrable_model_uri(run: TrackedRun, folder: Path) -> str:
+    """The same as :func:`model_uri`, of a model that is sound, and has its export to ONNX if that is possible.
+
+    Otherwise the model folder is logged again, with the export beside the weights.
+    """
+    from unroll.inference.exporting.export import add_export  # PyTorch
+    from unroll.inference.exporting.parts import NoExporter
+
     uri = model_uri(run.client, run.run_id)
     try:
-        fetch_model(run.client, uri)
+        logged = fetch_model(run.client, uri)
     except ModelDamaged as error:
         print(f"{error.what}: logging it again from {folder}", flush=True)
-        return log_model(run, folder)
-    return uri
+        sound = False
+    else:
+        if any(logged.glob(f"artifacts/*/{ONNX_MODEL}")):
+            return uri
+        sound = True
+    with tempfile.TemporaryDirectory() as work:
+        exported = Path(work) / "model"
+        try:
+            if not add_export(folder, exported):
+                exported = folder
+        except NoExporter as error:
+            print(f"{error}: the model is registered without ONNX, and PyTorch is needed to predict", flush=True)
+            exported = folder
+        return uri if sound and exported == folder else log_model(run, exported)
 
 
 def fetch_model(client: MlflowClient, uri: str, folder: Path | None = None) -> Path:

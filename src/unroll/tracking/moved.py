@@ -42,6 +42,14 @@ def correct_paths(database: Path) -> None:
         connection.commit()
 
 
+def present_location(connection: sqlite3.Connection, database: Path, location: str) -> str:
+    """What `correct_paths` would make of a recorded path."""
+    for old, new in _moved(connection, database):
+        if f"{location}/".startswith(f"{old}/"):
+            return new + location.removeprefix(old)
+    return location
+
+
 def _moved(connection: sqlite3.Connection, database: Path) -> Iterator[tuple[str, str]]:
     """The recorded and the present URI of each experiment whose artifacts were moved or copied."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:

@@ -1,5 +1,6 @@
 """Writes a trained network as a folder that predicts without PyTorch."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,26 @@ def export(folder: Path, output: Path, int8: bool = False, texts: Sequence[Any] 
         write_json(work / CONFIG, trained.schema.save(work) | {"model": trained.config})
         write_checksums(work)
     return Exported((output / ONNX_MODEL).stat().st_size, agreement)
+
+
+def add_export(folder: Path, output: Path) -> bool:
+    """Copy a model folder, with its export to ONNX in float32 beside the weights; False for a baseline, which has none.
+
+    `Predictor.load` uses the export, and `TrainedModel.load` the weights.
+
+    Raises:
+        NoExporter: the network has a part that cannot be exported.
+        ValueError: there is no model in `folder`.
+    """
+    trained = TrainedModel.load(folder)
+    if not isinstance(trained.model, SequenceModel):
+        return False
+    model = network_model(trained.model)
+    with whole_folder(output) as work:
+        shutil.copytree(folder, work, dirs_exist_ok=True)
+        write_bytes(work / ONNX_MODEL, model.SerializeToString())
+        write_checksums(work)
+    return True
 
 
 def _agreement(exact: OnnxModel, quantized: OnnxModel, texts: Sequence[Any]) -> float:

@@ -23,7 +23,7 @@ def network_model(network: SequenceModel) -> onnx.ModelProto:
     number of sequences and of steps is free. The metadata say what makes labels and probabilities of the scores.
 
     Raises:
-        ValueError: a part of the network has no exporter.
+        NoExporter: a part of the network cannot be exported.
     """
     graph, embedding = Graph(), network.embedding
     inputs = {WORDS: ["batch", "time"], LENGTHS: ["batch"]}

@@ -8,10 +8,14 @@ from torch import nn
 Exporter = Callable[..., Any]
 
 
+class NoExporter(ValueError):
+    """A part of a network cannot be exported."""
+
+
 def find_exporter(table: Mapping[type[nn.Module], Exporter], part: object) -> Exporter:
-    """The exporter of the part's class; raises ValueError, which lists the classes, if there is none."""
+    """The exporter of the part's class; raises NoExporter, which lists the classes, if there is none."""
     kind = type(part)
     if not issubclass(kind, nn.Module) or kind not in table:
         accepted = ", ".join(it.__name__ for it in table)
-        raise ValueError(f"{kind.__name__} cannot be exported to ONNX; accepted in its place: {accepted}")
+        raise NoExporter(f"{kind.__name__} cannot be exported to ONNX; accepted in its place: {accepted}")
     return table[kind]

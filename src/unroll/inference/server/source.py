@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from unroll.files import CHECKSUMS, checksums, copy_folder, damaged_files, delete, read_json, sha256
 
+_REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
+
 
 @dataclass(frozen=True)
 class ServedModel:
@@ -55,12 +57,21 @@ class RegisteredName(NamedTuple):
     @classmethod
     def parse(cls, uri: str) -> "RegisteredName":
         """Read ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; raises ValueError for anything else."""
-        found = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", uri)
+        found = _REGISTERED.fullmatch(uri)
         if not found:
             raise ValueError(
                 f"{uri}: not the name of a registered model; accepted: models:/NAME@ALIAS or models:/NAME/VERSION"
             )
         return cls(found[1], found[2] or found[3], bool(found[2]))
+
+    @staticmethod
+    def matches(uri: str) -> bool:
+        """Whether `parse` reads it."""
+        return bool(_REGISTERED.fullmatch(uri))
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}{'@' if self.is_alias else '/'}{self.chosen}"
 
 
 class FolderSource:

@@ -1,0 +1,85 @@
+"""Finds the model that a user names: a folder, or a registered or logged model in MLflow.
+
+Imports neither PyTorch nor MLflow before it needs them.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unroll.inference.predictor import Predictor
+from unroll.inference.server.source import FolderSource, RegisteredName, Source
+from unroll.project import check_store, project_root, set_environment
+from unroll.registry.source import RegistrySource
+from unroll.run_folder import RunFolder
+
+
+def mlflow_uri(name: str) -> str | None:
+    """The MLflow URI that `name` means; None for a folder. ``NAME@ALIAS`` stands for ``models:/NAME@ALIAS``."""
+    if name.startswith(("models:/", "runs:/")):
+        return name
+    return f"models:/{name}" if re.fullmatch("[^/@]+@[^/@]+", name) and not Path(name).exists() else None
+
+
+def load(model: RunFolder | str | Path) -> Predictor:
+    """Load a trained model.
+
+    Args:
+        model: what `train` returned, the path of a run folder or of its model folder, or a name in MLflow:
+            ``NAME@champion``, ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is
+            that of ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
+    """
+    if uri := mlflow_uri(str(model)):
+        with _environment():
+            return _load_from_mlflow(uri)
+    run = model if isinstance(model, RunFolder) else RunFolder(Path(model))
+    for folder in (run.path, run.model):
+        if (folder / "config.json").is_file():
+            return Predictor.load(folder)
+    raise ValueError(
+        f"no trained model in {str(run.path)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
+        "folder, NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
+    )
+
+
+def find_source(name: str) -> Source:
+    """The model to serve; raises ValueError if there is no such folder, or no MLflow store."""
+    uri = mlflow_uri(name)
+    if uri is None:
+        return FolderSource(Path(name))
+    registered = RegisteredName.parse(uri)
+    check_store()
+    set_environment(project_root())  # before MLflow is imported
+    return RegistrySource(registered)
+
+
+def _load_from_mlflow(uri: str) -> Predictor:
+    if RegisteredName.matches(uri):
+        source = RegistrySource(RegisteredName.parse(uri))
+        with source.folder(source.version()) as folder:
+            return Predictor.load(folder)
+    from unroll.tracking.models import download_model, model_uri
+    from unroll.tracking.offline import requiring
+    from unroll.tracking.store import open_store
+
+    client = open_store()
+    with requiring(), tempfile.TemporaryDirectory() as work:
+        if uri.startswith("runs:/"):
+            uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
+        return Predictor.load(download_model(client, uri, Path(work)))
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """The environment of the stages, which names the project's store and limits the time of requests."""
+    check_store()
+    before = set(os.environ)
+    set_environment(project_root())
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - before:
+            del os.environ[name]
