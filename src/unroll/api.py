@@ -1,4 +1,4 @@
-"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models, and load one.
+"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models, load one and see inside.
 
 They do what the stages in ``pipelines/`` do, from plain arguments, with the defaults of ``conf/`` and without MLflow.
 """
@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from omegaconf import OmegaConf
 
 from unroll.arguments import check_arguments, check_targets
-from unroll.checks import unknown_key
+from unroll.checks import check_choice, unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
@@ -32,6 +32,9 @@ from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from unroll.inference.explaining.explanation import Explanation
+    from unroll.inference.explaining.gradients import Sensitivity
 
 T = TypeVar("T")
 
@@ -214,6 +217,44 @@ def load(model: RunFolder | str | Path) -> Predictor:
         f"no trained model in {str(run.path)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
         "folder, models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
     )
+
+
+def explain(model: Predictor | RunFolder | str | Path, text: str | Sequence[str]) -> "Explanation":
+    """What a network makes of a text: its output after each token, what each changes, and how much each matters.
+
+    Args:
+        model: what `load` returned, or what it accepts. It must have its weights; an exported model has not.
+        text: a text, a pair of texts, or for labeling a list of tokens. The time is quadratic in its length.
+
+    Raises:
+        ValueError: there is no such network, or it cannot use the text.
+    """
+    from unroll.inference.explaining.explain import explain as explain_text
+
+    return explain_text(_predictor(model), text)
+
+
+def sensitivity(
+    model: Predictor | RunFolder | str | Path, data: PreparedData, split: str = "test", texts: int = 200
+) -> "Sensitivity":
+    """How far the output of a network feels a token, ‖∂y/∂x‖, by its distance from the output; a mean over texts.
+
+    Args:
+        model: as for `explain`.
+        data: the prepared data that it was trained on.
+        texts: the number of texts, evenly spaced in the split.
+
+    Raises:
+        ValueError: there is no such network, or it was trained on other data.
+    """
+    from unroll.inference.explaining.explain import explain_data
+
+    check_choice("split", split, ("train", "validation", "test"))
+    return explain_data(_predictor(model), data, split, texts)
+
+
+def _predictor(model: Predictor | RunFolder | str | Path) -> Predictor:
+    return model if isinstance(model, Predictor) else load(model)
 
 
 def _load_from_mlflow(uri: str) -> Predictor:
