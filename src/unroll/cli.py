@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import islice
@@ -19,7 +20,9 @@ from unroll.project import check_store, project_root, set_environment
 
 if TYPE_CHECKING:
     from unroll.inference.predictor import Predictor
+    from unroll.inference.server.source import Source
 
+REGISTERED = ("models:/", "runs:/")  # what names of models in MLflow begin with
 CHUNK = 512  # texts that are read, predicted and printed together
 
 
@@ -151,7 +154,7 @@ def _model_folder(name: str) -> Path:
 
 
 def _load(name: str) -> "Predictor":
-    if name.startswith(("models:/", "runs:/")):
+    if name.startswith(REGISTERED):
         from unroll.api import load  # MLflow
 
         return load(name)
@@ -198,29 +201,56 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from unroll.inference.server.source import FolderSource, RegisteredName, Source
+    from unroll.inference.server.source import FolderSource
     from unroll.inference.server.supervisor import Supervisor
 
     options = ServerOptions(**{field.name: getattr(arguments, field.name) for field in fields(ServerOptions)})
     options.check_exposure(token_of_environment(), arguments.insecure)
-    source: Source
-    if arguments.model.startswith(("models:/", "runs:/")):
-        name = RegisteredName.parse(arguments.model)
-        check_store()
-        set_environment(project_root())  # before MLflow is imported
-        from unroll.registry.source import RegistrySource
-
-        source = RegistrySource.open(name)
-    else:
-        source = FolderSource(Path(arguments.model))
+    is_registered = arguments.model.startswith(REGISTERED)
+    source = _registered(arguments.model) if is_registered else FolderSource(Path(arguments.model))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     Supervisor(source, options, arguments.access_log).serve()
+
+
+def _registered(uri: str) -> "Source":
+    """A model of the MLflow store; raises ValueError if the name is none, or there is no store."""
+    from unroll.inference.server.source import RegisteredName
+
+    name = RegisteredName.parse(uri)
+    check_store()
+    set_environment(project_root())  # before MLflow is imported
+    from unroll.registry.source import RegistrySource
+
+    return RegistrySource.open(name)
+
+
+def _play_arguments(parser: argparse.ArgumentParser) -> None:
+    what = "a run folder, a model folder, models:/NAME@champion or models:/NAME/3; all networks in models/ without any"
+    parser.add_argument("model", nargs="*", metavar="MODEL", help=what)
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="prepared data of the training, for means")
+    parser.add_argument("--host", default="127.0.0.1", help=_HELP["host"])
+    parser.add_argument("--port", type=int, default=8001, help=_HELP["port"])
+    parser.add_argument("--insecure", action="store_true", help="let other machines open the page")
+
+
+def _play(arguments: argparse.Namespace) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is imported: more threads are slower
+    from unroll.inference.play.app import build_app
+    from unroll.inference.play.networks import open_networks
+    from unroll.inference.play.serve import check_host, serve
+
+    options = ServerOptions(host=arguments.host, port=arguments.port)
+    check_host(options.host, arguments.insecure)
+    with tempfile.TemporaryDirectory(prefix="unroll-play-") as work:
+        networks = open_networks(arguments.model, arguments.data, _registered, Path(work))
+        serve(build_app(networks, beside=len(arguments.model) > 1), options)
 
 
 COMMANDS = {
     "predict": Command("Predict the labels of texts.", _predict_arguments, _predict),
     "export": Command("Export a trained network to ONNX, which predicts without PyTorch.", _export_arguments, _export),
     "serve": Command("Serve a trained model over HTTP.", _serve_arguments, _serve),
+    "play": Command("Show what networks make of a text, on a page in the browser.", _play_arguments, _play),
 }
 
 if __name__ == "__main__":
