@@ -14,6 +14,8 @@ from unroll.inference.explaining.explain import explain
 from unroll.inference.play import app
 from unroll.inference.predictor import Predictor
 
+pytestmark = pytest.mark.xdist_group("play")  # the server is shared
+
 
 def test_an_explanation_has_all_arrays(page_server: Running, reviews: PreparedData) -> None:
     status, found = page_server.explain("lstm", text="so very good")
