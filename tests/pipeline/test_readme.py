@@ -22,6 +22,7 @@ pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is 
 
 SERVE = "mlflow models serve --model-uri models:/demo_reviews@champion --env-manager local --port 5001"
 UNROLL_SERVE = "unroll serve models:/demo_reviews@champion --port 8000"
+UNROLL_PLAY = "unroll play models/demo_reviews/elman/1 models/demo_reviews/lstm/1"
 RUN_ELSEWHERE = {
     "make test": "this is it",
     "make lint": ".ci/run",
@@ -29,6 +30,7 @@ RUN_ELSEWHERE = {
     "make ui": "tests/pipeline/test_ui.py",
     SERVE: "test_the_champion_is_served",
     UNROLL_SERVE: "test_the_champion_is_served_by_unroll",
+    UNROLL_PLAY: "tests/test_cli_play.py",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
     "source .venv/bin/activate": "the environment of these tests",
 }

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.browser import needs_browser, open_browser
+from tests.inference.play.picture import DESKTOP, take_picture
 from tests.inference.play.running import Running
 
 pytestmark = [needs_browser, pytest.mark.xdist_group("play")]  # one process: the browser is started once
@@ -177,6 +179,14 @@ def test_what_is_wider_than_its_place_is_a_tab_stop_and_nothing_else(shown: Open
         assert page.evaluate(f"{wide}.length") > 0
         assert page.evaluate(f"{wide}.every(it => it.tabIndex === 0)")
         assert page.locator("main [tabindex]").count() == page.evaluate(f"{wide}.length")
+
+
+def test_the_picture_of_the_readme_is_taken(shown: Open, tmp_path: Path) -> None:
+    with shown(options={"viewport": DESKTOP}, text=TEXT, first="elman", second="lstm") as page:
+        take_picture(page, tmp_path / "play.png")
+        assert sections(page) == ["output", "distance"]
+        assert not page.locator("#choice").is_visible()
+    assert (tmp_path / "play.png").read_bytes().startswith(b"\x89PNG")
 
 
 def contrast(*colors: str) -> float:
