@@ -1,5 +1,6 @@
 """What is explained, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,20 @@ def test_other_data_than_that_of_the_training_is_refused(reviews: PreparedData, 
     predictor = Predictor(random_model(reviews, "gru"))
     with pytest.raises(ValueError, match=r"prepared is other data than the model was trained on \(another task, .*;"):
         explain_data(predictor, topics)
+
+
+def test_of_a_pair_the_separator_is_a_token(reviews: PreparedData) -> None:
+    trained = random_model(reviews, "bilstm")
+    predictor = Predictor(replace(trained, schema=replace(trained.schema, is_pair=True)))
+    assert explain(predictor, ("good", "very old")).tokens == ["good", "<sep>", "very", "old"]
+
+
+def test_of_given_tokens_the_subwords_are_explained(entities: PreparedData, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(random_model(entities, "bilstm"))
+    monkeypatch.setattr("unroll.data.tokenizer.Tokenizer.pieces", lambda self, token: [token[:1], token[1:]])
+    found = explain(predictor, ["Ada", "met"])
+    assert found.tokens == ["A", "da", "m", "et"]
+    assert found.influence.shape == (4, 4)
 
 
 def test_a_text_of_one_token_is_explained(reviews: PreparedData) -> None:

@@ -14,14 +14,17 @@ from unroll.nn import SequenceModel
 TEXT = "so very good and old"
 
 
-@pytest.mark.parametrize("name", ["gru", "bilstm"])
-@pytest.mark.parametrize("task", ["classification", "labeling", "multilabel"])
-def test_shapes_are_as_documented(name: str, task: Task, prepared: dict[Task, PreparedData]) -> None:
-    found = explain(Predictor(random_model(prepared[task], name)), TEXT)
-    T, L = 5, len(prepared[task].label_names)
-    per_token = task == "labeling"
+@pytest.mark.parametrize("name", ["gru", "bilstm", "bilstm_char_crf"])
+@pytest.mark.parametrize("task", ["classification", "labeling", "multilabel", "tagging"])
+def test_shapes_are_as_documented(
+    name: str, task: Task, prepared: dict[Task, PreparedData], tags: PreparedData
+) -> None:
+    data = {**prepared, "tagging": tags}[task]
+    found = explain(Predictor(random_model(data, name)), TEXT)
+    T, L = 5, len(data.label_names)
+    per_token = task in ("labeling", "tagging")
     assert found.is_per_token == per_token
-    assert found.label_names == prepared[task].label_names
+    assert found.label_names == data.label_names
     assert found.labels.shape == ((T,) if per_token else (1,))
     assert found.probabilities.shape == ((T, L) if per_token else (L,))
     for array in (found.prefix_scores, found.prefix_probabilities, found.contributions, found.prefix_log_odds):

@@ -36,7 +36,7 @@ def take_picture(page: Any, picture: Path) -> None:
 def main(first: str, second: str, picture: str) -> None:
     networks = open_networks([first, second], None, _registered, Path())
     query = urlencode({"text": TEXT, "first": networks[0].name, "second": networks[1].name})
-    with serving(networks) as server, open_page(f"{server.address}/?{query}", viewport=DESKTOP) as page:
+    with serving(networks) as server, open_page(f"{server.address}/#{query}", viewport=DESKTOP) as page:
         take_picture(page, Path(picture))
 
 

@@ -53,7 +53,7 @@ def test_without_data_the_mean_says_what_is_missing(page_server: Running) -> Non
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
-        ("/explain?model=nothing", {"text": "a"}, 404, "model='nothing'; accepted: elman, lstm, tagger, topics"),
+        ("/explain?model=nothing", {"text": "a"}, 404, "model='nothing'; accepted: elman, lstm, tagger, topics, pairs"),
         ("/explain?model=lstm", {"text": ""}, 422, "text 0 is empty: ''; accepted: text with at least one token"),
         ("/explain?model=lstm", {"texts": ["a", "b"]}, 413, "texts has 2 entries; accepted: at most 1 in a request"),
         ("/explain?model=lstm", {"text": 3}, 422, "text is 3; accepted: a string"),

@@ -38,7 +38,7 @@ def shown(browser: Any, page_server: Running) -> Open:
         page.set_default_timeout(0)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{page_server.address}/?{urlencode(query)}", wait_until="domcontentloaded")
+        page.goto(f"{page_server.address}/#{urlencode(query)}", wait_until="domcontentloaded")
         if wait:
             finished(page)
         yield page
@@ -132,7 +132,7 @@ def test_ctrl_and_enter_shows_the_text_and_the_address_keeps_it(shown: Open) -> 
         page.get_by_label("Text", exact=True).fill("good & old")
         page.keyboard.press("Control+Enter")
         finished(page)
-        assert page.url.endswith("?text=good+%26+old&first=elman&second=lstm")
+        assert page.url.endswith("#text=good+%26+old&first=elman&second=lstm")
         page.reload()
         finished(page)
         assert page.get_by_label("Text", exact=True).input_value() == "good & old"
@@ -157,6 +157,32 @@ def test_means_that_cannot_be_computed_say_why(shown: Open) -> None:
     with shown(text="rain", first="topics") as page:
         assert "prepared data of its training are not here" in page.locator("#distance").inner_text()
         assert page.locator("#sensitivity path.mean").count() == 0
+
+
+def test_a_network_of_pairs_asks_for_a_second_text(shown: Open) -> None:
+    with shown(wait=False) as page:
+        second = page.get_by_label("Second text")
+        assert not second.is_visible()
+        page.get_by_label("Network").select_option("pairs")
+        page.get_by_label("Text", exact=True).fill("good")
+        second.fill("very old")
+        page.keyboard.press("Control+Enter")
+        finished(page)
+        tokens = page.locator("#output .first text[text-anchor=end]").all_text_contents()
+        assert tokens == ["good", "<sep>", "very", "old"]
+        assert page.locator("#output .second text[text-anchor=end]").all_text_contents() == ["good"]  # reads one text
+
+
+def test_the_longest_text_is_shown_by_two_networks(shown: Open) -> None:
+    with shown(text=" ".join(["Ada"] * 200), first="tagger", second="tagger") as page:
+        assert page.locator("#sensitivity svg").count() == 2
+
+
+def test_wide_letters_are_not_cut_off(shown: Open) -> None:
+    with shown(text="很好很好很好很好很好 WWWWWWWWWWWWWWWWWW", first="lstm") as page:
+        for section in ("output", "influence"):
+            edge = page.locator(f"#{section} svg").bounding_box()["x"]
+            assert all(it.bounding_box()["x"] >= edge for it in page.locator(f"#{section} text[text-anchor=end]").all())
 
 
 def test_a_text_is_never_read_as_markup(shown: Open) -> None:
