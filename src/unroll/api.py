@@ -223,11 +223,8 @@ def explain(model: Predictor | RunFolder | str | Path, text: str | Sequence[str]
     """What a network makes of a text: its output after each token, what each changes, and how much each matters.
 
     Args:
-        model: what `load` returned, or what it accepts. It must have its weights; an exported model has not.
-        text: a text, a pair of texts, or for labeling a list of tokens. The time is quadratic in its length.
-
-    Raises:
-        ValueError: there is no such network, or it cannot use the text.
+        model: what `load` returned, or what it accepts; neither a baseline nor an exported model.
+        text: what `Predictor.predict` accepts; raises ValueError for others. The time is quadratic in its length.
     """
     from unroll.inference.explaining.explain import explain as explain_text
 
@@ -241,11 +238,8 @@ def sensitivity(
 
     Args:
         model: as for `explain`.
-        data: the prepared data that it was trained on.
+        data: the prepared data that it was trained on; raises ValueError for others.
         texts: the number of texts, evenly spaced in the split.
-
-    Raises:
-        ValueError: there is no such network, or it was trained on other data.
     """
     from unroll.inference.explaining.explain import explain_data
 

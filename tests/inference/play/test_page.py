@@ -185,6 +185,16 @@ def test_wide_letters_are_not_cut_off(shown: Open) -> None:
             assert all(it.bounding_box()["x"] >= edge for it in page.locator(f"#{section} text[text-anchor=end]").all())
 
 
+def test_a_text_longer_than_all_others_has_means_at_its_end(shown: Open, page_server: Running) -> None:
+    distances = page_server.ask("/sensitivity?model=lstm")[1]["distances"]
+    with shown(text=" ".join(["warm"] * (len(distances) + 5)), first="lstm") as page:
+        points = page.locator("#sensitivity path.mean").get_attribute("d").count("L") + 1
+        assert points == len(distances)
+        circles = page.locator("#sensitivity circle").all()
+        mean_end = page.locator("#sensitivity path.mean").get_attribute("d").split(" ")[-1]
+        assert float(mean_end) == pytest.approx(float(circles[-1].get_attribute("cy")), abs=0.1)
+
+
 def test_a_text_is_never_read_as_markup(shown: Open) -> None:
     with shown(text="<b>good</b> <img src=x onerror=alert(1)>", first="lstm") as page:
         assert page.locator("main b, main img").count() == 0

@@ -97,12 +97,11 @@ def data_of(folder: Path) -> Path | None:
 
 def trained_networks(folder: Path) -> list[ServedModel]:
     """The networks in DATASET/MODEL/SEED below a folder; raises ValueError if there is none."""
-    configs = sorted(folder.glob("*/*/*/model/config.json"))
-    found = [
-        FolderSource(config.parents[1]).in_place()
-        for config in configs
-        if read_json(config, ("model",))["model"].get("_target_") == "unroll.nn.SequenceModel"
-    ]
+    found = []
+    for file in sorted(folder.glob("*/*/*/model/config.json")):
+        config = read_json(file, ("model",))["model"]
+        if isinstance(config, dict) and config.get("_target_") == "unroll.nn.SequenceModel":
+            found.append(FolderSource(file.parents[1]).in_place())
     if not found:
         raise ValueError(
             f"no trained network in {folder}/DATASET/MODEL/SEED; accepted: run folders, models:/NAME@champion; "
