@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.serving.__main__ import untrained
+from benchmarks.shipped import untrained
 from unroll.files import sha256
 from unroll.inference.exporting.export import export
 from unroll.project import project_root
@@ -68,7 +68,7 @@ def main() -> None:
         model = arguments.model
         if model is None:
             model = work / "onnx"
-            export(untrained(demo, work), model)
+            export(untrained(work), model)
         draw, sample = random.Random(arguments.seed), arguments.sample or (10_000 if arguments.engines else 100_000)
         generate(work / "sample.parquet", sample, texts, draw)
         if arguments.engines:

@@ -22,13 +22,20 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this
 
 
 @contextmanager
-def open_page(address: str, **options: Any) -> Iterator[Any]:
-    """A page of playwright's at the address; options: such as its viewport."""
+def open_browser() -> Iterator[Any]:
+    """A browser of playwright's, for several pages."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_page(address: str, **options: Any) -> Iterator[Any]:
+    """A page at the address, in a browser of its own; options: such as its viewport."""
+    with open_browser() as browser:
         page = browser.new_page(**options)
         page.goto(address, wait_until="domcontentloaded")
         yield page
-        browser.close()

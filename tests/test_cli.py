@@ -96,7 +96,7 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, run: Run, exp
     assert "\n" not in errors
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["score"]])
+@pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["score"], ["play"]])
 def test_help_fits_on_a_screen(command: list[str], run: Run) -> None:
     status, output, _ = run(*command, "--help")
     assert status == 0

@@ -76,7 +76,7 @@ def test_the_best_epoch_is_chosen_by_accuracy(name: str, runs: dict[str, RunFold
     assert record.best_score == pytest.approx(history["val/accuracy"].max())
     best = history[history["epoch"] == record.best_epoch].iloc[0]
     split = tags.split("validation")
-    predicted = unroll.load(runs[name])._model.predict(split, 8)
+    predicted = unroll.load(runs[name]).model.predict(split, 8)
     pair = split.labels, np.concatenate([it.labels for it in predicted])
     assert best["val/accuracy"] == pytest.approx(accuracy_score(*pair))
     assert best["val/f1"] == pytest.approx(f1_score(*pair, average="macro", zero_division=0))
@@ -133,5 +133,5 @@ def test_drift_compares_shares_of_tags(runs: dict[str, RunFolder], tags: Prepare
 def test_predictions_of_the_majority_keep_tags_that_look_like_inner_ones(
     runs: dict[str, RunFolder], tags: PreparedData
 ) -> None:
-    predictions: list[Prediction] = unroll.load(runs["majority"])._model.predict(tags.split("test"), 8)
+    predictions: list[Prediction] = unroll.load(runs["majority"]).model.predict(tags.split("test"), 8)
     assert "I-X" in {NAMES[label] for it in predictions for label in it.labels}

@@ -190,6 +190,6 @@ def test_options_of_train_that_are_wrong_are_named(
 
 
 def test_a_model_of_other_origin_is_not_trained(reviews: PreparedData, tmp_path: Path) -> None:
-    other = unroll.load(save_random_model(reviews, tmp_path / "model"))._model.model
+    other = unroll.load(save_random_model(reviews, tmp_path / "model")).model.model
     with pytest.raises(ValueError, match=r"model=SequenceModel; accepted: what unroll\.build_model returned"):
         unroll.train(other, reviews, output=tmp_path)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unroll import nn
-    from unroll.api import build_model, compare, evaluate, prepare, train
+    from unroll.api import build_model, compare, evaluate, explain, prepare, sensitivity, train
     from unroll.data.prepared import PreparedData
     from unroll.inference.predictor import Predictor
     from unroll.loading import load
 
     __version__: str
 
-__all__ = ["Predictor", "PreparedData", "__version__", "build_model", "compare", "evaluate", "load", "nn", "prepare"]
-__all__ += ["train"]
+__all__ = ["Predictor", "PreparedData", "__version__", "build_model", "compare", "evaluate", "explain", "load", "nn"]
+__all__ += ["prepare", "sensitivity", "train"]
 _MODULES = {"PreparedData": "unroll.data.prepared", "Predictor": "unroll.inference.predictor", "load": "unroll.loading"}
 
 

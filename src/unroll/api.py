@@ -1,4 +1,4 @@
-"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models.
+"""The functions of ``import unroll``: prepare data, build, train, evaluate and compare models, and see inside.
 
 They do what the stages in ``pipelines/`` do, from plain arguments, with the defaults of ``conf/`` and without MLflow.
 """
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from omegaconf import OmegaConf
 
 from unroll.arguments import check_arguments, check_targets
-from unroll.checks import unknown_key
+from unroll.checks import check_choice, unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
@@ -23,13 +23,18 @@ from unroll.data.tokens import DeclaredTask
 from unroll.files import delete, read_yaml
 from unroll.inference.building import Model
 from unroll.inference.building import build_model as build
+from unroll.inference.predictor import Predictor
 from unroll.keys import accepted_keys, listed
+from unroll.loading import load
 from unroll.nn import SequenceModel
 from unroll.project import project_root
 from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from unroll.inference.explaining.explanation import Explanation
+    from unroll.inference.explaining.gradients import Sensitivity
 
 T = TypeVar("T")
 
@@ -192,6 +197,38 @@ def compare(runs: Sequence[RunFolder | str | Path]) -> "pd.DataFrame":
     if not runs:
         raise ValueError("runs=[]; accepted: one run or more")
     return leaderboard(read_run_folders([_folder(run).path.absolute() for run in runs]))
+
+
+def explain(model: Predictor | RunFolder | str | Path, text: str | Sequence[str]) -> "Explanation":
+    """What a network makes of a text: its output after each token, what each changes, and how much each matters.
+
+    Args:
+        model: what `load` returned, or what it accepts; neither a baseline nor an exported model.
+        text: what `Predictor.predict` accepts; raises ValueError for others. The time is quadratic in its length.
+    """
+    from unroll.inference.explaining.explain import explain as explain_text
+
+    return explain_text(_predictor(model), text)
+
+
+def sensitivity(
+    model: Predictor | RunFolder | str | Path, data: PreparedData, split: str = "test", texts: int = 200
+) -> "Sensitivity":
+    """How far the output of a network feels a token, ‖∂y/∂x‖, by its distance from the output; a mean over texts.
+
+    Args:
+        model: as for `explain`.
+        data: the prepared data that it was trained on; raises ValueError for others.
+        texts: the number of texts, evenly spaced in the split.
+    """
+    from unroll.inference.explaining.explain import explain_data
+
+    check_choice("split", split, ("train", "validation", "test"))
+    return explain_data(_predictor(model), data, split, texts)
+
+
+def _predictor(model: Predictor | RunFolder | str | Path) -> Predictor:
+    return model if isinstance(model, Predictor) else load(model)
 
 
 def _folder(run: RunFolder | str | Path) -> RunFolder:

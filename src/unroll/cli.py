@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import islice
@@ -260,11 +261,35 @@ def _to_standard_error(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _play_arguments(parser: argparse.ArgumentParser) -> None:
+    what = "a run folder, a model folder, models:/NAME@champion or models:/NAME/3; all networks in models/ without any"
+    parser.add_argument("model", nargs="*", metavar="MODEL", help=what)
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="prepared data of the training, for means")
+    parser.add_argument("--host", default="127.0.0.1", help=_HELP["host"])
+    parser.add_argument("--port", type=int, default=8001, help=_HELP["port"])
+    parser.add_argument("--insecure", action="store_true", help="let other machines open the page")
+
+
+def _play(arguments: argparse.Namespace) -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is imported: more threads are slower
+    from unroll.inference.play.app import build_app
+    from unroll.inference.play.networks import open_networks
+    from unroll.inference.play.serve import check_host, serve
+    from unroll.loading import find_source
+
+    options = ServerOptions(host=arguments.host, port=arguments.port)
+    check_host(options.host, arguments.insecure)
+    with tempfile.TemporaryDirectory(prefix="unroll-play-") as work:
+        networks = open_networks(arguments.model, arguments.data, find_source, Path(work))
+        serve(build_app(networks, beside=len(arguments.model) > 1), options)
+
+
 COMMANDS = {
     "predict": Command("Predict the labels of texts.", _predict_arguments, _predict),
     "export": Command("Export a trained network to ONNX, which predicts without PyTorch.", _export_arguments, _export),
     "serve": Command("Serve a trained model over HTTP.", _serve_arguments, _serve, "serve"),
     "score": Command("Predict for files of any size, on all cores or a cluster.", _score_arguments, _score, "score"),
+    "play": Command("Show what networks make of a text, on a page in the browser.", _play_arguments, _play),
 }
 
 if __name__ == "__main__":

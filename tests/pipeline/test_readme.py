@@ -26,6 +26,7 @@ UNROLL_SERVE = "unroll serve demo_reviews@champion --port 8000"
 JSON = "-H 'Content-Type: application/json' -d"
 ASK = f"""curl localhost:5001/invocations {JSON} '{{"inputs": ["Not bad at all."]}}'"""
 UNROLL_ASK = f"""curl localhost:8000/predict {JSON} '{{"texts": ["Not bad at all."]}}'"""
+UNROLL_PLAY = "unroll play models/demo_reviews/elman/1 models/demo_reviews/lstm/1"
 JOBLIB = "python pipelines/train.py -m hydra/launcher=joblib model=gru,lstm seed=1,2,3"
 RUN_ELSEWHERE = {
     "make test": "this is it",
@@ -36,6 +37,7 @@ RUN_ELSEWHERE = {
     ASK: "test_the_champion_is_served",
     UNROLL_SERVE: "test_the_champion_is_served_by_unroll",
     UNROLL_ASK: "test_the_champion_is_served_by_unroll",
+    UNROLL_PLAY: "tests/test_cli_play.py",
     "python pipelines/rollback.py dataset=demo_reviews": "test_repro.py: here no champion was before",
     JOBLIB: "test_sweeps.py",
     "source .venv/bin/activate": "the environment of these tests",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unroll.checks import check_choice
+from unroll.data.prepared import EncodedSplit
 from unroll.inference.answers import empty_answer, make_answer
 from unroll.inference.inputs import TextInput, TextReader
 from unroll.inference.model_folder import ONNX_MODEL, LoadedModel
@@ -20,7 +21,7 @@ class Predictor:
     """
 
     def __init__(self, model: LoadedModel) -> None:
-        self._model, self._schema = model, model.schema
+        self.model, self._schema = model, model.schema
         self._reader = TextReader(model.schema)
 
     @classmethod
@@ -91,10 +92,15 @@ class Predictor:
         answers = [empty_answer(self._schema.task, probabilities) for _ in range(length)]
         if inputs:
             split = self._reader.encode(list(inputs.values()))
-            predictions = self._model.predict(split, batch_size, probabilities)
+            predictions = self.model.predict(split, batch_size, probabilities)
             for (position, source), prediction in zip(inputs.items(), predictions, strict=True):
                 answers[position] = make_answer(self._schema, prediction, source, probabilities)
         return answers
+
+    def encode(self, text: str | Sequence[str]) -> tuple[TextInput, EncodedSplit]:
+        """The tokens that the model reads of a text, and a split of this text alone; raises ValueError as `predict`."""
+        source = self._reader.read(text, "text")
+        return source, self._reader.encode([source])
 
     def count_tokens(self, text: str | Sequence[str]) -> int:
         """The number of tokens that the model reads of a text; 0 if it cannot use the text."""

@@ -86,7 +86,7 @@ class Provenance:
 @cache
 def installed_packages() -> dict[str, str]:
     """Map ``python`` and the name of each installed package to its version."""
-    found = {}
+    found: dict[str, str] = {}
     for package in distributions():
         with suppress(FileNotFoundError):  # a broken installation raises this, or has no name
             # `package.name` parses the whole file, a quarter of a second for all packages.

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from unroll.inference.server.batcher import Batcher, Overloaded, Text
 from unroll.inference.server.body import Refused, Request, characters, estimated_tokens, read_body, too_many_tokens
+from unroll.inference.server.http import check_content_type, http_error, json_response, refused
 from unroll.inference.server.metrics import CONTENT_TYPE, Metrics
 from unroll.inference.server.openapi import openapi
 from unroll.inference.server.options import ServerOptions
@@ -25,6 +26,7 @@ from unroll.inference.server.source import ServedModel
 
 log = logging.getLogger("unroll.server")
 
+PATHS = "POST /predict, GET /health, /ready, /models, /metrics, /openapi.json"
 SMALL_BODY = 64 * 1024  # bytes; longer bodies share LARGE_BODIES
 LARGE_BODIES = 64 << 20  # bytes of large bodies that are read at the same time
 
@@ -86,26 +88,24 @@ def build_app(service: Service) -> Starlette:
     """The application; errors are JSON, ``{"error": "…"}``."""
 
     async def predict(request: HTTPRequest) -> Response:
-        content_type = request.headers.get("content-type", "application/json")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, f"Content-Type: {content_type[:60]}; accepted: application/json")
+        check_content_type(request)
         loaded = service.present()
         wanted = read_body(await _read(request, service), loaded.facts, service.options)
         await _check_tokens(wanted, loaded, service.options)
         answers = await _predict(wanted, loaded, service.batcher, request.scope)
-        return _json({"predictions": answers}, headers={"x-model-version": loaded.facts["version"]})
+        return json_response({"predictions": answers}, headers={"x-model-version": loaded.facts["version"]})
 
     async def health(request: HTTPRequest) -> Response:
-        return _json({"status": "alive"})
+        return json_response({"status": "alive"})
 
     async def ready(request: HTTPRequest) -> Response:
         if service.is_draining():
             raise Refused(503, "the server is about to stop")
         facts = service.present().facts
-        return _json({"status": "ready", "model": facts["name"], "version": facts["version"]})
+        return json_response({"status": "ready", "model": facts["name"], "version": facts["version"]})
 
     async def models(request: HTTPRequest) -> Response:
-        return _json({"models": [service.present().facts]})
+        return json_response({"models": [service.present().facts]})
 
     async def metrics(request: HTTPRequest) -> Response:
         await service.report()
@@ -118,9 +118,9 @@ def build_app(service: Service) -> Starlette:
     return Starlette(
         routes=[Route("/predict", predict, methods=["POST"]), *(Route(path, it) for path, it in routes.items())],
         exception_handlers={
-            Refused: _refused,
+            Refused: refused,
             Overloaded: _overloaded,
-            HTTPException: _http_error,
+            HTTPException: http_error(PATHS),
             ClientDisconnect: _gone,
             Exception: _bug,
         },
@@ -201,34 +201,14 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, "application/json")
-
-
-async def _refused(request: HTTPRequest, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return _json({"error": error.reason}, error.status, error.headers)
-
-
 async def _overloaded(request: HTTPRequest, error: Exception) -> Response:
     assert isinstance(error, Overloaded)
-    return _json({"error": str(error)}, 503, {"retry-after": str(math.ceil(error.seconds))})
-
-
-async def _http_error(request: HTTPRequest, error: Exception) -> Response:
-    """A path or a method that does not exist."""
-    assert isinstance(error, HTTPException)
-    reason = error.detail
-    if error.status_code == 404:
-        reason = "no such path; accepted: POST /predict, GET /health, /ready, /models, /metrics, /openapi.json"
-    elif error.status_code == 405 and error.headers:
-        reason = f"method {request.method[:20]}; accepted here: {error.headers['Allow']}"
-    return _json({"error": reason}, error.status_code, dict(error.headers or {}))
+    return json_response({"error": str(error)}, 503, {"retry-after": str(math.ceil(error.seconds))})
 
 
 async def _bug(request: HTTPRequest, error: Exception) -> Response:
     """Starlette raises the error again afterwards, for the log."""
-    return _json({"error": f"internal error; request id {request.state.request_id}"}, 500)
+    return json_response({"error": f"internal error; request id {request.state.request_id}"}, 500)
 
 
 async def _gone(request: HTTPRequest, error: Exception) -> Response:

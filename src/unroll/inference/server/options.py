@@ -64,7 +64,7 @@ class ServerOptions:
 
     def check_exposure(self, token: str | None, insecure: bool) -> None:
         """Raise ValueError if other machines could use the server without a token, unless that is wanted."""
-        if token is None and not insecure and not _is_loopback(self.host):
+        if token is None and not insecure and not is_loopback(self.host):
             raise ValueError(
                 f"--host={self.host}: other machines could use the server without a token; accepted: a secret in the "
                 f"environment variable {TOKEN}, --host=127.0.0.1, or --insecure"
@@ -79,7 +79,8 @@ def token_of_environment() -> str | None:
     return token
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -12,12 +12,12 @@ _REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A copy of a model folder that nobody changes.
+    """A copy of a model folder that nobody changes, or the folder itself.
 
     Args:
         name: shown to clients.
         version: of the registered model, or a checksum of the folder.
-        folder: the copy.
+        folder: its files.
     """
 
     name: str
@@ -104,6 +104,10 @@ class FolderSource:
             if listed.exists()
             else sha256(*map(self._folder.joinpath, checksums(self._folder)))[:12]
         )
+
+    def in_place(self) -> ServedModel:
+        """The folder itself, for a use that reads it only once."""
+        return ServedModel(self._name, self.version(), self._folder)
 
     def copy(self, version: str, folder: Path) -> ServedModel:
         try:

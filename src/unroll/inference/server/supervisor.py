@@ -54,6 +54,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def address_of(listener: socket.socket) -> str:
+    """The address of a listening socket for a browser."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @dataclass(eq=False)
 class _Worker:
     """A worker process, and what the supervisor knows of it.
@@ -131,10 +137,8 @@ class Supervisor:
                 raise ValueError(f"the model {self._model.name} cannot be served: {reason}")
         stopped.cancel()
         self._has_started = True
-        host, port = self._listener.getsockname()[:2]
-        address = f"[{host}]" if ":" in host else host
         what = f"{self._model.name}, version {self._model.version}"
-        print(f"serving {what} at http://{address}:{port} (pid {os.getpid()})", flush=True)
+        print(f"serving {what} at {address_of(self._listener)} (pid {os.getpid()})", flush=True)
 
     async def _spawn(self) -> _Worker:
         ours, theirs = socket.socketpair()
