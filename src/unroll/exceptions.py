@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from unroll.checks import unknown_key
+from unroll.checks import missing_key, unknown_key
 from unroll.files import reason, refusal, yaml_problem
+
+CHOICES = "hydra.runtime.choices."  # where Hydra keeps the choice of each group
 
 
 class JobFailed(Exception):
@@ -99,7 +101,9 @@ def message(error: BaseException) -> str:
         return f"{refused.path}: {refused.cause}{again}" if refused.path else f"{_first_line(error)}{again}"
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"
+        by = re.match("In '(.+?)'", str(error))  # the file whose defaults name the choice
+        where = f" (in conf/{by[1]}.yaml)" if by else ""
+        return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if isinstance(error, HydraException) else error
@@ -107,10 +111,14 @@ def message(error: BaseException) -> str:
         return str(culprit)
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
+        name, last = str(culprit.full_key or culprit.key), str(culprit.key)
+        if name.startswith(CHOICES):
+            return f"the defaults list no {last}"
         if not accepted:
             group = str(culprit.full_key or "").rpartition(".")[0]
             return f"{culprit.full_key}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
-        return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
+        # The code reads a key that must be there; an override is Hydra's error, of a key that nothing reads.
+        return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
     if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types
         key = getattr(error, "full_key", None)
         return f"{key}: {_first_line(error)}" if key else _first_line(error)
