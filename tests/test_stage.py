@@ -24,6 +24,9 @@ def main(config):
         raise ValueError("size=0; accepted: 1 or more")
     if config.fail == "bug":
         raise KeyError("surprise")
+    if config.fail == "again":
+        from unroll.config import compose_again
+        compose_again("other", ["sede=2"])
     if config.fail == "key":
         config.model.colour
     print("ran", config.model.size, config.seed)
@@ -408,6 +411,7 @@ def test_a_callback_without_a_class_is_an_error_with_the_file(run: Run, callback
             [],
             "hydra.run.dir: Interpolation key 'sede' not found",
         ),
+        (WORK, "- _self_", "- work", [], "conf/work.yaml lists itself in its defaults; to restore it: git checkout"),
         (SMALL, "size: 1", "sise: 1", [], "model.size: missing key (similar: sise); see conf/model/small.yaml"),
         (SMALL, "size: 1", "- size", [], "conf/model/small.yaml has no keys"),
     ],
@@ -424,3 +428,23 @@ def test_an_error_of_a_key_names_the_file_that_should_set_it(
 
 def test_an_error_of_a_key_that_was_typed_names_no_file(run: Run) -> None:
     assert lines(run("seed=${sede}")) == ["error: seed: Interpolation key 'sede' not found"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "conf/other.yaml has no keys; to restore it: git checkout conf/other.yaml"),
+        (CONFIG, "sede: unknown key (did you mean 'seed'?); accepted: model, fail, seed; see conf/other.yaml"),
+        (
+            CONFIG.replace("model: small", "modle: small"),
+            "In 'other': Could not find 'modle/small'; see conf/other.yaml",
+        ),
+        (f"{CONFIG}x: ${{y}}\nsede: 1\n", "x: Interpolation key 'y' not found; see conf/other.yaml"),
+    ],
+)
+def test_a_composition_for_another_command_names_that_one_s_file(run: Run, text: str, said: str) -> None:
+    file = Path(lines(run("model.size=${hydra:runtime.cwd}"))[0].split()[1]) / "conf/other.yaml"
+    file.write_text(text)
+    done = run("fail=again")
+    file.unlink()
+    assert (done.returncode, lines(done)) == (1, [f"error: {said}"])

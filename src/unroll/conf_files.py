@@ -27,6 +27,8 @@ def check_primary(project: Path, stage: str) -> None:
         defaults = content.get("defaults")
         if not isinstance(defaults, list) or not all(isinstance(it, str | dict) for it in defaults):
             raise ValueError(_broken(f"conf/{name}.yaml", "has no list of defaults"))
+        if name in defaults:
+            raise ValueError(_broken(f"conf/{name}.yaml", "lists itself in its defaults"))
         callbacks: Any = content
         for key in part:
             callbacks = callbacks.get(key, {}) if isinstance(callbacks, dict) else None
@@ -61,6 +63,8 @@ def message_with_file(error: BaseException, typed: Sequence[str], stage: str) ->
     is_unknown = found is not None and found[0] == found[1] and ": unknown key" in text  # to the primary configuration
     if "conf/" in text or (is_typed and not is_unknown) or isinstance(error, OverrideParseException):
         return text
+    if found is not None and found[1] == "hydra":
+        return f"{text}; see conf/{stage}.yaml and conf/{STAGE}.yaml"
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if found is not None and choices.get(found[1]) is not None:
         return f"{text}; see conf/{found[1]}/{choices[found[1]]}.yaml"

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose
@@ -11,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unroll.arguments import check_arguments
 from unroll.checks import missing_key
-from unroll.conf_files import typed_overrides
+from unroll.conf_files import check_primary, message_with_file, typed_overrides
 from unroll.data.source import Source
+from unroll.exceptions import is_mistake
 
 T = TypeVar("T")
 
@@ -53,13 +55,23 @@ def source_of(config: DictConfig) -> Source:
 
 
 def compose_again(name: str, overrides: Sequence[str]) -> Configuration:
-    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; must be called within a stage."""
-    config, own = compose(name, list(overrides), return_hydra_config=True), HydraConfig.instance().cfg
+    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; must be called within a stage.
+
+    Raises:
+        ValueError: a file cannot be composed; the message has the file.
+    """
+    own = HydraConfig.instance().cfg
+    check_primary(Path.cwd(), name)
     try:
+        config = compose(name, list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
         with open_dict(config):
             del config["hydra"]
         return plain(config)
+    except Exception as error:
+        if not is_mistake(error):
+            raise
+        raise ValueError(message_with_file(error, overrides, name)) from error
     finally:
         HydraConfig.instance().cfg = own
 

@@ -107,6 +107,8 @@ def message(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if isinstance(error, HydraException) else error
+    if culprit is not None and not str(error).strip():  # Hydra has wrapped the cause in an error without a text
+        return message(culprit)
     if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
         return str(culprit)
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
@@ -138,4 +140,6 @@ def _file_in_reading(error: BaseException) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    """The first line of the text of an error, and the next one if that is what it announces."""
+    first, _, others = str(error).strip().partition("\n")
+    return f"{first} {others.strip().partition(chr(10))[0]}" if first.endswith(":") else first
