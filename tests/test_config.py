@@ -6,7 +6,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unroll.config import build, build_options, override, plain, source_of
+from unroll.config import Configuration, build, build_options, override, plain, source_of
 from unroll.data.source import Source
 
 REVIEWS = {"task": "classification", "path": "acme/reviews", "columns": {"text": "text", "label": "label"}}
@@ -26,7 +26,14 @@ def test_plain_is_python_s_own_containers_with_interpolations_resolved() -> None
     config = OmegaConf.create({"a": {"b": [1, "${seed}"]}, "seed": 7})
     resolved = plain(config)
     assert resolved == {"a": {"b": [1, 7]}, "seed": 7}
-    assert (type(resolved), type(resolved["a"]), type(resolved["a"]["b"])) == (dict, dict, list)
+    assert (type(resolved), type(resolved["a"]), type(resolved["a"]["b"])) == (Configuration, dict, list)
+
+
+def test_a_key_that_a_configuration_lacks_is_a_mistake_in_its_file() -> None:
+    config = plain(OmegaConf.create({"sede": 1, "size": 1}))
+    with pytest.raises(ValueError, match=r"^seed: missing key \(similar: sede\)$"):
+        build_options(Options, config)
+    assert config.get("seed") is None
 
 
 @pytest.mark.parametrize("value", ["???", "${nowhere}"])

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -94,4 +95,16 @@ def test_a_group_without_any_key_is_named_with_its_folder() -> None:
         config.trainer.max_epochs  # noqa: B018
     assert message(caught.value) == (
         "trainer.max_epochs: missing, as is every key of trainer; is its file in conf/trainer/ empty?"
+    )
+
+
+def test_an_error_of_hydra_without_a_text_is_its_cause() -> None:
+    error = ConfigCompositionException()
+    error.__cause__ = ValueError("lr=-1; accepted: above 0")
+    assert message(error) == "lr=-1; accepted: above 0"
+
+
+def test_of_an_error_that_announces_its_text_two_lines_are_shown() -> None:
+    assert message(ConfigCompositionException("In 'train': ValidationError raised:\nValue 'x'\n  full_key: a")) == (
+        "In 'train': ValidationError raised: Value 'x'"
     )

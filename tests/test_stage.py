@@ -24,6 +24,9 @@ def main(config):
         raise ValueError("size=0; accepted: 1 or more")
     if config.fail == "bug":
         raise KeyError("surprise")
+    if config.fail == "again":
+        from unroll.config import compose_again
+        compose_again("other", ["sede=2"])
     if config.fail == "key":
         config.model.colour
     print("ran", config.model.size, config.seed)
@@ -42,7 +45,7 @@ hydra:
   sweep:
     dir: sweep
 """
-
+WORK, SMALL = "conf/work.yaml", "conf/model/small.yaml"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -176,7 +179,8 @@ def test_an_unknown_key_lists_the_keys(run: Run) -> None:
     (line,) = lines(done)
     said, _, accepted = line.partition("; accepted: ")
     assert said == "error: sede: unknown key (did you mean 'seed'?)"
-    assert sorted(accepted.split(", ")) == ["fail", "model", "seed"]
+    accepted, _, file = accepted.partition("; see ")
+    assert (sorted(accepted.split(", ")), file) == (["fail", "model", "seed"], "conf/work.yaml")
 
 
 def test_an_unknown_key_of_a_group_lists_the_group_s_keys(run: Run) -> None:
@@ -189,7 +193,7 @@ def test_an_unknown_key_of_a_group_lists_the_group_s_keys(run: Run) -> None:
 
 def test_a_key_that_the_task_asks_for_in_vain_is_named(run: Run) -> None:
     done = run("fail=key")
-    assert (done.returncode, lines(done)) == (1, ["error: model.colour: unknown key; accepted: size"])
+    assert (done.returncode, lines(done)) == (1, ["error: model.colour: missing key; see conf/model/small.yaml"])
 
 
 @pytest.mark.parametrize("override", ["seed=[1", "seed"])
@@ -351,3 +355,96 @@ def test_a_choice_whose_file_is_empty_is_named(run: Run, tmp_path: Path) -> None
         1,
         ["error: model=empty: conf/model/empty.yaml has no keys; to restore it: git checkout conf/model/empty.yaml"],
     )
+
+
+def _edited(run: Run, path: str, text: str, *overrides: str) -> list[str]:
+    """The lines that the stage prints while a file of its project has another text; it must fail."""
+    root = Path(lines(run("model.size=${hydra:runtime.cwd}"))[0].split()[1])
+    before = (root / path).read_text()
+    (root / path).write_text(text)
+    try:
+        done = run(*overrides)
+    finally:
+        (root / path).write_text(before)
+    assert done.returncode == 1
+    return lines(done)
+
+
+@pytest.mark.parametrize("path", ["conf/work.yaml", "conf/hydra/stage.yaml"])
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "has no keys"),
+        ("# nothing\n", "has no keys"),
+        ("- a\n", "has no keys"),
+        ("seed", "has no keys"),
+        ("seed: 1\n", "has no list of defaults"),
+        ("defaults:\n", "has no list of defaults"),
+        ("defaults: [1]\n", "has no list of defaults"),
+    ],
+)
+def test_a_configuration_that_hydra_cannot_use_is_named(run: Run, path: str, text: str, what: str) -> None:
+    assert _edited(run, path, text, "model=small") == [f"error: {path} {what}; to restore it: git checkout {path}"]
+
+
+@pytest.mark.parametrize("callbacks", ["callbacks: 1", "callbacks: {output: null}", "callbacks: {output: {a: 1}}"])
+def test_a_callback_without_a_class_is_an_error_with_the_file(run: Run, callbacks: str) -> None:
+    (line,) = _edited(run, "conf/hydra/stage.yaml", f"defaults: []\n{callbacks}\n")
+    assert line.startswith("error: conf/hydra/stage.yaml callbacks is not a class (_target_) for each name; ")
+    (line,) = _edited(run, "conf/work.yaml", f"defaults: []\nhydra: {{{callbacks}}}\n")
+    assert line.startswith("error: conf/work.yaml hydra.callbacks is not a class (_target_) for each name; ")
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "overrides", "said"),
+    [
+        (WORK, "fail: null\n", "", [], "fail: missing key; see conf/work.yaml"),
+        (WORK, "fail: null", "fial: null", [], "fail: missing key (similar: fial); see conf/work.yaml"),
+        (WORK, "  - model: small\n", "", [], "model: missing key; see conf/work.yaml"),
+        (WORK, "  - model: small\n", "", ["model=small"], "see conf/work.yaml"),
+        (WORK, "seed: 1", "seed: ${sede}", [], "seed: Interpolation key 'sede' not found; see conf/work.yaml"),
+        (WORK, "model: small", "model: smal", [], "model=smal: no such choice (in conf/work.yaml); accepted: "),
+        (
+            WORK,
+            "dir: sweep",
+            "dir: s\n  run: {dir: '${sede}'}",
+            [],
+            "hydra.run.dir: Interpolation key 'sede' not found",
+        ),
+        (WORK, "- _self_", "- work", [], "conf/work.yaml lists itself in its defaults; to restore it: git checkout"),
+        (SMALL, "size: 1", "sise: 1", [], "model.size: missing key (similar: sise); see conf/model/small.yaml"),
+        (SMALL, "size: 1", "- size", [], "conf/model/small.yaml has no keys"),
+    ],
+)
+def test_an_error_of_a_key_names_the_file_that_should_set_it(
+    run: Run, path: str, before: str, after: str, overrides: list[str], said: str
+) -> None:
+    text = {WORK: CONFIG, SMALL: "size: 1\n"}[path]
+    assert before in text
+    (line,) = _edited(run, path, text.replace(before, after), *overrides)
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_an_error_of_a_key_that_was_typed_names_no_file(run: Run) -> None:
+    assert lines(run("seed=${sede}")) == ["error: seed: Interpolation key 'sede' not found"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "conf/other.yaml has no keys; to restore it: git checkout conf/other.yaml"),
+        (CONFIG, "sede: unknown key (did you mean 'seed'?); accepted: model, fail, seed; see conf/other.yaml"),
+        (
+            CONFIG.replace("model: small", "modle: small"),
+            "In 'other': Could not find 'modle/small'; see conf/other.yaml",
+        ),
+        (f"{CONFIG}x: ${{y}}\nsede: 1\n", "x: Interpolation key 'y' not found; see conf/other.yaml"),
+    ],
+)
+def test_a_composition_for_another_command_names_that_one_s_file(run: Run, text: str, said: str) -> None:
+    file = Path(lines(run("model.size=${hydra:runtime.cwd}"))[0].split()[1]) / "conf/other.yaml"
+    file.write_text(text)
+    done = run("fail=again")
+    file.unlink()
+    assert (done.returncode, lines(done)) == (1, [f"error: {said}"])

@@ -41,3 +41,9 @@ def unknown_key(where: str, key: str, accepted: list[str]) -> str:
     close = get_close_matches(key, accepted, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
+
+
+def missing_key(where: str, key: str, present: list[str]) -> str:
+    """The message for a key that a configuration lacks, with the closest one that it has."""
+    close = get_close_matches(key, present, n=1)
+    return f"{where}: missing key{f' (similar: {close[0]})' if close else ''}"

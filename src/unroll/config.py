@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose
@@ -10,14 +11,24 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unroll.arguments import check_arguments
+from unroll.checks import missing_key
+from unroll.conf_files import check_primary, message_with_file, typed_overrides
 from unroll.data.source import Source
+from unroll.exceptions import is_mistake
 
 T = TypeVar("T")
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+class Configuration(dict[str, Any]):
+    """Nested dicts, lists and values; to read a key that is missing at the top is a mistake in a file of conf/."""
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(missing_key(key, key, list(self)))
+
+
+def plain(config: DictConfig) -> Configuration:
     """Convert to nested dicts, lists and values, with every interpolation resolved."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    return Configuration(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
 
 
 def build(target: Callable[..., T], config: DictConfig, where: str) -> T:
@@ -43,14 +54,24 @@ def source_of(config: DictConfig) -> Source:
     return build(Source, config.dataset, "dataset")
 
 
-def compose_again(name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; must be called within a stage."""
-    config, own = compose(name, list(overrides), return_hydra_config=True), HydraConfig.instance().cfg
+def compose_again(name: str, overrides: Sequence[str]) -> Configuration:
+    """The resolved configuration of `python pipelines/NAME.py OVERRIDES`; must be called within a stage.
+
+    Raises:
+        ValueError: a file cannot be composed; the message has the file.
+    """
+    own = HydraConfig.instance().cfg
+    check_primary(Path.cwd(), name)
     try:
+        config = compose(name, list(overrides), return_hydra_config=True)
         HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
         with open_dict(config):
             del config["hydra"]
         return plain(config)
+    except Exception as error:
+        if not is_mistake(error):
+            raise
+        raise ValueError(message_with_file(error, overrides, name)) from error
     finally:
         HydraConfig.instance().cfg = own
 
@@ -63,7 +84,7 @@ def choice(group: str) -> str:
 
 def task_overrides() -> list[str]:
     """The overrides of the running command, without those of Hydra itself."""
-    return list(HydraConfig.get().overrides.task)
+    return typed_overrides(HydraConfig.get().overrides.task)
 
 
 def override(key: str, text: str) -> str:

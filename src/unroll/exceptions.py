@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from unroll.checks import unknown_key
+from unroll.checks import missing_key, unknown_key
 from unroll.files import reason, refusal, yaml_problem
+
+CHOICES = "hydra.runtime.choices."  # where Hydra keeps the choice of each group
 
 
 class JobFailed(Exception):
@@ -107,18 +109,26 @@ def _message_of_hydra(error: BaseException) -> str:
 
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}={choice}: no such choice; accepted: {', '.join(error.options)}"
+        by = re.match("In '(.+?)'", str(error))  # the file whose defaults name the choice
+        where = f" (in conf/{by[1]}.yaml)" if by else ""
+        return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if isinstance(error, HydraException) else error
+    if culprit is not None and not str(error).strip():  # Hydra has wrapped the cause in an error without a text
+        return message(culprit)
     if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
         return str(culprit)
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
+        name, last = str(culprit.full_key or culprit.key), str(culprit.key)
+        if name.startswith(CHOICES):
+            return f"the defaults list no {last}"
         if not accepted:
             group = str(culprit.full_key or "").rpartition(".")[0]
             return f"{culprit.full_key}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
-        return unknown_key(str(culprit.full_key or culprit.key), str(culprit.key), accepted)
+        # The code reads a key that must be there; an override is Hydra's error, of a key that nothing reads.
+        return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
     if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types
         key = getattr(error, "full_key", None)
         return f"{key}: {_first_line(error)}" if key else _first_line(error)
@@ -138,4 +148,6 @@ def _file_in_reading(error: BaseException) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    """The first line of the text of an error, and the next one if that is what it announces."""
+    first, _, others = str(error).strip().partition("\n")
+    return f"{first} {others.strip().partition(chr(10))[0]}" if first.endswith(":") else first

@@ -253,6 +253,18 @@ def damaged_files(folder: Path, among: Sequence[str] | None = None) -> list[str]
     return [it for it in names if not (folder / it).is_file() or sha256(folder / it) != recorded.get(it)]
 
 
+def foreign_links(folder: Path) -> list[str]:
+    """Links in a folder that lead out of it, to a file that has no checksum in it.
+
+    Files that DVC or the Hub's cache links have one; the link of a malicious folder, to a file of the one who uses it,
+    has none, since its content is unknown to the one who made it.
+    """
+    found = read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).is_file() else {}
+    recorded, root = found if isinstance(found, dict) else {}, folder.resolve()
+    links = {it for it in folder.rglob("*") if it.is_symlink() and not it.resolve().is_relative_to(root)}
+    return sorted({str(it.relative_to(folder)) for it in links} - {*recorded, CHECKSUMS})
+
+
 def check_files(folder: Path, remedy: str, among: Sequence[str] | None = None) -> None:
     """Raise ValueError, with the remedy, if there are `damaged_files`."""
     if damaged := damaged_files(folder, among):

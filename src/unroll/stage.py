@@ -5,8 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,10 +17,11 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from unroll.checks import check_name, unknown_key
-from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, message, raise_terminated
-from unroll.files import read_yaml
+from unroll.conf_files import check_choice_file, check_primary, groups_and_keys, message_with_file, typed_overrides
+from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, raise_terminated
 from unroll.keys import accept_keys
 from unroll.parent import end_with_dvc
 from unroll.project import project_root, set_environment
@@ -55,7 +56,7 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         end_with_dvc()
         app = hydra.main(version_base="1.3", config_path=str(project / "conf"), config_name=script.stem)(job)
         try:
-            with clear_errors(), at_end:
+            with clear_errors(), at_end, _naming_files(script.stem):
                 _enter(project)
                 app()
         except KeyboardInterrupt as error:
@@ -65,6 +66,17 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
     return command
 
 
+@contextmanager
+def _naming_files(stage: str) -> Iterator[None]:
+    """Name in the error of a composition the file of conf/ that it is about."""
+    try:
+        yield
+    except Exception as error:
+        if not is_mistake(error):
+            raise
+        raise ValueError(message_with_file(error, sys.argv[1:], stage)) from error
+
+
 def _enter(project: Path) -> None:
     """Make the project the current folder, to which all paths are relative; check its code and the overrides."""
     if (project / "src" / "unroll").is_dir() and project != project_root():
@@ -72,6 +84,7 @@ def _enter(project: Path) -> None:
             f"{project}/pipelines would run with the code of {project_root()}; accepted: a script that begins with "
             "`from _stage import stage`, as those of the project do"
         )
+    check_primary(project, Path(sys.argv[0]).stem)
     here, arguments = Path.cwd(), [it for it in sys.argv[1:] if it.startswith("~") or "=" in it.lstrip("-")]
     for argument in arguments:
         value = Path(argument.partition("=")[2])
@@ -93,9 +106,7 @@ def _check_group(override: Override, conf: Path, stage: str) -> None:
     """Refuse a group of conf/ that the stage does not have, in the words for any other unknown key."""
     key = override.key_or_group
     if key and (conf / key).is_dir():
-        content = read_yaml(conf / f"{stage}.yaml")
-        groups = [str(group) for it in content["defaults"] if isinstance(it, dict) for group in it]
-        accepted = [it for it in dict.fromkeys([*groups, *content]) if it not in ("defaults", "hydra")]
+        accepted = groups_and_keys(conf.parent, stage)
         if key not in accepted:
             raise ValueError(unknown_key(key, key, accepted))
 
@@ -144,6 +155,8 @@ class OutputFolder(Callback):
         try:
             HydraConfig.instance().set_config(config)  # what ${hydra:…} reads
             folder = Path(config.hydra.run.dir).absolute()
+        except OmegaConfBaseException:  # Hydra turns an error of a callback into a warning, and raises it again itself
+            return
         finally:
             HydraConfig.instance().cfg = before
         OutputFolder.created += [it for it in (folder, *folder.parents) if not it.exists()]
@@ -168,12 +181,16 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         for group, choice in HydraConfig.get().runtime.choices.items():
             if choice is not None and not group.startswith("hydra/"):
                 check_name(group, choice)
-                _check_content(config, group, choice)
+                check_choice_file(group, choice)
         value = task(config)
     except Pruned:
         raise
     except Exception as error:
-        reason = message(error) if is_mistake(error) else repr(error)
+        reason = repr(error)
+        if is_mistake(error):
+            job, overrides = HydraConfig.get().job, HydraConfig.get().overrides
+            typed = [*typed_overrides(overrides.hydra), *typed_overrides(overrides.task)]
+            reason = message_with_file(error, typed, str(job.config_name))
         if is_mistake(error):
             log.error("error: %s", reason)
         else:
@@ -186,18 +203,11 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
     return value
 
 
-def _check_content(config: DictConfig, group: str, choice: str) -> None:
-    """Raise ValueError if the file of a choice has no keys: Hydra composes it without an error."""
-    file = Path("conf", group, f"{choice}.yaml")
-    if not config.get(group) and file.is_file() and not read_yaml(file):
-        raise ValueError(f"{group}={choice}: {file} has no keys; to restore it: git checkout {file}")
-
-
 def _record(value: Any = None, error: str | None = None) -> None:
     """In a multirun, write the result of the job into its folder, for the summary of the sweep."""
     hydra_config: Any = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         trial, parent = hydra_config.sweeper.get("trial"), OmegaConf.select(hydra_config, "callbacks.parent.run_id")
         number = hydra_config.job.num if trial is None else trial
-        job = Job(number, list(hydra_config.overrides.task), value, error, parent)
+        job = Job(number, typed_overrides(hydra_config.overrides.task), value, error, parent)
         write_job(Path(hydra_config.runtime.output_dir), job)

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import forget_checksums, random_model, save_baseline, save_random_model, tiny_parts
 from unroll.data.batches import SequentialBatches
@@ -268,3 +270,101 @@ def test_a_file_that_is_cut_is_no_model_of_crfsuite(entities: PreparedData, tmp_
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"model\.crfsuite is no complete model of CRFsuite"):
         TrainedModel.load(folder)
+
+
+def _with_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+    """Change the weights of a model folder, as somebody would who makes new checksums or deletes them."""
+    (file,) = folder.glob("*.safetensors")
+    weights = load_file(file)
+    change(weights)
+    save_file(weights, file)
+    forget_checksums(folder)
+    return folder
+
+
+NAME = "encoder.forward_cells.0.loop.weight_hh_l0"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda it: it.update({NAME: it[NAME].long()}), rf"{NAME} is int64 \(32, 8\); accepted: float32 \(32, 8\)"),
+        (lambda it: it.update({NAME: it[NAME].bool()}), rf"{NAME} is bool"),
+        (lambda it: it.update({NAME: it[NAME].to(torch.complex64)}), rf"{NAME} is complex64"),
+        (lambda it: it.update({NAME: it[NAME].T.contiguous()}), rf"{NAME} is float32 \(8, 32\); accepted: float32"),
+        (lambda it: it.update({NAME: it[NAME] * torch.nan}), rf"{NAME} is not finite"),
+        (lambda it: it.update({NAME: it[NAME] * torch.inf}), rf"{NAME} is not finite"),
+        (lambda it: it.update(x=torch.zeros(2)), "has the unknown x"),
+        (lambda it: it.pop(NAME), rf"has no {NAME}"),
+    ],
+)
+def test_weights_that_are_not_the_model_s_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], object], said: str, reviews: PreparedData, tmp_path: Path
+) -> None:
+    folder = _with_weights(save_random_model(reviews, tmp_path / "model", "lstm"), change)
+    with pytest.raises(ValueError, match=said) as caught:
+        TrainedModel.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_of_another_precision_are_read(
+    precision: torch.dtype, reviews: PreparedData, tmp_path: Path
+) -> None:  # as `trainer.precision=bf16-true` writes them
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    _with_weights(folder, lambda it: it.update({name: tensor.to(precision) for name, tensor in it.items()}))
+    assert {it.dtype for it in TrainedModel.load(folder).model.state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "said"),
+    [
+        ("tfidf", "idf", np.nan, "idf is not a number"),
+        ("tfidf", "ngrams", 0, "ngrams are not increasing whole numbers"),
+        ("majority", "counts", -1, "counts has negative numbers"),
+    ],
+)
+def test_parameters_of_a_baseline_that_it_cannot_have_are_refused(
+    name: str, key: str, value: float, said: str, reviews: PreparedData, tmp_path: Path
+) -> None:
+    folder = save_baseline(reviews, tmp_path / "model", name)
+    _with_weights(folder, lambda it: it.update({key: torch.full_like(it[key], value)}))
+    with pytest.raises(ValueError, match=said):
+        TrainedModel.load(folder)
+
+
+@pytest.mark.parametrize("file", ["vocabulary.json", "config.json"])
+def test_a_name_that_stands_twice_is_refused(file: str, reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    content = json.loads((folder / file).read_text())
+    names = content if file == "vocabulary.json" else content["label_names"]
+    names[-1] = names[0]
+    (folder / file).write_text(json.dumps(content))
+    forget_checksums(folder)
+    with pytest.raises(ValueError, match="has the same text twice"):
+        TrainedModel.load(folder)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_link_out_of_the_folder_needs_a_checksum(keep: bool, reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    for name in ("vocabulary.json", "sha256.json"):  # as DVC links them to its cache
+        (folder / name).rename(tmp_path / name)
+        (folder / name).symlink_to(tmp_path / name)
+    TrainedModel.load(folder)
+
+    other = "notes" if keep else "vocabulary.json"
+    if keep:
+        (folder / other).symlink_to(tmp_path)
+    else:
+        forget_checksums(folder)
+    with pytest.raises(ValueError, match=rf"{other}: a link out of the folder, without a checksum in sha256\.json"):
+        TrainedModel.load(folder)
+
+
+def test_a_link_within_the_folder_is_read(reviews: PreparedData, tmp_path: Path) -> None:
+    folder = save_random_model(reviews, tmp_path / "model", "lstm")
+    (folder / "vocabulary.json").rename(folder / "words.json")
+    (folder / "vocabulary.json").symlink_to("words.json")
+    (tmp_path / "link").symlink_to(folder)
+    TrainedModel.load(tmp_path / "link")

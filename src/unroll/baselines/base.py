@@ -48,7 +48,9 @@ class Baseline(ABC):
         """Read the parameters that `save` wrote."""
 
 
-def check_shape(name: str, array: np.ndarray, *shape: int) -> None:
+def check_array(name: str, array: np.ndarray, *shape: int) -> None:
     """Raise ValueError if an array that was read does not consist of numbers, or has another shape."""
     if array.shape != shape or array.dtype.kind not in "if":
         raise ValueError(f"{name} is {array.dtype} {array.shape}; accepted: numbers of the shape {shape}")
+    if np.isnan(array).any():
+        raise ValueError(f"{name} is not a number at {np.flatnonzero(np.isnan(array))[0]}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from unroll.baselines.base import Baseline, check_shape
+from unroll.baselines.base import Baseline, check_array
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tags import valid_iob2
@@ -74,7 +74,9 @@ class Majority(Baseline):
     def load(self, folder: Path) -> None:
         self._counts = load_file(folder / FILE)["counts"]
         rows = {"classification": 1, "multilabel": 2}.get(self.task, self._vocabulary_size)
-        check_shape("counts", self._counts, rows, len(self.label_names))
+        check_array("counts", self._counts, rows, len(self.label_names))
+        if (self._counts < 0).any():
+            raise ValueError("counts has negative numbers")
 
 
 def _frequencies(counts: np.ndarray, prior: np.ndarray | None = None) -> np.ndarray:

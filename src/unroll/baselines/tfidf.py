@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from scipy.special import expit, logit, softmax
 
-from unroll.baselines.base import Baseline, check_shape
+from unroll.baselines.base import Baseline, check_array
 from unroll.baselines.ngrams import NgramCounter
 from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
@@ -103,7 +103,9 @@ class TfIdf(Baseline):
         self._weights = _Weights(**load_file(folder / FILE))
         labels, ngrams = len(self.label_names), len(self._weights.ngrams)
         for name, shape in zip(_Weights._fields, ((ngrams,), (ngrams,), (labels, ngrams), (labels,)), strict=True):
-            check_shape(name, getattr(self._weights, name), *shape)
+            check_array(name, getattr(self._weights, name), *shape)
+        if self._weights.ngrams.dtype.kind != "i" or (np.diff(self._weights.ngrams) <= 0).any():
+            raise ValueError("ngrams are not increasing whole numbers")
 
     def _fit(
         self, regression: "LogisticRegression", features: sparse.csr_array, labels: np.ndarray

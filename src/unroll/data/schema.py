@@ -47,12 +47,14 @@ class DataSchema:
         """Read the files written by `save`; `rest` contains the values that it returned, and may have other keys.
 
         Raises:
-            ValueError: a file is damaged, or names are no list of texts.
+            ValueError: a file is damaged, or names are no list of distinct texts.
         """
         lists = {it: read_json(folder / f"{it}.json") for it in ("vocabulary", "alphabet")}
         for name, entries in {**lists, "label_names": rest["label_names"]}.items():
             if not isinstance(entries, list) or not entries or not all(isinstance(it, str) for it in entries):
                 raise ValueError(f"{name} is not a list of one or more texts")
+            if len(set(entries)) < len(entries):
+                raise ValueError(f"{name} has the same text twice")
         return cls(
             task=rest["task"],
             label_names=rest["label_names"],

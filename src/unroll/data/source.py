@@ -109,6 +109,11 @@ class Source:
         return {self.columns[ours] for ours in ("tokens", "labels", "spans") if ours in self.columns}
 
     @property
+    def lists_by_column(self) -> dict[str, bool]:
+        """The dataset's columns, and whether a value of theirs is a list."""
+        return {theirs: theirs in self.list_columns for theirs in self.columns.values()}
+
+    @property
     def label_column(self) -> str:
         """The dataset's column with labels, tags or spans."""
         return next(theirs for ours, theirs in self.columns.items() if ours not in ("text", "text_pair", "tokens"))

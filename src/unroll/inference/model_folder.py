@@ -10,7 +10,7 @@ from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
-from unroll.files import CHECKSUMS, damaged_files, read_json, reason
+from unroll.files import CHECKSUMS, damaged_files, foreign_links, read_json, reason
 
 CONFIG, ONNX_MODEL, TOKENIZER = "config.json", "model.onnx", Tokenizer.FILES[0]
 
@@ -50,8 +50,10 @@ def read_folder(folder: Path, *names: str) -> tuple[DataSchema, dict[str, Any]]:
         names: files that must have a checksum if any has one.
 
     Raises:
-        ValueError: a file is damaged, or the configuration is of another kind.
+        ValueError: a file is damaged or a link to a file elsewhere, or the configuration is of another kind.
     """
+    if links := foreign_links(folder):
+        raise ValueError(f"{', '.join(links)}: a link out of the folder, without a checksum in {CHECKSUMS}")
     config = read_json(folder / CONFIG, keys=("model", "task", "is_pair", "label_names"))
     if damaged := {*damaged_files(folder), *damaged_files(folder, names)}:
         raise ValueError(f"{', '.join(sorted(damaged))}: not what was written, by {CHECKSUMS}")

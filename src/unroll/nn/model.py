@@ -1,6 +1,6 @@
 """The network: from tokens to label scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,8 @@ from unroll.nn.embedding import TokenEmbedding
 from unroll.nn.encoder import Encoder
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, TAGGING_HEADS
 from unroll.nn.pooling import Pooling
+
+WEIGHTS = "weights.safetensors"
 
 
 class SequenceModel(nn.Module):
@@ -74,10 +76,33 @@ class SequenceModel(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write the weights to `folder`."""
-        with whole_file(folder / "weights.safetensors") as temporary:
+        with whole_file(folder / WEIGHTS) as temporary:
             save_file(self.state_dict(), temporary)
 
     def load(self, folder: Path) -> None:
-        """Read the weights from `folder` and switch to evaluation mode."""
-        self.load_state_dict(load_file(folder / "weights.safetensors"))
+        """Read the weights from `folder` and switch to evaluation mode.
+
+        Raises:
+            ValueError: see `check_weights`.
+        """
+        weights = load_file(folder / WEIGHTS)
+        check_weights(weights, self.state_dict())
+        self.load_state_dict(weights)
         self.eval()
+
+
+def check_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Compare tensors with those of a model; floating-point numbers may have another precision.
+
+    Raises:
+        ValueError: a tensor is missing or unknown, has another shape or type, or is not finite.
+    """
+    if differing := sorted(found.keys() ^ expected.keys()):
+        raise ValueError(f"{WEIGHTS} {'has no' if differing[0] in expected else 'has the unknown'} {differing[0]}")
+    for name, tensor in found.items():
+        wanted = expected[name]
+        if tensor.shape != wanted.shape or tensor.is_floating_point() != wanted.is_floating_point():
+            shown = [f"{it.dtype} {tuple(it.shape)}".removeprefix("torch.") for it in (tensor, wanted)]
+            raise ValueError(f"{WEIGHTS}: {name} is {shown[0]}; accepted: {shown[1]}")
+        if not tensor.isfinite().all() and wanted.isfinite().all():
+            raise ValueError(f"{WEIGHTS}: {name} is not finite")

@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from unroll.conf_files import typed_overrides
 from unroll.exceptions import clear_errors
 from unroll.files import read_json, reading, write_json
 from unroll.sweep.objectives import names_of
@@ -63,7 +64,7 @@ def begin_grid(config: DictConfig) -> None:
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     swept = {
         override.get_key_element(): list(override.sweep_string_iterator())
-        for override in parser.parse_overrides([*params, *config.hydra.overrides.task])
+        for override in parser.parse_overrides([*params, *typed_overrides(config.hydra.overrides.task)])
         if override.is_discrete_sweep()
     }
     space = {key: ",".join(values) for key, values in swept.items()}
@@ -78,7 +79,8 @@ def experiment_of(config: DictConfig, swept: Iterable[str]) -> str:
     """The MLflow experiment of a sweep: its dataset, or `SEVERAL_DATASETS` if `dataset` is one of the swept keys."""
     if "dataset" in swept:
         return SEVERAL_DATASETS
-    given = [text.partition("=")[2] for text in config.hydra.overrides.task if text.startswith("dataset=")]
+    typed = typed_overrides(config.hydra.overrides.task)
+    given = [text.partition("=")[2] for text in typed if text.startswith("dataset=")]
     return str(given[-1] if given else config.hydra.runtime.choices.get("dataset", config.hydra.job.name))
 
 

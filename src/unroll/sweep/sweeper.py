@@ -16,6 +16,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler
 
 from unroll.checks import check_name
+from unroll.conf_files import typed_overrides
 from unroll.exceptions import JobFailed
 from unroll.files import write_text
 from unroll.locks import study_lock
@@ -110,7 +111,7 @@ class StudySweeper:
         """Pass study, parent run and folder to every job as overrides; without a given folder, `multirun/NAME`."""
         given = self._config.hydra.overrides.hydra
         with open_dict(self._config):
-            if not any(override.startswith("hydra.sweep.dir=") for override in given):
+            if not any(override.startswith("hydra.sweep.dir=") for override in typed_overrides(given)):
                 self._config.hydra.sweep.dir = f"multirun/{name}"
                 given.append(f"hydra.sweep.dir='multirun/{name}'")
             given += [f"hydra.sweeper.study='{name}'", f"hydra.callbacks.parent.run_id={parent}"]

@@ -11,7 +11,7 @@ import pytest
 from tests.data.raw import LENIENT
 from unroll.data.download import json_files
 from unroll.data.download.download import download
-from unroll.data.download.json_files import json_dataset
+from unroll.data.download.json_files import json_dataset, json_rows
 from unroll.data.prepare.prepare import prepare
 from unroll.data.source import Source
 
@@ -71,7 +71,8 @@ def test_values_of_several_types_are_kept_as_json(
         ('{"a": 1}\n\n{"a": }\n', r"line 3, column 7: Expecting value"),
         ('{"a": 1}\n{"a": \n', r"line 2, column 6: Expecting value"),
         ('[{"a": 1},\n {"a" 2}]', r"line 2, column 7: Expecting ':' delimiter"),
-        ('{\n "a": 1\n}', r"line 1, column 2: Expecting property name"),
+        ('{\n "a": 1,\n}', r"line 1, column 2: Expecting property name"),
+        ('{\n "a": 1\n}\n{"a": 2}', r"line 1, column 2: Expecting property name"),
         ('{"a": 1}\n"x"\n', r'line 2 is "x"'),
         ('[{"a": 1}, 2]', r"item 2 is 2"),
         ('{"a": ' + "[" * 100_000, r"line 1: too many nested brackets"),
@@ -114,3 +115,51 @@ def test_files_in_a_folder_are_read_alike(tmp_path: Path) -> None:
     source.splits["validation"] = None
     download(source, tmp_path / "raw")
     assert pq.read_table(tmp_path / "raw" / "test.parquet")["text"].to_pylist() == ["2024-01-31"]
+
+
+TEXT, TOKENS = {"text": False, "label": False}, {"tokens": True, "labels": True}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    ("columns", "content", "rows"),
+    [
+        (TEXT, {"text": ["a", "b"], "label": [0, 1]}, [{"text": "a", "label": 0}, {"text": "b", "label": 1}]),
+        (TEXT, {"text": ["a"], "label": ["x"], "id": [[7]]}, [{"text": "a", "label": "x", "id": [7]}]),
+        (TEXT, {"text": "a", "label": 0}, [{"text": "a", "label": 0}]),
+        (TEXT, {"other": ["a", "b"]}, [{"other": ["a", "b"]}]),
+        (TOKENS, {"tokens": ["a", "b"], "labels": ["O", "O"]}, [{"tokens": ["a", "b"], "labels": ["O", "O"]}]),
+        (TOKENS, {"tokens": [["a"], ["b"]], "labels": [["O"], ["X"]]}, [
+            {"tokens": ["a"], "labels": ["O"]}, {"tokens": ["b"], "labels": ["X"]}
+        ]),
+        ({"text": False, "spans": True}, {"text": "a", "spans": [[0, 1, "X"]]}, None),
+    ],
+)  # fmt: skip
+def test_one_object_is_a_row_or_a_list_for_each_column(
+    tmp_path: Path, columns: dict[str, bool], content: dict[str, Any], rows: list[Any] | None, indent: int | None
+) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(content, indent=indent) + "\n")
+    assert list(json_rows(tmp_path / "x.json", columns)) == (rows or [content])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"text": ["a", "b"], "label": [1]}, r"column 'label' is 1 values; accepted: 2, as in the others"),
+        ({"text": ["a", "b"], "label": [0, 1], "id": 7}, r"column 'id' is 7; accepted: 2, as in the others"),
+        ({"text": [], "label": []}, "it contains no rows"),
+    ],
+)
+def test_columns_of_several_lengths_are_refused(tmp_path: Path, content: dict[str, Any], said: str) -> None:
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=said):
+        json_dataset([tmp_path / "x.json"], str(tmp_path), TEXT)
+
+
+@pytest.mark.parametrize("path", ["", "train.json"])
+def test_a_dataset_of_one_object_is_downloaded(tmp_path: Path, path: str) -> None:
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/train.json").write_text(json.dumps({"text": ["a", "b"], "label": ["x", "y"]}, indent=1))
+    columns = {"text": "text", "label": "label"}
+    download(Source("classification", str(tmp_path / "hub" / path), columns, splits=ALONE), tmp_path / "raw")
+    assert pq.read_table(tmp_path / "raw/train.parquet").to_pydict() == {"text": ["a", "b"], "label": ["x", "y"]}

@@ -42,6 +42,7 @@ def rows_of(path: Path, content: str | bytes) -> Rows:
         ("a,b\nx\u2028,y\x85\n", [["x\u2028", "y\x85"]]),
         ("\ufeffa;b\nx, y;z\n", [["x, y", "z"]]),
         ('"a, b";c\nx;y\n', [["x", "y"]]),
+        ('a|b\n"x|y, z"|\n', [["x|y, z", None]]),
         ("a\tb\nx, y\tz\n".encode("utf-16"), [["x, y", "z"]]),
         ("a\nx;y\n", [["x;y"]]),
         ("a,b\n", []),

@@ -108,10 +108,10 @@ def _load(source: Source, named: dict[str, list[Path]], folder: Path | None, cac
     Splits in `named` are read from these files, others from `folder` in the Hub's layout, if any.
     """
     wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
-    found = {theirs: read_files(files, source.format == "conll", cache) for theirs, files in named.items()}
+    found = {theirs: read_files(files, source, source.format == "conll", cache) for theirs, files in named.items()}
     if folder is not None and not set(wanted.values()) <= set(found):
         try:
-            found = load_folder(folder, source.name, cache) | found
+            found = load_folder(folder, source, cache) | found
         except ValueError as error:
             raise ValueError(
                 f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {error}; "

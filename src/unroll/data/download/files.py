@@ -14,6 +14,7 @@ import pyarrow as pa
 from unroll.data.download.column_files import read_conll
 from unroll.data.download.json_files import json_dataset
 from unroll.data.download.tables import csv_batches
+from unroll.data.source import Source
 from unroll.data.text_files import TABLES, extension
 
 JSON = (".json", ".jsonl")
@@ -40,7 +41,7 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
-def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
+def read_files(files: list[Path], source: Source, is_conll: bool, cache: str) -> Any:
     """Read and concatenate files of one format as a `datasets.Dataset`; `cache` is a folder for temporary files.
 
     Raises:
@@ -57,7 +58,7 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
     if extensions[0] in TABLES:
         return _read_tables(files, cache)
     if extensions[0] in JSON:
-        return json_dataset(files, cache)
+        return json_dataset(files, cache, source.lists_by_column)
     try:
         return _read_others(files, cache)
     except ValueError as error:
@@ -70,8 +71,8 @@ def read_files(files: list[Path], is_conll: bool, cache: str) -> Any:
         raise ValueError(f"{shown} cannot be read as {extensions[0]}: {error}") from error
 
 
-def load_folder(folder: Path, name: str | None, cache: str) -> dict[str, Any]:
-    """Load the splits of a folder in the Hub's layout, with the configuration `name`; `cache` is as in `read_files`.
+def load_folder(folder: Path, source: Source, cache: str) -> dict[str, Any]:
+    """Load the splits of a folder in the Hub's layout; `cache` is as in `read_files`.
 
     CSV and JSON files are read by `csv_batches` and `json_dataset`, unless the folder's README.md declares other
     options than the separator of the former.
@@ -84,15 +85,15 @@ def load_folder(folder: Path, name: str | None, cache: str) -> dict[str, Any]:
     from datasets.packaged_modules.json.json import JsonConfig
 
     with _errors_in_one_line():
-        builder = load_dataset_builder(str(folder), name=name, cache_dir=cache)
+        builder = load_dataset_builder(str(folder), name=source.name, cache_dir=cache)
         config = builder.config
         read: Callable[[list[Path], str], Any] | None = None
         if isinstance(config, CsvConfig) and config.pd_read_csv_kwargs == CsvConfig(sep=config.sep).pd_read_csv_kwargs:
             read = partial(_read_tables, separator=None if config.sep == "," else config.sep)
         elif isinstance(config, JsonConfig) and (config.field, config.encoding) == (None, "utf-8"):
-            read = json_dataset
+            read = partial(json_dataset, columns=source.lists_by_column)
         if read is None:
-            return load_dataset(str(folder), name=name, cache_dir=cache)
+            return load_dataset(str(folder), name=source.name, cache_dir=cache)
         splits = {str(split): read([Path(file) for file in files], cache) for split, files in config.data_files.items()}
         features = builder.info.features
         return {split: rows.cast(features) if features else rows for split, rows in splits.items()}

@@ -2,11 +2,11 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 
@@ -14,12 +14,18 @@ from unroll.data.text_files import extension, open_text
 from unroll.files import reason
 
 ROWS = 10_000  # of a batch
-_ACCEPTED = 'an object such as {"text": "So good.", "label": 1} on each line, or a list of objects'
+_ACCEPTED = 'an object such as {"text": "So good.", "label": 1} on each line, a list of objects, or an object of lists'
 _SEVERAL_TYPES = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 
 
-def json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file that has one on each line, or a list of them. Empty lines are skipped.
+def json_rows(path: Path, columns: Mapping[str, bool] | None = None) -> Iterator[dict[str, Any]]:
+    """The objects of a file that has one on each line, a list of them, or one object with a list for each column.
+
+    Empty lines are skipped.
+
+    Args:
+        columns: the columns that are read, and whether a value of theirs is a list, which tells an object of columns
+            from a single row; None reads it as a row.
 
     Raises:
         ValueError: the file cannot be read or decoded, or a line or an item is not an object; it names the first one.
@@ -29,7 +35,11 @@ def json_rows(path: Path) -> Iterator[dict[str, Any]]:
         first = next((line for line in file if line.strip()), "")
         file.seek(0)
         items: Iterator[tuple[int, Any]]
-        if first.lstrip().startswith("["):
+        alone = _single_object(file, first)
+        file.seek(0)
+        if alone is not None:
+            where, items = "line", enumerate(_rows_of(alone, columns or {}, problem), start=1)
+        elif first.lstrip().startswith("["):
             where, items = "item", enumerate(_parsed(file.read(), 1, problem), start=1)
         else:
             lines = ((number, line.rstrip()) for number, line in enumerate(file, start=1) if line.strip())
@@ -38,6 +48,37 @@ def json_rows(path: Path) -> Iterator[dict[str, Any]]:
             if not isinstance(item, dict):
                 raise ValueError(f"{problem}: {where} {number} is {json.dumps(item)[:40]}; accepted: {_ACCEPTED}")
             yield item
+
+
+def _single_object(file: TextIO, first: str) -> dict[str, Any] | None:
+    """The object that is all of a file, on one line or several; None if there is something else in the file."""
+    with suppress(ValueError, RecursionError):
+        if first.lstrip().startswith("{"):
+            with suppress(json.JSONDecodeError):
+                json.loads(first)
+                if sum(bool(line.strip()) for line in islice(file, 1000)) > 1:
+                    return None  # the usual file, with an object on each line
+                file.seek(0)
+            value = json.loads(file.read())
+            return value if isinstance(value, dict) else None
+    return None
+
+
+def _rows_of(value: dict[str, Any], columns: Mapping[str, bool], problem: str) -> Iterator[dict[str, Any]]:
+    """The rows of an object of columns, or the object itself, if it is a row."""
+    read = [(value[name], is_list) for name, is_list in columns.items() if name in value]
+    if not read or not all(_is_column(values, is_list) for values, is_list in read):
+        yield value
+        return
+    for name, values in value.items():
+        if not isinstance(values, list) or len(values) != len(read[0][0]):
+            found = f"{len(values)} values" if isinstance(values, list) else json.dumps(values)[:40]
+            raise ValueError(f"{problem}: column {name!r} is {found}; accepted: {len(read[0][0])}, as in the others")
+    yield from (dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True))
+
+
+def _is_column(values: Any, is_list: bool) -> bool:
+    return isinstance(values, list) and (not is_list or all(isinstance(it, list) for it in values))
 
 
 def _parsed(text: str, line: int, problem: str) -> Any:
@@ -51,8 +92,10 @@ def _parsed(text: str, line: int, problem: str) -> Any:
     raise ValueError(f"{problem}: {cause}; accepted: {_ACCEPTED}")
 
 
-def json_dataset(files: Sequence[Path], cache: str) -> Any:
+def json_dataset(files: Sequence[Path], cache: str, columns: Mapping[str, bool] | None = None) -> Any:
     """Read JSON files as a memory-mapped `datasets.Dataset`; `cache` is a folder for its data.
+
+    `columns` is as in `json_rows`.
 
     A column with values of several types, such as numbers and strings, has Arrow's type JSON.
 
@@ -64,11 +107,11 @@ def json_dataset(files: Sequence[Path], cache: str) -> Any:
     parts: list[tuple[str, pa.Schema]] = []
     expected: set[str] = set()
     for file in files:
-        found = _write_parts(file, cache)
-        columns = list(dict.fromkeys(name for _, schema in found for name in schema.names))
-        expected = expected or set(columns)
-        if set(columns) != expected:
-            raise ValueError(f"{file} has the columns {columns}; accepted: {sorted(expected)}, as in {files[0]}")
+        found = _write_parts(file, cache, columns)
+        names = dict.fromkeys(name for _, schema in found for name in schema.names)
+        expected = expected or set(names)
+        if set(names) != expected:
+            raise ValueError(f"{file} has the columns {list(names)}; accepted: {sorted(expected)}, as in {files[0]}")
         parts += found
     schemas = [schema for _, schema in parts]
     if len(parts) > 1:
@@ -84,11 +127,13 @@ def json_dataset(files: Sequence[Path], cache: str) -> Any:
     return Dataset.from_file(parts[0][0])
 
 
-def _write_parts(file: Path, cache: str) -> list[tuple[str, pa.Schema]]:
+def _write_parts(file: Path, cache: str, columns: Mapping[str, bool] | None) -> list[tuple[str, pa.Schema]]:
     """Write the rows of a file as Arrow streams, a new one when the types change; return their paths and schemas."""
     parts: list[tuple[str, pa.Schema]] = []
-    rows, stream = json_rows(file), None
-    first = next((row for row in json_rows(file) if row), {})  # so that a block of empty objects has columns too
+    rows, stream = json_rows(file, columns), None
+    first = next(
+        (row for row in json_rows(file, columns) if row), {}
+    )  # so that a block of empty objects has columns too
     try:
         while block := list(islice(rows, ROWS)):
             names = dict.fromkeys([*first, *(name for row in block for name in row)])

@@ -18,8 +18,8 @@ def csv_batches(path: Path, separator: str | None = None) -> Iterator[pa.RecordB
     """Read the rows of a file as batches of strings; the first batch may be empty.
 
     Separators are tabs in a `.tsv` file, in which a quotation mark is a character like others. In other files, cells
-    may be quoted, and the separator is the first of comma, semicolon and tab that divides the header. Empty lines are
-    skipped; cells that are missing at the end of a row are empty. A column without a name is called `Unnamed: N`.
+    may be quoted, and the separator is the first of comma, semicolon, tab and | that divides the header. Empty lines
+    are skipped; cells that are missing at the end of a row are empty. A column without a name is called `Unnamed: N`.
 
     Raises:
         ValueError: the file cannot be read or decoded, or a row has more cells than the header or a wrong quotation.
@@ -53,8 +53,8 @@ def column_names(header: list[str], problem: str) -> list[str]:
 
 
 def separator_of(header: str) -> str:
-    """The first of comma, semicolon and tab that divides a header, or a comma."""
-    return next((mark for mark in ",;\t" if len(next(csv.reader([header], delimiter=mark), [])) > 1), ",")
+    """The first of comma, semicolon, tab and bar that divides a header, or a comma."""
+    return next((mark for mark in ",;\t|" if len(next(csv.reader([header], delimiter=mark), [])) > 1), ",")
 
 
 def _rows(file: TextIO, separator: str, has_quotes: bool, problem: str) -> Iterator[list[str]]:
