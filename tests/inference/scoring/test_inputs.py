@@ -100,6 +100,14 @@ def test_chunks_that_are_read_in_order_decode_a_row_group_once(tmp_path: Path, m
     assert len(starts) == 1
 
 
+def test_strings_of_parquet_that_are_not_utf8_are_left_out_with_a_reason(tmp_path: Path) -> None:
+    text = pa.array([b"good", b"b\xff", None]).cast(pa.string(), safe=False)
+    pq.write_table(pa.table({"text": text, "n": [1, 2, 3]}), tmp_path / "a.parquet")
+    found = read(tmp_path / "a.parquet", 1000)
+    assert values(found) == [{"text": "good", "n": 1}, {"text": None, "n": 2}, {"text": None, "n": 3}]
+    assert problems(found) == ["text is not UTF-8: left out"]
+
+
 def test_rows_of_csv_that_cannot_be_read_have_a_reason(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes(b'\xef\xbb\xbf\ntext;n\ngood;1\n\nbad;2;3\nb\xff\n"x"y;4\nshort\nlast;"open')

@@ -1,7 +1,9 @@
 """Files are scored completely, once, as by `Predictor.predict`, and an output of something else is not touched."""
 
 import csv
+import datetime
 import json
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -195,6 +197,27 @@ def test_one_file_has_the_rows_of_all_parts(name: str, run: Score, rows: Path, t
         else:
             assert pq.read_table(tmp_path / name).to_pylist() == expected
     assert run(rows, output=name, part_bytes=MANY).scored == 0
+
+
+def test_json_lines_come_back_as_they_were(run: Score, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"text": "good", "o": {"a": [1, None]}, "m": 1}, {"text": "é😀", "o": None, "m": "x"}]
+    (tmp_path / "in.jsonl").write_text("".join(map("{}\n".format, map(json.dumps, rows))))
+    run(tmp_path / "in.jsonl", output="out.jsonl")
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{name: row[name] for name in ("text", "o", "m")} for row in found] == rows
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl"])
+def test_values_that_json_has_not_are_written_as_text(name: str, run: Score, tmp_path: Path) -> None:
+    day = datetime.date(2026, 1, 2)
+    columns = {"text": ["good"], "day": [day], "x": [math.nan], "raw": [b"\0\xff"], "list": [[1.5, math.inf]]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    run(tmp_path / "in.parquet", output=name)
+    with (tmp_path / name).open(newline="") as file:
+        (row,) = csv.DictReader(file) if name.endswith("csv") else map(json.loads, file)
+    assert (row["day"], row["raw"]) == ("2026-01-02", "AP8=")
+    assert row["list"] == ("[1.5, null]" if name.endswith("csv") else [1.5, None])
+    assert row["x"] == ("nan" if name.endswith("csv") else None)
 
 
 def test_files_of_a_folder_are_scored_in_the_order_of_their_names(run: Score, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, p
         if not _is_text(schema.field(name).type, takes_tokens):
             accepted = "texts or lists of tokens" if takes_tokens else "texts"
             raise ValueError(f"the column {name} is of the type {schema.field(name).type}; accepted: {accepted}")
-    kept = schema.names if options.columns is None else [_found(schema, it, "--columns") for it in options.columns]
+    wanted = schema.names if options.columns is None else dict.fromkeys(options.columns)
+    kept = [_found(schema, name, "--columns") for name in wanted]
     answers = answer_fields(facts["task"], facts["labels"], options.probabilities)
     kind = schema.field(texts[0]).type
     if texts[0] in kept and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):

@@ -55,7 +55,7 @@ class ParquetInput:
             taken = batch.slice(skipped, max(0, stop - self._at[0] - skipped))
             self._go_on(batch, skipped + len(taken))
             if len(taken):
-                yield Rows(taken.select(schema.names), {})
+                yield _valid(taken.select(schema.names))
 
     def _go_on(self, batch: pa.RecordBatch, used: int) -> None:
         """Begin with the rest of the batch the next time."""
@@ -70,6 +70,27 @@ class ParquetInput:
         except (pa.ArrowException, OSError) as error:
             refused = refusal(error)
             raise ValueError(f"{self._path} cannot be read: {refused.cause if refused else reason(error)}") from error
+
+
+def _valid(batch: pa.RecordBatch) -> Rows:
+    """The rows, with null for values that are not what their type says, such as strings that are not UTF-8."""
+    try:
+        batch.validate(full=True)
+        return Rows(batch, {})
+    except pa.ArrowInvalid:
+        pass
+    problems: dict[int, str] = {}
+    columns = []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        values = []
+        for i, value in enumerate(column):
+            try:
+                values.append(value.as_py())
+            except ValueError:
+                values.append(None)
+                problems.setdefault(i, f"{field.name} is not UTF-8: left out")
+        columns.append(pa.array(values, field.type))
+    return Rows(pa.record_batch(columns, batch.schema), problems)
 
 
 def _chained(first: Any, others: Iterator[Any]) -> Iterator[Any]:
