@@ -85,6 +85,7 @@ def score(
         start, schema = time.monotonic(), common_schema(files)
 
         def job_in(folder: Path) -> Job:
+            folder = folder.absolute()  # processes of a cluster begin elsewhere
             model = ServedModel("", version, folder / place.model.name)
             return build_job(schema, model.facts(), options, folder, model.folder)
 
