@@ -30,6 +30,9 @@ class RegistrySource:
         with requiring(), finding_model(self._client, f"models:/{name}@{chosen}"):
             return str(self._client.get_model_version_by_alias(name, chosen).version)
 
+    def identity(self, version: str) -> str:
+        return f"{self._name.name}/{version}"
+
     def copy(self, version: str, folder: Path) -> ServedModel:
         uri = f"models:/{self._name.name}/{version}"
         with requiring(), tempfile.TemporaryDirectory(dir=folder.parent) as work:

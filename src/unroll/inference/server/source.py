@@ -41,6 +41,9 @@ class Source(Protocol):
     def version(self) -> str:
         """The version that is to be served now; raises ValueError if there is none."""
 
+    def identity(self, version: str) -> str:
+        """A text that no other model has, and no other version."""
+
     def copy(self, version: str, folder: Path) -> ServedModel:
         """Copy the model into `folder`, which does not exist; raises ValueError if it is missing or damaged."""
 
@@ -93,6 +96,9 @@ class FolderSource:
             if listed.exists()
             else sha256(*map(self._folder.joinpath, checksums(self._folder)))[:12]
         )
+
+    def identity(self, version: str) -> str:
+        return version  # a checksum
 
     def copy(self, version: str, folder: Path) -> ServedModel:
         try:
