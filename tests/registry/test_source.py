@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from tests.tiny import save_random_model
 from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.inference.predictor import Predictor
+from unroll.inference.scoring.job import ScoreOptions
+from unroll.inference.scoring.score import score
 from unroll.inference.server.source import RegisteredName
 from unroll.registry.database import RegistryDatabase
 from unroll.registry.registered_model import RegisteredModel
@@ -53,6 +56,17 @@ def test_the_champion_is_copied_and_followed(
         expected = Predictor.load(tmp_path / f"model{seed}").predict(["not good"])
         assert Predictor.load(copy.folder).predict(["not good"]) == expected
     assert sorted(it.name for it in tmp_path.iterdir() if it.name.startswith("tmp")) == []
+
+
+def test_a_registered_model_scores_files(client: MlflowClient, reviews: PreparedData, tmp_path: Path) -> None:
+    register(RegisteredModel(client, "scoring"), reviews, tmp_path, 1)
+    (tmp_path / "in.csv").write_text("text\nnot good\n")
+    source = RegistrySource.open(RegisteredName.parse("models:/scoring/1"))
+    score(source, [str(tmp_path / "in.csv")], tmp_path / "out.jsonl", ScoreOptions(), processes=1)
+    (expected,) = Predictor.load(tmp_path / "model1").predict(["not good"])
+    assert json.loads((tmp_path / "out.jsonl").read_text()) == {"text": "not good", **expected, "error": None}
+    manifest = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())
+    assert manifest["settings"]["model"] == "scoring/1"  # version 1 of another model is another one
 
 
 def test_a_version_stays(client: MlflowClient) -> None:

@@ -54,6 +54,9 @@ class RegistrySource:
                 folder = download_model(self._client, f"models:/{self._name.name}/{version}", Path(copy))
             yield folder
 
+    def identity(self, version: str) -> str:
+        return f"{self._name.name}/{version}"
+
     def copy(self, version: str, folder: Path) -> ServedModel:
         with self.folder(version, folder.parent) as found:
             copy_folder(found, folder)

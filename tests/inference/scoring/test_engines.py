@@ -73,6 +73,20 @@ def test_an_error_is_one_line_with_the_file_and_what_is_done_is_kept(
     assert 0 < run(rows, part_bytes=MANY).scored < 60
 
 
+def test_processes_get_paths_that_do_not_depend_on_the_current_folder(
+    run: Score, rows: Path, classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(work: Any, chunks: Sequence[Any], *_: Any) -> Iterator[Done]:
+        monkeypatch.chdir("/")
+        done = [attempt(work, i, chunk) for i, chunk in enumerate(chunks)]
+        monkeypatch.chdir(tmp_path)
+        yield from done
+
+    monkeypatch.setitem(engines.ENGINES, "local", elsewhere)  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    assert score(FolderSource(classifier), [rows.name], Path("out"), ScoreOptions()).rows == 60
+
+
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -75,8 +75,8 @@ def score(
     _check_apart(inputs, files, output)
     size = part_size(files) if part_bytes is None else part_bytes
     version = source.version()
-    settings: dict[str, Any] = {"input": file_facts(files), "model": version, "part_bytes": size, **asdict(options)}
-    settings["columns"] = options.columns and list(options.columns)
+    settings: dict[str, Any] = {"input": file_facts(files), "model": source.identity(version), "part_bytes": size}
+    settings |= asdict(options) | {"columns": options.columns and list(options.columns)}
     place = Place(output, settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     with output_lock(output):
@@ -85,6 +85,7 @@ def score(
         start, schema = time.monotonic(), common_schema(files)
 
         def job_in(folder: Path) -> Job:
+            folder = folder.absolute()  # processes of a cluster begin elsewhere
             model = ServedModel("", version, folder / place.model.name)
             return build_job(schema, model.facts(), options, folder, model.folder)
 

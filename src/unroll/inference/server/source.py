@@ -43,6 +43,9 @@ class Source(Protocol):
     def version(self) -> str:
         """The version that is to be served now; raises ValueError if there is none."""
 
+    def identity(self, version: str) -> str:
+        """A text that no other model has, and no other version."""
+
     def copy(self, version: str, folder: Path) -> ServedModel:
         """Copy the model into `folder`, which does not exist; raises ValueError if it is missing or damaged."""
 
@@ -104,6 +107,9 @@ class FolderSource:
             if listed.exists()
             else sha256(*map(self._folder.joinpath, checksums(self._folder)))[:12]
         )
+
+    def identity(self, version: str) -> str:
+        return version  # a checksum
 
     def in_place(self) -> ServedModel:
         """The folder itself, for a use that reads it only once."""
