@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.tiny import save_random_model
 from unroll import cli
 from unroll.data.prepared import PreparedData
-from unroll.inference.server.options import TOKEN
+from unroll.inference.server.options import MEANING, TOKEN, ServerOptions
 
 
 def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
@@ -52,7 +53,9 @@ def test_every_option_of_the_server_is_explained(
     assert run(["serve", "--help"], monkeypatch) == "0"
 
     printed = capsys.readouterr().out
-    assert all(f"--{name.replace('_', '-')}" in printed for name in cli._HELP)
+    for option in fields(ServerOptions):
+        assert f"--{option.name.replace('_', '-')}" in printed
+        assert option.metadata[MEANING] in " ".join(printed.split())
     assert "--insecure" in printed
 
 

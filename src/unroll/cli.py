@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unroll.files import refusal
-from unroll.inference.server.options import TOKEN, ServerOptions, token_of_environment
+from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token_of_environment
 
 if TYPE_CHECKING:
     from unroll.inference.predictor import Predictor
 
 _EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
+_FOLDERS = "a run folder such as models/DATASET/MODEL/SEED, or a model folder"
+_ANY_MODEL = "a run folder such as models/DATASET/MODEL/SEED, a model folder, NAME@champion or models:/NAME/3"
 CHUNK = 512  # texts that are read, predicted and printed together
 
 
@@ -77,7 +79,7 @@ def main() -> None:
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="a text; without any, --file or standard input is read")
-    _add_model(parser, "--model")
+    _add_model(parser, "--model", _ANY_MODEL)
     parser.add_argument("--file", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input")
     _add_format(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
@@ -116,7 +118,7 @@ def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_model(parser, "model")
+    _add_model(parser, "model", _FOLDERS)
     parser.add_argument("--output", type=Path, help="the folder to write; by default onnx/ and the end of MODEL's path")
     parser.add_argument("--int8", action="store_true", help="smaller: large weights as 8-bit integers; needs --data")
     parser.add_argument("--data", help="with --int8: a file of texts, on which its labels are compared")
@@ -138,11 +140,9 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"{output}: {size / 1e6:.1f} MB{kept}")
 
 
-def _add_model(parser: argparse.ArgumentParser, name: str) -> None:
+def _add_model(parser: argparse.ArgumentParser, name: str, meaning: str) -> None:
     required: dict[str, Any] = {"required": True} if name.startswith("-") else {}
-    parser.add_argument(
-        name, metavar="MODEL", help="a run folder such as models/DATASET/MODEL/SEED, or a model folder", **required
-    )
+    parser.add_argument(name, metavar="MODEL", help=meaning, **required)
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
@@ -162,36 +162,13 @@ def _load(name: str) -> "Predictor":
     return load(name) if mlflow_uri(name) else Predictor.load(_model_folder(name))
 
 
-_HELP = {
-    "host": "address to listen at",
-    "port": "0 for any free port",
-    "workers": "processes that answer",
-    "poll": "seconds between two looks at whether the model has changed",
-    "drain": "seconds that requests have to finish when the server stops",
-    "batch_texts": "texts that the model reads at once",
-    "batch_tokens": "tokens (estimated) that the model reads at once",
-    "max_body": "bytes of a request's body",
-    "max_texts": "texts of a request",
-    "max_tokens": "tokens of a text",
-    "max_characters": "characters of a text",
-    "max_queue": "tokens (estimated) that wait in a worker; beyond, the answer is 503",
-    "max_connections": "open connections of a worker",
-    "timeout": "seconds to send a request, or to take its answer",
-    "keep_alive": "seconds that a connection stays open between two requests",
-}
-
-
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help="a run folder such as models/DATASET/MODEL/SEED, a model folder, models:/NAME@champion or models:/NAME/3",
-    )
+    _add_model(parser, "model", _ANY_MODEL)
     for field in fields(ServerOptions):
         kind = field.type if isinstance(field.type, type) else str
         flag = f"--{field.name.replace('_', '-')}"
         parser.add_argument(
-            flag, type=kind, default=field.default, metavar=kind.__name__.upper(), help=_HELP[field.name]
+            flag, type=kind, default=field.default, metavar=kind.__name__.upper(), help=field.metadata[MEANING]
         )
     parser.add_argument("--access-log", action="store_true", help="log every request, not only those with an error")
     parser.add_argument(
@@ -211,7 +188,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 _SCORE_HELP = {
-    "model": ("MODEL", "a run folder, a model folder, or models:/NAME@champion"),
+    "model": ("MODEL", _ANY_MODEL),
     "output": ("OUTPUT", "a folder, or a file: .parquet, .csv, .jsonl"),
     "text": ("COLUMN", "with the text, if it is not text or tokens"),
     "text_pair": ("COLUMN", "with the second text of a pair"),
@@ -262,11 +239,10 @@ def _to_standard_error(line: str) -> None:
 
 
 def _play_arguments(parser: argparse.ArgumentParser) -> None:
-    what = "a run folder, a model folder, models:/NAME@champion or models:/NAME/3; all networks in models/ without any"
-    parser.add_argument("model", nargs="*", metavar="MODEL", help=what)
+    parser.add_argument("model", nargs="*", metavar="MODEL", help=f"{_ANY_MODEL}; all networks in models/ without any")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="prepared data of the training, for means")
-    parser.add_argument("--host", default="127.0.0.1", help=_HELP["host"])
-    parser.add_argument("--port", type=int, default=8001, help=_HELP["port"])
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    parser.add_argument("--port", type=int, default=8001, help="0 for any free port")
     parser.add_argument("--insecure", action="store_true", help="let other machines open the page")
 
 

@@ -19,7 +19,7 @@ from unroll.registry.candidate import Candidate
 from unroll.registry.card import DESCRIPTION_LIMIT
 from unroll.registry.gate import Gate
 from unroll.registry.registered_model import CHAMPION, RegisteredModel
-from unroll.registry.versions import Registration, _equal, register, register_best
+from unroll.registry.versions import Registration, equal_answers, register, register_best
 from unroll.tracking.dvc import Pipeline
 from unroll.tracking.store import open_store
 
@@ -140,7 +140,7 @@ def test_the_champion_is_served_by_its_alias(candidate: Get) -> None:
     put(good)
     loaded = mlflow.pyfunc.load_model(f"models:/{good.best.dataset}@champion")
     answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
-    assert _equal(answers, Predictor.load(good.run_folder(good.best).model).predict(TEXTS))
+    assert equal_answers(answers, Predictor.load(good.run_folder(good.best).model).predict(TEXTS))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_the_champion_is_served_by_its_alias(candidate: Get) -> None:
     ],
 )
 def test_answers_may_differ_by_rounding_only(found: list[dict[str, Any]], equal: bool) -> None:
-    assert _equal(found, [{"label": "a", "probability": 0.7, "probabilities": {"a": 0.7, "b": 0.3}}]) == equal
+    assert equal_answers(found, [{"label": "a", "probability": 0.7, "probabilities": {"a": 0.7, "b": 0.3}}]) == equal
 
 
 def test_a_model_of_label_sets_is_registered_and_served(
@@ -166,7 +166,7 @@ def test_a_model_of_label_sets_is_registered_and_served(
     put(candidate_of(tmp_path / "topics", topics))
     loaded = mlflow.pyfunc.load_model("models:/topics@champion")
     answers = loaded.predict(pd.DataFrame({"text": TEXTS})).to_dict("records")
-    assert _equal(answers, Predictor.load(tmp_path / "topics/gru/1/model").predict(TEXTS))
+    assert equal_answers(answers, Predictor.load(tmp_path / "topics/gru/1/model").predict(TEXTS))
     assert [list(row["probabilities"]) for row in answers] == [topics.label_names] * len(TEXTS)
 
 

@@ -132,7 +132,7 @@ def test_a_logged_model_reads_every_form_of_text(uris: dict[str, str], folders: 
     ("given", "message"),
     [
         ({"words": ["a"]}, "^columns words; accepted: text, text_pair or tokens$"),
-        (5, "^the input is a int; accepted: a text, a list of texts, or columns"),
+        (5, "^the input is 5; accepted: a text, a list of texts, or columns"),
         ({"text": 5}, "^text is not a list of texts"),
         ({"tokens": ["a", "b"]}, "^tokens is not a list of lists of tokens"),
         ({"text": ["a"], "text_pair": ["b", "c"]}, "^1 texts and 2 of text_pair; accepted: equally many$"),
@@ -176,6 +176,7 @@ def test_mlflow_s_server_answers_null_for_a_text_that_cannot_be_used(uris: dict[
         ({"inputs": ["good", ""]}, "text 1 is empty: ''; accepted: text with at least one token"),
         ({"inputs": {"words": ["a"]}}, "columns words; accepted: text, text_pair or tokens"),
         ({"dataframe_records": [{"words": "a"}]}, "columns words; accepted: text, text_pair or tokens"),
+        ({"inputs": None}, "the input is None; accepted: a text, a list of texts, or columns text, text_pair, tokens"),
         ({"inputs": [5]}, "text 0 is 5; accepted by this model: a text"),
         ({"inputs": ["a"], "params": {"errors": "no"}}, "errors='no'; accepted: raise, coerce"),
         ({"text": ["good"]}, "exactly one of the input fields"),

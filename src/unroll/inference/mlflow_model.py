@@ -79,10 +79,8 @@ def _texts(given: Any) -> list[Any]:
     elif isinstance(values, list):
         return values
     if not isinstance(given, pd.DataFrame | Mapping):
-        kind = type(given).__name__
-        raise ValueError(
-            f"the input is a {kind}; accepted: a text, a list of texts, or columns {TEXT}, {PAIR}, {TOKENS}"
-        )
+        accepted = f"a text, a list of texts, or columns {TEXT}, {PAIR}, {TOKENS}"
+        raise ValueError(f"the input is {values!r:.100}; accepted: {accepted}")
     columns = {name: _values(given[name]) for name in (TOKENS, TEXT, PAIR) if name in given}
     if not columns.keys() & {TOKENS, TEXT}:
         raise ValueError(f"columns {', '.join(map(str, given))}; accepted: {TEXT}, {PAIR} or {TOKENS}")

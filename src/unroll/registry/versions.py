@@ -142,19 +142,19 @@ def _logged_card(client: MlflowClient, run_id: str, number: int) -> str | None:
 def _check_predictions(model: RegisteredModel, number: int, candidate: Candidate, texts: Texts) -> None:
     folder = candidate.run_folder(candidate.best).model
     found, expected = model.predict(number, texts), Predictor.load(folder).predict(texts)
-    if not _equal(found, expected):
+    if not equal_answers(found, expected):
         raise ValueError(
             f"version {number} of {model.name}, loaded from the registry, predicts {found[0]}, but {folder} predicts "
             f"{expected[0]}: the champion is not changed"
         )
 
 
-def _equal(found: Any, expected: Any) -> bool:
+def equal_answers(found: Any, expected: Any) -> bool:
     """Whether answers are equal, probabilities up to the rounding of ONNX Runtime and PyTorch."""
     if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(_equal(found[key], expected[key]) for key in expected)
+        return found.keys() == expected.keys() and all(equal_answers(found[key], expected[key]) for key in expected)
     if isinstance(expected, list):
-        return len(found) == len(expected) and all(map(_equal, found, expected))
+        return len(found) == len(expected) and all(map(equal_answers, found, expected))
     if isinstance(expected, float):
         return abs(found - expected) <= PRECISION
     return bool(found == expected)

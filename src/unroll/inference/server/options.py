@@ -2,63 +2,56 @@
 
 import ipaddress
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
 from unroll.checks import check_least
 
 TOKEN = "UNROLL_SERVE_TOKEN"
+MEANING = "meaning"  # in the metadata of a field
+T = TypeVar("T")
+
+
+def _option(default: T, meaning: str) -> T:
+    """A field of `ServerOptions`."""
+    return field(default=default, metadata={MEANING: meaning})
 
 
 @dataclass(frozen=True)
 class ServerOptions:
     """Where the server listens, how many processes answer, and what it refuses.
 
-    Args:
-        host: address to listen at.
-        port: 0 lets the system choose one.
-        workers: processes that answer, each with its own copy of the model.
-        poll: seconds between two looks at whether the model has changed.
-        drain: seconds that requests have to finish when the server stops.
-        batch_texts: maximum number of texts that the model reads at once.
-        batch_tokens: maximum number of tokens (estimated) that the model reads at once; a longer text is read alone.
-        max_body: bytes of a request's body.
-        max_texts: texts of a request.
-        max_tokens: tokens of a text.
-        max_characters: characters of a text.
-        max_queue: tokens (estimated) that wait in a worker for the model; more are answered with status 503.
-        max_connections: open connections of a worker.
-        timeout: seconds that a client has to send a request, or to take its answer.
-        keep_alive: seconds that a connection may stay open between two requests.
+    Each field is an option of ``unroll serve``, with the meaning that ``--help`` prints.
 
     Raises:
         ValueError: a number is too small, or no such port.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    poll: float = 5.0
-    drain: float = 30.0
-    batch_texts: int = 64
-    batch_tokens: int = 8192
-    max_body: int = 1 << 20
-    max_texts: int = 1000
-    max_tokens: int = 5000
-    max_characters: int = 100_000
-    max_queue: int = 200_000
-    max_connections: int = 1000
-    timeout: float = 20.0
-    keep_alive: float = 75.0
+    host: str = _option("127.0.0.1", "address to listen at")
+    port: int = _option(8000, "0 for any free port")
+    workers: int = _option(1, "processes that answer, each with its own copy of the model")
+    poll: float = _option(5.0, "seconds between two looks at whether the model has changed")
+    drain: float = _option(30.0, "seconds that requests have to finish when the server stops")
+    batch_texts: int = _option(64, "texts that the model reads at once")
+    batch_tokens: int = _option(8192, "tokens (estimated) that the model reads at once; a longer text is read alone")
+    max_body: int = _option(1 << 20, "bytes of a request's body")
+    max_texts: int = _option(1000, "texts of a request")
+    max_tokens: int = _option(5000, "tokens of a text")
+    max_characters: int = _option(100_000, "characters of a text")
+    max_queue: int = _option(200_000, "tokens (estimated) that wait in a worker; beyond, the answer is 503")
+    max_connections: int = _option(1000, "open connections of a worker")
+    timeout: float = _option(20.0, "seconds to send a request, or to take its answer")
+    keep_alive: float = _option(75.0, "seconds that a connection may stay open between two requests")
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            name = f"--{field.name.replace('_', '-')}"
-            if field.type is float:
-                value = getattr(self, field.name)
+        for option in fields(self):
+            name = f"--{option.name.replace('_', '-')}"
+            if option.type is float:
+                value = getattr(self, option.name)
                 if not 0 < value < 1e6:
                     raise ValueError(f"{name}={value}; accepted: more than 0 seconds")
-            elif field.type is int:
-                check_least(int(field.name != "port"), **{name: getattr(self, field.name)})
+            elif option.type is int:
+                check_least(int(option.name != "port"), **{name: getattr(self, option.name)})
         if self.port > 65535:
             raise ValueError(f"--port={self.port}; accepted: 0 to 65535")
 
