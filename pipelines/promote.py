@@ -15,7 +15,8 @@ def main(config: DictConfig) -> None:
     promoted = promote(build_options(PromoteOptions, config), Path("conf"))
     print(f"{promoted.file}: {promoted.trial}")
     print(f"{config.plan}: {promoted.group}.{promoted.line}")
-    print("to train it with every seed: dvc repro")
+    first = f"add {promoted.missing} to {promoted.group}.datasets in {config.plan}, " if promoted.missing else ""
+    print(f"to train it with every seed: {first}dvc repro")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -65,10 +66,8 @@ def _refusal(where: str, value: Any, error: ValidationError) -> str:
 
 def locate(target: str, where: str) -> Callable[..., Any]:
     """The function or class that a `_target_` at the key `where` names; raises ValueError if there is none."""
-    from hydra.utils import get_object
-
     try:
-        located: Callable[..., Any] = get_object(target)
+        located: Callable[..., Any] = resolve_name(target)
     except Exception as error:
         raise ValueError(f"{where}._target_={target!r} cannot be imported: {error}") from error
     return located

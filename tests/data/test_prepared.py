@@ -9,7 +9,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData, checksum_of
 from unroll.data.ragged import Ragged
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS
-from unroll.files import write_checksums, write_json
+from unroll.files import read_json, write_checksums, write_json
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "oslo"]
 ALPHABET = [*SPECIAL_WORDS, *"inslo"]
@@ -128,3 +128,32 @@ def test_an_empty_folder_is_an_error_with_the_command(tmp_path: Path) -> None:
         PreparedData(tmp_path / "reviews")
     assert str(tmp_path / "reviews") in str(error.value)
     assert "python pipelines/prepare.py dataset=reviews" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("task", value) for value in (None, 1, "x", ["labeling"], float("nan"))],
+        *[("label_names", value) for value in (None, "O", ["O", 1], {"O": 1}, [["O"]], 10**30)],
+        *[("is_pair", value) for value in (0, None, "no")],
+        *[("checksum", value) for value in (None, 1, [])],
+        *[("source", value) for value in (None, [], {"path": 1}, "x")],
+        *[("splits", value) for value in (None, {"train": 1}, {"train": {"too_long": "x"}}, [1])],
+        ("inexact_spans", {"train": [1]}),
+        ("given_tokens", "x"),
+    ],
+)
+def test_a_fact_of_another_type_is_an_error_with_the_key_and_the_command(folder: Path, key: str, value: object) -> None:
+    content = read_json(folder / "dataset.json")
+    write_json(folder / "dataset.json", content | {key: value})
+    with pytest.raises(ValueError, match=rf"dataset\.json is damaged \({key}.*python pipelines/prepare\.py dataset="):
+        PreparedData(folder)
+
+
+@pytest.mark.parametrize("key", ["task", "label_names", "is_pair", "checksum"])
+def test_a_missing_fact_is_named(folder: Path, key: str) -> None:
+    content = read_json(folder / "dataset.json")
+    del content[key]
+    write_json(folder / "dataset.json", content)
+    with pytest.raises(ValueError, match=rf"dataset\.json is damaged \(missing {key}\)"):
+        PreparedData(folder)

@@ -65,7 +65,7 @@ def test_a_recipe_is_the_whole_model_and_what_else_differs() -> None:
     recipe = recipe_of(["dataset=demo_entities", "seed=7", *overrides])
     model = yaml.safe_load((CONF / "model/bilstm.yaml").read_text()) | {"hidden_size": 64}
     rest = {"optimizer": {"lr": 0.01}, "trainer": {"max_epochs": 3}, "batch_size": 16}
-    assert recipe == Recipe("bilstm", "labeling", {"model": model, **rest})
+    assert recipe == Recipe("bilstm", "demo_entities", "labeling", {"model": model, **rest})
 
 
 def test_what_the_file_of_the_sweep_set_is_in_the_recipe(tmp_path: Path) -> None:
@@ -112,6 +112,18 @@ def test_the_plan_gains_the_name_and_keeps_the_rest(storage: str, plan: Path, tm
     assert (promoted.group, promoted.line) == ("classification", "models: [lstm, mine]")
     promote(options(storage, plan, name="mine"), tmp_path / "conf")  # again: the same
     assert plan.read_text() == PLAN.replace("models: [lstm]", "models: [lstm, mine]")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "missing"),
+    [("demo_reviews", None), ("imdb", "imdb"), ("demo_entities", None), ("few_nerd", "few_nerd")],
+)
+def test_a_dataset_that_the_plan_does_not_list_is_told(
+    dataset: str, missing: str | None, storage: str, plan: Path, tmp_path: Path
+) -> None:
+    study(storage, (0.9, ["model=gru", f"dataset={dataset}"]))
+    (tmp_path / "conf/model").mkdir(parents=True)
+    assert promote(options(storage, plan), tmp_path / "conf").missing == missing
 
 
 def test_a_name_that_another_model_has_is_refused(storage: str, plan: Path, tmp_path: Path) -> None:

@@ -1,22 +1,43 @@
 """Prepared data on disk: encoded splits and the schema of the dataset."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unroll.arguments import check_arguments
 from unroll.data.encoding import TokenTable
 from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.files import CHECKSUMS, check_files, read_json, reading, sha256
 
-FACTS = ("task", "label_names", "is_pair", "checksum")  # of dataset.json, which every command reads
-
 log = logging.getLogger("unroll")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What commands read of dataset.json; prepared data of earlier versions have the first four only."""
+
+    task: Task
+    label_names: list[str]
+    is_pair: bool
+    checksum: str
+    given_tokens: bool = False
+    source: dict[str, str | None] = field(default_factory=dict)
+    splits: dict[str, dict[str, float]] = field(default_factory=dict)
+    inexact_spans: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def check(cls, description: dict[str, Any]) -> None:
+        """Raise ValueError if one of them is missing, or has another type."""
+        known = {it.name: it.default is MISSING and it.default_factory is MISSING for it in fields(cls)}
+        if missing := [name for name, is_needed in known.items() if is_needed and name not in description]:
+            raise ValueError(f"missing {', '.join(missing)}")
+        check_arguments(cls, {name: description[name] for name in known if name in description}, "")
 
 
 @dataclass(frozen=True)
@@ -92,7 +113,8 @@ class PreparedData:
         self._remedy = f"recreate it with python pipelines/prepare.py dataset={folder.name}"
         check_files(folder, self._remedy, ["dataset.json"])
         with reading(folder / "dataset.json", self._remedy):
-            self.description: dict[str, Any] = read_json(folder / "dataset.json", FACTS)
+            self.description: dict[str, Any] = read_json(folder / "dataset.json", ["task"])
+            Facts.check(self.description)
         self.task: Task = self.description["task"]
         self.label_names: list[str] = self.description["label_names"]
         self.checksum: str = self.description["checksum"]

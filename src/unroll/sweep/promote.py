@@ -40,12 +40,14 @@ class Promoted(NamedTuple):
     trial: str  # a line that describes the trial and its study
     group: str  # the part of the plan that lists the model
     line: str  # the plan's new line
+    missing: str | None  # the trial's dataset if the plan does not list it: no stage trains the model on it
 
 
 class Recipe(NamedTuple):
     """A trial's configuration in the form of a model file."""
 
     model: str  # the choice of conf/model that the trial started from
+    dataset: str
     group: str  # the part of params.yaml that lists models of the dataset's task
     config: dict[str, Any]  # all values of the model, and the other values that differ from the pipeline's
 
@@ -74,7 +76,8 @@ def promote(options: PromoteOptions, conf: Path) -> Promoted:
     values = yaml.safe_dump(recipe.config, sort_keys=False)
     write_text(file, f"# @package _global_\n# {description}\n{values}")
     write_text(plan, content)
-    return Promoted(file, description, recipe.group, line)
+    listed = read_yaml(plan)[recipe.group].get("datasets") or []
+    return Promoted(file, description, recipe.group, line, None if recipe.dataset in listed else recipe.dataset)
 
 
 def promotion_hint(study: Study, plan: Path) -> str:
@@ -113,7 +116,9 @@ def recipe_of(overrides: Sequence[str]) -> Recipe:
         )
     model = {"model": OmegaConf.to_container(trained.model, resolve=True)}
     config = model | _differences(_values(trained), _values(plain))
-    return Recipe(chosen.model, "labeling" if trained.dataset.task == "labeling" else "classification", config)
+    return Recipe(
+        chosen.model, chosen.dataset, "labeling" if trained.dataset.task == "labeling" else "classification", config
+    )
 
 
 def _trial(study: Study, number: int | None) -> FrozenTrial:
