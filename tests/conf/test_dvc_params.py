@@ -13,7 +13,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from unroll.plan.fingerprint import PACKAGE, imported_names, module_files
+from unroll.source_files import PACKAGE, imported_names, module_files
 
 PROJECT = Path(__file__).parents[2]
 CONF = PROJECT / "conf"

@@ -10,14 +10,13 @@ from unroll.data.prepared import PreparedData
 from unroll.plan import fingerprint
 from unroll.plan.fingerprint import (
     EVALUATION,
-    PACKAGE,
     TRAINING,
     config_checksum,
     evaluation_inputs,
-    source_files,
     training_inputs,
 )
 from unroll.run_folder import RunFolder
+from unroll.source_files import PACKAGE, source_files
 
 
 def modules(names: tuple[str, ...]) -> set[str]:
@@ -102,7 +101,7 @@ def test_an_edit_of_code_changes_the_checksum(tmp_path: Path, monkeypatch: pytes
     for name, text in {"a.py": "import unroll.b.c", "b/__init__.py": "", "b/c.py": "x = 1", "d.py": ""}.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text)
-    monkeypatch.setattr(fingerprint, "PACKAGE", package)
+    monkeypatch.setattr("unroll.source_files.PACKAGE", package)
     assert modules_of(package) == {"a.py", "b/__init__.py", "b/c.py"}
     before = checksum()
     (package / "d.py").write_text("y = 1")

@@ -3,10 +3,9 @@
 DVC runs a stage if any of its files has changed; the stage skips each run whose recorded checksums are unchanged.
 """
 
-import ast
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from unroll.data.prepared import PreparedData
 from unroll.data.vectors import check_vectors_file
 from unroll.files import sha256
 from unroll.run_folder import RunFolder
+from unroll.source_files import source_files
 
-PACKAGE = Path(__file__).resolve().parents[1]
 TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
 # Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
@@ -55,34 +54,3 @@ def config_checksum(config: Mapping[str, Any]) -> str:
 def code_checksum(modules: tuple[str, ...]) -> str:
     """SHA-256 of the modules and of all files of this package that they import, directly or indirectly."""
     return sha256(*sorted(source_files(modules)))
-
-
-def source_files(modules: Iterable[str]) -> set[Path]:
-    """The files of the modules and of all modules of this package that they import, also within functions."""
-    found: set[Path] = set()
-    waiting = [file for module in modules for file in module_files(module)]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += [other for name in imported_names(file) for other in module_files(name)]
-    return found
-
-
-def imported_names(file: Path) -> set[str]:
-    """The names of this package that a file imports, such as ``unroll.nn.gru``; not all of them are modules."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in names if name.startswith("unroll.")}
-
-
-def module_files(name: str) -> list[Path]:
-    """The files of a module or package and of its parent packages; empty if the name is not a module."""
-    path = PACKAGE.joinpath(*name.split(".")[1:])
-    own = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
-    around = [parent / "__init__.py" for parent in path.parents if PACKAGE in parent.parents]
-    return own + around if own else []

@@ -1,0 +1,43 @@
+"""Finds the files of this package that a module depends on."""
+
+import ast
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def source_files(modules: Iterable[str], left_out: Collection[str] = ()) -> set[Path]:
+    """The files of the modules and of all modules of this package that they import, also within functions.
+
+    Args:
+        left_out: modules that are left out, with what only they import.
+    """
+    without = {file for name in left_out for file in module_files(name)[:1]}
+    found: set[Path] = set()
+    waiting = [file for module in modules for file in module_files(module)]
+    while waiting:
+        file = waiting.pop()
+        if file not in found | without:
+            found.add(file)
+            waiting += [other for name in imported_names(file) for other in module_files(name)]
+    return found
+
+
+def imported_names(file: Path) -> set[str]:
+    """The names of this package that a file imports, such as ``unroll.nn.gru``; not all of them are modules."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.startswith("unroll.")}
+
+
+def module_files(name: str) -> list[Path]:
+    """The files of a module or package and of its parent packages; empty if the name is not a module."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    own = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+    around = [parent / "__init__.py" for parent in path.parents if PACKAGE in parent.parents]
+    return own + around if own else []
