@@ -36,12 +36,14 @@ lint: $(DEVELOP)
 bench: $(DEVELOP)
 	$(VENV)/bin/python -m benchmarks $(BENCH_DATA)
 
-# Prints the address of a tracking server, or starts MLflow's page for a database.
+# Prints the address of a tracking server, or starts MLflow's page for a database, without the processes of MLflow's own
+# jobs, which take longer to start than the page.
 ui: $(RUN)
 	@PYTHONPATH=src $(VENV)/bin/python -m unroll.tracking.moved mlflow.db
 	@case "$$MLFLOW_TRACKING_URI" in \
 	http://* | https://*) echo "MLflow: $$MLFLOW_TRACKING_URI" ;; \
 	*) echo "MLflow: http://127.0.0.1:$(PORT)"; \
+		export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false; \
 		exec $(VENV)/bin/mlflow ui --backend-store-uri "$$MLFLOW_TRACKING_URI" --workers 1 \
 			--host 127.0.0.1 --port $(PORT) ;; \
 	esac

@@ -35,7 +35,7 @@ optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightnin
 scipy.sparse scipy.stats sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
 """
 SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
-READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY", "PL_GLOBAL_SEED"}
+READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"}
 SHIM = """#!{python} -IS
 import json, os, signal, socket, sys
 
