@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.faults.damage import READ, Outcome, damage_all
@@ -36,8 +37,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="kind of damage")
     arguments = parser.parse_args()
     begin = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = list(campaign(Path(folder), arguments))
+    outcomes: list[Outcome] = []
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):  # the table is of what was tried
+        outcomes.extend(campaign(Path(folder), arguments))
     print(table(outcomes))
     bad = [outcome for outcome in outcomes if not outcome.is_good]
     is_good = not bad
