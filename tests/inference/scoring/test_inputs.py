@@ -100,6 +100,14 @@ def test_chunks_that_are_read_in_order_decode_a_row_group_once(tmp_path: Path, m
     assert len(starts) == 1
 
 
+def test_a_row_group_may_have_thousands_of_chunks(tmp_path: Path) -> None:
+    file, rows = tmp_path / "a.parquet", 4500
+    pq.write_table(pa.table({"n": range(rows)}), file)
+    opened, schema = ParquetInput(file), pa.schema({"n": pa.int64()})
+    found = [values(list(opened.read(n, n + 1, 1, schema, True))) for n in range(rows)]
+    assert found == [[{"n": n}] for n in range(rows)]
+
+
 def test_strings_of_parquet_that_are_not_utf8_are_left_out_with_a_reason(tmp_path: Path) -> None:
     text = pa.array([b"good", b"b\xff", None]).cast(pa.string(), safe=False)
     pq.write_table(pa.table({"text": text, "n": [1, 2, 3]}), tmp_path / "a.parquet")

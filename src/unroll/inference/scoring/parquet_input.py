@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,9 +23,10 @@ class ParquetInput:
             # Without `pre_buffer` a row group is read page by page, whatever its size.
             self._file = pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
         counts = [self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)]
-        self._starts = [sum(counts[:i]) for i in range(len(counts))]  # of the row groups
+        self._starts = list(accumulate(counts[:-1], initial=0)) if counts else []  # of the row groups
         self._batches: Iterator[pa.RecordBatch] = iter(())
-        self._at: tuple[int, list[str]] = (-1, [])  # the row and the columns that `_batches` goes on with
+        self._rest: pa.RecordBatch | None = None  # of a batch that the last chunk has not used
+        self._at: tuple[int, list[str]] = (-1, [])  # the row and the columns that `_rest` and `_batches` go on with
 
     def schema(self) -> pa.Schema:
         schema: pa.Schema = self._file.schema_arrow
@@ -45,23 +46,20 @@ class ParquetInput:
             groups = list(range(group, len(self._starts)))
             with self._reading():
                 self._batches = self._file.iter_batches(BLOCK, groups, schema.names, use_threads=False)
+            self._rest = None
             self._at = (self._starts[group] if groups else 0, schema.names)
         while self._at[0] < stop:
             with self._reading():
-                batch = next(self._batches, None)
+                batch = next(self._batches, None) if self._rest is None else self._rest
             if batch is None:
                 raise ValueError(f"{self._path} ends before row {stop}: it has changed since it was opened")
             skipped = min(max(0, start - self._at[0]), len(batch))
             taken = batch.slice(skipped, max(0, stop - self._at[0] - skipped))
-            self._go_on(batch, skipped + len(taken))
+            used = skipped + len(taken)
+            self._rest = batch.slice(used) if used < len(batch) else None
+            self._at = (self._at[0] + used, self._at[1])
             if len(taken):
                 yield _valid(taken.select(schema.names))
-
-    def _go_on(self, batch: pa.RecordBatch, used: int) -> None:
-        """Begin with the rest of the batch the next time."""
-        if used < len(batch):
-            self._batches = _chained(batch.slice(used), self._batches)
-        self._at = (self._at[0] + used, self._at[1])
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -91,8 +89,3 @@ def _valid(batch: pa.RecordBatch) -> Rows:
                 problems.setdefault(i, f"{field.name} is not UTF-8: left out")
         columns.append(pa.array(values, field.type))
     return Rows(pa.record_batch(columns, batch.schema), problems)
-
-
-def _chained(first: Any, others: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from others
