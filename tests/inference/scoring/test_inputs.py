@@ -263,6 +263,15 @@ def test_files_that_are_not_accepted_are_named(
     assert str(error.value).startswith(message)
 
 
+def test_names_that_begin_with_an_underscore_or_a_dot_are_no_data_unless_they_are_given(tmp_path: Path) -> None:
+    for name in ("b.csv", "a/c.csv", "_SUCCESS", "_d.csv", "a/.e.csv", "_f/g.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for whole in (tmp_path, tmp_path / "*"):
+        assert find_files([str(whole)]) == [tmp_path / "a" / "c.csv", tmp_path / "b.csv"]
+    assert find_files([str(tmp_path / "_d.csv"), str(tmp_path / "_f")]) == [tmp_path / "_d.csv", tmp_path / "_f/g.csv"]
+
+
 def test_files_with_other_columns_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,n\n")
     (tmp_path / "b.csv").write_text("n,text\n")

@@ -60,6 +60,20 @@ def test_a_text_that_is_too_long_has_no_answer_but_a_reason(run: Score, rows: Pa
             assert row["error"].endswith("characters; accepted: 30 or fewer, or --max-characters")
 
 
+def test_a_row_has_all_its_reasons(run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unroll.inference.scoring.json_input.SAMPLE", 1)
+    (tmp_path / "in.jsonl").write_text(
+        '{"text": "good", "n": 1}\n{"text": "bad bad", "n": "x"}\n{"text": "", "n": ""}\n'
+    )
+    run(tmp_path / "in.jsonl", max_characters=5)
+    left_out = "n is not of the type int64: left out"
+    assert [row["error"] for row in read(tmp_path / "out")] == [
+        None,
+        f"line 2: {left_out}; text has 7 characters; accepted: 5 or fewer, or --max-characters",
+        f"line 3: {left_out}; text is empty: ''; accepted: text with at least one token",
+    ]
+
+
 def test_entities_are_lists_of_structs(run: Score, tagger: Path, tmp_path: Path) -> None:
     given = [["Ada", "Brown", "met", "us"], ["in", "Lima"], [], None]
     pq.write_table(pa.table({"tokens": given, "text": ["a"] * 4}), tmp_path / "in.parquet")
@@ -81,6 +95,15 @@ def test_tokens_of_the_input_are_not_repeated(run: Score, tagger: Path, tmp_path
     assert list(first) == ["tokens", "labels", "entities", "error"]
     assert (first["tokens"], len(first["labels"])) == (["Ada", "met", "us"], 3)
     assert (second["tokens"], second["labels"]) == ([], None)
+
+
+def test_large_lists_of_tokens_are_found_and_not_repeated(run: Score, tagger: Path, tmp_path: Path) -> None:
+    tokens = pa.array([["Ada", "met", "us"]], pa.large_list(pa.large_string()))
+    pq.write_table(pa.table({"tokens": tokens}), tmp_path / "in.parquet")
+    run(tmp_path / "in.parquet", model=tagger)
+    (row,) = read(tmp_path / "out")
+    assert list(row) == ["tokens", "labels", "entities", "error"]
+    assert row["error"] is None
 
 
 def test_a_complete_output_is_left_as_it_is(run: Score, rows: Path, tmp_path: Path) -> None:
@@ -302,3 +325,16 @@ def test_two_commands_do_not_write_the_same_output(run: Score, rows: Path, tmp_p
 def test_an_output_within_the_input_is_refused(run: Score, rows: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is in the input .*; accepted: a place outside of it"):
         run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [("*.parquet", "scored.parquet"), ("**/rows*", "a/rows"), ("r*", "rest/scored"), ("*.[jp]*", "scored.csv")],
+)
+def test_an_output_that_the_pattern_of_the_input_would_find_is_refused(
+    given: str, output: str, run: Score, rows: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"is in the input .*; accepted: a place outside of it"):
+        run(tmp_path / given, output=output)
+    assert run(tmp_path / given, output="b/scored").rows == 60
+    assert run(tmp_path / given, output="b/scored").scored == 0

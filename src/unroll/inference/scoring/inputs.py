@@ -1,7 +1,9 @@
 """The files that are scored: which they are, the parts they are cut into, and how a part is read."""
 
 import glob
+import os
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -69,7 +71,8 @@ def open_input(file: str | Path) -> Input:
 def find_files(inputs: Sequence[str]) -> list[Path]:
     """The absolute paths of files, of the files in folders and their subfolders, and of those that match a pattern.
 
-    Files and folders whose names begin with a dot or an underscore are no data, as in Spark and `datasets`.
+    Files and folders whose names begin with a dot or an underscore are no data, as in Spark and `datasets`, unless they
+    are named themselves.
 
     Raises:
         ValueError: there is no such file, or they differ in format.
@@ -77,7 +80,7 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for given in inputs:
         path = Path(given)
-        matching = [path] if path.exists() else sorted(map(Path, glob.glob(given, recursive=True)))
+        matching = [path] if path.exists() else sorted(filter(_is_data, map(Path, glob.glob(given, recursive=True))))
         found = [file for it in matching for file in (_files_in(it) if it.is_dir() else [it])]
         if not found:
             raise ValueError(f"{given}: {'no such file' if not matching else 'no file'}; accepted: {ACCEPTED}")
@@ -91,7 +94,28 @@ def find_files(inputs: Sequence[str]) -> list[Path]:
 
 def _files_in(folder: Path) -> list[Path]:
     files = (it for it in folder.rglob("*") if it.is_file() and extension(it) in FORMATS)
-    return sorted(it for it in files if not any(part[0] in "._" for part in it.relative_to(folder).parts))
+    return sorted(it for it in files if all(map(_is_data, map(Path, it.relative_to(folder).parts))))
+
+
+def _is_data(path: Path) -> bool:
+    return not path.name.startswith((".", "_"))
+
+
+def would_find(given: str, path: Path) -> bool:
+    """Whether a path, which need not exist yet, is in a folder that is given, or matches a pattern."""
+    place = Path(os.path.abspath(path))
+    if Path(given).exists():
+        return place.resolve().is_relative_to(Path(given).resolve())
+    return _matches(place.parts, Path(os.path.abspath(given)).parts)
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether the pattern matches a path, or a folder that has it."""
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_matches(parts[i:], pattern[1:]) for i in range(len(parts)))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def part_size(files: Sequence[Path]) -> int:

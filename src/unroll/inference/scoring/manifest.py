@@ -25,6 +25,11 @@ def file_facts(files: Sequence[Path]) -> list[list[Any]]:
     return [[str(file), facts.st_size, facts.st_mtime_ns] for file in files for facts in [file.stat()]]
 
 
+def manifest_of(output: Path) -> Path:
+    """Where the manifest of a complete output is."""
+    return output.with_name(f"{output.name}.manifest.json") if is_one_file(output) else output / _MANIFEST
+
+
 class Place:
     """Where an output is made.
 
@@ -40,8 +45,7 @@ class Place:
         # With the fingerprint, a process that outlives its killed parent cannot write into a folder of other settings.
         self.work = output.with_name(f".{output.name}.parts-{self._fingerprint}")
         self.model = self.work / "model"
-        self._is_file = is_one_file(output)
-        self._manifest = output.with_name(f"{output.name}.manifest.json") if self._is_file else output / _MANIFEST
+        self._is_file, self._manifest = is_one_file(output), manifest_of(output)
 
     def complete(self) -> dict[str, Any] | None:
         """The facts of `finish` if the output is complete, else None.

@@ -45,21 +45,21 @@ def _scored(job: Job, predictor: Predictor, rows: Rows) -> pa.RecordBatch:
     """The columns that are kept, the answers, and the problems."""
     texts = [rows.columns[name].to_pylist() for name in job.texts]
     given: list[Any] = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
-    problems, name = dict(rows.problems), " and ".join(job.texts)
-    refused = set(rows.unread)
+    problems, name = {i: [problem] for i, problem in rows.problems.items()}, " and ".join(job.texts)
+    refused, most = set(rows.unread), job.options.max_characters
     for i, size in enumerate(map(_characters, given)):
-        if size > job.options.max_characters:
-            problems[i] = (
-                f"{name} has {size} characters; accepted: {job.options.max_characters} or fewer, or --max-characters"
-            )
+        if size > most:
+            problem = f"{name} has {size} characters; accepted: {most} or fewer, or --max-characters"
+            problems.setdefault(i, []).append(problem)
             refused.add(i)
     usable: list[Any] = [None if i in refused else text for i, text in enumerate(given)]
     answers = predictor.predict(usable, BATCH_SIZE, "coerce", job.options.probabilities)
     for i, answer in enumerate(answers):
         if i not in refused and all(value is None for value in answer.values()):
-            problems[i] = "; ".join(filter(None, [problems.get(i), predictor.problem(given[i], name)]))
+            problems.setdefault(i, []).append(predictor.problem(given[i], name) or "")
     columns = [rows.columns[name] for name in job.kept] + answer_columns(answers, job.answers)
-    return pa.record_batch([*columns, pa.array(map(problems.get, range(len(given))), pa.string())], job.schema)
+    reasons = ["; ".join(filter(None, problems.get(i, ()))) or None for i in range(len(given))]
+    return pa.record_batch([*columns, pa.array(reasons, pa.string())], job.schema)
 
 
 def _characters(text: Any) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 from unroll.checks import check_choice, check_least
 from unroll.files import delete
 from unroll.inference.scoring.engines import ENGINES, Events
-from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size
+from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size, would_find
 from unroll.inference.scoring.job import Job, ScoreOptions, build_job
-from unroll.inference.scoring.manifest import Place, file_facts
+from unroll.inference.scoring.manifest import Place, file_facts, manifest_of
 from unroll.inference.scoring.output import is_one_file, join
 from unroll.inference.scoring.part import Counts, read_counts, score_chunk
 from unroll.inference.server.source import ServedModel, Source
@@ -72,7 +72,7 @@ def score(
     least = {"--processes": processes, "--part-bytes": part_bytes, "--max-characters": options.max_characters}
     check_least(1, **{name: value for name, value in least.items() if value is not None})
     files = find_files(inputs)
-    _check_apart(inputs, files, output)
+    _check_apart(inputs, files, [output, manifest_of(output)])
     size = part_size(files) if part_bytes is None else part_bytes
     version = source.version()
     settings: dict[str, Any] = {"input": file_facts(files), "model": source.identity(version), "part_bytes": size}
@@ -115,12 +115,13 @@ def score(
         return Summary(rows, problems, rows - there, time.monotonic() - start)
 
 
-def _check_apart(inputs: Sequence[str], files: Sequence[Path], output: Path) -> None:
-    """Raise ValueError if the output would be found among the input the next time."""
+def _check_apart(inputs: Sequence[str], files: Sequence[Path], written: Sequence[Path]) -> None:
+    """Raise ValueError if the output, or its manifest, would be found among the input the next time."""
+    output = written[0]
     if output.resolve() in files:
         raise ValueError(f"--output={output} is a file of the input; accepted: another one")
     for given in inputs:
-        if Path(given).is_dir() and output.resolve().is_relative_to(Path(given).resolve()):
+        if any(would_find(given, it) for it in written):
             raise ValueError(f"--output={output} is in the input {given}; accepted: a place outside of it")
 
 
