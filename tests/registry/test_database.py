@@ -1,5 +1,6 @@
 import shutil
 import sqlite3
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,37 @@ def test_the_artifacts_of_a_project_that_was_copied_are_those_beside_its_databas
     shutil.copytree(store_folder, tmp_path / "copy")
     folder = RegistryDatabase(tmp_path / "copy" / "mlflow.db").folder("copied", "1")
     assert folder is not None and folder.is_relative_to(tmp_path / "copy")
+
+
+def test_a_version_that_is_registered_meanwhile_is_found_with_its_alias(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    others.executescript("""
+        PRAGMA journal_mode = WAL;
+        CREATE TABLE registered_models (workspace, name);
+        CREATE TABLE model_versions (workspace, name, version, current_stage);
+        CREATE TABLE registered_model_aliases (workspace, name, alias, version);
+        INSERT INTO registered_models VALUES ('default', 'read');
+        INSERT INTO model_versions VALUES ('default', 'read', 1, 'None');
+        INSERT INTO registered_model_aliases VALUES ('default', 'read', 'champion', 1);
+    """)
+    read = sqlite3.connect(tmp_path / "mlflow.db")
+
+    class Interrupted:
+        def execute(self, query: str, *given: object) -> sqlite3.Cursor:
+            if "registered_model_aliases" in query:
+                others.execute("INSERT INTO model_versions VALUES ('default', 'read', 2, 'None')")
+                others.execute("UPDATE registered_model_aliases SET version = 2")
+            return read.execute(query, *given)
+
+    database = RegistryDatabase(tmp_path / "mlflow.db")
+    monkeypatch.setattr(RegistryDatabase, "_open", lambda _: nullcontext(Interrupted()))
+    assert version(database, "models:/read@champion") == "1"
+    monkeypatch.undo()
+    assert version(database, "models:/read@champion") == "2"
+    for connection in (read, others):
+        connection.close()
 
 
 @pytest.mark.parametrize("content", ["text", "nothing", "other tables"])

@@ -98,3 +98,7 @@ def test_a_model_that_changes_while_it_is_copied_is_refused(
         monkeypatch.setattr(RegistryDatabase, "folder", lambda *_: found)
         with pytest.raises(ValueError, match=r"^models:/changing/1: vocabulary\.json changed while it was copied"):
             source.copy(version, tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+        monkeypatch.setattr(RegistryDatabase, "folder", lambda *_: tmp_path / "deleted since")
+        with pytest.raises(ValueError, match="deleted since"):
+            source.copy(version, tmp_path / "copy")

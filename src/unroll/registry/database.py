@@ -42,11 +42,13 @@ class RegistryDatabase:
             StoreError: there is no such model, version or alias; lists what there is.
         """
         aliased = "SELECT version FROM registered_model_aliases WHERE workspace = 'default' AND name = ? AND alias = ?"
+        known = "SELECT name FROM registered_models WHERE workspace = 'default' ORDER BY name"
         try:
             with self._open() as connection:
+                connection.execute("BEGIN")  # all of it as at one moment, while others register and delete
                 versions = [number for (number,) in connection.execute(f"SELECT version {_OF_NAME}", (name.name,))]
                 found = connection.execute(aliased, (name.name, name.chosen)).fetchone() if name.is_alias else None
-                names = [it for (it,) in connection.execute("SELECT name FROM registered_models ORDER BY name")]
+                names = [it for (it,) in connection.execute(known)]
         except sqlite3.Error:
             return None
         number = (found[0] if found else None) if name.is_alias else int(name.chosen)
@@ -55,8 +57,8 @@ class RegistryDatabase:
         if name.name not in names:
             raise StoreError(f"{name.uri}: no such model; registered models: {', '.join(names) or 'none'}")
         what = f"no version has the alias {name.chosen}" if name.is_alias else "no such version"
-        known = ", ".join(map(str, sorted(versions))) or "none"
-        raise StoreError(f"{name.uri}: {what}; registered versions: {known}")
+        shown = ", ".join(map(str, sorted(versions))) or "none"
+        raise StoreError(f"{name.uri}: {what}; registered versions: {shown}")
 
     def folder(self, name: str, version: str) -> Path | None:
         """The model folder of a version; None if it is not on this machine, or damaged, or unroll did not log it."""

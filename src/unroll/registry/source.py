@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unroll.files import copy_folder, damaged_files
-from unroll.inference.server.source import RegisteredName, ServedModel
+from unroll.inference.server.source import RegisteredName, ServedModel, copying
 from unroll.registry.database import RegistryDatabase
 
 if TYPE_CHECKING:
@@ -58,10 +57,8 @@ class RegistrySource:
         return f"{self._name.name}/{version}"
 
     def copy(self, version: str, folder: Path) -> ServedModel:
-        with self.folder(version, folder.parent) as found:
-            copy_folder(found, folder)
-        if damaged := damaged_files(folder):
-            raise ValueError(f"{self._name.uri}: {', '.join(damaged)} changed while it was copied")
+        with self.folder(version, folder.parent) as found, copying(found, folder, self._name.uri):
+            pass
         return ServedModel(self._name.name, version, folder)
 
     @cached_property

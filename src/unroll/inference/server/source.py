@@ -1,6 +1,8 @@
 """Where the served model comes from: a folder, or, in `unroll.registry.source`, a registered model."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -35,6 +37,23 @@ class ServedModel:
             "is_pair": config["is_pair"],
             "given_tokens": config.get("given_tokens", False),
         }
+
+
+@contextmanager
+def copying(model: Path, folder: Path, name: str) -> Iterator[None]:
+    """Copy a model folder, then check the copy, first by its checksums and then by the block.
+
+    Raises:
+        ValueError: a file is missing or not what was written, or the block has raised it; nothing is left of the copy.
+    """
+    try:
+        copy_folder(model, folder)
+        if damaged := damaged_files(folder):
+            raise ValueError(f"{name}: {', '.join(damaged)} changed while it was copied")
+        yield
+    except (OSError, ValueError) as error:
+        delete(folder)
+        raise ValueError(str(error)) from error
 
 
 class Source(Protocol):
@@ -116,12 +135,7 @@ class FolderSource:
         return ServedModel(self._name, self.version(), self._folder)
 
     def copy(self, version: str, folder: Path) -> ServedModel:
-        try:
-            copy_folder(self._folder, folder)
-            damaged = damaged_files(folder)
-            if damaged or self.version() != version:
-                raise ValueError(f"{self._folder}: {', '.join(damaged) or 'the model'} changed while it was copied")
-        except (OSError, ValueError) as error:
-            delete(folder)
-            raise ValueError(str(error)) from error
+        with copying(self._folder, folder, str(self._folder)):
+            if self.version() != version:
+                raise ValueError(f"{self._folder}: the model changed while it was copied")
         return ServedModel(self._name, version, folder)
