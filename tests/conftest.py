@@ -32,6 +32,11 @@ settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("unroll")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: those of a compressed file contain the time, and all processes must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_finish() -> None:
     """Leave all that is imported out of garbage collections, which otherwise take up to half a second each."""
     gc.collect()
