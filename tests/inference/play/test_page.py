@@ -159,6 +159,15 @@ def test_means_that_cannot_be_computed_say_why(shown: Open) -> None:
         assert page.locator("#sensitivity path.mean").count() == 0
 
 
+def test_a_network_whose_means_are_all_of_few_gradients_has_no_curve_beside_another(shown: Open) -> None:
+    mean = "{distances: [0, 1], means: [1, 2], counts: [count, count], texts: 9}"
+    network = f"({{name: 'n', kind: 'first', mean: {mean}}})"
+    with shown(text="rain", first="topics") as page:
+        for counts, curves in (([9, 9], 2), ([9, 4], 1), ([4, 4], 0)):
+            drawn = f"distancePicture({counts}.map(count => {network}), 400)?.querySelectorAll('path').length ?? 0"
+            assert page.evaluate(drawn) == curves
+
+
 def test_a_network_of_pairs_asks_for_a_second_text(shown: Open) -> None:
     with shown(wait=False) as page:
         second = page.get_by_label("Second text")
