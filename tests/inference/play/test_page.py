@@ -142,7 +142,7 @@ def test_ctrl_and_enter_shows_the_text_and_the_address_keeps_it(shown: Open) -> 
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"text": "\u200b", "first": "lstm"}, "text 0 is empty"),
+        ({"text": "\u200b", "first": "lstm"}, "text is empty"),
         ({"text": "a " * 201, "first": "lstm"}, "text has 201 tokens; accepted: at most 200"),
     ],
 )
