@@ -203,6 +203,16 @@ def test_types_of_json_columns_are_united_over_the_files(tmp_path: Path) -> None
     }
 
 
+def test_a_json_column_without_a_value_in_one_file_has_the_type_of_the_others(tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.jsonl" for i in range(3)]
+    rows = ['{"a": null, "b": null, "c": ["x"]}', '{"a": "x", "b": null, "c": null}', '{"a": null, "b": null}']
+    for file, row in zip(files, rows, strict=True):
+        file.write_text(row)
+    schema = common_schema(files)
+    assert [str(it) for it in schema.types] == ["string", "extension<arrow.json>", "list<item: string>"]
+    assert [str(it) for it in common_schema(files[1:]).types][:2] == ["string", "extension<arrow.json>"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
