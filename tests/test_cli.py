@@ -81,10 +81,13 @@ def test_a_run_folder_stands_for_its_model(run: Run, reviews: PreparedData, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", "good", "--model", "nowhere"], "error: no trained model in nowhere; train one with"),
+        (["predict", "good", "--model", "nowhere"], "error: nowhere: no such folder; accepted: a run folder"),
         (["predict", "good", "--file", "a.txt", "--model", "x"], "error: TEXT and --file=a.txt; accepted: one of them"),
         (["predict", "--file", "no.txt", "--model", "{exported}"], "error: no.txt: no such file; accepted: .txt"),
-        (["export", "nowhere", "--output", "x"], "error: no trained model in nowhere"),
+        (
+            ["export", "nowhere", "--output", "x"],
+            "error: nowhere: no such folder; accepted: a run folder such as models/DATASET/MODEL/SEED, or a model",
+        ),
         (["export", "nowhere", "--int8"], "error: --int8 and --data belong together; accepted: both, or none of them"),
     ],
 )

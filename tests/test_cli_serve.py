@@ -27,7 +27,7 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no/such/folder"], "no/such/folder: no such folder; accepted: a run folder .*models:/NAME@champion"),
+        (["no/such/folder"], "no/such/folder: no such folder; accepted: a run folder .*NAME@champion or models:/"),
         (["FOLDER"], "no trained model in this folder; accepted: .* to train one: python pipelines/train.py"),
         (["FOLDER", "--port=70000"], "--port=70000; accepted: 0 to 65535"),
         (["FOLDER", "--workers=0"], "--workers=0; accepted: 1 or more"),

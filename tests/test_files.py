@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from unroll.files import (
     check_files,
     damaged_files,
+    make_folder,
     read_json,
     read_yaml,
     reading,
@@ -291,3 +292,15 @@ def test_files_in_subfolders_are_checked_and_named_with_the_remedy(tmp_path: Pat
     with pytest.raises(ValueError, match=r"is damaged: train/a changed after it was written; make it again$"):
         check_files(tmp_path, "make it again")
     assert damaged_files(tmp_path, ["later", "missing"]) == ["later"]
+
+
+@pytest.mark.parametrize("path", ["file", "file/a", "file/a/b"])
+def test_a_file_in_the_place_of_a_folder_is_named(path: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=f"^{tmp_path}/file is a file; accepted: a folder, or a path that does not"):
+        make_folder(tmp_path / path)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/file is a file; accepted"), whole_folder(tmp_path / path / "c"):
+        pass
+    make_folder(tmp_path / "new" / "folder")
+    make_folder(tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").is_dir()

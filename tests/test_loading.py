@@ -17,15 +17,22 @@ from unroll.loading import find_source, mlflow_uri
 from unroll.run_folder import RunFolder
 
 
-def test_run_folders_and_model_folders_are_loaded(reviews: PreparedData, tmp_path: Path) -> None:
+def test_run_folders_and_model_folders_are_loaded(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = save_random_model(reviews, RunFolder(tmp_path).model)
     expected = Predictor.load(model).predict(["not good"])
     for where in (model, tmp_path, str(tmp_path), RunFolder(tmp_path)):
         assert unroll.load(where).predict(["not good"]) == expected
+    monkeypatch.chdir(tmp_path.parent)
+    tmp_path.rename("run@home")
+    assert unroll.load(RunFolder(Path("run@home"))).predict(["not good"]) == expected
 
 
 def test_what_is_no_model_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no trained model in .*; accepted: a run folder .*, NAME@champion, models:/"):
+    with pytest.raises(
+        ValueError, match=r": no trained model in this folder; accepted: a run folder .*, NAME@champion or models:/"
+    ):
         unroll.load(tmp_path)
 
 

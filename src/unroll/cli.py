@@ -12,18 +12,21 @@ from collections.abc import Callable
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from unroll.files import refusal
 from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token_of_environment
-
-if TYPE_CHECKING:
-    from unroll.inference.predictor import Predictor
+from unroll.inference.server.source import ANY_MODEL, FOLDERS, find_folder
 
 _EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
-_FOLDERS = "a run folder such as models/DATASET/MODEL/SEED, or a model folder"
-_ANY_MODEL = "a run folder such as models/DATASET/MODEL/SEED, a model folder, NAME@champion or models:/NAME/3"
 CHUNK = 512  # texts that are read, predicted and printed together
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 class Command(NamedTuple):
@@ -51,7 +54,7 @@ def main() -> None:
             name,
             help=command.summary,
             description=command.summary,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         command.arguments(subparser)
         subparser.set_defaults(run=command.run, extra=command.extra)
@@ -79,7 +82,7 @@ def main() -> None:
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="a text; without any, --file or standard input is read")
-    _add_model(parser, "--model", _ANY_MODEL)
+    _add_model(parser, "--model", ANY_MODEL)
     parser.add_argument("--file", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input")
     _add_format(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
@@ -91,17 +94,19 @@ def _predict(arguments: argparse.Namespace) -> None:
         raise ValueError(f"TEXT and --file={arguments.file}; accepted: one of them")
     if not arguments.text and not arguments.file and sys.stdin.isatty():
         raise ValueError("no text; accepted: TEXT, --file FILE, or texts in standard input")
+    from unroll.inference.answers import is_empty
     from unroll.inference.pretty import pretty
     from unroll.inference.texts import STDIN, read_texts
+    from unroll.loading import load
 
-    predictor = _load(arguments.model)
+    predictor = load(arguments.model)
     texts = iter(arguments.text or read_texts(arguments.file or STDIN, arguments.format))
     width = shutil.get_terminal_size().columns
     count = unusable = 0
     while chunk := list(islice(texts, CHUNK)):
         answers = predictor.predict(chunk, errors="coerce", probabilities=arguments.probabilities)
         for text, answer in zip(chunk, answers, strict=True):
-            unusable += all(value is None for value in answer.values())
+            unusable += is_empty(answer)
             if arguments.json or not sys.stdout.isatty():
                 print(json.dumps(_with_text(text, answer), ensure_ascii=False))
             else:
@@ -118,7 +123,7 @@ def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_model(parser, "model", _FOLDERS)
+    _add_model(parser, "model", FOLDERS)
     parser.add_argument("--output", type=Path, help="the folder to write; by default onnx/ and the end of MODEL's path")
     parser.add_argument("--int8", action="store_true", help="smaller: large weights as 8-bit integers; needs --data")
     parser.add_argument("--data", help="with --int8: a file of texts, on which its labels are compared")
@@ -132,7 +137,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from unroll.inference.texts import read_texts
 
     texts = list(read_texts(arguments.data, arguments.format)) if arguments.int8 else []
-    folder = _model_folder(arguments.model)
+    folder = find_folder(Path(arguments.model), FOLDERS)
     parts = [part for part in folder.absolute().parts if part != "model"][-3:]
     output = arguments.output or Path("onnx", *parts)
     size, agreement = export(folder, output, arguments.int8, texts)
@@ -149,21 +154,8 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", metavar=".EXT", help="of the texts, instead of the extension of the file's name")
 
 
-def _model_folder(name: str) -> Path:
-    """The folder of the model itself."""
-    folder = Path(name)
-    return folder / "model" if (folder / "model").is_dir() else folder
-
-
-def _load(name: str) -> "Predictor":
-    from unroll.inference.predictor import Predictor
-    from unroll.loading import load, mlflow_uri
-
-    return load(name) if mlflow_uri(name) else Predictor.load(_model_folder(name))
-
-
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_model(parser, "model", _ANY_MODEL)
+    _add_model(parser, "model", ANY_MODEL)
     for field in fields(ServerOptions):
         kind = field.type if isinstance(field.type, type) else str
         flag = f"--{field.name.replace('_', '-')}"
@@ -188,7 +180,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 
 _SCORE_HELP = {
-    "model": ("MODEL", _ANY_MODEL),
+    "model": ("MODEL", ANY_MODEL),
     "output": ("OUTPUT", "a folder, or a file: .parquet, .csv, .jsonl"),
     "text": ("COLUMN", "with the text, if it is not text or tokens"),
     "text_pair": ("COLUMN", "with the second text of a pair"),
@@ -239,7 +231,7 @@ def _to_standard_error(line: str) -> None:
 
 
 def _play_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="*", metavar="MODEL", help=f"{_ANY_MODEL}; all networks in models/ without any")
+    parser.add_argument("model", nargs="*", metavar="MODEL", help=f"{ANY_MODEL}; by default all networks in models/")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="prepared data of the training, for means")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
     parser.add_argument("--port", type=int, default=8001, help="0 for any free port")

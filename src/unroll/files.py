@@ -56,6 +56,15 @@ def _writing(target: Path, work: Path) -> Iterator[None]:
         raise ValueError(f"{target} cannot be written: {refused.cause}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder, and those that it is in, unless it exists; raises ValueError if a file has its place."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next(it for it in (path, *path.parents) if it.exists())
+        raise ValueError(f"{file} is a file; accepted: a folder, or a path that does not exist") from None
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `target` if the block succeeds and is deleted if it raises.
@@ -64,7 +73,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         ValueError: the disk is full, or the file system refuses otherwise.
     """
     with _writing(target, target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         work.chmod(0o755)  # mkdtemp creates it with mode 700
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unroll.inference.predictor import Predictor
-from unroll.inference.server.source import FolderSource, RegisteredName, Source
+from unroll.inference.server.source import FolderSource, RegisteredName, Source, find_folder
 from unroll.project import check_store, project_root, set_environment
 from unroll.registry.source import RegistrySource
 from unroll.run_folder import RunFolder
@@ -32,17 +32,12 @@ def load(model: RunFolder | str | Path) -> Predictor:
             ``NAME@champion``, ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is
             that of ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
     """
+    if isinstance(model, RunFolder):
+        return Predictor.load(find_folder(model.path))
     if uri := mlflow_uri(str(model)):
         with _environment():
             return _load_from_mlflow(uri)
-    run = model if isinstance(model, RunFolder) else RunFolder(Path(model))
-    for folder in (run.path, run.model):
-        if (folder / "config.json").is_file():
-            return Predictor.load(folder)
-    raise ValueError(
-        f"no trained model in {str(run.path)!r}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model "
-        "folder, NAME@champion, models:/NAME/VERSION or runs:/RUN_ID"
-    )
+    return Predictor.load(find_folder(Path(model)))
 
 
 def find_source(name: str) -> Source:

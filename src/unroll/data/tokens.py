@@ -9,6 +9,8 @@ DeclaredTask = Literal["classification", "labeling", "multilabel"]  # in conf/da
 Task = Literal["classification", "labeling", "multilabel", "tagging"]  # tagging: labeling with plain tags
 TOKEN_TASKS: tuple[Task, ...] = ("labeling", "tagging")  # with one label per token
 
+TEXT, PAIR, TOKENS = "text", "text_pair", "tokens"  # names of columns and keys
+
 PADDING = 0  # id of the padding word and character, and row 0 of a TokenTable
 UNKNOWN = 1  # id of words and characters that are missing from the vocabulary
 SPECIAL_WORDS = ["<pad>", "<unk>"]

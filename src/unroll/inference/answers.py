@@ -26,6 +26,11 @@ def empty_answer(task: Task, probabilities: bool) -> Answer:
     return dict.fromkeys((*keys, "probabilities") if probabilities else keys)
 
 
+def is_empty(answer: Answer) -> bool:
+    """Whether it is an `empty_answer`."""
+    return all(value is None for value in answer.values())
+
+
 def _label(schema: DataSchema, prediction: Prediction, _: TextInput, probabilities: bool) -> Answer:
     best = int(prediction.labels)
     answer = {"label": schema.label_names[best], "probability": float(prediction.probabilities[best])}

@@ -14,9 +14,8 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from unroll.data.tokens import PAIR, TEXT, TOKENS
 from unroll.inference.predictor import Predictor
-
-TEXT, PAIR, TOKENS = "text", "text_pair", "tokens"  # columns
 
 # The package beside a logged model has only what that model needs. The modules of another kind of model that is loaded
 # after it, or of an installation of unroll, remain importable.

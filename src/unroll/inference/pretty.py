@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from unroll.inference.answers import is_empty
+
 NOT_USABLE = "(not usable)"
 
 
@@ -12,7 +14,7 @@ def pretty(text: Any, answer: dict[str, Any], width: int) -> str:
     - Labeling: the text with its entities in brackets. Tagging: each token with its tag.
     """
     shown = _plain(" | ".join(text) if isinstance(text, tuple) else " ".join(text) if isinstance(text, list) else text)
-    if all(value is None for value in answer.values()):
+    if is_empty(answer):
         return f"{NOT_USABLE}  {shown}"
     if "entities" in answer:
         return _plain(_marked(text if isinstance(text, str) else " ".join(text), answer["entities"]))

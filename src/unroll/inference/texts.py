@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unroll.data.text_files import extension, open_text
+from unroll.data.tokens import PAIR, TEXT, TOKENS
 
-TEXT, PAIR, TOKENS = "text", "text_pair", "tokens"  # names of columns and keys
 STDIN = "-"
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class RegistrySource:
     """A registered model in the store at ``MLFLOW_TRACKING_URI``; an alias may name another version while it is served.
 
-    MLflow is imported only if the store is no database of SQLite, or if something is wrong with it.
+    MLflow is imported only if the store is no database of SQLite that can be read, or the files of the version are not
+    on this machine, or are damaged.
     """
 
     def __init__(self, name: RegisteredName) -> None:

@@ -54,7 +54,7 @@ def test_without_data_the_mean_says_what_is_missing(page_server: Running) -> Non
     ("path", "body", "status", "message"),
     [
         ("/explain?model=nothing", {"text": "a"}, 404, "model='nothing'; accepted: elman, lstm, tagger, topics, pairs"),
-        ("/explain?model=lstm", {"text": ""}, 422, "text 0 is empty: ''; accepted: text with at least one token"),
+        ("/explain?model=lstm", {"text": ""}, 422, "text is empty: ''; accepted: text with at least one token"),
         ("/explain?model=lstm", {"texts": ["a", "b"]}, 413, "texts has 2 entries; accepted: at most 1 in a request"),
         ("/explain?model=lstm", {"text": 3}, 422, "text is 3; accepted: a string"),
         ("/explain?model=lstm", b"{", 400, "the body is not JSON: "),

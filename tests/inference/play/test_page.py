@@ -142,7 +142,7 @@ def test_ctrl_and_enter_shows_the_text_and_the_address_keeps_it(shown: Open) -> 
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"text": "\u200b", "first": "lstm"}, "text 0 is empty"),
+        ({"text": "\u200b", "first": "lstm"}, "text is empty"),
         ({"text": "a " * 201, "first": "lstm"}, "text has 201 tokens; accepted: at most 200"),
     ],
 )
@@ -157,6 +157,15 @@ def test_means_that_cannot_be_computed_say_why(shown: Open) -> None:
     with shown(text="rain", first="topics") as page:
         assert "prepared data of its training are not here" in page.locator("#distance").inner_text()
         assert page.locator("#sensitivity path.mean").count() == 0
+
+
+def test_a_network_whose_means_are_all_of_few_gradients_has_no_curve_beside_another(shown: Open) -> None:
+    mean = "{distances: [0, 1], means: [1, 2], counts: [count, count], texts: 9}"
+    network = f"({{name: 'n', kind: 'first', mean: {mean}}})"
+    with shown(text="rain", first="topics") as page:
+        for counts, curves in (([9, 9], 2), ([9, 4], 1), ([4, 4], 0)):
+            drawn = f"distancePicture({counts}.map(count => {network}), 400)?.querySelectorAll('path').length ?? 0"
+            assert page.evaluate(drawn) == curves
 
 
 def test_a_network_of_pairs_asks_for_a_second_text(shown: Open) -> None:

@@ -203,6 +203,16 @@ def test_types_of_json_columns_are_united_over_the_files(tmp_path: Path) -> None
     }
 
 
+def test_a_json_column_without_a_value_in_one_file_has_the_type_of_the_others(tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.jsonl" for i in range(3)]
+    rows = ['{"a": null, "b": null, "c": ["x"]}', '{"a": "x", "b": null, "c": null}', '{"a": null, "b": null}']
+    for file, row in zip(files, rows, strict=True):
+        file.write_text(row)
+    schema = common_schema(files)
+    assert [str(it) for it in schema.types] == ["string", "extension<arrow.json>", "list<item: string>"]
+    assert [str(it) for it in common_schema(files[1:]).types][:2] == ["string", "extension<arrow.json>"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -215,6 +225,12 @@ def test_types_of_json_columns_are_united_over_the_files(tmp_path: Path) -> None
         ),
         ("a.csv", b"", "a.csv cannot be read as .csv: it is empty; accepted: a header and rows"),
         ("a.csv", b"a,a\n", "a.csv cannot be read as .csv: two columns are called 'a'"),
+        ("a.csv", b"text,n\rgood,1\r", "a.csv cannot be read as .csv: its header has a line end of CR alone; accepted"),
+        (
+            "a.tsv",
+            b"text\tn\rgood\t1\r",
+            "a.tsv cannot be read as .tsv: its header has a line end of CR alone; accepted",
+        ),
         ("a.csv", "a,b".encode("utf-16"), "a.csv cannot be read as .csv: it is not UTF-8; accepted: UTF-8"),
         ("a.csv.gz", b"text", "a.csv.gz cannot be read as .csv: Not a gzipped file"),
         ("a.csv.gz", gzip.compress(b"text\na\n")[:-9], "a.csv.gz cannot be read as .csv: Compressed file ended before"),

@@ -274,12 +274,13 @@ def test_a_model_that_is_replaced_meanwhile_is_not_mixed_in(
         run(rows, model=tmp_path / "model")
 
 
+@pytest.mark.parametrize("change", [lambda file: os.utime(file, ns=(1, 1)), delete])
 def test_an_input_that_changes_meanwhile_is_an_error(
-    run: Score, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Path], None], run: Score, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def changing(*given: Any) -> Any:
         yield from in_this_process(*given)
-        os.utime(rows, ns=(1, 1))
+        change(rows)
 
     monkeypatch.setitem(engines.ENGINES, "local", changing)
     with pytest.raises(ValueError, match="the input has changed while it was scored; delete"):
@@ -294,16 +295,19 @@ def test_an_input_that_changes_meanwhile_is_an_error(
         ({"text": "id"}, "the column id is of the type int64; accepted: texts"),
         ({"columns": ("ids",)}, "--columns=ids: no such column; the input has id, text"),
         ({"max_characters": 0}, "--max-characters=0; accepted: 1 or more"),
+        ({"output": "rows.parquet/.."}, "--output={}/rows.parquet/..; accepted: a path that ends with the name of"),
+        ({"output": "file/out"}, "{}/file is a file; accepted: a folder, or a path that does not exist"),
         ({"output": "rows.parquet"}, "--output={}/rows.parquet is a file of the input; accepted: another one"),
     ],
 )
 def test_a_wrong_option_is_one_line_and_nothing_is_left(
     options: dict[str, Any], message: str, run: Score, rows: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(ValueError) as error:
         run(rows, **options)
-    assert str(error.value) == message.format(tmp_path)
-    assert {it.name for it in tmp_path.iterdir()} <= {"rows.parquet", ".out.running"}
+    assert str(error.value).startswith(message.format(tmp_path))
+    assert {it.name for it in tmp_path.iterdir()} <= {"file", "rows.parquet", ".out.running"}
 
 
 def test_columns_that_are_called_as_those_of_the_answer_are_refused_without_a_prefix(

@@ -143,4 +143,6 @@ def common_schema(files: Sequence[Path]) -> pa.Schema:
         elif {it.name: it.type for it in found} != {it.name: it.type for it in schema}:
             shown = [", ".join(f"{it.name} ({it.type})" for it in columns) for columns in (found, schema)]
             raise ValueError(f"{file} has the columns {shown[0]}; accepted: {shown[1]}, as in {first}")
+    if extension(first) in (".json", ".jsonl"):
+        schema = JsonInput.settled(schema)
     return schema.remove_metadata()

@@ -7,10 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from unroll.checks import first_names
-from unroll.data.tokens import TOKEN_TASKS
+from unroll.data.tokens import PAIR, TEXT, TOKEN_TASKS, TOKENS
 from unroll.inference.scoring.answers import answer_fields
 from unroll.inference.scoring.inputs import Chunk
-from unroll.inference.texts import PAIR, TEXT, TOKENS
 
 ERROR = "error"  # the column with the reason why there is no answer
 

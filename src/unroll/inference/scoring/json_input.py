@@ -45,10 +45,17 @@ class JsonInput(TextInput):
         columns = {it.name: it.type for it in schema}
         for field in other:
             known = columns.setdefault(field.name, field.type)
-            if known != field.type:
+            if known == pa.null():
+                columns[field.name] = field.type
+            elif field.type not in (known, pa.null()):
                 numbers = {known, field.type} == {pa.int64(), pa.float64()}
                 columns[field.name] = pa.float64() if numbers else pa.json_()
         return pa.schema(columns)
+
+    @staticmethod
+    def settled(schema: pa.Schema) -> pa.Schema:
+        """With JSON as the type of the columns that have no value, so that later values are kept."""
+        return pa.schema({it.name: pa.json_() if it.type == pa.null() else it.type for it in schema})
 
     def cut(self, size: int) -> Iterator[tuple[int, int, int]]:
         start, line = self._at_first_line(), 1
@@ -105,6 +112,8 @@ def _parsed(line: bytes) -> Any:
 
 def _type(values: Sequence[Any]) -> pa.DataType:
     kinds = frozenset(map(type, values)) - {type(None)}
+    if not kinds:
+        return pa.null()  # until another file says more; see `JsonInput.settled`
     if kinds == {list} and all(isinstance(it, str) for value in values for it in value or []):
         return _TEXTS
     return _TYPES.get(kinds, pa.json_())

@@ -21,8 +21,19 @@ _VERSION = 1  # changes when the same settings give other parts
 
 
 def file_facts(files: Sequence[Path]) -> list[list[Any]]:
-    """Path, bytes and time of the last change of each file: reading terabytes twice would cost hours."""
-    return [[str(file), facts.st_size, facts.st_mtime_ns] for file in files for facts in [file.stat()]]
+    """Path, bytes and time of the last change of each file: reading terabytes twice would cost hours.
+
+    Of a file that is not there any more it is the path alone.
+    """
+    found: list[list[Any]] = []
+    for file in files:
+        try:
+            facts = file.stat()
+        except FileNotFoundError:
+            found.append([str(file)])
+        else:
+            found.append([str(file), facts.st_size, facts.st_mtime_ns])
+    return found
 
 
 def manifest_of(output: Path) -> Path:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unroll.files import whole_file
+from unroll.inference.answers import is_empty
 from unroll.inference.predictor import Predictor
 from unroll.inference.scoring.answers import answer_columns
 from unroll.inference.scoring.inputs import Chunk, Input, open_input
@@ -55,7 +56,7 @@ def _scored(job: Job, predictor: Predictor, rows: Rows) -> pa.RecordBatch:
     usable: list[Any] = [None if i in refused else text for i, text in enumerate(given)]
     answers = predictor.predict(usable, BATCH_SIZE, "coerce", job.options.probabilities)
     for i, answer in enumerate(answers):
-        if i not in refused and all(value is None for value in answer.values()):
+        if i not in refused and is_empty(answer):
             problems.setdefault(i, []).append(predictor.problem(given[i], name) or "")
     columns = [rows.columns[name] for name in job.kept] + answer_columns(answers, job.answers)
     reasons = ["; ".join(filter(None, problems.get(i, ()))) or None for i in range(len(given))]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.checks import check_choice, check_least
-from unroll.files import delete
+from unroll.files import delete, make_folder
 from unroll.inference.scoring.engines import ENGINES, Events
 from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size, would_find
 from unroll.inference.scoring.job import Job, ScoreOptions, build_job
@@ -71,6 +71,8 @@ def score(
     check_choice("--engine", engine, ENGINES)
     least = {"--processes": processes, "--part-bytes": part_bytes, "--max-characters": options.max_characters}
     check_least(1, **{name: value for name, value in least.items() if value is not None})
+    if output.name in ("", ".."):
+        raise ValueError(f"--output={output}; accepted: a path that ends with the name of a folder or file")
     files = find_files(inputs)
     _check_apart(inputs, files, [output, manifest_of(output)])
     size = part_size(files) if part_bytes is None else part_bytes
@@ -78,7 +80,7 @@ def score(
     settings: dict[str, Any] = {"input": file_facts(files), "model": source.identity(version), "part_bytes": size}
     settings |= asdict(options) | {"columns": options.columns and list(options.columns)}
     place = Place(output, settings)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     with output_lock(output):
         if facts := place.complete():
             return Summary(facts["rows"], facts["problems"], 0, 0.0)

@@ -15,6 +15,7 @@ from unroll.inference.scoring.rows import BLOCK, Rows
 from unroll.inference.scoring.text_input import TextInput
 
 _LONGEST_CELL = 1 << 24  # characters; a quotation mark that is never closed does not fill the memory
+_ENDS = "its header has a line end of CR alone; accepted: LF or CRLF"
 _QUOTES = 'accepted: cells with quotation marks at both ends or neither, and "" for one inside'
 
 
@@ -29,17 +30,25 @@ class TableInput(TextInput):
             before: list[bytes] = []
             while (line := self.stream.readline()) and not line.strip():
                 before.append(line)
-            separator = separator_of(line.decode("latin-1")) if self._has_quotes else "\t"
+            separator = self._separator(line.decode("latin-1")) if self._has_quotes else "\t"
             quoting = csv.QUOTE_MINIMAL if self._has_quotes else csv.QUOTE_NONE
             self._dialect: Any = {"delimiter": separator, "quoting": quoting}
             header = self._row_of([line], self.stream)
         try:
-            cells = next(csv.reader(io.StringIO(b"".join(header).decode(), newline=""), **self._dialect), [])
+            rows = list(csv.reader(io.StringIO(b"".join(header).decode(), newline=""), **self._dialect))
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.problem}: its header is not UTF-8; accepted: UTF-8") from error
-        self._names = column_names(cells, self.problem)
+        if len(rows) > 1:
+            raise ValueError(f"{self.problem}: {_ENDS}")
+        self._names = column_names(rows[0] if rows else [], self.problem)
         self._start = self.first + sum(map(len, [*before, *header]))
         self._line = 1 + len(before) + len(header)
+
+    def _separator(self, header: str) -> str:
+        try:
+            return separator_of(header)
+        except csv.Error as error:  # a CR between cells
+            raise ValueError(f"{self.problem}: {_ENDS}") from error
 
     def schema(self) -> pa.Schema:
         return pa.schema([(name, pa.string()) for name in self._names])

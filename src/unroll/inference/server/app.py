@@ -16,6 +16,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from unroll.inference.answers import is_empty
 from unroll.inference.server.batcher import Batcher, Overloaded, Text
 from unroll.inference.server.body import Refused, Request, characters, estimated_tokens, read_body, too_many_tokens
 from unroll.inference.server.http import check_content_type, http_error, json_response, refused
@@ -189,7 +190,7 @@ async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher, scope: Any
         future.cancel()
         raise
     for position, answer in enumerate(answers):
-        if not wanted.coerce and all(value is None for value in answer.values()):
+        if not wanted.coerce and is_empty(answer):
             place = wanted.place(position)
             reason = f'{place} has no token that the model reads; accepted: such a text with "errors": "coerce"'
             raise Refused(422, reason)

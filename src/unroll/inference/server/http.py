@@ -17,7 +17,7 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
 
 
 def check_content_type(request: Request) -> None:
-    """Raise Refused unless the body is JSON, which no other site's page can send without being asked."""
+    """Raise Refused if the body is said to be something else than JSON, such as the form of another site's page."""
     content_type = request.headers.get("content-type", "application/json")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise Refused(415, f"Content-Type: {content_type[:60]}; accepted: application/json")

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 from unroll.files import CHECKSUMS, checksums, copy_folder, damaged_files, delete, read_json, sha256
 
+FOLDERS = "a run folder such as models/DATASET/MODEL/SEED, or a model folder"
+ANY_MODEL = "a run folder such as models/DATASET/MODEL/SEED, a model folder, NAME@champion or models:/NAME/3"
 _REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 
@@ -96,6 +98,19 @@ class RegisteredName(NamedTuple):
         return f"models:/{self.name}{'@' if self.is_alias else '/'}{self.chosen}"
 
 
+def find_folder(path: Path, accepted: str = ANY_MODEL) -> Path:
+    """The model folder at `path`, or in the run folder at `path`.
+
+    Raises:
+        ValueError: there is no model; says what is accepted.
+    """
+    for folder in (path / "model", path):
+        if (folder / "config.json").is_file():
+            return folder
+    what = "no trained model in this folder" if path.is_dir() else "no such folder"
+    raise ValueError(f"{path}: {what}; accepted: {accepted}; to train one: python pipelines/train.py")
+
+
 class FolderSource:
     """A model folder, or the run folder that contains it; both may be replaced at any time.
 
@@ -104,14 +119,7 @@ class FolderSource:
     """
 
     def __init__(self, path: Path) -> None:
-        folders = [folder for folder in (path / "model", path) if (folder / "config.json").is_file()]
-        if not folders:
-            what = "no trained model in this folder" if path.is_dir() else "no such folder"
-            raise ValueError(
-                f"{path}: {what}; accepted: a run folder such as models/DATASET/MODEL/SEED, a model folder, "
-                "models:/NAME@champion or models:/NAME/VERSION; to train one: python pipelines/train.py"
-            )
-        self._folder = folders[0]
+        self._folder = find_folder(path)
         self._has_checksums = (self._folder / CHECKSUMS).exists()
         parts = (path.parent if path.name == "model" else path).absolute().parts
         self._name = "/".join(parts[-3:]) if parts[-1].isdigit() else parts[-1]
