@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def signal_handlers() -> Iterator[None]:
-    """Restore the handlers that a test replaces: an ignored signal is ignored by all processes of later tests too."""
+def process_state() -> Iterator[None]:
+    """Restore what the processes of later tests inherit: the handlers of signals, and the path of modules.
+
+    A signal that is ignored is ignored by them too. MLflow puts the code of each model that it loads before the path.
+    """
+    path = list(sys.path)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    sys.path[:] = path
 
 
 @pytest.fixture(scope="session")

@@ -134,6 +134,7 @@ def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
     process.start()
     try:
         while not (tmp_path / "started").exists():
+            assert process.is_alive()
             time.sleep(0.05)
         assert is_run_locked(tmp_path)
         told = pytest.raises(ValueError, match=f"output={tmp_path} is in use by another training")

@@ -110,7 +110,8 @@ def _message_of_hydra(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         by = re.match("In '(.+?)'", str(error))  # the file whose defaults name the choice
-        where = f" (in conf/{by[1]}.yaml)" if by else ""
+        is_typed = any(argument.lstrip("+").startswith(f"{group}=") for argument in sys.argv[1:])
+        where = f" (in conf/{by[1]}.yaml)" if by and not is_typed else ""
         return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"

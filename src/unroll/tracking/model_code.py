@@ -1,9 +1,9 @@
 """What a logged model needs of this package and of others: few files, and the versions that are installed."""
 
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+from unroll.files import write_bytes
 from unroll.inference import mlflow_model, model_folder
 from unroll.source_files import PACKAGE, source_files
 
@@ -28,7 +28,7 @@ def copy_code(folder: Path, exported: bool) -> Path:
     for file in files | {PACKAGE / "__init__.py"}:
         target = folder / "unroll" / file.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, target)
+        write_bytes(target, file.read_bytes())
     return folder / "unroll"
 
 

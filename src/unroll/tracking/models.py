@@ -81,7 +81,8 @@ def model_uri(client: MlflowClient, run_id: str) -> str:
 def registrable_model_uri(run: TrackedRun, folder: Path) -> str:
     """The same as :func:`model_uri`, of a model that is sound, and has its export to ONNX if that is possible.
 
-    Otherwise the model folder is logged again, with the export beside the weights.
+    Otherwise the model is logged again, with the export beside the weights: as it was logged, or from the model folder
+    if it is damaged.
     """
     from unroll.inference.exporting.export import add_export  # PyTorch
     from unroll.inference.exporting.parts import NoExporter
@@ -93,9 +94,9 @@ def registrable_model_uri(run: TrackedRun, folder: Path) -> str:
         print(f"{error.what}: logging it again from {folder}", flush=True)
         sound = False
     else:
-        if any(logged.glob(f"artifacts/*/{ONNX_MODEL}")):
+        folder, sound = _model_folder(logged, uri), True
+        if (folder / ONNX_MODEL).is_file():
             return uri
-        sound = True
     with tempfile.TemporaryDirectory() as work:
         exported = Path(work) / "model"
         try:
@@ -130,9 +131,14 @@ def download_model(client: MlflowClient, uri: str, folder: Path) -> Path:
     """
     copy = fetch_model(client, uri, folder)
     with finding_model(client, uri):
-        flavors = read_yaml(copy / "MLmodel")["flavors"]
+        return _model_folder(copy, uri)
+
+
+def _model_folder(logged: Path, uri: str) -> Path:
+    """The model folder among the files of a logged model."""
+    flavors = read_yaml(logged / "MLmodel")["flavors"]
     try:
-        return copy / flavors["python_function"]["artifacts"]["model"]["path"]
+        return logged / flavors["python_function"]["artifacts"]["model"]["path"]
     except KeyError:
         raise ValueError(f"{uri} was not logged by unroll; accepted: a model of an unroll training") from None
 

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
 from unroll.files import CHECKSUMS, checksums, damaged_files
+from unroll.inference.model_folder import ONNX_MODEL
 from unroll.project import project_root
 from unroll.run_folder import RunFolder
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
@@ -186,4 +187,5 @@ def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as work:
         then = checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
     now = checksums(RunFolder(path).model)
-    return sorted(name for name in {*then, *now} - {CHECKSUMS} if then.get(name) != now.get(name))
+    own = {*then, *now} - {CHECKSUMS, ONNX_MODEL}  # the export is added when the model is registered
+    return sorted(name for name in own if then.get(name) != now.get(name))
