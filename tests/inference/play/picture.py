@@ -24,7 +24,7 @@ def take_picture(page: Any, picture: Path) -> None:
     page.locator("#status").filter(has_text=re.compile(r"[^…]\s*$")).wait_for(timeout=0)
     for part in page.locator("main > *").all():
         if part.get_attribute("id") not in SHOWN:
-            part.evaluate("it => it.hidden = true")
+            part.evaluate("it => it.style.setProperty('display', 'none', 'important')")  # also when it is drawn again
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")  # until it is drawn
     page.screenshot(path=picture, full_page=True)
 
