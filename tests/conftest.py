@@ -38,10 +38,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+MODULES: list[str] = []  # the path of modules, when all tests are imported
+
+
 def pytest_collection_finish() -> None:
     """Leave all that is imported out of garbage collections, which otherwise take up to half a second each."""
     gc.collect()
     gc.freeze()
+    MODULES[:] = sys.path
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +54,11 @@ def process_state() -> Iterator[None]:
 
     A signal that is ignored is ignored by them too. MLflow puts the code of each model that it loads before the path.
     """
-    path = list(sys.path)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-    sys.path[:] = path
+    sys.path[:] = MODULES
 
 
 @pytest.fixture(scope="session")

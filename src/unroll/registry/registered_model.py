@@ -1,5 +1,6 @@
 """A registered model: its versions, its aliases `champion` and `challenger`, and roll-back to an earlier champion."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,11 +148,13 @@ class RegisteredModel:
             ValueError: it does not exist, is not what was logged, or cannot be loaded.
         """
         uri = f"models:/{self.name}/{version}"
-        folder = fetch_model(self.client, uri)
+        folder, path = fetch_model(self.client, uri), list(sys.path)
         try:
             loaded = mlflow.pyfunc.load_model(str(folder))
         except Exception as error:  # the code of a model may raise anything
             raise ValueError(f"{uri} cannot be loaded: {reason(error)}") from error
+        finally:  # MLflow puts the code of the model before the path, which processes that are started later would have
+            sys.path[:] = path
         predictions: list[dict[str, Any]] = loaded.predict(_frame(folder, texts)).to_dict("records")
         return predictions
 
