@@ -1,5 +1,6 @@
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,12 @@ def test_the_first_candidate_is_champion(candidate: Get, request: pytest.Fixture
         "reason": "good (mean val/accuracy 0.8000) is the first champion",
     }
     assert aliases(request.node.name) == (1, None)
+
+
+def test_processes_that_are_started_after_a_registration_do_not_import_its_code(candidate: Get) -> None:
+    path = list(sys.path)
+    put(candidate("good"))
+    assert sys.path == path
 
 
 def test_a_version_records_its_model_and_its_origin(candidate: Get, repository: Path) -> None:
