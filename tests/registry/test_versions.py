@@ -105,7 +105,7 @@ def test_the_first_candidate_is_champion(candidate: Get, request: pytest.Fixture
 def test_processes_that_are_started_after_a_registration_do_not_import_its_code(candidate: Get) -> None:
     path = list(sys.path)
     put(candidate("good"))
-    assert sys.path == path
+    assert [it for it in sys.path if it not in path and (Path(it) / "unroll").is_dir()] == []
 
 
 def test_a_version_records_its_model_and_its_origin(candidate: Get, repository: Path) -> None:
