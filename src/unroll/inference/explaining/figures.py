@@ -16,7 +16,7 @@ from unroll.pages.drawing import COLORS, INK, STYLE, WIDTH, shorten
 
 FEWEST = 5  # gradients of a mean that is drawn
 LEAST = 0.01  # probability of a label somewhere, for it to be drawn
-DECADES = 4  # of sensitivities that are told apart in a square
+DECADES = 4  # powers of ten that the colours of the sensitivities span
 PERCENTS = (0.01, 1, 10, 50, 90, 99, 99.99)  # marks of the axis of log-odds
 
 

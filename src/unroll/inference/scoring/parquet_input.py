@@ -26,7 +26,7 @@ class ParquetInput:
         self._starts = list(accumulate(counts[:-1], initial=0)) if counts else []  # of the row groups
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._rest: pa.RecordBatch | None = None  # of a batch that the last chunk has not used
-        self._at: tuple[int, list[str]] = (-1, [])  # the row and the columns that `_rest` and `_batches` go on with
+        self._at: tuple[int, list[str]] = (-1, [])  # the next row that `_rest` and `_batches` give, and their columns
 
     def schema(self) -> pa.Schema:
         schema: pa.Schema = self._file.schema_arrow

@@ -98,7 +98,7 @@ class TableInput(TextInput):
                 yield cells + nothing[len(cells) :], None
 
     def _row_of(self, lines: list[bytes], others: Iterable[bytes]) -> list[bytes]:
-        """The lines, and those of the others that the row of the last one goes on with."""
+        """The lines, and as many of the others as complete the last row, whose quoted cells may contain line ends."""
         csv.field_size_limit(_LONGEST_CELL)
         taken: list[bytes] = []
         # Each byte is a character of Latin-1, and the marks of CSV are the same as in UTF-8.
