@@ -1,6 +1,4 @@
-import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -141,7 +139,7 @@ def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
         with told, run_lock(tmp_path):
             pass
     finally:
-        os.kill(process.pid or 0, signal.SIGKILL)
+        process.kill()
         process.join()
     assert not is_run_locked(tmp_path)
     with run_lock(tmp_path):
