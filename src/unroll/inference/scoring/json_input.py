@@ -29,8 +29,9 @@ class JsonInput(TextInput):
     """
 
     def schema(self) -> pa.Schema:
-        self._at_first_line()
-        lines = self.stream.readlines(SAMPLE)
+        with self.reading():
+            self.stream.seek(self.first)
+            lines = self.stream.readlines(SAMPLE)
         if lines and lines[0].lstrip().startswith(b"["):
             raise ValueError(f"{self.problem}: it is a list; accepted: {_ACCEPTED}")
         rows = [row for row in map(_parsed, lines) if isinstance(row, dict)]
@@ -58,15 +59,7 @@ class JsonInput(TextInput):
         return pa.schema({it.name: pa.json_() if it.type == pa.null() else it.type for it in schema})
 
     def cut(self, size: int) -> Iterator[tuple[int, int, int]]:
-        start, line = self._at_first_line(), 1
-        while True:
-            with self.reading():
-                lines = self.stream.readlines(size)
-            if not lines:
-                break
-            stop = start + sum(map(len, lines))
-            yield start, stop, line
-            start, line = stop, line + len(lines)
+        return self.cut_lines(self.first, 1, size)
 
     def read(self, start: int, stop: int, line: int, schema: pa.Schema, is_whole: bool) -> Iterator[Rows]:
         lines = ((n, it) for n, it in enumerate(self.bytes_of(start, stop).split(b"\n"), start=line) if it.strip())
@@ -89,10 +82,6 @@ class JsonInput(TextInput):
                     problems[i] = "; ".join(filter(None, [problems.get(i), problem]))
                 columns.append(column)
             yield Rows(pa.record_batch(columns, schema), problems, unread)
-
-    def _at_first_line(self) -> int:
-        with self.reading():
-            return self.stream.seek(self.first)
 
 
 def _parsed(line: bytes) -> Any:

@@ -54,18 +54,10 @@ class TableInput(TextInput):
         return pa.schema([(name, pa.string()) for name in self._names])
 
     def cut(self, size: int) -> Iterator[tuple[int, int, int]]:
-        start, line = self._start, self._line
-        while True:
-            with self.reading():
-                self.stream.seek(start)
-                lines = self.stream.readlines(size)
-                if self._has_quotes and b'"' in b"".join(lines):
-                    lines = self._row_of(lines, self.stream)
-            if not lines:
-                break
-            stop = start + sum(map(len, lines))
-            yield start, stop, line
-            start, line = stop, line + len(lines)
+        return self.cut_lines(self._start, self._line, size)
+
+    def whole_rows(self, lines: list[bytes]) -> list[bytes]:
+        return self._row_of(lines, self.stream) if self._has_quotes and b'"' in b"".join(lines) else lines
 
     def read(self, start: int, stop: int, line: int, schema: pa.Schema, is_whole: bool) -> Iterator[Rows]:
         rows = self._rows(self.bytes_of(start, stop), line)

@@ -32,6 +32,22 @@ class TextInput:
             self.stream.seek(start)
             return self.stream.read(stop - start)
 
+    def cut_lines(self, start: int, line: int, size: int) -> Iterator[tuple[int, int, int]]:
+        """Divide the rows from a byte on, which is in this line: see `Input.cut`."""
+        while True:
+            with self.reading():
+                self.stream.seek(start)
+                lines = self.whole_rows(self.stream.readlines(size))
+            if not lines:
+                break
+            stop = start + sum(map(len, lines))
+            yield start, stop, line
+            start, line = stop, line + len(lines)
+
+    def whole_rows(self, lines: list[bytes]) -> list[bytes]:
+        """The lines that were read last, and those that complete their last row; here a line is a row."""
+        return lines
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Turn what the file system and the decompression raise into a ValueError."""
