@@ -61,7 +61,8 @@ def test_texts_of_imdb_in_train_and_test_are_counted(prepared: dict[str, Prepare
         pq.read_table(shared_datasets / f"imdb/data/{split}-00000-of-00001.parquet")["text"].to_pylist()
         for split in ("train", "test")
     )
-    in_both = sum(text in set(train) for text in test)
+    texts_of_train = set(train)
+    in_both = sum(text in texts_of_train for text in test)
     counts = prepared["imdb"].description["duplicates"]
     found = counts["tokens"]["train, test"] + counts["tokens"]["validation, test"]
     assert in_both == 123 <= found <= counts["words"]["train, test"] + counts["words"]["validation, test"]

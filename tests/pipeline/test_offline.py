@@ -3,7 +3,6 @@
 import json
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.pipeline.tracking_server import TrackingServer
 from tests.tiny import prepare_tiny
 from unroll.files import read_json
 
-pytestmark = pytest.mark.xdist_group("offline")  # one process at a time: time is measured
+pytestmark = pytest.mark.xdist_group("offline")  # one process: the server is stopped and started again
 
 EPOCHS = 60
 
@@ -41,8 +40,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, server: TrackingServer) ->
     return project
 
 
-def train_and_stop(project: Project, options: str, stop: Callable[[], None]) -> tuple[str, float]:
-    """Train, and `stop` the server after the second epoch; return what was printed, and the seconds from then on."""
+def train_and_stop(project: Project, options: str, stop: Callable[[], None]) -> str:
+    """Train, and `stop` the server after the second epoch; return what was printed."""
     command = [str(bin_folder() / "python"), "pipelines/train.py", *options.split()]
     command += [f"trainer.max_epochs={EPOCHS}", f"patience={EPOCHS}"]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -51,10 +50,9 @@ def train_and_stop(project: Project, options: str, stop: Callable[[], None]) -> 
         for printed in training.stdout:
             if printed.startswith("epoch 2/"):
                 stop()
-                start = time.monotonic()
             lines.append(printed)
     assert training.returncode == 0, "".join(lines)
-    return "".join(lines), time.monotonic() - start
+    return "".join(lines)
 
 
 @pytest.mark.parametrize(("event", "comeback", "model"), [("kill", "start", "gru"), ("hang", "wake", "elman")])
@@ -62,8 +60,7 @@ def test_a_training_whose_server_goes_away_ends_and_is_uploaded_later(
     project: Project, data: Path, server: TrackingServer, event: str, comeback: str, model: str
 ) -> None:
     options, run_folder = f"data={data} model={model}", f"models/demo_reviews/{model}/1"
-    said, seconds = train_and_stop(project, options, getattr(server, event))
-    assert seconds < 150  # waiting at every one of the epochs would take longer
+    said = train_and_stop(project, options, getattr(server, event))
     assert said.count("training continues without it") == 1
     assert said.count("python pipelines/upload.py") == 1
     assert "Traceback" not in said
