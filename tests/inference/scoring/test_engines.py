@@ -2,8 +2,10 @@
 
 import shutil
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +95,22 @@ def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
         address = f"127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(ValueError, match=rf"--address={address}: Connection refused; accepted: that of a running"):
             next(on_ray(str, [], None, address))
+
+
+def test_ray_that_is_slow_to_start_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = ["The current node timed out during startup. This could happen", "the same: timed out during startup"]
+
+    def init(**_: Any) -> None:
+        if errors:
+            raise Exception(errors.pop(0))
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None))
+    engines._start_ray(None)
+    assert errors == []
+    errors[:] = ["the disk is full", "not tried again"]
+    with pytest.raises(ValueError, match="--engine=ray: the disk is full"):
+        engines._start_ray(None)
+    assert errors == ["not tried again"]
 
 
 def test_options_of_another_engine_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ Events = Generator[Line | Done, None, None]  # closed, if the work is to end ear
 Engine = Callable[[Work, Sequence[Chunk], int | None, str | None], Events]
 
 _PATIENCE = 5.0  # seconds
+_STARTS = 5  # of Ray
 _MODULES = ("unroll.inference.scoring.part", "unroll.inference.onnx_model")
 
 
@@ -79,7 +80,7 @@ def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: 
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+        _start_ray(address)
         try:
             ray.data.DataContext.get_current().enable_progress_bars = False
             tasks = ray.data.range(len(chunks), override_num_blocks=len(chunks))
@@ -89,6 +90,20 @@ def on_ray(work: Work, chunks: Sequence[Chunk], processes: int | None, address: 
             ray.shutdown()
     except (RayError, ConnectionError) as error:
         raise ValueError(f"--engine=ray: {reason(error)}") from error
+
+
+def _start_ray(address: str | None) -> None:
+    """Join the cluster, or start one, which on a busy machine may take longer than the 30 seconds that Ray waits."""
+    import ray
+
+    for attempts_left in reversed(range(_STARTS)):
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.WARNING)
+            return
+        except Exception as error:  # Ray raises Exception itself
+            ray.shutdown()
+            if attempts_left == 0 or "timed out during startup" not in str(error):
+                raise ValueError(f"--engine=ray: {reason(error)}") from error
 
 
 def _refuse(processes: int | None) -> None:
