@@ -34,8 +34,8 @@ settings.load_profile("unroll")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name bytes by their argument: those of a compressed file contain the time, and all processes must agree."""
-    return argname if isinstance(val, bytes) else None
+    """Name bytes and long texts by their argument: bytes of a compressed file contain the time, which would differ."""
+    return argname if isinstance(val, bytes) or (isinstance(val, str) and len(val) > 200) else None
 
 
 MODULES: list[str] = []  # the path of modules, when all tests are imported

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -24,15 +25,20 @@ def source_files(modules: Iterable[str], left_out: Collection[str] = ()) -> set[
     return found
 
 
-def imported_names(file: Path) -> set[str]:
+def imported_names(file: Path) -> frozenset[str]:
     """The names of this package that a file imports, such as ``unroll.nn.gru``; not all of them are modules."""
+    return _imported_names(file.read_text(encoding="utf-8"))
+
+
+@cache
+def _imported_names(code: str) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in names if name.startswith("unroll.")}
+    return frozenset(name for name in names if name.startswith("unroll."))
 
 
 def module_files(name: str) -> list[Path]:

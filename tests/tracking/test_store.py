@@ -28,7 +28,7 @@ def begin_a_run(uri: str) -> tuple[int, str]:
 
 def begin_runs_at_once(uri: str, count: int) -> None:
     """Create runs in several processes, which find no database, or an empty one."""
-    context = forking("unroll.tracking.store")
+    context = forking("mlflow.store.tracking.sqlalchemy_store", "unroll.tracking.store")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
         answers = list(pool.map(begin_a_run, [uri] * count))
     assert len({process for process, _ in answers}) == count
