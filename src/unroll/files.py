@@ -229,6 +229,11 @@ def sha256(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+def json_digest(value: Any) -> str:
+    """The SHA-256 of a value as JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def checksums(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file in a folder and its subfolders, by its path in the folder."""
     return {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}

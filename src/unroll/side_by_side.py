@@ -93,8 +93,7 @@ class _Worker:
 
     def receive(self) -> Line | Done:
         try:
-            event: Line | Done = self.connection.recv()
-            return event
+            return self.connection.recv()
         except (EOFError, OSError):  # the process died, maybe while sending
             self.process.join()
             code = self.process.exitcode

@@ -191,7 +191,6 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
             job, overrides = HydraConfig.get().job, HydraConfig.get().overrides
             typed = [*typed_overrides(overrides.hydra), *typed_overrides(overrides.task)]
             reason = message_with_file(error, typed, str(job.config_name))
-        if is_mistake(error):
             log.error("error: %s", reason)
         else:
             log.exception("this is a bug in unroll or in a library that it uses:")

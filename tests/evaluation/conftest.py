@@ -10,11 +10,8 @@ import pytest
 
 from tests.evaluation.made_up import write_prepared
 from unroll.data.prepared import PreparedData
-from unroll.evaluation.classification import classification_scores
-from unroll.evaluation.labeling import labeling_scores
-from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.runs import Run
-from unroll.evaluation.scores import Scores
+from unroll.evaluation.scores import Scores, classification_scores, labeling_scores, multilabel_scores
 
 MODELS = {"gru": 0.9, "elman": 0.75}  # and how often each is right
 SEEDS = (1, 2)

@@ -3,8 +3,6 @@
 DVC runs a stage if any of its files has changed; the stage skips each run whose recorded checksums are unchanged.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.data.vectors import check_vectors_file
-from unroll.files import sha256
+from unroll.files import json_digest, sha256
 from unroll.run_folder import RunFolder
 from unroll.source_files import source_files
 
@@ -46,8 +44,7 @@ def evaluation_inputs(config: Mapping[str, Any], data: PreparedData, run: RunFol
 
 def config_checksum(config: Mapping[str, Any]) -> str:
     """SHA-256 of the values that affect the results."""
-    values = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return json_digest({key: value for key, value in config.items() if key not in WITHOUT_EFFECT})
 
 
 @lru_cache

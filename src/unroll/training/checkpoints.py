@@ -1,7 +1,5 @@
 """The folder ``checkpoints/`` of a run: what an interrupted training is resumed from."""
 
-import hashlib
-import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
-from unroll.files import damaged_files, delete, read_json, write_json
+from unroll.files import damaged_files, delete, json_digest, read_json, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
@@ -29,15 +27,15 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     record, run = folder / IDENTITY, folder / "run.json"
     if damaged := _damaged(folder):
         print(f"{output}: {damaged} is damaged, kept in {set_aside(output)}: starting over", flush=True)
-    if run.exists() and not _is_json(run):
+    if run.exists() and "run_id" not in _content(run):
         print(f"{output}: {run.name} of the checkpoints is damaged: continuing in a new MLflow run", flush=True)
         delete(run)
-    if any(folder.glob("*")) and not _is_written_as(record, identity):
+    if any(folder.glob("*")) and {**_content(record), "sha256": ""} != {**identity, "sha256": ""}:
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in folder.glob("*"):
             delete(file)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(record, {**identity, "sha256": _digest(identity)})
+    write_json(record, {**identity, "sha256": json_digest(identity)})
     return folder
 
 
@@ -47,27 +45,21 @@ def _damaged(folder: Path) -> str | None:
         return None
     if not is_intact(folder / LAST):
         return LAST
-    try:
-        content = read_json(folder / IDENTITY)
-        is_whole = content.pop("sha256", None) in (None, _digest(content))
-    except FileNotFoundError:
+    if not (folder / IDENTITY).exists():
         return None
-    except (ValueError, AttributeError):
-        is_whole = False
-    if not is_whole:
+    content = _content(folder / IDENTITY)
+    if not content or content.pop("sha256", None) not in (None, json_digest(content)):
         return IDENTITY
     return next((f"{PROVENANCE}/{name}" for name in damaged_files(folder / PROVENANCE)), None)
 
 
-def _digest(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def _is_json(file: Path) -> bool:
+def _content(file: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty if the file is missing or has another content."""
     try:
-        return isinstance(read_json(file, ["run_id"]), dict)
-    except ValueError:
-        return False
+        content = read_json(file)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def is_intact(checkpoint: Path) -> bool:
@@ -87,13 +79,6 @@ def set_aside(output: Path) -> Path:
     aside = folder.with_name(f"{folder.name}.damaged")
     delete(aside)
     return folder.rename(aside)
-
-
-def _is_written_as(file: Path, content: dict[str, Any]) -> bool:
-    try:
-        return bool({**read_json(file), "sha256": ""} == {**content, "sha256": ""})
-    except (FileNotFoundError, TypeError, ValueError):
-        return False
 
 
 def is_interrupted(output: Path) -> bool:

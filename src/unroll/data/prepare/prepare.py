@@ -72,10 +72,8 @@ class PrepareOptions:
                 raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
-        for name, none in (("limit", "no limit"), ("max_length", "no limit"), ("processes", "one per core")):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}; accepted: 1 or more, or null for {none}")
+        check_least(1, "no limit", limit=self.limit, max_length=self.max_length)
+        check_least(1, "one per core", processes=self.processes)
         check_least(0, seed=self.seed)
         if self.vectors is not None:
             check_vectors_file(self.vectors)
