@@ -136,7 +136,6 @@ class RunFolder:
         return bool(content["inputs"] == inputs and content["sha256"] == self._checksums(state))
 
     def discard_evaluation(self) -> None:
-        """Delete the results of an evaluation."""
         for name in ("evaluated.json", *EVALUATED):
             delete(self.path / name)
 

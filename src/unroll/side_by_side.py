@@ -141,7 +141,6 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
 
 
 def attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
-    """Call `work` on the item with this index."""
     try:
         return Done(index, work(item))
     except Exception as error:

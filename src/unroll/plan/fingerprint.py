@@ -18,12 +18,17 @@ TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "
 EVALUATION = ("unroll.evaluation.evaluate",)
 # Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
 WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
-OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}  # not used by baselines
+OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}
+
+
+def is_baseline(config: Mapping[str, Any]) -> bool:
+    """Whether the model of a resolved configuration is a baseline, which needs none of `OF_NETWORKS`."""
+    return bool(config["model"]["_target_"].startswith("unroll.baselines."))
 
 
 def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
     """Checksums of everything that a training with this resolved configuration depends on."""
-    if config["model"]["_target_"].startswith("unroll.baselines."):
+    if is_baseline(config):
         config = {key: value for key, value in config.items() if key not in OF_NETWORKS}
     inputs = {"code": code_checksum(TRAINING), "config": config_checksum(config), "data": data.checksum}
     if config.get("vectors") is not None:

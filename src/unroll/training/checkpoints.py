@@ -98,5 +98,4 @@ def abandoned_without_checkpoint(output: Path) -> Iterator[None]:
 
 
 def discard_checkpoints(output: Path) -> None:
-    """Delete the checkpoint folder of the run `output`."""
     shutil.rmtree(RunFolder(output).checkpoints, ignore_errors=True)

@@ -205,7 +205,6 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
 
 
 def _vocabularies(train: SplitRows, tokenizer: Tokenizer, min_count: int) -> tuple[list[str], list[str]]:
-    """The words and the characters of the training split."""
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
     for token, count in train.count_tokens().items():
