@@ -19,7 +19,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from unroll.files import delete, json_digest, link, read_json, reading, sha256, whole_folder, write_json
+from unroll.files import delete, json_digest, link, read_json, read_mapping, reading, sha256, whole_folder, write_json
 
 T = TypeVar("T")
 TRAINED = ("model", "run.json", "history.csv", "training")
@@ -121,19 +121,13 @@ class RunFolder:
 
     def inputs(self, state: State) -> dict[str, str] | None:
         """The recorded inputs of the training or evaluation; None if there are none."""
-        try:
-            inputs = read_json(self.path / f"{state}.json", keys=("inputs",))["inputs"]
-        except (FileNotFoundError, ValueError):
-            return None
+        inputs = read_mapping(self.path / f"{state}.json").get("inputs")
         return inputs if isinstance(inputs, dict) else None
 
     def is_current(self, state: State, inputs: dict[str, str]) -> bool:
         """Whether the training or evaluation had exactly these inputs, and its output files are unchanged."""
-        try:
-            content = read_json(self.path / f"{state}.json", keys=("inputs", "sha256"))
-        except (FileNotFoundError, ValueError):
-            return False
-        return bool(content["inputs"] == inputs and content["sha256"] == self._checksums(state))
+        stamp = read_mapping(self.path / f"{state}.json")
+        return stamp.get("inputs") == inputs and stamp.get("sha256") == self._checksums(state)
 
     def discard_evaluation(self) -> None:
         for name in ("evaluated.json", *EVALUATED):

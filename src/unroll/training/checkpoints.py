@@ -9,7 +9,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
-from unroll.files import damaged_files, delete, json_digest, read_json, write_json
+from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
@@ -27,10 +27,10 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     record, run = folder / IDENTITY, folder / "run.json"
     if damaged := _damaged(folder):
         print(f"{output}: {damaged} is damaged, kept in {set_aside(output)}: starting over", flush=True)
-    if run.exists() and "run_id" not in _content(run):
+    if run.exists() and "run_id" not in read_mapping(run):
         print(f"{output}: {run.name} of the checkpoints is damaged: continuing in a new MLflow run", flush=True)
         delete(run)
-    if any(folder.glob("*")) and {**_content(record), "sha256": ""} != {**identity, "sha256": ""}:
+    if any(folder.glob("*")) and {**read_mapping(record), "sha256": ""} != {**identity, "sha256": ""}:
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in folder.glob("*"):
             delete(file)
@@ -47,19 +47,10 @@ def _damaged(folder: Path) -> str | None:
         return LAST
     if not (folder / IDENTITY).exists():
         return None
-    content = _content(folder / IDENTITY)
+    content = read_mapping(folder / IDENTITY)
     if not content or content.pop("sha256", None) not in (None, json_digest(content)):
         return IDENTITY
     return next((f"{PROVENANCE}/{name}" for name in damaged_files(folder / PROVENANCE)), None)
-
-
-def _content(file: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; empty if the file is missing or has another content."""
-    try:
-        content = read_json(file)
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def is_intact(checkpoint: Path) -> bool:
