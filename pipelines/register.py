@@ -1,5 +1,6 @@
 """Register stage: the model with the best mean validation score becomes a version of the registered model."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def main(config: DictConfig) -> None:
     planned = set(product(pipeline.models or [], pipeline.seeds or []))
     folder, raw = Path(config.runs), Path(config.raw)
     runs = read_runs(folder, chosen.models, chosen.seeds)
-    candidate = Candidate.of(runs, folder, raw, PreparedData(Path(config.data)), planned, present_inputs)
+    candidate = Candidate.of(runs, folder, raw, PreparedData(Path(config.data)))
+    candidate = replace(candidate, planned=planned, inputs=present_inputs)
     done = register_best(dataset, candidate, runs, gate, sample_texts(raw, source), Path(config.output))
     print(f"{done.registered_model} version {done.version}: {done.reason}")
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from unroll.files import (
     check_files,
     damaged_files,
+    json_digest,
     make_folder,
     read_json,
+    read_mapping,
     read_yaml,
     reading,
     refusal,
@@ -111,6 +113,20 @@ def test_json_comes_back_as_it_was(value: object) -> None:
     with TemporaryDirectory() as folder:
         write_json(Path(folder) / "file.json", value)
         assert read_json(Path(folder) / "file.json") == value
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"\xff", b"[1]", b"null"])
+def test_what_is_no_mapping_is_read_as_an_empty_one(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "record.json"
+    if content is not None:
+        file.write_bytes(content)
+    assert read_mapping(file) == {}
+    write_json(file, {"a": 1})
+    assert read_mapping(file) == {"a": 1}
+
+
+def test_the_digest_of_a_value_does_not_depend_on_the_order_of_its_keys() -> None:
+    assert json_digest({"a": 1, "b": [2]}) == json_digest({"b": [2], "a": 1}) != json_digest({"a": 1, "b": [3]})
 
 
 def test_json_is_readable_text(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.fork_server import bin_folder
+from unroll.conf_files import groups_and_keys
 from unroll.project import set_environment
-from unroll.stage import _check_group, _check_override
+from unroll.stage import _check_override
 
 SCRIPT = """
 from unroll.stage import stage
@@ -140,7 +141,7 @@ def test_an_override_that_hydra_cannot_use_is_named_with_what_is_accepted(
         (tmp_path / "model" / f"{group}.yaml").touch()
     (parsed,) = OverridesParser.create().parse_overrides([override])
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
-        _check_override(parsed, tmp_path, is_multirun=False)
+        _check_override(parsed, tmp_path, [parsed.key_or_group], is_multirun=False)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_every_value_of_a_sweep_is_checked_before_it_starts(override: str, said:
         (tmp_path / "model" / f"{group}.yaml").touch()
     (parsed,) = OverridesParser.create().parse_overrides([override])
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
-        _check_override(parsed, tmp_path, is_multirun=True)
+        _check_override(parsed, tmp_path, [parsed.key_or_group], is_multirun=True)
 
 
 @pytest.mark.parametrize("override", ["model=lstm", "+model=lstm", "~model", "tokenizer=bpe"])
@@ -165,7 +166,7 @@ def test_a_group_that_a_stage_does_not_have_is_an_unknown_key(override: str, pro
     (parsed,) = OverridesParser.create().parse_overrides([override])
     said = r"unknown key; accepted: dataset, against, run, data, output, watch, retrain, level$"
     with pytest.raises(ValueError, match=f"^{parsed.key_or_group}: {said}"):
-        _check_group(parsed, project / "conf", "drift")
+        _check_override(parsed, project / "conf", groups_and_keys(project, "drift"), is_multirun=False)
 
 
 def test_importing_the_package_changes_no_hydra_of_others() -> None:

@@ -67,10 +67,9 @@ def _refusal(where: str, value: Any, error: ValidationError) -> str:
 def locate(target: str, where: str) -> Callable[..., Any]:
     """The function or class that a `_target_` at the key `where` names; raises ValueError if there is none."""
     try:
-        located: Callable[..., Any] = resolve_name(target)
+        return resolve_name(target)
     except Exception as error:
         raise ValueError(f"{where}._target_={target!r} cannot be imported: {error}") from error
-    return located
 
 
 @lru_cache

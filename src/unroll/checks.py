@@ -5,11 +5,12 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 
-def check_least(least: int, **values: float) -> None:
-    """Raise ValueError if one of the values, given by name, is below `least`."""
+def check_least(least: int, none: str | None = None, /, **values: float | None) -> None:
+    """Raise ValueError if one of the values, given by name, is below `least`; `none` says what None stands for."""
     for name, value in values.items():
-        if value < least:
-            raise ValueError(f"{name}={value}; accepted: {least} or more")
+        if value is not None and value < least:
+            null = f", or null for {none}" if none else ""
+            raise ValueError(f"{name}={value}; accepted: {least} or more{null}")
 
 
 def check_below_one(**values: float) -> None:

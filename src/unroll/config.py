@@ -78,8 +78,7 @@ def compose_again(name: str, overrides: Sequence[str]) -> Configuration:
 
 def choice(group: str) -> str:
     """The name of the file of conf/GROUP that the running command uses."""
-    name: str = HydraConfig.get().runtime.choices[group]
-    return name
+    return HydraConfig.get().runtime.choices[group]
 
 
 def task_overrides() -> list[str]:

@@ -15,8 +15,6 @@ from typing import Any
 from unroll.checks import missing_key, unknown_key
 from unroll.files import reason, refusal, yaml_problem
 
-CHOICES = "hydra.runtime.choices."  # where Hydra keeps the choice of each group
-
 
 class JobFailed(Exception):
     """A job failed and has already printed the message."""
@@ -123,11 +121,11 @@ def _message_of_hydra(error: BaseException) -> str:
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         name, last = str(culprit.full_key or culprit.key), str(culprit.key)
-        if name.startswith(CHOICES):
+        if name.startswith("hydra.runtime.choices."):  # where Hydra keeps the choice of each group
             return f"the defaults list no {last}"
         if not accepted:
-            group = str(culprit.full_key or "").rpartition(".")[0]
-            return f"{culprit.full_key}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
+            group = name.rpartition(".")[0]
+            return f"{name}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
         # The code reads a key that must be there; an override is Hydra's error, of a key that nothing reads.
         return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
     if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types

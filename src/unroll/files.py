@@ -169,6 +169,15 @@ def read_json(path: Path, keys: Sequence[str] = ()) -> Any:
     return value
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty if the file is missing or damaged, or has another content."""
+    try:
+        value = read_json(path)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def read_yaml(path: Path) -> Any:
     """Read a YAML file; raises ValueError, with the line, if it is not YAML in UTF-8."""
     import yaml
@@ -227,6 +236,11 @@ def sha256(*paths: Path) -> str:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def json_digest(value: Any) -> str:
+    """The SHA-256 of a value as JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -13,15 +13,13 @@ checkpoints/          only during a training, or after it was interrupted
 ```
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from unroll.files import delete, link, read_json, reading, sha256, whole_folder, write_json
+from unroll.files import delete, json_digest, link, read_json, read_mapping, reading, sha256, whole_folder, write_json
 
 T = TypeVar("T")
 TRAINED = ("model", "run.json", "history.csv", "training")
@@ -123,22 +121,15 @@ class RunFolder:
 
     def inputs(self, state: State) -> dict[str, str] | None:
         """The recorded inputs of the training or evaluation; None if there are none."""
-        try:
-            inputs = read_json(self.path / f"{state}.json", keys=("inputs",))["inputs"]
-        except (FileNotFoundError, ValueError):
-            return None
+        inputs = read_mapping(self.path / f"{state}.json").get("inputs")
         return inputs if isinstance(inputs, dict) else None
 
     def is_current(self, state: State, inputs: dict[str, str]) -> bool:
         """Whether the training or evaluation had exactly these inputs, and its output files are unchanged."""
-        try:
-            content = read_json(self.path / f"{state}.json", keys=("inputs", "sha256"))
-        except (FileNotFoundError, ValueError):
-            return False
-        return bool(content["inputs"] == inputs and content["sha256"] == self._checksums(state))
+        stamp = read_mapping(self.path / f"{state}.json")
+        return stamp.get("inputs") == inputs and stamp.get("sha256") == self._checksums(state)
 
     def discard_evaluation(self) -> None:
-        """Delete the results of an evaluation."""
         for name in ("evaluated.json", *EVALUATED):
             delete(self.path / name)
 
@@ -163,8 +154,7 @@ class RunFolder:
         return RunFolder(self._kept(inputs)).is_current("trained", inputs)
 
     def _kept(self, inputs: dict[str, str]) -> Path:
-        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-        return self.path.parents[2] / ".kept" / Path(*self.path.parts[-3:]) / key
+        return self.path.parents[2] / ".kept" / Path(*self.path.parts[-3:]) / json_digest(inputs)[:16]
 
     @staticmethod
     def _link(source: Path, target: Path) -> None:
@@ -176,9 +166,8 @@ class RunFolder:
     @cached_property
     def _recorded(self) -> dict[str, str]:
         """The checksums in the stamps; empty for runs without stamps."""
-        stamps = [self.path / name for name in STAMPS]
         recorded: dict[str, str] = {}
-        for stamp in stamps:
+        for stamp in (self.path / name for name in STAMPS):
             if stamp.exists():
                 checksums = read_json(stamp, keys=("sha256",))["sha256"]
                 if not isinstance(checksums, dict):

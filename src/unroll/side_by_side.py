@@ -93,8 +93,7 @@ class _Worker:
 
     def receive(self) -> Line | Done:
         try:
-            event: Line | Done = self.connection.recv()
-            return event
+            return self.connection.recv()
         except (EOFError, OSError):  # the process died, maybe while sending
             self.process.join()
             code = self.process.exitcode
@@ -142,7 +141,6 @@ def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
 
 
 def attempt(work: Callable[[Any], Any], index: int, item: Any) -> Done:
-    """Call `work` on the item with this index."""
     try:
         return Done(index, work(item))
     except Exception as error:

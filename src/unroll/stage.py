@@ -94,28 +94,25 @@ def _enter(project: Path) -> None:
             and not os.path.exists(project / value)
         ):
             raise ValueError(f"{argument}: paths are relative to {project}; accepted: {here / value}")
+    accepted = groups_and_keys(project, Path(sys.argv[0]).stem)
     is_multirun = any(it.startswith(("-m", "--m", "hydra.mode=")) for it in sys.argv[1:])
     for override in OverridesParser.create().parse_overrides([it for it in arguments if not it.startswith("-")]):
         if not override.key_or_group.startswith("hydra"):
-            _check_group(override, project / "conf", Path(sys.argv[0]).stem)
-            _check_override(override, project / "conf", is_multirun)
+            _check_override(override, project / "conf", accepted, is_multirun)
     os.chdir(project)
 
 
-def _check_group(override: Override, conf: Path, stage: str) -> None:
-    """Refuse a group of conf/ that the stage does not have, in the words for any other unknown key."""
-    key = override.key_or_group
-    if key and (conf / key).is_dir():
-        accepted = groups_and_keys(conf.parent, stage)
-        if key not in accepted:
-            raise ValueError(unknown_key(key, key, accepted))
+def _check_override(override: Override, conf: Path, accepted: list[str], is_multirun: bool) -> None:
+    """Refuse what Hydra would refuse without the name of the key, or would create a folder for.
 
-
-def _check_override(override: Override, conf: Path, is_multirun: bool) -> None:
-    """Refuse what Hydra would refuse without the name of the key, or would create a folder for."""
+    Args:
+        accepted: the groups and keys of the stage.
+    """
     key, written = override.key_or_group, override.input_line or ""
     if not key:
         raise ValueError(f"{written}: no key; accepted: KEY=VALUE")
+    if (conf / key).is_dir() and key not in accepted:
+        raise ValueError(unknown_key(key, key, accepted))
     if override.package is not None:
         raise ValueError(f"{written}: a group has one place; accepted: {key}=NAME")
     choices = sorted(file.stem for file in (conf / key).glob("*.yaml"))
@@ -191,7 +188,6 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
             job, overrides = HydraConfig.get().job, HydraConfig.get().overrides
             typed = [*typed_overrides(overrides.hydra), *typed_overrides(overrides.task)]
             reason = message_with_file(error, typed, str(job.config_name))
-        if is_mistake(error):
             log.error("error: %s", reason)
         else:
             log.exception("this is a bug in unroll or in a library that it uses:")

@@ -10,11 +10,8 @@ import pytest
 
 from tests.evaluation.made_up import write_prepared
 from unroll.data.prepared import PreparedData
-from unroll.evaluation.classification import classification_scores
-from unroll.evaluation.labeling import labeling_scores
-from unroll.evaluation.multilabel import multilabel_scores
 from unroll.evaluation.runs import Run
-from unroll.evaluation.scores import Scores
+from unroll.evaluation.scores import Scores, classification_scores, labeling_scores, multilabel_scores
 
 MODELS = {"gru": 0.9, "elman": 0.75}  # and how often each is right
 SEEDS = (1, 2)
@@ -26,31 +23,19 @@ TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 @pytest.fixture(scope="session")
 def classification_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """models/DATASET of a classification dataset: two models, two seeds."""
-    folder = tmp_path_factory.mktemp("models") / "reviews"
-    for model, skill in MODELS.items():
-        for seed in SEEDS:
-            write_classification_run(folder / model / str(seed), skill)
-    return folder
+    return write_runs(tmp_path_factory.mktemp("models") / "reviews", write_classification_run)
 
 
 @pytest.fixture(scope="session")
 def labeling_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """models/DATASET of a labeling dataset: two models, two seeds."""
-    folder = tmp_path_factory.mktemp("models") / "entities"
-    for model, skill in MODELS.items():
-        for seed in SEEDS:
-            write_labeling_run(folder / model / str(seed), skill)
-    return folder
+    return write_runs(tmp_path_factory.mktemp("models") / "entities", write_labeling_run)
 
 
 @pytest.fixture(scope="session")
 def multilabel_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """models/DATASET of a multilabel dataset: two models, two seeds."""
-    folder = tmp_path_factory.mktemp("models") / "topics"
-    for model, skill in MODELS.items():
-        for seed in SEEDS:
-            write_multilabel_run(folder / model / str(seed), skill)
-    return folder
+    return write_runs(tmp_path_factory.mktemp("models") / "topics", write_multilabel_run)
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +73,14 @@ def data_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Run]
         return made[run.dataset]
 
     return prepare
+
+
+def write_runs(folder: Path, write: Callable[[Path, float], None]) -> Path:
+    """Write a run of each of MODELS with each of SEEDS into `folder`, which is models/DATASET."""
+    for model, skill in MODELS.items():
+        for seed in SEEDS:
+            write(folder / model / str(seed), skill)
+    return folder
 
 
 def write_classification_run(folder: Path, skill: float, labels: list[str] = LABELS) -> None:

@@ -265,7 +265,7 @@ def test_keys_and_choices_of_any_grammar_are_parameters_of_the_parent(commands: 
 
 def test_a_bug_before_the_first_job_ends_the_command_with_its_traceback(commands: Commands) -> None:
     script = commands.root / "pipelines/hill.py"
-    broken = "import unroll.tracking.sweeps\nunroll.tracking.sweeps.git_tags = lambda: 1 / 0\n"
+    broken = "import unroll.tracking.sweeps\nunroll.tracking.sweeps.source_tags = lambda script: 1 / 0\n"
     script.write_text(broken + script.read_text())
     printed = commands.run("-m", "x=1,2", status=1)
     assert "Traceback" in printed and printed.splitlines()[-1] == "ZeroDivisionError: division by zero"

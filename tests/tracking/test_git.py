@@ -4,7 +4,9 @@ import pytest
 
 from tests.tracking.repository import commit_everything, enter, git
 from unroll.files import sha256
-from unroll.tracking.git import changed_code, changed_files, differing_code, git_tags, head, uncommitted
+from unroll.tracking.git import changed_code, changed_files, differing_code, head, source_tags, uncommitted
+
+SOURCE = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/train.py"}
 
 
 def test_the_commit_is_the_one_checked_out(repository: Path) -> None:
@@ -92,17 +94,17 @@ def test_a_folder_without_a_commit_is_refused_with_what_to_do(
 
 def test_the_tags_say_whether_code_was_changed(repository: Path) -> None:
     commit = head()
-    assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "false"}
+    assert source_tags("train") == SOURCE | {"mlflow.source.git.commit": commit, "git.changed": "false"}
     (repository / "conf" / "new.yaml").write_text("two")
-    assert git_tags() == {"mlflow.source.git.commit": commit, "git.changed": "true"}
+    assert source_tags("train") == SOURCE | {"mlflow.source.git.commit": commit, "git.changed": "true"}
 
 
 def test_outside_a_repository_or_without_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(tmp_path, monkeypatch)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert (git_tags(), changed_code()) == ({}, {})
+    assert (source_tags("train"), changed_code()) == (SOURCE, {})
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (git_tags(), changed_code()) == ({}, {})
+    assert (source_tags("train"), changed_code()) == (SOURCE, {})
 
 
 @pytest.fixture

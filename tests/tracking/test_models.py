@@ -25,7 +25,7 @@ from unroll.inference.exporting.cells import CELLS
 from unroll.inference.exporting.export import add_export
 from unroll.inference.predictor import Predictor
 from unroll.nn import GRU
-from unroll.tracking.model_code import EXPORTED, TRAINED
+from unroll.tracking.logged_model import EXPORTED, TRAINED
 from unroll.tracking.models import (
     ModelDamaged,
     fetch_model,

@@ -57,8 +57,7 @@ class CRFSuite(Baseline):
         from pycrfsuite import Trainer
 
         trainer = Trainer("lbfgs", self._options, verbose=False)
-        sentences = np.split(train.labels, train.offsets[1:-1])
-        for features, labels in zip(self._features.extract(train), sentences, strict=True):
+        for features, labels in zip(self._features.extract(train), train.tags, strict=True):
             trainer.append(features, [self.label_names[label] for label in labels])
         with tempfile.TemporaryDirectory() as folder:
             trainer.train(f"{folder}/{FILE}")

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 
-import numpy as np
-
 from unroll.data.encoding import TokenTable
 from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import SPECIAL_WORDS, Casing
@@ -29,7 +27,7 @@ class WordFeatures:
     def extract(self, split: EncodedSplit) -> Iterator[list[list[str]]]:
         """Yield the features of each token, sequence by sequence, in the order of the split."""
         own, shared = self._of_distinct_tokens(split.table)
-        for tokens in np.split(split.tokens, split.offsets[1:-1]):
+        for tokens in split.sequences:
             rows, sentence = tokens.tolist(), []
             for step, row in enumerate(rows):
                 features = [*own[row], *shared[row]]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
@@ -18,6 +19,7 @@ from unroll.data.tokens import Spelling, Tokens
 WINDOW = 100  # batches sorted by length together; a larger window means less padding and less randomness
 
 
+@dataclass(eq=False)
 class SequentialBatches:
     """Iterates over all sequences once, shortest first. Can be iterated any number of times.
 
@@ -34,22 +36,15 @@ class SequentialBatches:
         ValueError: a limit is below 1.
     """
 
-    def __init__(
-        self,
-        split: EncodedSplit,
-        batch_size: int,
-        batch_tokens: int | None = None,
-        characters: bool = False,
-        limit: int | float | None = None,
-    ) -> None:
-        check_least(1, batch_size=batch_size)
-        if batch_tokens is not None and batch_tokens < 1:
-            raise ValueError(f"batch_tokens={batch_tokens}; accepted: 1 or more, or null for no limit")
-        self.split = split
-        self.batch_size = batch_size
-        self.batch_tokens = batch_tokens
-        self.characters = characters
-        self.limit = limit
+    split: EncodedSplit
+    batch_size: int
+    batch_tokens: int | None = None
+    characters: bool = False
+    limit: int | float | None = None
+
+    def __post_init__(self) -> None:
+        check_least(1, batch_size=self.batch_size)
+        check_least(1, "no limit", batch_tokens=self.batch_tokens)
 
     def __len__(self) -> int:
         return len(self._batches())
@@ -95,10 +90,7 @@ class ShuffledBatches(SequentialBatches):
         limit: int | float | None = None,
     ) -> None:
         super().__init__(split, batch_size, batch_tokens, characters, limit)
-        self.seed = seed
-        self._epoch = -1
-        self._position = 0
-        self._resumed = False
+        self.seed, self._epoch, self._position, self._resumed = seed, -1, 0, False
 
     def __iter__(self) -> Iterator[Batch[Tensor]]:
         if not self._resumed:

@@ -84,7 +84,6 @@ class EncodedSplit:
         return Ragged(self.labels, self.offsets)
 
     def head(self, count: int) -> "EncodedSplit":
-        """The first `count` sequences."""
         labels = self.tags.head(count).values if self.task in TOKEN_TASKS else self.labels[:count]
         return replace(self, sequences=self.sequences.head(count), labels=labels, rows=self.rows[:count])
 

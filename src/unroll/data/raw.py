@@ -50,8 +50,7 @@ def declared_names(schema: pa.Schema, column: str) -> list[str] | None:
     written = (schema.metadata or {}).get(b"huggingface", b"{}")
     feature = json.loads(written).get("info", {}).get("features", {}).get(column, {})
     feature = feature[0] if isinstance(feature, list) else feature.get("feature", feature)
-    names: list[str] | None = feature.get("names")
-    return names
+    return feature.get("names")
 
 
 def check_raw(raw: Path, files: Sequence[str] | None = None) -> None:
@@ -134,8 +133,6 @@ def _decoded(batch: pa.RecordBatch, lists: set[str]) -> list[dict[str, Any] | No
         columns = [plain_values(batch[name], name in lists) for name in batch.column_names]
         return [dict(zip(batch.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
     except UnicodeDecodeError:
-        return (
-            [None]
-            if len(batch) == 1
-            else [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1), lists)]
-        )
+        if len(batch) == 1:
+            return [None]
+        return [row for i in range(len(batch)) for row in _decoded(batch.slice(i, 1), lists)]

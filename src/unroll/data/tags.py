@@ -1,4 +1,4 @@
-"""Tags of tokens, and the typed spans (chunks, entities) that they encode."""
+"""Tags of tokens, their schemes, and the typed spans (chunks, entities) that they encode."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -103,6 +103,43 @@ def outside_of(tags: Iterable[str]) -> str:
     """The tag that stands for no span: O or, where only one of these two occurs and no O, o or _."""
     found = [tag for tag in _OUTSIDES if tag in tags]
     return found[0] if len(found) == 1 else OUTSIDE
+
+
+def find_scheme(names: Sequence[str], sentences: Iterable[Sequence[str]]) -> TagScheme:
+    """The scheme of the distinct tags `names`; `iob2`, which a `TagReader` then refuses, if it is not certain.
+
+    Tags of which none has a letter for its place in an entity are plain if there is no O among them. Otherwise they
+    may as well be the types of entities.
+
+    `sentences` are read only to distinguish IOB1 from IOB2: their tags are IOB1 if I starts entities and B never starts
+    one that does not directly follow another of its type.
+    """
+    outside = outside_of(names)
+    inside = [name for name in names if name != outside]
+    notation = Notation.of(inside)
+    parts = {name: part for name in inside if (part := notation.split(name))}
+    if inside and not parts and outside not in names:
+        return "none"
+    if len(parts) < len(inside):
+        return "iob2"
+    letters = {letter for letter, _ in parts.values()}
+    if letters == {"I"} or (letters == {"B", "I"} and _starts_with_i(parts, sentences)):
+        return "iob1"
+    return next((scheme for scheme, known in LETTERS.items() if letters <= known.keys()), "iob2")
+
+
+def _starts_with_i(parts: dict[str, tuple[str, str]], sentences: Iterable[Sequence[str]]) -> bool:
+    """Whether entities start with I, and with B only directly after another of the same type."""
+    found = False
+    for tags in sentences:
+        before = ""
+        for tag in tags:
+            letter, kind = parts.get(tag, ("", ""))
+            if kind != before and letter == "B":
+                return False
+            found |= kind != before and letter == "I"
+            before = kind
+    return found
 
 
 class TagReader:

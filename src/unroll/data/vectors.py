@@ -28,7 +28,6 @@ class PretrainedVectors(NamedTuple):
 
 
 def check_vectors_file(path: str) -> None:
-    """Raise ValueError if the file does not exist."""
     if not Path(path).is_file():
         raise ValueError(
             f"vectors={path}: no such file; accepted: a GloVe, word2vec-text or fastText .vec file, plain or gzip"

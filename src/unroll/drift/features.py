@@ -127,7 +127,6 @@ def _interval(summary: dict[str, float], form: str) -> str:
 
 
 def _shares(name: str, split: str, reference: dict[str, float], new: dict[str, float]) -> Feature:
-    """The number of texts with each label."""
     names = list(dict.fromkeys([*reference, *new]))
     old_bins, new_bins = (np.array([texts.get(label, 0.0) for label in names]) for texts in (reference, new))
     old_shares, new_shares = old_bins / old_bins.sum(), new_bins / new_bins.sum()
@@ -149,8 +148,7 @@ def _word_means(split: EncodedSplit, values: np.ndarray) -> np.ndarray:
     """The mean of `values` (V,), given by word, over the tokens of each text, (N,)."""
     by_token = values[split.table.words]
     sums = [Ragged(by_token[block.values], block.offsets).sums() for block in split.sequences.blocks(BLOCK)]
-    means: np.ndarray = np.concatenate(sums) / split.lengths
-    return means
+    return np.concatenate(sums) / split.lengths
 
 
 def _confidences(task: Task, probabilities: Iterable[np.ndarray]) -> np.ndarray:

@@ -13,12 +13,12 @@ import pyarrow as pa
 from unroll.data.download.files import EXTENSIONS, read_files
 from unroll.data.encoding import DistinctTokens, TokenEncoder
 from unroll.data.prepare.lengths import TooLong, short_parts
+from unroll.data.prepare.rows import checked_tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.raw import declared_names, plain_values
 from unroll.data.source import Source
 from unroll.data.spans import SpanEdges, tag_spans
-from unroll.data.text import is_visible
 from unroll.data.text_files import extension, open_text
 from unroll.data.tokenizer import Tokenizer
 from unroll.files import reason
@@ -164,14 +164,9 @@ class _Reader:
         (given,) = values
         if not isinstance(given, list):
             raise ValueError(f"neither text nor tokens: {type(given).__name__}")
-        if not given:
-            raise ValueError("no tokens")
-        if not all(isinstance(token, str) and token for token in given):
-            raise ValueError("tokens are not all non-empty strings")
-        if not any(map(is_visible, given)):
-            raise ValueError("no tokens")
-        fits = not self._has_tags or (not self._has_spans and isinstance(label, list) and len(label) == len(given))
-        return [self._tokenizer.normalize(token) for token in given], label if fits else None
+        tokens = checked_tokens(given, self._tokenizer)
+        fits = not self._has_tags or (not self._has_spans and isinstance(label, list) and len(label) == len(tokens))
+        return tokens, label if fits else None
 
     def _read_text(self, texts: list[str], label: Any) -> tuple[list[str], Any]:
         words = self._tokenizer.tokenize(*texts)

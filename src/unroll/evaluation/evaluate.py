@@ -15,10 +15,13 @@ from unroll.checks import check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import TOKEN_TASKS, Task
-from unroll.evaluation.classification import classification_scores
-from unroll.evaluation.labeling import labeling_scores, tagging_scores
-from unroll.evaluation.multilabel import multilabel_scores
-from unroll.evaluation.scores import Scores
+from unroll.evaluation.scores import (
+    Scores,
+    classification_scores,
+    labeling_scores,
+    multilabel_scores,
+    tagging_scores,
+)
 from unroll.files import whole_file, write_json, write_text
 from unroll.inference.trained_model import TrainedModel
 from unroll.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""Recurrent networks as `torch.nn.Module`s. Imports torch, and of this package only `checks.py` and `data/tokens.py`.
+"""Recurrent networks as `torch.nn.Module`s. Imports torch, and of this package `checks`, `files` and `data.tokens`.
 
 encoder = RecurrentEncoder(input_size=100, hidden_size=128, cell=LSTM, bidirectional=True)
 outputs, final = encoder(x, lengths)  # x: (B, T, 100), lengths: (B,)

@@ -75,7 +75,6 @@ class SequenceModel(nn.Module):
         return self.head(outputs, final, tokens.lengths)
 
     def save(self, folder: Path) -> None:
-        """Write the weights to `folder`."""
         with whole_file(folder / WEIGHTS) as temporary:
             save_file(self.state_dict(), temporary)
 

@@ -3,8 +3,6 @@
 DVC runs a stage if any of its files has changed; the stage skips each run whose recorded checksums are unchanged.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.data.vectors import check_vectors_file
-from unroll.files import sha256
+from unroll.files import json_digest, sha256
 from unroll.run_folder import RunFolder
 from unroll.source_files import source_files
 
@@ -20,12 +18,17 @@ TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "
 EVALUATION = ("unroll.evaluation.evaluate",)
 # Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
 WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
-OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}  # not used by baselines
+OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}
+
+
+def is_baseline(config: Mapping[str, Any]) -> bool:
+    """Whether the model of a resolved configuration is a baseline, which needs none of `OF_NETWORKS`."""
+    return bool(config["model"]["_target_"].startswith("unroll.baselines."))
 
 
 def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
     """Checksums of everything that a training with this resolved configuration depends on."""
-    if config["model"]["_target_"].startswith("unroll.baselines."):
+    if is_baseline(config):
         config = {key: value for key, value in config.items() if key not in OF_NETWORKS}
     inputs = {"code": code_checksum(TRAINING), "config": config_checksum(config), "data": data.checksum}
     if config.get("vectors") is not None:
@@ -46,8 +49,7 @@ def evaluation_inputs(config: Mapping[str, Any], data: PreparedData, run: RunFol
 
 def config_checksum(config: Mapping[str, Any]) -> str:
     """SHA-256 of the values that affect the results."""
-    values = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return json_digest({key: value for key, value in config.items() if key not in WITHOUT_EFFECT})
 
 
 @lru_cache

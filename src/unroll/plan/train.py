@@ -15,11 +15,14 @@ from unroll.config import build_options, choice, compose_again, override, task_o
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
 from unroll.locks import run_lock
-from unroll.plan.fingerprint import training_inputs
+from unroll.plan.fingerprint import is_baseline, training_inputs
 from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
+
+    from unroll.tracking.provenance import Provenance
+    from unroll.training.options import TrainOptions
 
 PARTS = ("model", "optimizer", "scheduler", "trainer")
 
@@ -123,35 +126,23 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
     Raises:
         ValueError: a value is not accepted, the data are not prepared, or MLflow cannot be used.
     """
+    from unroll.sweep.objectives import MEASURED, check_objectives
     from unroll.training.options import TrainOptions
 
     config, folder = training.config, training.folder
     options = build_options(TrainOptions, config)
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
-    check_model(parts["model"])
-    is_baseline = parts["model"]["_target_"].startswith("unroll.baselines.")
-    if not is_baseline:  # importing what they name takes seconds
-        from unroll.training.trainer import build_trainer
+    _check_parts(parts)
+    check_objectives(config["objectives"])
 
-        for name in ("optimizer", "scheduler"):
-            check_targets(parts[name], name)
-        build_trainer(parts["trainer"])  # so that a wrong option is refused before a run is opened
-
-    from unroll.sweep.objectives import MEASURED, check_objectives
     from unroll.tracking.offline import impatient, tolerating
-    from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance
+    from unroll.tracking.provenance import MIXED_CODE, PROVENANCE
     from unroll.tracking.runs import training_run
     from unroll.tracking.upload import upload
-    from unroll.training.checkpoints import (
-        abandoned_without_checkpoint,
-        discard_checkpoints,
-        is_interrupted,
-        open_checkpoints,
-    )
+    from unroll.training.checkpoints import abandoned_without_checkpoint, discard_checkpoints
     from unroll.training.train import microseconds_per_token, train
 
-    check_objectives(config["objectives"])
     inputs, output = training.inputs, folder.path
     if not is_planned and not training.tags:
         report_uncommitted(training.dataset, data)
@@ -161,25 +152,11 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
         if is_planned and (folder.is_current("trained", inputs) or folder.take_back(inputs)):
             discard_checkpoints(output)
             return folder.read_record()
-        open_checkpoints(output, data, parts, options)
-        begun = folder.checkpoints / PROVENANCE
-        provenance = Provenance.load(begun).resumed() if is_interrupted(output) and begun.exists() else None
-        changed = provenance.tags.get(MIXED_CODE) if provenance else None
-        if changed and is_planned:
-            print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
-            discard_checkpoints(output)
-            open_checkpoints(output, data, parts, options)
-            changed = provenance = None
-        elif changed:
-            hint = f"it will not be registered; to start over: rm -r {folder.checkpoints}"
-            print(f"{output}: started with other code ({changed}), {hint}", flush=True)
-        if provenance is None:
-            name = config["run_name"] + (f" #{training.tags['trial']}" if training.is_trial else "")
-            provenance = Provenance.of(training.dataset, name, config, data, training.overrides, training.tags)
-        provenance.save(begun)
+        provenance = _begin(training, data, parts, options, is_planned)
+        provenance.save(folder.checkpoints / PROVENANCE)
         with abandoned_without_checkpoint(output), training_run(provenance, folder.checkpoints / "run.json") as run:
             logger = None
-            if not is_baseline:
+            if not is_baseline(config):
                 from unroll.tracking.logger import EpochLogger  # imports Lightning
 
                 logger = EpochLogger(run)
@@ -190,7 +167,7 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
             provenance.save(folder.provenance)
             record = RunRecord(training.dataset, data.task, training.model, options.seed, run.run_id, **result)
             folder.write_record(record)
-            if not changed:
+            if MIXED_CODE not in provenance.tags:
                 folder.stamp("trained", inputs)
             if is_planned:
                 folder.keep()
@@ -198,3 +175,43 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
             upload(output)
         discard_checkpoints(output)
     return record
+
+
+def _check_parts(parts: dict[str, Any]) -> None:
+    """Refuse a wrong option before a run is opened."""
+    check_model(parts["model"])
+    if is_baseline(parts):
+        return
+    from unroll.training.trainer import build_trainer  # importing what the parts name takes seconds
+
+    for name in ("optimizer", "scheduler"):
+        check_targets(parts[name], name)
+    build_trainer(parts["trainer"])
+
+
+def _begin(
+    training: Training, data: PreparedData, parts: dict[str, Any], options: "TrainOptions", is_planned: bool
+) -> "Provenance":
+    """Open the checkpoints, from which a training is resumed unless that is planned and the code has changed since.
+
+    Returns:
+        The provenance of the training that is resumed, or of one that starts now.
+    """
+    from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance
+    from unroll.training.checkpoints import discard_checkpoints, is_interrupted, open_checkpoints
+
+    output, folder = training.folder.path, training.folder.checkpoints
+    open_checkpoints(output, data, parts, options)
+    if is_interrupted(output) and (folder / PROVENANCE).exists():
+        provenance = Provenance.load(folder / PROVENANCE).resumed()
+        changed = provenance.tags.get(MIXED_CODE)
+        if changed and not is_planned:
+            hint = f"it will not be registered; to start over: rm -r {folder}"
+            print(f"{output}: started with other code ({changed}), {hint}", flush=True)
+        if not (changed and is_planned):
+            return provenance
+        print(f"{output}: the code has changed since the interruption ({changed}): starting over", flush=True)
+        discard_checkpoints(output)
+        open_checkpoints(output, data, parts, options)
+    name = training.config["run_name"] + (f" #{training.tags['trial']}" if training.is_trial else "")
+    return Provenance.of(training.dataset, name, training.config, data, training.overrides, training.tags)

@@ -39,17 +39,11 @@ class Candidate:
         folder: Path,
         raw: Path,
         data: PreparedData,
-        planned: Collection[tuple[str, int]] = (),
-        inputs: Callable[[RunFolder], Mapping[str, str]] | None = None,
     ) -> "Candidate":
-        """The model with the best mean validation score among the `runs` of a dataset; test scores are not used.
-
-        Args:
-            folder: ``models/DATASET``.
-        """
+        """The model with the best mean validation score among the `runs` in ``models/DATASET``; not by test scores."""
         winner = leaderboard(runs).iloc[0]
         own = sorted((run for run in runs if run.model == winner["model"]), key=lambda run: -run.best_score)
-        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned, inputs)
+        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data)
 
     @property
     def best(self) -> Run:

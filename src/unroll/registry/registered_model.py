@@ -1,7 +1,7 @@
 """A registered model: its versions, its aliases `champion` and `challenger`, and roll-back to an earlier champion."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,12 @@ class RegisteredModel:
         return _number(self.aliased(CHALLENGER))
 
     def aliased(self, alias: str) -> ModelVersion | None:
-        """The version with this alias."""
-        return self._find(self.client.get_model_version_by_alias, alias)
+        try:
+            return self.client.get_model_version_by_alias(self.name, alias)
+        except MlflowException as error:
+            if error.error_code in NOT_FOUND:
+                return None
+            raise
 
     def versions(self) -> list[int]:
         """The versions that are not deleted, in ascending order."""
@@ -155,16 +159,7 @@ class RegisteredModel:
             raise ValueError(f"{uri} cannot be loaded: {reason(error)}") from error
         finally:  # MLflow puts the code of the model before the path, which processes that are started later would have
             sys.path[:] = path
-        predictions: list[dict[str, Any]] = loaded.predict(_frame(folder, texts)).to_dict("records")
-        return predictions
-
-    def _find(self, get: Callable[[str, str], ModelVersion], key: str) -> ModelVersion | None:
-        try:
-            return get(self.name, key)
-        except MlflowException as error:
-            if error.error_code in NOT_FOUND:
-                return None
-            raise
+        return loaded.predict(_frame(folder, texts)).to_dict("records")
 
     def _earlier(self) -> list[int]:
         tag: str = self.client.get_registered_model(self.name).tags.get(EARLIER, "")

@@ -9,6 +9,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run as TrackingRun
+from mlflow.entities.model_registry import ModelVersion
 
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.exceptions import StoreError
@@ -89,15 +90,7 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     candidate = replace(candidate, runs=own)
     version = model.find_version(candidate.run_ids) or model.find_version(trained)
     if version is not None and version.tags.keys() >= DECIDED and model.champion is not None:
-        number = int(version.version)
-        decision = Decision(version.tags["gate.champion"] == "true", version.tags["decision"], {})
-        card = _logged_card(client, candidate.best.run_id, number)
-        if card is None:  # the run was deleted, and uploaded again
-            origin = {"dataset.path": candidate.data.description["source"]["path"]}
-            origin |= {key: value for key, value in version.tags.items() if key.startswith(("git", "dvc", "dataset"))}
-            card = write_card(candidate, rivals, number, origin, decision, gate.level)
-            client.log_text(candidate.best.run_id, card, f"{_artifacts(number)}/{CARD}")
-        return Registration(model.name, number, decision.wins, decision.reason, card)
+        return _present_registration(client, version, candidate, rivals, gate)
     lineage = find_lineage(client, candidate)
     if version is None:
         uri = registrable_model_uri(
@@ -118,6 +111,23 @@ def register(candidate: Candidate, rivals: Sequence[Run], gate: Gate, texts: Tex
     return Registration(model.name, number, decision.wins, decision.reason, card)
 
 
+def _present_registration(
+    client: MlflowClient, version: ModelVersion, candidate: Candidate, rivals: Sequence[Run], gate: Gate
+) -> Registration:
+    """The result of the registration of a version that is complete."""
+    number, run_id = int(version.version), candidate.best.run_id
+    decision = Decision(version.tags["gate.champion"] == "true", version.tags["decision"], {})
+    path = f"{_artifacts(number)}/{CARD}"
+    if path in {file.path for file in client.list_artifacts(run_id, _artifacts(number))}:
+        card = str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+    else:  # the run was deleted, and uploaded again
+        origin = {"dataset.path": candidate.data.description["source"]["path"]}
+        origin |= {key: value for key, value in version.tags.items() if key.startswith(("git", "dvc", "dataset"))}
+        card = write_card(candidate, rivals, number, origin, decision, gate.level)
+        client.log_text(run_id, card, path)
+    return Registration(version.name, number, decision.wins, decision.reason, card)
+
+
 def _record_lineage(model: RegisteredModel, number: int, candidate: Candidate, lineage: Lineage) -> None:
     """Tag the version with its lineage, and log ``dvc.lock`` as an artifact of its run."""
     best = candidate.best
@@ -130,13 +140,6 @@ def _record_lineage(model: RegisteredModel, number: int, candidate: Candidate, l
 def _artifacts(number: int) -> str:
     """The artifact folder of a version in its run; a run has several versions if seeds were added later."""
     return f"registry/version-{number}"
-
-
-def _logged_card(client: MlflowClient, run_id: str, number: int) -> str | None:
-    path = f"{_artifacts(number)}/{CARD}"
-    if path not in {file.path for file in client.list_artifacts(run_id, _artifacts(number))}:
-        return None
-    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
 
 
 def _check_predictions(model: RegisteredModel, number: int, candidate: Candidate, texts: Texts) -> None:

@@ -127,7 +127,6 @@ class StudySweeper:
         return points if self.n_trials is None else min(points, self.n_trials)
 
     def _make_sampler(self, space: Space, number: int) -> BaseSampler:
-        """The sampler for the trial with that number."""
         if self.sampler.func is GridSampler:  # its seed shuffles the points, in the same order for every trial
             return self.sampler(search_space=space.grid())
         return self.sampler(seed=self.sampler.keywords["seed"] + number)

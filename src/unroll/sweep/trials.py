@@ -105,7 +105,6 @@ class Trials:
 
 
 def overrides_of_job(trial: Trial) -> list[str]:
-    """The overrides of the trial's job."""
     return [
         *trial.user_attrs[OVERRIDES],
         f"hydra.sweep.subdir='{trial.number}'",

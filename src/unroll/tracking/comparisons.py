@@ -11,7 +11,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from unroll.evaluation.pairs import conclusion
 from unroll.evaluation.report import FILES
 from unroll.evaluation.runs import Run
-from unroll.tracking.git import git_tags
+from unroll.tracking.git import source_tags
 from unroll.tracking.runs import TrackedRun, look_up
 from unroll.tracking.store import open_experiment, open_store
 
@@ -32,7 +32,7 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
     if len(pairs):
         note.append(f"On the same test examples, {conclusion(pairs, model)}")
     note += ["", *(_link(client, run) for run in runs)]
-    for name, value in {**git_tags(), "comparison.winner": model, MLFLOW_RUN_NOTE: "\n".join(note)}.items():
+    for name, value in {**source_tags("compare"), "comparison.winner": model, MLFLOW_RUN_NOTE: "\n".join(note)}.items():
         client.set_tag(run_id, name, value)
     scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds"]).dropna().items()}
     logged = client.get_run(run_id).data.metrics
@@ -48,8 +48,7 @@ def _open_run(client: MlflowClient, runs: Sequence[Run]) -> str:
     compared = sha256(",".join(sorted(run.run_id for run in runs)).encode()).hexdigest()
     if found := client.search_runs([experiment], f"tags.`{COMPARED}` = '{compared}'", max_results=1):
         return str(found[0].info.run_id)
-    source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/compare.py"}
-    tags = source | {COMPARED: compared, "dataset": runs[0].dataset, "task": runs[0].task}
+    tags = {COMPARED: compared, "dataset": runs[0].dataset, "task": runs[0].task}
     return str(client.create_run(experiment, run_name="comparison", tags=tags).info.run_id)
 
 

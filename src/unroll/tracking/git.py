@@ -40,16 +40,16 @@ def uncommitted(dataset: str, path: str) -> list[str]:
 
 
 def first_of(files: list[str]) -> str:
-    """The first files, for a message."""
     more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
     return ", ".join(files[:SHOWN]) + more
 
 
-def git_tags() -> dict[str, str]:
-    """Tags of a run with the commit and whether files have changed since; empty outside a repository."""
+def source_tags(script: str) -> dict[str, str]:
+    """Tags of a run: the script and, in a repository, the commit and whether files have changed since."""
+    tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"pipelines/{script}.py"}
     with suppress(ValueError):
-        return {COMMIT: head(), "git.changed": str(bool(changed_files())).lower()}
-    return {}
+        tags |= {COMMIT: head(), "git.changed": str(bool(changed_files())).lower()}
+    return tags
 
 
 def changed_code() -> dict[str, str | None]:

@@ -17,8 +17,7 @@ from unroll.exceptions import StoreError, without_password
 from unroll.files import check_files, damaged_files, read_json, read_yaml, write_checksums
 from unroll.inference import mlflow_model
 from unroll.inference.model_folder import CONFIG, ONNX_MODEL
-from unroll.tracking.model_code import copy_code, is_exported, requirements
-from unroll.tracking.model_signature import example, signature
+from unroll.tracking.logged_model import copy_code, example, is_exported, requirements, signature
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
 from unroll.tracking.runs import TrackedRun, get_run
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.files import check_files, read_json, whole_folder, write_checksums, write_json, write_text
-from unroll.tracking.git import COMMIT, changed_code, differing_code, git_tags
+from unroll.tracking.git import COMMIT, changed_code, differing_code, source_tags
 
 PROVENANCE = "training"  # folder in a run folder, in its checkpoints/, and among the artifacts of its MLflow run
 MIXED_CODE = "git.mixed"  # tag of a training that was resumed with other code than it was started with
@@ -41,11 +41,10 @@ class Provenance:
     ) -> "Provenance":
         """The provenance of a training that starts now; `tags` are added to those that every run has."""
         source = data.description["source"]
-        common = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/train.py", "dataset": dataset}
-        common |= {"dataset.path": source["path"], "dataset.checksum": data.checksum, "task": data.task}
+        of_data = {"dataset": dataset, "dataset.path": source["path"], "dataset.checksum": data.checksum}
         if source["commit"]:  # a folder has none
-            common["dataset.revision"] = source["commit"]
-        tags = common | git_tags() | tags
+            of_data["dataset.revision"] = source["commit"]
+        tags = source_tags("train") | of_data | {"task": data.task} | tags
         return cls(dataset, name, config, overrides, tags, changed_code(), installed_packages())
 
     def save(self, folder: Path) -> None:

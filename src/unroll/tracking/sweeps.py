@@ -4,7 +4,7 @@ from mlflow.entities import Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 
-from unroll.tracking.git import git_tags
+from unroll.tracking.git import source_tags
 from unroll.tracking.offline import requiring
 from unroll.tracking.runs import mlflow_name, resume_run
 from unroll.tracking.store import open_experiment, open_store
@@ -24,8 +24,7 @@ def open_parent(experiment: str, name: str, space: dict[str, str], earlier: str 
     with requiring():
         if earlier is not None and (resumed := resume_run(client, earlier)):
             return resumed
-        source = {"mlflow.source.type": "LOCAL", "mlflow.source.name": "pipelines/train.py"}
-        tags = source | {"kind": "sweep", **git_tags()}
+        tags = {"kind": "sweep", **source_tags("train")}
         run_id = str(client.create_run(open_experiment(client, experiment), run_name=name, tags=tags).info.run_id)
         client.log_batch(run_id, params=[Param(f"sweep.{name_of(key)}", values) for key, values in space.items()])
     return run_id

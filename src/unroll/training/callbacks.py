@@ -68,13 +68,10 @@ class LastStep(Callback):
     def __init__(self, max_steps: int) -> None:
         self.max_steps = max_steps
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, *others: Any, **named: Any) -> None:
         trainer.should_stop |= trainer.global_step == self.max_steps
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        trainer.should_stop |= trainer.global_step == self.max_steps
+    on_train_batch_end = on_train_start
 
 
 class ResumePoint(Checkpoint):

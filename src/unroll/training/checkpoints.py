@@ -1,7 +1,5 @@
 """The folder ``checkpoints/`` of a run: what an interrupted training is resumed from."""
 
-import hashlib
-import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from typing import Any
 
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
-from unroll.files import damaged_files, delete, read_json, write_json
+from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions
 
@@ -29,15 +27,15 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     record, run = folder / IDENTITY, folder / "run.json"
     if damaged := _damaged(folder):
         print(f"{output}: {damaged} is damaged, kept in {set_aside(output)}: starting over", flush=True)
-    if run.exists() and not _is_json(run):
+    if run.exists() and "run_id" not in read_mapping(run):
         print(f"{output}: {run.name} of the checkpoints is damaged: continuing in a new MLflow run", flush=True)
         delete(run)
-    if any(folder.glob("*")) and not _is_written_as(record, identity):
+    if any(folder.glob("*")) and {**read_mapping(record), "sha256": ""} != {**identity, "sha256": ""}:
         print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
         for file in folder.glob("*"):
             delete(file)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(record, {**identity, "sha256": _digest(identity)})
+    write_json(record, {**identity, "sha256": json_digest(identity)})
     return folder
 
 
@@ -47,27 +45,12 @@ def _damaged(folder: Path) -> str | None:
         return None
     if not is_intact(folder / LAST):
         return LAST
-    try:
-        content = read_json(folder / IDENTITY)
-        is_whole = content.pop("sha256", None) in (None, _digest(content))
-    except FileNotFoundError:
+    if not (folder / IDENTITY).exists():
         return None
-    except (ValueError, AttributeError):
-        is_whole = False
-    if not is_whole:
+    content = read_mapping(folder / IDENTITY)
+    if not content or content.pop("sha256", None) not in (None, json_digest(content)):
         return IDENTITY
     return next((f"{PROVENANCE}/{name}" for name in damaged_files(folder / PROVENANCE)), None)
-
-
-def _digest(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-
-def _is_json(file: Path) -> bool:
-    try:
-        return isinstance(read_json(file, ["run_id"]), dict)
-    except ValueError:
-        return False
 
 
 def is_intact(checkpoint: Path) -> bool:
@@ -89,13 +72,6 @@ def set_aside(output: Path) -> Path:
     return folder.rename(aside)
 
 
-def _is_written_as(file: Path, content: dict[str, Any]) -> bool:
-    try:
-        return bool({**read_json(file), "sha256": ""} == {**content, "sha256": ""})
-    except (FileNotFoundError, TypeError, ValueError):
-        return False
-
-
 def is_interrupted(output: Path) -> bool:
     """Whether the run `output` has a checkpoint from which training can be resumed."""
     return (RunFolder(output).checkpoints / LAST).exists()
@@ -113,5 +89,4 @@ def abandoned_without_checkpoint(output: Path) -> Iterator[None]:
 
 
 def discard_checkpoints(output: Path) -> None:
-    """Delete the checkpoint folder of the run `output`."""
     shutil.rmtree(RunFolder(output).checkpoints, ignore_errors=True)

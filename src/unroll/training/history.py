@@ -14,7 +14,6 @@ from unroll.files import write_text
 
 
 def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Replace the file by one with these rows."""
     text = StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
@@ -66,23 +66,26 @@ def fit_network(
         ResumePoint(last, options.checkpoint_steps),
     ]
     trainer = build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
-    resumed_from = last if last.exists() else None
-    if resumed_from:
+    if last.exists():
         print(f"{run.path}: resuming from the last checkpoint", flush=True)
-    try:
-        trainer.fit(task, ckpt_path=resumed_from, weights_only=True)
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an ordinary exit
-            if launcher := trainer.strategy.launcher:
-                launcher.kill(signal.SIGKILL)  # otherwise the processes of the other devices would go on
-            raise end.__context__ from None
-        raise
-
+    _fit(trainer, task, last)
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+
+
+def _fit(trainer: Trainer, task: SequenceTask, last: Path) -> None:
+    """Train, from the checkpoint `last` if it exists; Ctrl-C is a KeyboardInterrupt, as elsewhere."""
+    try:
+        trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns it into an ordinary exit
+            if launcher := trainer.strategy.launcher:
+                launcher.kill(signal.SIGKILL)  # otherwise the processes of the other devices would go on
+            raise end.__context__ from None
+        raise
 
 
 def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Callable[[str], str], path: Path) -> None:

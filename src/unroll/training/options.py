@@ -32,7 +32,6 @@ class TrainOptions:
         check_least(0, seed=self.seed)
         check_least(1, batch_size=self.batch_size, patience=self.patience)
         check_least(1, checkpoint_steps=self.checkpoint_steps, threads=self.threads)
-        if self.batch_tokens is not None and self.batch_tokens < 1:
-            raise ValueError(f"batch_tokens={self.batch_tokens}; accepted: 1 or more, or null for no limit")
+        check_least(1, "no limit", batch_tokens=self.batch_tokens)
         if self.vectors is not None:
             check_vectors_file(self.vectors)

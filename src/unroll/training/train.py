@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from unroll.baselines import Baseline
@@ -104,7 +103,7 @@ def _fit_baseline(model: Baseline, data: PreparedData, batch_size: int, history:
 
 def _scores(split: EncodedSplit, predictions: Sequence[Prediction], label_names: list[str]) -> dict[str, float]:
     """The scores that the best epoch of a network is chosen by."""
-    labels = np.split(split.labels, split.offsets[1:-1]) if split.task in TOKEN_TASKS else split.labels
+    labels = split.tags if split.task in TOKEN_TASKS else split.labels
     metrics = validation_metrics(split.task, label_names)
     for prediction, gold in zip(predictions, labels, strict=True):
         for metric in metrics.values():

@@ -28,24 +28,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    commit = None
-    chosen: list[Path] = []  # the files of train, if the path is a file or glob
-    if Path(source.path).is_dir():
-        folder = Path(source.path)
-    elif has_magic(source.path) or Path(source.path).is_file():
-        folder, pattern = base_folder(source.path)
-        chosen = matching_files(folder, pattern)
-        if not chosen:
-            raise ValueError(f"dataset.path={source.path!r}: no file matches; accepted: a glob that matches files")
-    elif source.path.startswith(("/", "./", "../", "~")) or source.path.count("/") != 1:
-        raise ValueError(
-            f"dataset.path={source.path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub "
-            "repository 'owner/name'"
-        )
-    else:
-        column_files = [theirs for theirs in source.splits.values() if theirs and source.format == "conll"]
-        folder, commit = hub.snapshot(source.path, source.revision, column_files)
-
+    folder, commit, chosen = _find(source)
     named = {"train": chosen} if chosen else _named_files(source, folder)
     data_files = (file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
     files = chosen or sorted({*data_files, *chain.from_iterable(named.values())})
@@ -74,6 +57,25 @@ def download(source: Source, output: Path) -> dict[str, Any]:
             write_json(work / "manifest.json", manifest)
             write_checksums(work)
     return manifest
+
+
+def _find(source: Source) -> tuple[Path, str | None, list[Path]]:
+    """The folder of the data, the commit of a Hub repository, and the files of train if the path is a file or glob."""
+    path = source.path
+    if Path(path).is_dir():
+        return Path(path), None, []
+    if has_magic(path) or Path(path).is_file():
+        folder, pattern = base_folder(path)
+        if not (chosen := matching_files(folder, pattern)):
+            raise ValueError(f"dataset.path={path!r}: no file matches; accepted: a glob that matches files")
+        return folder, None, chosen
+    if path.startswith(("/", "./", "../", "~")) or path.count("/") != 1:
+        raise ValueError(
+            f"dataset.path={path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub repository "
+            "'owner/name'"
+        )
+    column_files = [theirs for theirs in source.splits.values() if theirs and source.format == "conll"]
+    return *hub.snapshot(path, source.revision, column_files), []
 
 
 def _check_pinned(source: Source, checksums: dict[str, str]) -> None:

@@ -131,9 +131,7 @@ def _write_parts(file: Path, cache: str, columns: Mapping[str, bool] | None) -> 
     """Write the rows of a file as Arrow streams, a new one when the types change; return their paths and schemas."""
     parts: list[tuple[str, pa.Schema]] = []
     rows, stream = json_rows(file, columns), None
-    first = next(
-        (row for row in json_rows(file, columns) if row), {}
-    )  # so that a block of empty objects has columns too
+    first = next((row for row in json_rows(file, columns) if row), {})  # gives columns to a block of empty objects
     try:
         while block := list(islice(rows, ROWS)):
             names = dict.fromkeys([*first, *(name for row in block for name in row)])
@@ -206,19 +204,16 @@ def _common_type(name: str, schemas: Sequence[pa.Schema]) -> pa.DataType:
 
 
 def _converted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with the columns and types of the schema."""
-    columns = []
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        if name not in batch.schema.names:
-            columns.append(pa.nulls(len(batch), kind))
-        elif batch.schema.field(name).type == kind:
-            columns.append(batch[name])
-        else:
-            columns.append(_of_type(batch[name], kind))
+    names = batch.schema.names
+    columns = [
+        _of_type(batch[it.name], it.type) if it.name in names else pa.nulls(len(batch), it.type) for it in schema
+    ]
     return pa.record_batch(columns, schema)
 
 
 def _of_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
     with suppress(*_SEVERAL_TYPES):
         if kind != pa.json_():
             return array.cast(kind)

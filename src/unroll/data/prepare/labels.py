@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from unroll.checks import first_names
-from unroll.data.prepare.tag_scheme import find_scheme
 from unroll.data.raw import plain_values
 from unroll.data.source import Source
 from unroll.data.spans import span_parts
-from unroll.data.tags import OUTSIDE, TagError, TagReader, TagScheme, stripped
+from unroll.data.tags import OUTSIDE, TagError, TagReader, TagScheme, find_scheme, stripped
 from unroll.data.tokens import DeclaredTask, Task
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)

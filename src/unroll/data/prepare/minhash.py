@@ -72,8 +72,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     values = values * _MIX + _MIX
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = values ^ (values >> np.uint64(31))
-    return mixed
+    return values ^ (values >> np.uint64(31))
 
 
 def _borrowed(smallest: np.ndarray) -> np.ndarray:

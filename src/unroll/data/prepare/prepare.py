@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from unroll.checks import check_least
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
-from unroll.data.prepare.given_tokens import measure_rules, nearest
+from unroll.data.prepare.given_tokens import Shares, measure_rules, nearest
 from unroll.data.prepare.labels import Labels, PlainTags
 from unroll.data.prepare.lengths import TooLong, limit_length
 from unroll.data.prepare.report import write_report
@@ -25,7 +25,7 @@ from unroll.data.schema import DataSchema
 from unroll.data.source import SPLITS, Source
 from unroll.data.spans import SpanEdges
 from unroll.data.text_files import TABLES, extension
-from unroll.data.tokenizer import Tokenizer, TokenizerOptions
+from unroll.data.tokenizer import Split, Tokenizer, TokenizerOptions
 from unroll.data.vectors import check_vectors_file, read_words
 from unroll.files import whole_folder, write_checksums, write_json
 
@@ -72,10 +72,8 @@ class PrepareOptions:
                 raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
-        for name, none in (("limit", "no limit"), ("max_length", "no limit"), ("processes", "one per core")):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value}; accepted: 1 or more, or null for {none}")
+        check_least(1, "no limit", limit=self.limit, max_length=self.max_length)
+        check_least(1, "one per core", processes=self.processes)
         check_least(0, seed=self.seed)
         if self.vectors is not None:
             check_vectors_file(self.vectors)
@@ -103,13 +101,8 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
         splits = _read(raw, source, manifest["splits"], labels, Corpus(work), options)
         splits, left_out, duplicates = _select(splits, options)
         given_tokens = "tokens" in source.columns
-        rules = measure_rules(splits["train"], options.tokenizer) if given_tokens else {}
-        chosen = options.tokenizer
-        if given_tokens and chosen.split == "words":
-            chosen = replace(chosen, split=nearest(rules))
-        names, tokenizer = labels.names, Tokenizer(chosen)
-        if chosen.subwords is not None:
-            tokenizer = train_tokenizer(splits["train"], chosen)
+        names, (tokenizer, rules) = labels.names, _choose_tokenizer(splits["train"], options.tokenizer, given_tokens)
+        if tokenizer.subwords is not None:
             splits = split_words(splits, tokenizer, labels)
         too_long = dict.fromkeys(SPLITS, 0)
         if (limit := options.max_length) is not None:
@@ -146,7 +139,7 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
             },
             "quarantined": {split: rows.count_reasons() for split, rows in splits.items()},
             "duplicates": duplicates,
-            "split": chosen.split,
+            "split": tokenizer.options.split,
             "rules": {rule: shares._asdict() for rule, shares in rules.items()},
             "span_edges": options.span_edges,
             "inexact_spans": {split: rows.inexact_spans for split, rows in splits.items()},
@@ -206,8 +199,17 @@ def _stop_if_bad(split: str, rows: SplitRows, source: Source, labels: Labels, ma
         )
 
 
+def _choose_tokenizer(
+    train: SplitRows, options: TokenizerOptions, given_tokens: bool
+) -> tuple[Tokenizer, dict[Split, Shares]]:
+    """The tokenizer of the prepared data, and how well each rule finds given tokens."""
+    rules = measure_rules(train, options) if given_tokens else {}
+    if given_tokens and options.split == "words":
+        options = replace(options, split=nearest(rules))
+    return train_tokenizer(train, options), rules
+
+
 def _vocabularies(train: SplitRows, tokenizer: Tokenizer, min_count: int) -> tuple[list[str], list[str]]:
-    """The words and the characters of the training split."""
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
     for token, count in train.count_tokens().items():

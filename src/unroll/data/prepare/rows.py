@@ -37,6 +37,17 @@ class Row(NamedTuple):
     inexact_spans: int = 0
 
 
+def checked_tokens(tokens: Any, tokenizer: Tokenizer) -> list[str]:
+    """The given tokens of a row, normalised; BadRow if they cannot be used."""
+    if not tokens:
+        raise BadRow("no tokens")
+    if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
+        raise BadRow("tokens are not all non-empty strings")
+    if not any(map(is_visible, tokens)):
+        raise BadRow("no tokens")
+    return [tokenizer.normalize(token) for token in tokens]
+
+
 @dataclass(frozen=True)
 class RowReader:
     """Converts the raw rows of a dataset into tokens and label ids; see `tag_spans` for `span_edges`."""
@@ -55,7 +66,7 @@ class RowReader:
         *texts, label = (values[name] for name in ("text", "text_pair", "tokens", "label", "labels") if name in values)
         if "tokens" not in values:
             return Row(self._tokenize(*texts), self.labels.ids(label))
-        tokens = self._check_tokens(*texts)
+        tokens = checked_tokens(values["tokens"], self.tokenizer)
         if self.source.task == "labeling":
             if not isinstance(label, list):
                 raise BadRow("missing labels")
@@ -71,15 +82,6 @@ class RowReader:
         if not tokens:
             raise BadRow("empty text")
         return tokens
-
-    def _check_tokens(self, tokens: Any) -> list[str]:
-        if not tokens:
-            raise BadRow("no tokens")
-        if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
-            raise BadRow("tokens are not all non-empty strings")
-        if not any(map(is_visible, tokens)):
-            raise BadRow("no tokens")
-        return [self.tokenizer.normalize(token) for token in tokens]
 
     def _read_spans(self, text: Any, spans: Any) -> Row:
         """A text with entities given in characters, which are converted to tags of its tokens."""
@@ -153,26 +155,18 @@ def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Ch
 def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
     """Read the row group `group`, whose first row is row `start` of the split."""
     reader = replace(reader, labels=reader.labels.fresh())
-    distinct = DistinctTokens()
-    tokens: list[np.ndarray] = []
-    labels: list[list[int]] = []
-    rows: list[int] = []
+    read: dict[int, Row] = {}
     quarantined: list[tuple[int, str]] = []
-    inexact_spans = 0
     for row, values in enumerate(raw_rows(path, reader.source, group), start):
         try:
-            read = reader.read(values)
+            read[row] = reader.read(values)
         except BadRow as reason:
             quarantined.append((row, str(reason)))
-        else:
-            tokens.append(distinct.ids(read.tokens))
-            labels.append(read.labels)
-            rows.append(row)
-            inexact_spans += read.inexact_spans
-    ids = Ragged.from_sequences(tokens, np.int32)
-    found = reader.labels.array(labels)
-    kept, looked_up = np.array(rows, np.int64), reader.labels.looked_up
-    return Chunk(list(distinct), ids, found, kept, quarantined, inexact_spans, looked_up)
+    rows, distinct = read.values(), DistinctTokens()
+    tokens = Ragged.from_sequences([distinct.ids(row.tokens) for row in rows], np.int32)
+    labels, kept = reader.labels.array([row.labels for row in rows]), np.array(list(read), np.int64)
+    inexact_spans = sum(row.inexact_spans for row in rows)
+    return Chunk(list(distinct), tokens, labels, kept, quarantined, inexact_spans, reader.labels.looked_up)
 
 
 def write_quarantine(raw: Path, source: Source, splits: dict[str, SplitRows], path: Path) -> None:

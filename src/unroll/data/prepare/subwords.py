@@ -13,9 +13,10 @@ from unroll.data.tokenizer import SEPARATOR, Tokenizer, TokenizerOptions
 
 
 def train_tokenizer(train: SplitRows, options: TokenizerOptions) -> Tokenizer:
-    """Train the subword model of `options` on the words of the training split."""
-    assert options.subwords is not None
+    """The tokenizer with these options, its subword model, if any, trained on the words of the training split."""
     words = Tokenizer(options)
+    if options.subwords is None:
+        return words
     counts: Counter[str] = Counter()
     for token, count in train.count_tokens().items():
         if token != SEPARATOR:
