@@ -33,6 +33,12 @@ class LoadedModel(Protocol):
         """
 
 
+def is_network(folder: Path) -> bool:
+    """Whether a model folder has a network, and not a baseline, by its configuration."""
+    model = read_json(folder / CONFIG, keys=("model",))["model"]
+    return isinstance(model, dict) and model.get("_target_") == "unroll.nn.SequenceModel"
+
+
 @contextmanager
 def loading(folder: Path) -> Iterator[None]:
     """Turn whatever loading a damaged model raises into a ValueError of one line; for use around the whole of it."""
