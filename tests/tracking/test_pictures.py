@@ -1,5 +1,6 @@
 """The pictures of a network in its MLflow run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +13,33 @@ from unroll.data.prepared import PreparedData
 from unroll.inference.explaining.figures import explanation_figure, sensitivity_figure
 from unroll.run_folder import RunFolder
 from unroll.tracking.pictures import EXPLANATION, LENGTH, PICTURES, SENSITIVITY, TEXTS, draw
+from unroll.tracking.provenance import Provenance
 from unroll.tracking.upload import upload
+
+
+def trained_on(data: PreparedData, path: Path) -> None:
+    """Let the record of the training name this folder as that of its data."""
+    folder = path / "training"
+    replace(Provenance.load(folder), config={"data": str(data.folder)}).save(folder)
 
 
 def test_a_network_s_run_has_them_once(reviews: PreparedData, tmp_path: Path) -> None:
     path = evaluate_tiny(reviews, train_pretending(reviews, tmp_path / "gru" / "3"))
-    assert "pictures" not in upload(path)  # there are no data
-    assert upload(path, reviews) == ["pictures"]
+    assert "pictures" not in upload(path)  # the data are not there
+    trained_on(reviews, path)
+    assert upload(path) == ["pictures"]
     run = run_of(path)
     logged = run.client.list_artifacts(run.run_id, PICTURES)
     assert {Path(file.path).name for file in logged} == {EXPLANATION, SENSITIVITY}
     assert all(Path(run.client.download_artifacts(run.run_id, it.path)).read_bytes()[:4] == b"\x89PNG" for it in logged)
-    assert upload(path, reviews) == []
+    assert upload(path) == []
     Path(run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://"), PICTURES, SENSITIVITY).unlink()
-    assert upload(path, reviews) == ["pictures"]
+    assert upload(path) == ["pictures"]
 
 
 def test_they_are_those_of_the_functions_in_python(reviews: PreparedData, tmp_path: Path) -> None:
     random_model(reviews, "gru").save(tmp_path / "run" / "model")
-    assert draw(RunFolder(tmp_path / "run"), "gru", reviews, tmp_path)
+    draw(RunFolder(tmp_path / "run"), "gru", reviews, tmp_path)
 
     predictor, split = unroll.load(tmp_path / "run"), reviews.split("test")
     means = {"gru": unroll.sensitivity(predictor, reviews, texts=TEXTS)}
@@ -46,7 +55,7 @@ def test_they_are_those_of_the_functions_in_python(reviews: PreparedData, tmp_pa
 def test_every_task_has_them(dataset: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     data: PreparedData = request.getfixturevalue(dataset)
     random_model(data, "bilstm").save(tmp_path / "run" / "model")
-    assert draw(RunFolder(tmp_path / "run"), "bilstm", data, tmp_path)
+    draw(RunFolder(tmp_path / "run"), "bilstm", data, tmp_path)
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in (SENSITIVITY, EXPLANATION))
 
 
@@ -55,10 +64,12 @@ def test_other_data_than_those_of_the_training_give_none(
 ) -> None:
     path = evaluate_tiny(reviews, train_pretending(reviews, tmp_path / "gru" / "3"))
     upload(path)
-    assert upload(path, entities) == []
+    trained_on(entities, path)
+    assert upload(path) == []
 
 
 def test_a_baseline_has_none(reviews: PreparedData, tmp_path: Path) -> None:
     path = train_pretending(reviews, tmp_path / "gru" / "3")
     save_baseline(reviews, path / "model", "majority")
-    assert "pictures" not in upload(evaluate_tiny(reviews, path), reviews)
+    trained_on(reviews, path)
+    assert "pictures" not in upload(evaluate_tiny(reviews, path))

@@ -48,5 +48,5 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
         if keep:
             folder.keep()
         with tolerating(f"the evaluation in {folder.path}"):
-            upload(folder.path, data)
+            upload(folder.path)
     return metrics

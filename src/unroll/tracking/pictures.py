@@ -12,6 +12,7 @@ from unroll.data.prepared import PreparedData
 from unroll.data.tokens import TOKEN_TASKS
 from unroll.inference.model_folder import is_network
 from unroll.run_folder import RunFolder
+from unroll.tracking.provenance import Provenance
 from unroll.tracking.runs import TrackedRun
 
 PICTURES = "pictures"  # folder among the artifacts of a run
@@ -20,32 +21,31 @@ TEXTS, TEXTS_OF_TAGS = 100, 25  # of the mean; up to 16 tokens of a text with ta
 LENGTH = 12  # tokens that the example has, or as many more or less as there are
 
 
-def log_pictures(run: TrackedRun, folder: RunFolder, data: PreparedData | None) -> list[str]:
+def log_pictures(run: TrackedRun, folder: RunFolder) -> list[str]:
     """Draw and log the pictures that are missing from the run; return what was missing, as text.
 
-    A baseline has none. They are left out where the data of the training are not `data`, nor prepared in the folder
-    that the pipeline uses.
+    A baseline has none. They are left out if the data of the training are no longer where they were.
     """
     if not is_network(folder.model):
         return []
     present = {Path(file.path).name for file in run.client.list_artifacts(run.run_id, PICTURES)}
     if {SENSITIVITY, EXPLANATION} <= present:
         return []
-    record = folder.read_record()
-    own = Path("data/prepared", record.dataset)
-    if data is None and (own / "dataset.json").is_file():
-        data = PreparedData(own)
-    if data is None:
+    provenance = Provenance.load(folder.provenance)
+    prepared = Path(str(provenance.config.get("data")))
+    if not (prepared / "dataset.json").is_file():
+        return []
+    data = PreparedData(prepared)
+    if data.checksum != provenance.tags["dataset.checksum"]:
         return []
     with tempfile.TemporaryDirectory() as work:
-        if not draw(folder, record.model, data, Path(work)):
-            return []
+        draw(folder, folder.read_record().model, data, Path(work))
         run.client.log_artifacts(run.run_id, work, PICTURES)
     return ["pictures"]
 
 
-def draw(folder: RunFolder, name: str, data: PreparedData, output: Path) -> bool:
-    """Draw the pictures of a network; return False if it was trained on other data.
+def draw(folder: RunFolder, name: str, data: PreparedData, output: Path) -> None:
+    """Draw the pictures of a network that was trained on these data into the folder `output`.
 
     The example is the first one of the test split with about LENGTH tokens, the same for all networks.
     """
@@ -58,10 +58,7 @@ def draw(folder: RunFolder, name: str, data: PreparedData, output: Path) -> bool
 
     torch.set_num_threads(1)  # more are slower
     predictor = Predictor(TrainedModel.load(folder.model))
-    if predictor.model.schema.differences(data.schema):
-        return False
     mean = explain_data(predictor, data, texts=TEXTS_OF_TAGS if data.task in TOKEN_TASKS else TEXTS)
     example = int(np.argmin(np.abs(data.split("test").lengths - LENGTH)))
     sensitivity_figure({name: mean}).savefig(output / SENSITIVITY, dpi=120)
     explanation_figure(explain_example(predictor, data, example)).savefig(output / EXPLANATION, dpi=120)
-    return True

@@ -9,7 +9,6 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from unroll.data.prepared import PreparedData
 from unroll.evaluation.figures import confusion_figure
 from unroll.evaluation.runs import read_confusion
 from unroll.exceptions import StoreUnavailable, without_password
@@ -80,13 +79,10 @@ def _is_retrained(folder: RunFolder) -> bool:
         return later.exists()
 
 
-def upload(path: Path, data: PreparedData | None = None) -> list[str]:
+def upload(path: Path) -> list[str]:
     """Complete and end the MLflow run of the training in the run folder `path`; return what was missing, as text.
 
     A run that is not in the store is created, with a new id and a tag with the id in the folder, which does not change.
-
-    Args:
-        data: that the model was evaluated on, for the pictures; see `log_pictures`.
 
     Raises:
         ValueError: the store cannot be used, the run is deleted, or the run folder is incomplete.
@@ -106,7 +102,7 @@ def upload(path: Path, data: PreparedData | None = None) -> list[str]:
         missing.append("model")
     if folder.metrics.exists():
         missing += log_evaluation(run, folder)
-        missing += log_pictures(run, folder, data)
+        missing += log_pictures(run, folder)
     if logged.info.status != "FINISHED":
         end = int(folder.record.stat().st_mtime * 1000)
         client.set_terminated(run.run_id, "FINISHED", max(end, logged.info.start_time))
