@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import unroll
 from tests.tiny import save_baseline, save_random_model
 from unroll import cli
 from unroll.data.prepared import PreparedData
@@ -83,7 +84,14 @@ def test_a_run_folder_stands_for_its_model(run: Run, reviews: PreparedData, tmp_
     [
         (["predict", "good", "--model", "nowhere"], "error: nowhere: no such folder; accepted: a run folder"),
         (["predict", "good", "--file", "a.txt", "--model", "x"], "error: TEXT and --file=a.txt; accepted: one of them"),
-        (["predict", "--file", "no.txt", "--model", "{exported}"], "error: no.txt: no such file; accepted: .txt"),
+        (["predict", "good", "--format", "csv", "--model", "x"], "error: TEXT and --format=csv; accepted: one of them"),
+        (["predict", "--file", "no.txt", "--model", "x"], "error: no.txt: no such file; accepted: .txt"),
+        (["predict", "caf\udce9", "--model", "{exported}"], "error: TEXT 'caf\\udce9' is not UTF-8 (unexpected end of"),
+        (
+            ["predict", "good", "--model", "{exported}/config.json"],
+            "error: {exported}/config.json: a file; accepted: a",
+        ),
+        (["export", "{exported}"], "error: the model in {exported} is exported; accepted: one with its weights"),
         (
             ["export", "nowhere", "--output", "x"],
             "error: nowhere: no such folder; accepted: a run folder such as models/DATASET/MODEL/SEED, or a model",
@@ -95,8 +103,71 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, run: Run, exp
     status, output, errors = run(*(it.format(exported=exported) for it in arguments))
     assert status == 1
     assert output == ""
-    assert errors.startswith(message)
+    assert errors.startswith(message.format(exported=exported))
     assert "\n" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predct"], "error: argument command: invalid choice: 'predct' (choose from "),
+        (
+            ["predict", "x", "--modle", "y"],
+            "error: --modle: no such option (did you mean --model?); see unroll predict",
+        ),
+        (["serve", "x", "--port=abc"], "error: argument --port: invalid int value: 'abc'; see unroll serve --help"),
+        (["score", "x.csv", "--model=y"], "error: the following arguments are required: --output; see unroll score"),
+    ],
+)
+def test_mistakes_in_the_command_line_are_one_line_and_status_2(arguments: list[str], message: str, run: Run) -> None:
+    status, output, errors = run(*arguments)
+    assert (status, output) == (2, "")
+    assert errors.startswith(message) and errors.count("\n") == 1 and errors.endswith(" --help\n")
+
+
+def test_an_option_may_be_shortened_and_a_text_may_look_like_one(run: Run, exported: Path) -> None:
+    status, output, _ = run("predict", "--mod", exported, "--js", "--", "--very", "good")
+    assert status == 0
+    assert [json.loads(line)["text"] for line in output.splitlines()] == ["--very", "good"]
+
+
+def test_without_a_command_the_commands_are_listed(run: Run) -> None:
+    status, output, errors = run()
+    assert (status, output) == (2, "")
+    assert all(f"\n    {name} " in errors for name in cli.COMMANDS)
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    assert run("--version")[:2] == (0, f"unroll {unroll.__version__}\n")
+
+
+def test_a_model_that_does_not_exist_names_those_that_do(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("models/tiny/gru/1/model", "models/tiny/lstm/1/model", "onnx/tiny/gru/1"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "config.json").touch()
+    errors = run("predict", "good", "--model", "models/tiny/gru/2")[2]
+    assert errors.endswith("; here: models/tiny/gru/1, models/tiny/lstm/1, onnx/tiny/gru/1")
+    for seed in range(2, 9):
+        (tmp_path / f"onnx/tiny/gru/{seed}").mkdir()
+        (tmp_path / f"onnx/tiny/gru/{seed}/config.json").touch()
+    assert run("serve", "models/tiny/gru/2")[2].endswith(" and 5 more")
+
+
+def test_texts_and_answers_are_utf_8_in_every_locale(exported: Path) -> None:
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [*UNROLL, "predict", "Zürich ÅÄÖ", "--model", str(exported)]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert json.loads(done.stdout.decode())["text"] == "Zürich ÅÄÖ"
+
+
+def test_half_of_a_character_pair_is_answered_as_it_was_given(exported: Path) -> None:
+    command = [*UNROLL, "predict", "--format", "jsonl", "--model", str(exported)]
+    done = subprocess.run(command, input=b'{"text": "good \\ud83d day"}\n', capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["text"] == "good \ud83d day"
 
 
 @pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["score"], ["play"]])
@@ -124,15 +195,15 @@ def test_export_of_a_baseline_is_refused(run: Run, reviews: PreparedData, tmp_pa
     assert errors == f"error: the model in {folder} is a Majority; accepted: a network"
 
 
-def test_a_missing_package_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_one_line(run: Run, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "unroll.inference.exporting.export", None)
     with pytest.raises(ModuleNotFoundError):  # of the package itself: a bug
-        run("export", "nowhere")
+        run("export", exported)
     monkeypatch.delitem(sys.modules, "unroll.inference.exporting.export")
     for name in [name for name in sys.modules if name.startswith("unroll.inference.exporting")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
-    status, _, errors = run("export", "nowhere")
+    status, _, errors = run("export", exported)
     assert (status, errors) == (1, "error: onnx is not installed; accepted: an installation of unroll[train]")
 
 

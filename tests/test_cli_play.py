@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -36,6 +37,17 @@ def test_a_mistake_of_the_user_is_one_line_that_says_what_is_accepted(
     found = run(["play", *(it.replace("MODEL", str(tmp_path)) for it in arguments)], monkeypatch)
 
     assert re.search(f"^error: .*{message}", found) and "\n" not in found
+
+
+def test_a_port_in_use_is_found_before_pytorch_is_imported(reviews: PreparedData, tmp_path: Path) -> None:
+    model = save_random_model(reviews, tmp_path / "model")
+    code = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); from unroll.cli import main; "
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-c", f"{code}main()", "play", str(model), f"--port={port}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "False\n")
+    assert done.stderr.startswith(f"error: --host=127.0.0.1 --port={port}: ") and done.stderr.count("\n") == 1
 
 
 def test_the_page_is_served_until_ctrl_c(reviews: PreparedData, tmp_path: Path) -> None:

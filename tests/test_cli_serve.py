@@ -41,6 +41,7 @@ def test_a_mistake_of_the_user_is_one_line_that_says_what_is_accepted(
     monkeypatch.delenv(TOKEN, raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr("unroll.project.project_root", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
 
     found = run(["serve", *(it.replace("FOLDER", str(tmp_path)) for it in arguments)], monkeypatch)
 

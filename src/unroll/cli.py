@@ -1,6 +1,7 @@
 """The command ``unroll``: one subcommand a row of a table, each imported only when it is called."""
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,16 +19,12 @@ from typing import Any, NamedTuple
 from unroll.files import refusal
 from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token_of_environment
 from unroll.inference.server.source import ANY_MODEL, FOLDERS, find_folder
+from unroll.parsing import SHELLS, Completion, HelpFormatter, Parser, Version
 
+FORMATS = ("txt", "csv", "tsv", "jsonl", "json")  # of texts; here, since completion imports nothing of inference
+ENGINES = ("local", "spark", "ray")  # that score
 _EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
 CHUNK = 512  # texts that are read, predicted and printed together
-
-
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds the defaults that say something."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 class Command(NamedTuple):
@@ -46,19 +44,14 @@ class Command(NamedTuple):
 
 
 def main() -> None:
-    """Run the subcommand of the command line; a mistake of the user is one line and status 1."""
-    parser = argparse.ArgumentParser(prog="unroll", description="Recurrent networks on text.")
-    commands = parser.add_subparsers(metavar="command", required=True)
-    for name, command in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=command.summary,
-            description=command.summary,
-            formatter_class=_HelpFormatter,
-        )
-        command.arguments(subparser)
-        subparser.set_defaults(run=command.run, extra=command.extra)
+    """Run the subcommand of the command line; a mistake of the user is one line and status 1, or 2 if it is there."""
+    parser = make_parser()
     arguments = parser.parse_args()
+    if "run" not in arguments:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # half of a character pair has no encoding, but JSON has an escape
+        sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -80,18 +73,41 @@ def main() -> None:
         sys.exit(f"error: {error}")
 
 
+def make_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="unroll", description="Recurrent networks on text.")
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version")
+    parser.add_argument(
+        "--print-completion",
+        action=Completion,
+        choices=SHELLS,
+        values={"format": FORMATS, "engine": ENGINES},
+        help="print the file by which a shell completes this command",
+    )
+    commands = parser.add_subparsers(metavar="command")
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(
+            name, help=command.summary, description=command.summary, formatter_class=HelpFormatter
+        )
+        command.arguments(subparser)
+        subparser.set_defaults(run=command.run, extra=command.extra)
+    return parser
+
+
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="a text; without any, --file or standard input is read")
     _add_model(parser, "--model", ANY_MODEL)
-    parser.add_argument("--file", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input")
+    parser.add_argument(
+        "--file", metavar="FILE", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input"
+    )
     _add_format(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
     parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    if arguments.text and arguments.file:
-        raise ValueError(f"TEXT and --file={arguments.file}; accepted: one of them")
+    for option in ("file", "format"):
+        if arguments.text and vars(arguments)[option]:
+            raise ValueError(f"TEXT and --{option}={vars(arguments)[option]}; accepted: one of them")
     if not arguments.text and not arguments.file and sys.stdin.isatty():
         raise ValueError("no text; accepted: TEXT, --file FILE, or texts in standard input")
     from unroll.inference.answers import is_empty
@@ -99,8 +115,9 @@ def _predict(arguments: argparse.Namespace) -> None:
     from unroll.inference.texts import STDIN, read_texts
     from unroll.loading import load
 
+    given = map(_utf8, arguments.text)
+    texts = given if arguments.text else read_texts(arguments.file or STDIN, arguments.format)
     predictor = load(arguments.model)
-    texts = iter(arguments.text or read_texts(arguments.file or STDIN, arguments.format))
     width = shutil.get_terminal_size().columns
     count = unusable = 0
     while chunk := list(islice(texts, CHUNK)):
@@ -117,6 +134,14 @@ def _predict(arguments: argparse.Namespace) -> None:
         print(f"{unusable} of {count} texts cannot be used by this model: their values are null", file=sys.stderr)
 
 
+def _utf8(text: str) -> str:
+    """A text of the command line, which Python has read in the encoding of the locale."""
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"TEXT {text!r} is not UTF-8 ({error.reason}); accepted: UTF-8") from error
+
+
 def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
     """The answer, after the text where it does not contain the tokens that were given."""
     return answer if isinstance(text, list) else {"text": text, **answer}
@@ -124,20 +149,23 @@ def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
     _add_model(parser, "model", FOLDERS)
-    parser.add_argument("--output", type=Path, help="the folder to write; by default onnx/ and the end of MODEL's path")
+    parser.add_argument(
+        "--output", metavar="FOLDER", type=Path, help="to write; by default onnx/ and the end of MODEL's path"
+    )
     parser.add_argument("--int8", action="store_true", help="smaller: large weights as 8-bit integers; needs --data")
-    parser.add_argument("--data", help="with --int8: a file of texts, on which its labels are compared")
+    parser.add_argument("--data", metavar="FILE", help="with --int8: a file of texts, on which its labels are compared")
     _add_format(parser)
 
 
 def _export(arguments: argparse.Namespace) -> None:
     if arguments.int8 != (arguments.data is not None):
         raise ValueError("--int8 and --data belong together; accepted: both, or none of them")
-    from unroll.inference.exporting.export import export
     from unroll.inference.texts import read_texts
 
-    texts = list(read_texts(arguments.data, arguments.format)) if arguments.int8 else []
     folder = find_folder(Path(arguments.model), FOLDERS)
+    texts = list(read_texts(arguments.data, arguments.format)) if arguments.int8 else []
+    from unroll.inference.exporting.export import export  # PyTorch, which takes longer than finding a mistake
+
     parts = [part for part in folder.absolute().parts if part != "model"][-3:]
     output = arguments.output or Path("onnx", *parts)
     size, agreement = export(folder, output, arguments.int8, texts)
@@ -151,10 +179,11 @@ def _add_model(parser: argparse.ArgumentParser, name: str, meaning: str) -> None
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", metavar=".EXT", help="of the texts, instead of the extension of the file's name")
+    parser.add_argument("--format", metavar="EXT", help="of the texts, instead of the extension of the file's name")
 
 
 def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "unroll serve MODEL [options]"
     _add_model(parser, "model", ANY_MODEL)
     for field in fields(ServerOptions):
         kind = field.type if isinstance(field.type, type) else str
@@ -189,7 +218,7 @@ _SCORE_HELP = {
     "max_characters": ("N", "a longer text gets no answer; 100000"),
     "part_bytes": ("N", "of input for each part of the output"),
     "processes": ("N", "of this machine; one for each core"),
-    "engine": ("NAME", "local, spark or ray"),
+    "engine": ("NAME", f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}"),
     "address": ("ADDRESS", "of the cluster of Spark or Ray"),
 }
 
@@ -220,14 +249,11 @@ def _score(arguments: argparse.Namespace) -> None:
         chosen["columns"] = tuple(filter(None, given["columns"].split(",")))
     options, output = ScoreOptions(**chosen), Path(arguments.output)
     others = {it: given[it] for it in ("part_bytes", "engine", "processes", "address") if it in given}
-    done = score(find_source(arguments.model), arguments.input, output, options, **others, report=_to_standard_error)
+    report = partial(print, file=sys.stderr, flush=True)
+    done = score(find_source(arguments.model), arguments.input, output, options, **others, report=report)
     speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
     unusable = f"; {done.problems} have a reason in the column {options.prefix}error" if done.problems else ""
     print(f"{output}: {done.rows} rows, {speed or 'nothing to do'}{unusable}")
-
-
-def _to_standard_error(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _play_arguments(parser: argparse.ArgumentParser) -> None:
@@ -240,16 +266,25 @@ def _play_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _play(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch is imported: more threads are slower
-    from unroll.inference.play.app import build_app
-    from unroll.inference.play.networks import open_networks
+    from unroll.data.prepared import PreparedData
     from unroll.inference.play.serve import check_host, serve
+    from unroll.inference.server.supervisor import listen
     from unroll.loading import find_source
 
     options = ServerOptions(host=arguments.host, port=arguments.port)
     check_host(options.host, arguments.insecure)
-    with tempfile.TemporaryDirectory(prefix="unroll-play-") as work:
-        networks = open_networks(arguments.model, arguments.data, find_source, Path(work))
-        serve(build_app(networks, beside=len(arguments.model) > 1), options)
+    if arguments.data is not None:
+        PreparedData(arguments.data)
+    sources = {name: find_source(name) for name in arguments.model}
+    with (
+        listen(options.host, options.port) as listener,
+        tempfile.TemporaryDirectory(prefix="unroll-play-") as work,
+    ):
+        from unroll.inference.play.app import build_app  # PyTorch, which takes longer than finding a mistake
+        from unroll.inference.play.networks import open_networks
+
+        networks = open_networks(arguments.model, arguments.data, sources.__getitem__, Path(work))
+        serve(build_app(networks, beside=len(arguments.model) > 1), listener)
 
 
 COMMANDS = {

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pycrfsuite
 import pytest
+from scipy.special import softmax
 
 from unroll.baselines import CRFSuite
 from unroll.baselines.word_features import WordFeatures
@@ -48,6 +49,29 @@ def test_predictions_equal_those_of_the_library(entities: PreparedData, tagger: 
         for step, row in enumerate(prediction.probabilities):
             assert row.tolist() == [tagger.marginal(name, step) for name in names]
             assert row.sum() == pytest.approx(1)
+
+
+def test_chains_have_the_marginals_of_the_library(entities: PreparedData) -> None:
+    model, test = fitted(entities), entities.split("test")
+    plain = model.predict(test, batch_size=8)
+    for prediction, expected in zip(model.predict_chains(test, batch_size=8), plain, strict=True):
+        assert prediction.following is not None and prediction.transitions is not None
+        np.testing.assert_array_equal(prediction.labels, expected.labels)
+        found = softmax(prediction.following[0])
+        for step, marginals in enumerate(expected.probabilities):
+            if step:
+                found = found @ softmax(prediction.transitions + prediction.following[step], axis=1)
+            np.testing.assert_allclose(found, marginals, atol=1e-5)  # the weights have 6 decimals
+
+
+def test_a_label_that_is_not_in_the_training_split_has_no_probability_in_a_chain(entities: PreparedData) -> None:
+    train = entities.split("train")
+    model = build(entities)
+    model.fit(replace(train, labels=np.where(train.labels == 1, 0, train.labels)), entities.split("validation"))
+    for prediction in model.predict_chains(entities.split("test"), batch_size=8):
+        assert prediction.following is not None
+        assert (prediction.following[:, 1] == -np.inf).all() and not prediction.probabilities[:, 1].any()
+        assert np.isfinite(np.delete(prediction.following, 1, axis=1)).all()
 
 
 def test_it_learns(entities: PreparedData) -> None:

@@ -131,7 +131,7 @@ def test_every_model_trains_and_predicts_for_each_of_its_tasks(
         model.fit(data.split("train"), data.split("validation"))
 
     predictions = TrainedModel(model, data.schema, config).predict(split, batch_size=8)
-    for (best, probabilities), length in zip(predictions, split.lengths, strict=True):
+    for (best, probabilities, *_), length in zip(predictions, split.lengths, strict=True):
         all_labels = len(data.label_names)
         shapes = {
             "classification": ((), (all_labels,)),

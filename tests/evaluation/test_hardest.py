@@ -11,7 +11,7 @@ from tests.evaluation.made_up import write_prepared
 from unroll.data.prepared import PreparedData
 from unroll.data.subwords import Subwords
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
-from unroll.evaluation.hardest import ENDS, SHOWN, HardExample, Mark, _spelling, hardest_examples
+from unroll.evaluation.hardest import ENDS, SHOWN, HardExample, Mark, hardest_examples
 from unroll.evaluation.runs import read_runs
 
 CLASSES = ["negative", "positive"]
@@ -150,13 +150,6 @@ def test_a_text_that_occurs_twice_is_shown_once(hardest: Any) -> None:
     predictions = (["negative"] * 3, [[0.9, 0.1]] * 3)
     found = hardest("classification", CLASSES, ["same", "same", "other"], ["positive"] * 3, {("gru", 1): predictions})
     assert [example.row for example in found] == [0, 2]
-
-
-def test_a_character_that_is_missing_from_the_alphabet_is_taken_from_the_word() -> None:
-    """A character of a single word is not in the alphabet; that word is in the vocabulary."""
-    alphabet = ["<pad>", "<unk>", "a", "B"]
-    assert _spelling(np.array([3, 1, 2, 0]), "b.a", alphabet) == "B.a"
-    assert _spelling(np.array([3, 1, 2, 0]), "<unk>", alphabet) == "B\N{REPLACEMENT CHARACTER}a"
 
 
 def test_entities_next_to_each_other_are_all_marked(hardest: Any) -> None:

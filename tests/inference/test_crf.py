@@ -41,7 +41,8 @@ def test_paths_and_marginals_are_those_of_the_network(
     torch.manual_seed(seed)
     theirs, ours = make_pair(labels, constrained_loss, is_iob2, scale)
     logits, counts = scale * torch.randn(len(lengths), max(lengths), labels), torch.tensor(lengths)
-    paths, marginals = ours.decode(logits.numpy(), counts.numpy()), ours.marginals(logits.numpy(), counts.numpy())
+    paths = ours.decode(logits.numpy(), counts.numpy())
+    marginals = ours.posterior(logits.numpy(), counts.numpy()).probabilities
     expected_paths = theirs.decode(logits, counts)
     expected = theirs.marginals(logits.double(), counts)
     assert marginals.dtype == np.float64
@@ -63,7 +64,7 @@ def test_long_sequences_neither_overflow_nor_lose_precision() -> None:
     torch.manual_seed(3)
     theirs, ours = make_pair(5, True, True, 30.0)
     logits, lengths = 30 * torch.randn(1, 2000, 5), torch.tensor([2000])
-    found = ours.marginals(logits.numpy(), lengths.numpy())
+    found = ours.posterior(logits.numpy(), lengths.numpy()).probabilities
     np.testing.assert_allclose(found, theirs.marginals(logits.double(), lengths), rtol=0, atol=1e-9)
     np.testing.assert_allclose(found.sum(axis=2), 1)
 

@@ -23,7 +23,7 @@ def test_labels_and_probabilities_are_those_of_the_head(kind: str, head: Classif
     lengths = torch.ones(3, dtype=torch.long)
     decoder = build_decoder({"kind": kind})
     np.testing.assert_array_equal(decoder.labels(scores.numpy(), lengths.numpy()), head.decode(scores, lengths))
-    found = decoder.probabilities(scores.numpy(), lengths.numpy())
+    found = decoder.posterior(scores.numpy(), lengths.numpy()).probabilities
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, head.probabilities(scores.double(), lengths), rtol=1e-12, atol=1e-300)
 

@@ -45,8 +45,8 @@ def test_texts_get_the_labels_of_their_prepared_rows(
 
     found = review_predictor.predict(raw_column(reviews, "text"), batch_size)
 
-    assert [row["label"] for row in found] == [reviews.label_names[labels] for labels, _ in expected]
-    highest = [probabilities.max() for _, probabilities in expected]
+    assert [row["label"] for row in found] == [reviews.label_names[labels] for labels, *_ in expected]
+    highest = [probabilities.max() for _, probabilities, *_ in expected]
     assert len(set(highest)) > 5
     np.testing.assert_allclose([row["probability"] for row in found], highest, atol=1e-5)
 
@@ -60,7 +60,7 @@ def test_texts_get_any_number_of_labels_the_most_probable_first(
     found = topic_predictor.predict(raw_column(topics, "text"), batch_size)
 
     assert len({len(row["labels"]) for row in found}) > 1
-    for row, (labels, probabilities) in zip(found, expected, strict=True):
+    for row, (labels, probabilities, *_) in zip(found, expected, strict=True):
         assert list(row["probabilities"]) == topics.label_names
         np.testing.assert_allclose(list(row["probabilities"].values()), probabilities, atol=1e-5)
         order = np.argsort(-probabilities)
@@ -78,7 +78,7 @@ def test_tokens_get_the_labels_of_their_prepared_rows(
     found = entity_predictor.predict([" ".join(tokens) for tokens in sentences], batch_size)
 
     assert [row["tokens"] for row in found] == sentences
-    assert [row["labels"] for row in found] == [[entities.label_names[i] for i in labels] for labels, _ in expected]
+    assert [row["labels"] for row in found] == [[entities.label_names[i] for i in labels] for labels, *_ in expected]
 
 
 def test_entities_are_what_the_labels_spell(entities: PreparedData, entity_predictor: Predictor) -> None:
@@ -199,7 +199,7 @@ def test_given_tokens_get_the_labels_of_their_prepared_rows(
 ) -> None:
     expected = random_model(entities, model_name).predict(entities.split("test"), 8)
     found = entity_predictor.predict(raw_column(entities, "tokens"))
-    assert [row["labels"] for row in found] == [[entities.label_names[i] for i in labels] for labels, _ in expected]
+    assert [row["labels"] for row in found] == [[entities.label_names[i] for i in labels] for labels, *_ in expected]
 
 
 @pytest.mark.parametrize("tokens", [[], ["a", ""], ["a", None], ["a", 1], [["a"]]])

@@ -38,6 +38,8 @@ def test_texts_of_every_format_are_read(name: str, tmp_path: Path) -> None:
         ("a.jsonl", '{"body": "a"}\n', "a.jsonl, line 1 has the keys body; accepted: text or tokens"),
         ("a.docx", "x", "unknown format '.docx'; accepted: .txt, .csv, .tsv, .jsonl, .json, which --format names too"),
         ("missing.txt", None, "missing.txt: no such file; accepted: .txt"),
+        ("", None, ": a folder; accepted: .txt"),
+        ("a.csv", "", "a.csv is empty; accepted: one named text"),
     ],
 )
 def test_a_file_without_texts_is_one_line_with_the_place(
@@ -48,6 +50,14 @@ def test_a_file_without_texts_is_one_line_with_the_place(
     with pytest.raises(ValueError, match=message) as caught:
         list(read_texts(str(tmp_path / name)))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["csv", ".csv"])
+def test_a_format_is_named_with_its_dot_or_without(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text\ngood\n")
+    assert list(read_texts(str(tmp_path / "a.txt"), kind)) == ["good"]
+    with pytest.raises(ValueError, match=r"^--format=\.docx; accepted: \.txt, "):
+        read_texts(str(tmp_path / "a.txt"), "docx")
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, ['{"text": "é"}']), (".jsonl", ["é"])])

@@ -136,7 +136,7 @@ def test_predictions_are_in_the_order_of_the_split_for_every_batch_size(
         found = trained.predict(split, batch_size)
 
         assert len(found) == len(split)
-        for (labels, probabilities), (best, distribution) in zip(found, expected, strict=True):
+        for (labels, probabilities, *_), (best, distribution) in zip(found, expected, strict=True):
             assert probabilities.dtype == np.float64
             np.testing.assert_array_equal(labels, best)
             np.testing.assert_allclose(probabilities, distribution, atol=1e-4)

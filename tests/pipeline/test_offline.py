@@ -77,7 +77,10 @@ def test_a_training_whose_server_goes_away_ends_and_is_uploaded_later(
     getattr(server, comeback)()
     before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     uploaded = project.ok(upload)
-    assert f"{run_folder}: uploaded" in uploaded and f"of {EPOCHS} epochs, figures, model, evaluation, end" in uploaded
+    assert (
+        f"{run_folder}: uploaded" in uploaded
+        and f"of {EPOCHS} epochs, figures, model, evaluation, pictures, end" in uploaded
+    )
     assert "nothing is missing: MLflow has all of 1 runs" in project.ok(upload)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
 

@@ -39,6 +39,10 @@ class Baseline(ABC):
     def predict(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
         """Return one prediction per sequence, in the order of the split; at most `batch_size` are computed at once."""
 
+    def predict_chains(self, split: EncodedSplit, batch_size: int) -> list[Prediction]:
+        """The same, with `following` and `transitions` if the labels of tokens depend on each other."""
+        return self.predict(split, batch_size)
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the fitted parameters to `folder`."""

@@ -47,3 +47,16 @@ class Tokens(NamedTuple, Generic[Array]):
     casing: Array
     lengths: Array
     spelling: Spelling[Array] | None
+
+
+class Posterior(NamedTuple, Generic[Array]):
+    """The distribution of the labels of B sequences.
+
+    `probabilities` are those of each label, (B, L) or, for labels of tokens, (B, T, L). Where the labels of tokens
+    depend on each other they are a Markov chain: p(yᵢ₊₁ = y | yᵢ = x) is the softmax over y of transitions[x, y] +
+    followingᵢ₊₁[y], with `transitions` (L, L) and `following` (B, T, L). Both are None for independent labels.
+    """
+
+    probabilities: Array
+    following: Array | None = None
+    transitions: Array | None = None

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.raw import check_raw
+from unroll.data.spelling import written_tokens
 from unroll.data.subwords import INSIDE
 from unroll.data.tags import Span
 from unroll.data.tokenizer import Tokenizer
-from unroll.data.tokens import PADDING, SPECIAL_WORDS, TOKEN_TASKS, UNKNOWN
+from unroll.data.tokens import TOKEN_TASKS
 from unroll.evaluation.example_counts import ITEMS
 from unroll.evaluation.runs import Run
 
@@ -21,7 +22,6 @@ SHOWN = 15
 CONTEXT = 12  # tokens shown before and after the disputed entities of a long text
 ENDS = 35  # tokens shown at either end of a long text
 BETWEEN = "‖"  # shown between the two texts of a pair
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # a character that does not occur in train
 
 Outcome = tuple[Any, ...]  # a label, labels, or the spans of entities or of tags
 
@@ -109,20 +109,10 @@ def _truth_probabilities(run: Run, names: list[str]) -> list[float]:
 
 def _prepared_tokens(data: PreparedData, split: EncodedSplit, i: int) -> list[Token]:
     """The tokens of an example from the prepared data, joined by spaces; pieces of words are put together."""
-    rows, schema = split.sequences[i], data.schema
-    words = [schema.vocabulary[word] for word in data.table.words[rows]]
-    spelled = zip(data.table.spell(rows), words, strict=True)
-    tokens = [Token(" ", _spelling(codes, word, schema.alphabet)) for codes, word in spelled]
-    if schema.tokenizer.subwords is None:
+    tokens = [Token(" ", written) for written in written_tokens(data.schema, data.table, split.sequences[i])]
+    if data.schema.tokenizer.subwords is None:
         return tokens
     return [Token("", it.text.removeprefix(INSIDE)) if it.text.startswith(INSIDE) else it for it in tokens]
-
-
-def _spelling(codes: np.ndarray, word: str, alphabet: list[str]) -> str:
-    """A token from its characters; characters that are missing from the alphabet are taken from its word."""
-    codes = codes[codes != PADDING]
-    known = word if len(word) == len(codes) and word not in SPECIAL_WORDS else REPLACEMENT * len(codes)
-    return "".join(known[i] if code == UNKNOWN else alphabet[code] for i, code in enumerate(codes))
 
 
 def _raw_tokens(

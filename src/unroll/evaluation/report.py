@@ -9,8 +9,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from unroll.data.prepared import PreparedData
+from unroll.data.spelling import REPLACEMENT
 from unroll.evaluation import figures, slices, tables
-from unroll.evaluation.hardest import REPLACEMENT, hardest_examples
+from unroll.evaluation.hardest import hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on

@@ -10,6 +10,7 @@ from unroll.data.predictions import Prediction
 from unroll.data.schema import DataSchema
 from unroll.data.tags import spans
 from unroll.data.tokens import Task
+from unroll.inference.entities import entity_probability
 from unroll.inference.inputs import TextInput
 
 Answer = dict[str, Any]
@@ -69,13 +70,14 @@ def _entities(schema: DataSchema, prediction: Prediction, source: TextInput, pro
     else:
         ends = accumulate(len(word) + 1 for word in source.words)
         offsets = [(end - len(word) - 1, end - 1) for word, end in zip(source.words, ends, strict=True)]
-    entities = []
+    entities, names = [], schema.label_names
+    starts = range(len(source.tokens)) if source.starts is None else source.starts
     for span in found:
         start, end = offsets[span.start][0], offsets[span.end - 1][1]
         entity = {"type": span.type, "text": source.text[start:end], "start": span.start, "end": span.end}
         entity |= {"start_char": start, "end_char": end}
         if probabilities:
-            entity["probability"] = min(answer["probabilities"][span.start : span.end])
+            entity["probability"] = entity_probability(prediction, names, span, starts)
         entities.append(entity)
     return answer | {"entities": entities}
 

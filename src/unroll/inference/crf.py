@@ -1,9 +1,11 @@
-"""The linear-chain CRF of `unroll.nn.crf` in NumPy, for exported models: best paths and marginals, no training."""
+"""The linear-chain CRF of `unroll.nn.crf` in NumPy, for exported models: best paths and posteriors, no training."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from unroll.data.tokens import Posterior
 
 
 class CRF:
@@ -62,16 +64,16 @@ class CRF:
             follower = paths[i] = (best[i] + into[follower]).argmax(axis=1)
         return paths.T
 
-    def marginals(self, logits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """logits: (B, T, L), lengths: (B,) → p(yᵢ = l), float64, (B, T, L); unspecified at padding."""
+    def posterior(self, logits: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]:
+        """logits: (B, T, L), lengths: (B,) → p(y) in float64, with the marginals; unspecified at padding."""
         potentials, transitions = self._chain(logits.astype(np.float64), lengths, self._marginal)
         steps = len(potentials)
         order = np.arange(steps)[:, None]  # (T, B): each sequence reversed within its length
         order = np.where(order < lengths, lengths - 1 - order, order)[:, :, None]
         forward = _messages(potentials, transitions)
         backward = _messages(np.take_along_axis(potentials, order, axis=0), transitions.T)
-        scores = forward + potentials + np.take_along_axis(backward, order, axis=0)
-        return softmax(scores).transpose(1, 0, 2)
+        following = potentials + np.take_along_axis(backward, order, axis=0)
+        return Posterior(softmax(forward + following).transpose(1, 0, 2), following.transpose(1, 0, 2), transitions)
 
     def _chain(self, logits: np.ndarray, lengths: np.ndarray, scores: "_Scores") -> tuple[np.ndarray, np.ndarray]:
         """Potentials (T, B, L), the logits plus start and end scores, and transitions (L, L), of the logits' type."""

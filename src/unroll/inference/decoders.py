@@ -1,19 +1,20 @@
-"""Labels and probabilities from the scores of an exported model; what the heads of `unroll.nn` do, in NumPy."""
+"""Labels and their posterior from the scores of an exported model; what the heads of `unroll.nn` do, in NumPy."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
+from unroll.data.tokens import Posterior
 from unroll.inference.crf import CRF, softmax
 
 
 class Decoder(Protocol):
-    """Interface: scores (B, L) or (B, T, L) and lengths (B,) → labels, and float64 probabilities as the scores."""
+    """Interface: scores (B, L) or (B, T, L) and lengths (B,) → labels, and their posterior in float64."""
 
     def labels(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray: ...
 
-    def probabilities(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray: ...
+    def posterior(self, scores: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]: ...
 
 
 class Softmax:
@@ -22,8 +23,8 @@ class Softmax:
     def labels(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return scores.argmax(axis=-1)
 
-    def probabilities(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        return softmax(scores.astype(np.float64))
+    def posterior(self, scores: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]:
+        return Posterior(softmax(scores.astype(np.float64)))
 
 
 class Sigmoid:
@@ -32,13 +33,13 @@ class Sigmoid:
     def labels(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return scores > 0
 
-    def probabilities(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def posterior(self, scores: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]:
         small = np.exp(-np.abs(scores.astype(np.float64)))  # does not overflow
-        return np.where(scores > 0, 1, small) / (1 + small)
+        return Posterior(np.where(scores > 0, 1, small) / (1 + small))
 
 
 class Chain:
-    """The labels of the best path of a CRF, and its marginals."""
+    """The labels of the best path of a CRF, and its posterior."""
 
     def __init__(self, crf: CRF) -> None:
         self._crf = crf
@@ -46,8 +47,8 @@ class Chain:
     def labels(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return self._crf.decode(scores, lengths)
 
-    def probabilities(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        return self._crf.marginals(scores, lengths)
+    def posterior(self, scores: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]:
+        return self._crf.posterior(scores, lengths)
 
 
 _DECODERS: dict[str, Callable[[dict[str, Any]], Decoder]] = {

@@ -22,12 +22,21 @@ class LoadedModel(Protocol):
     def schema(self) -> DataSchema:
         """Of the data that the model was trained on."""
 
-    def predict(self, split: EncodedSplit, batch_size: int, probabilities: bool = True) -> list[Prediction]:
+    def predict(
+        self, split: EncodedSplit, batch_size: int, probabilities: bool = True, chains: bool = False
+    ) -> list[Prediction]:
         """Predict one `Prediction` per sequence, in the order of the split.
 
         Args:
             probabilities: False leaves out the probabilities of labels of tokens if they cost more than the labels.
+            chains: True adds `following` and `transitions` to the predictions even if they cost more than the rest.
         """
+
+
+def is_network(folder: Path) -> bool:
+    """Whether a model folder has a network, and not a baseline, by its configuration."""
+    model = read_json(folder / CONFIG, keys=("model",))["model"]
+    return isinstance(model, dict) and model.get("_target_") == "unroll.nn.SequenceModel"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 
 from unroll.data.padding import cut, pad
-from unroll.data.predictions import NO_PROBABILITIES, Prediction
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import TOKEN_TASKS, Tokens
@@ -41,7 +41,9 @@ class OnnxModel:
             schema, _ = read_folder(folder, ONNX_MODEL)
             return cls(folder / ONNX_MODEL, schema)
 
-    def predict(self, split: EncodedSplit, batch_size: int, probabilities: bool = True) -> list[Prediction]:
+    def predict(
+        self, split: EncodedSplit, batch_size: int, probabilities: bool = True, chains: bool = False
+    ) -> list[Prediction]:
         """Predict one `Prediction` per sequence, in the order of the split; see `LoadedModel`."""
         predictions: dict[int, Prediction] = {}
         is_per_token = split.task in TOKEN_TASKS
@@ -50,12 +52,11 @@ class OnnxModel:
             tokens = pad(split, index, characters=CHARACTERS in self._inputs).tokens
             scores = self.scores(tokens)
             labels = self._decoder.labels(scores, tokens.lengths)  # (B,), (B, L) or (B, T)
-            found = None
-            if probabilities or not is_per_token:
-                found = self._decoder.probabilities(scores, tokens.lengths)  # (B, L) or (B, T, L)
+            is_wanted = probabilities or not is_per_token
+            posterior = self._decoder.posterior(scores, tokens.lengths) if is_wanted else None
             for row, (position, length) in enumerate(zip(index.tolist(), tokens.lengths.tolist(), strict=True)):
                 part = (row, slice(length)) if is_per_token else row
-                predictions[position] = Prediction(labels[part], NO_PROBABILITIES if found is None else found[part])
+                predictions[position] = Prediction.of(part, labels, posterior)
         return [predictions[position] for position in range(len(split))]
 
     def scores(self, tokens: Tokens[np.ndarray]) -> np.ndarray:

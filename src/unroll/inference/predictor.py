@@ -67,8 +67,8 @@ class Predictor:
             errors: what to do with a text that cannot be used, such as None or a text without tokens: `raise` an error,
                 or `coerce` its values in the answer to None, as pandas does.
             probabilities: adds to a classification `probabilities`, as for multilabel; and to labels of tokens
-                `probabilities`, that of each token's label, and to an entity `probability`, the lowest of its tokens',
-                which that of the whole entity is at most. A CRF takes longer with them.
+                `probabilities`, that of each token's label, and to an entity `probability`, that of all label sequences
+                with exactly this entity. A CRF takes longer with them.
 
         Raises:
             ValueError: `texts` is not a list, array or series; or with `raise`, a text has no token, or is not a pair
@@ -92,7 +92,7 @@ class Predictor:
         answers = [empty_answer(self._schema.task, probabilities) for _ in range(length)]
         if inputs:
             split = self._reader.encode(list(inputs.values()))
-            predictions = self.model.predict(split, batch_size, probabilities)
+            predictions = self.model.predict(split, batch_size, probabilities, chains=probabilities)
             for (position, source), prediction in zip(inputs.items(), predictions, strict=True):
                 answers[position] = make_answer(self._schema, prediction, source, probabilities)
         return answers

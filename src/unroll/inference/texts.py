@@ -14,25 +14,33 @@ STDIN = "-"
 
 
 def read_texts(path: str, kind: str | None = None) -> Iterator[Any]:
-    """Yield what `Predictor.predict` reads: one text per line, row or object.
+    """What `Predictor.predict` reads: one text per line, row or object.
 
     Args:
         path: a file, which may be compressed (.gz), or `-` for standard input, in UTF-8.
-        kind: an entry of FORMATS; None takes the extension of the file's name, and lines for standard input.
+        kind: an entry of FORMATS, also without the dot; None takes the extension of the file's name, and lines for
+            standard input.
 
     Raises:
-        ValueError: the file cannot be read, or has no texts in the expected place.
+        ValueError: there is no such file, or format; and while it is read, it cannot be, or has no texts in the
+            expected place.
     """
-    kind = kind or (".txt" if path == STDIN else extension(path))
-    if kind not in FORMATS:
-        raise ValueError(f"{path}: unknown format {kind!r}; accepted: {', '.join(FORMATS)}, which --format names too")
-    if path == STDIN:
-        yield from FORMATS[kind](_standard_input(), "standard input")
-        return
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; accepted: {', '.join(FORMATS)}, or - for standard input")
-    with open_text(Path(path)) as lines:
-        yield from FORMATS[kind](lines, path)
+    kinds, is_stdin = ", ".join(FORMATS), path == STDIN
+    if not is_stdin and not Path(path).is_file():
+        what = "a folder" if Path(path).is_dir() else "no file" if Path(path).exists() else "no such file"
+        raise ValueError(f"{path}: {what}; accepted: {kinds}, or - for standard input")
+    if kind is None:
+        kind = ".txt" if is_stdin else extension(path)
+        if kind not in FORMATS:
+            raise ValueError(f"{path}: unknown format {kind!r}; accepted: {kinds}, which --format names too")
+    elif (kind := f".{kind.lstrip('.')}") not in FORMATS:
+        raise ValueError(f"--format={kind}; accepted: {kinds}")
+    return FORMATS[kind](_standard_input(), "standard input") if is_stdin else _of_file(Path(path), FORMATS[kind])
+
+
+def _of_file(path: Path, form: "Format") -> Iterator[Any]:
+    with open_text(path) as lines:
+        yield from form(lines, str(path))
 
 
 def _standard_input() -> Iterator[str]:
@@ -54,7 +62,8 @@ def _table(lines: Iterable[str], name: str, delimiter: str = ",") -> Iterator[An
     try:
         columns = reader.fieldnames or []
         if TEXT not in columns:
-            raise ValueError(f"{name} has the columns {', '.join(columns)}; accepted: one named {TEXT}")
+            what = f"has the columns {', '.join(columns)}" if columns else "is empty"
+            raise ValueError(f"{name} {what}; accepted: one named {TEXT}")
         for row in reader:
             yield (row[TEXT], row[PAIR]) if PAIR in columns else row[TEXT]
     except csv.Error as error:
@@ -77,7 +86,8 @@ def _objects(lines: Iterable[str], name: str) -> Iterator[Any]:
         yield value
 
 
-FORMATS: dict[str, Callable[[Iterable[str], str], Iterator[Any]]] = {
+Format = Callable[[Iterable[str], str], Iterator[Any]]
+FORMATS: dict[str, Format] = {
     ".txt": _lines,
     ".csv": _table,
     ".tsv": lambda lines, name: _table(lines, name, delimiter="\t"),

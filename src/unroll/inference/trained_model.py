@@ -8,10 +8,10 @@ import torch
 
 from unroll.baselines import Baseline
 from unroll.data.batches import SequentialBatches
-from unroll.data.predictions import NO_PROBABILITIES, Prediction
+from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit
 from unroll.data.schema import DataSchema
-from unroll.data.tokens import TOKEN_TASKS
+from unroll.data.tokens import TOKEN_TASKS, Posterior
 from unroll.files import whole_folder, write_checksums, write_json
 from unroll.inference.building import Bounded, Model, build_model
 from unroll.inference.model_folder import CONFIG, loading, read_folder
@@ -33,13 +33,15 @@ class TrainedModel:
     schema: DataSchema
     config: dict[str, Any]
 
-    def predict(self, split: EncodedSplit, batch_size: int, probabilities: bool = True) -> list[Prediction]:
+    def predict(
+        self, split: EncodedSplit, batch_size: int, probabilities: bool = True, chains: bool = False
+    ) -> list[Prediction]:
         """Predict one `Prediction` per sequence, in the order of the split; leaves a network in evaluation mode.
 
-        With `probabilities=False` a network leaves out the probabilities of labels of tokens.
+        With `probabilities=False` a network leaves out the probabilities of labels of tokens; see `LoadedModel`.
         """
         if isinstance(self.model, Baseline):
-            return self.model.predict(split, batch_size)
+            return (self.model.predict_chains if chains else self.model.predict)(split, batch_size)
         return _predict_with_network(self.model, split, batch_size, probabilities)
 
     def save(self, folder: Path) -> None:
@@ -76,11 +78,13 @@ def _predict_with_network(
         lengths = batch.tokens.lengths
         logits = model(batch.tokens)
         labels = model.head.decode(logits, lengths).numpy()  # (B,), (B, L) or (B, T)
-        found = None
+        posterior = None
         if probabilities or not is_per_token:
             # In float64 distributions sum to 1, and a probability close to 1 has a complement above 0.
-            found = model.head.probabilities(logits.double(), lengths).numpy()  # (B, L) or (B, T, L)
+            found = model.head.posterior(logits.double(), lengths)
+            chain = (None if it is None else it.numpy() for it in found[1:])
+            posterior = Posterior(found.probabilities.numpy(), *chain)
         for row, (position, length) in enumerate(zip(batch.positions.tolist(), lengths.tolist(), strict=True)):
             part = (row, slice(length)) if is_per_token else row
-            predictions[position] = Prediction(labels[part], NO_PROBABILITIES if found is None else found[part])
+            predictions[position] = Prediction.of(part, labels, posterior)
     return [predictions[position] for position in range(len(split))]

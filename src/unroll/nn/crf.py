@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unroll.checks import check_least
+from unroll.data.tokens import Posterior
 from unroll.nn.encoder import padding_mask, reversal
 
 SMALLEST_LOG_SUM = -60.0  # in a sum above e⁻⁶⁰ the terms that float32 rounds to zero, below e⁻⁸⁷, are negligible
@@ -86,13 +87,19 @@ class LinearChainCRF(nn.Module):
         chain = self._chain(logits, lengths, self.constrained_loss)
         return _check_finite(LogPartition.apply(*chain, lengths), "log Z")
 
-    @torch.no_grad()
     def marginals(self, logits: Tensor, lengths: Tensor) -> Tensor:
         """logits: (B, T, L), lengths: (B,) → p(yᵢ = l), (B, T, L), by forward-backward; 0 at padding."""
-        forward, message, _ = _forward_backward(*self._chain(logits, lengths, self.constrained_loss), lengths)
+        return self.posterior(logits, lengths).probabilities
+
+    @torch.no_grad()
+    def posterior(self, logits: Tensor, lengths: Tensor) -> Posterior[Tensor]:
+        """logits: (B, T, L), lengths: (B,) → p(y) as a Markov chain, with the marginals."""
+        potentials, transitions = self._chain(logits, lengths, self.constrained_loss)
+        forward, message, backward = _forward_backward(potentials, transitions, lengths)
         _check_finite(_log_z(forward, lengths), "log Z")
         marginals = (forward + message).softmax(dim=1).permute(2, 0, 1)  # (B, T, L)
-        return marginals.masked_fill(~padding_mask(lengths, len(forward))[:, :, None], 0)
+        marginals = marginals.masked_fill(~padding_mask(lengths, len(forward))[:, :, None], 0)
+        return Posterior(marginals, backward.permute(2, 0, 1), transitions)
 
     @torch.no_grad()
     def decode(self, logits: Tensor, lengths: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from unroll.data.tokens import Task
+from unroll.data.tokens import Posterior, Task
 from unroll.nn.crf import LinearChainCRF, iob2_constraints
 from unroll.nn.dropout import VariationalDropout
 from unroll.nn.pooling import Pooling, build_pooling
@@ -30,6 +30,10 @@ class Head(nn.Module):
     def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """Probability of each label, in the shape of the scores."""
         return scores.softmax(dim=-1)
+
+    def posterior(self, scores: Tensor, lengths: Tensor) -> Posterior[Tensor]:
+        """The probabilities, and for labels that depend on each other how they do."""
+        return Posterior(self.probabilities(scores, lengths))
 
 
 class ClassificationHead(Head):
@@ -100,6 +104,9 @@ class CRFHead(SoftmaxHead):
 
     def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
         return self.crf.marginals(scores, lengths)
+
+    def posterior(self, scores: Tensor, lengths: Tensor) -> Posterior[Tensor]:
+        return self.crf.posterior(scores, lengths)
 
 
 SEQUENCE_HEADS: dict[Task, Callable[[int, int, Pooling, float], Head]] = {

@@ -17,6 +17,7 @@ from unroll.locks import is_run_locked
 from unroll.run_folder import RunFolder
 from unroll.tracking.models import find_model, log_model
 from unroll.tracking.offline import UPLOAD, requiring
+from unroll.tracking.pictures import log_pictures
 from unroll.tracking.provenance import PROVENANCE, Provenance
 from unroll.tracking.runs import TrackedRun, create_run, deletion, describe_run, get_run, look_up
 from unroll.tracking.store import open_store
@@ -101,6 +102,7 @@ def upload(path: Path) -> list[str]:
         missing.append("model")
     if folder.metrics.exists():
         missing += log_evaluation(run, folder)
+        missing += log_pictures(run, folder)
     if logged.info.status != "FINISHED":
         end = int(folder.record.stat().st_mtime * 1000)
         client.set_terminated(run.run_id, "FINISHED", max(end, logged.info.start_time))

@@ -101,19 +101,6 @@ def test_texts_that_cannot_be_used_are_coerced_as_by_the_trained_model(reviews: 
         exported.predict(["good", " "])
 
 
-def test_probability_of_an_entity_is_the_lowest_of_its_tokens(entities: PreparedData, tmp_path: Path) -> None:
-    predictor = Predictor.load(save_random_model(entities, tmp_path / "model", "bilstm_char_crf"))
-    answers = predictor.predict(TEXTS * 3, probabilities=True)
-    lengths = set()
-    for answer in answers:
-        assert len(answer["probabilities"]) == len(answer["tokens"])
-        for entity in answer["entities"]:
-            own = answer["probabilities"][entity["start"] : entity["end"]]
-            assert entity["probability"] == min(own)
-            lengths.add(len(own))
-    assert max(lengths) > 1
-
-
 @pytest.mark.parametrize("change", ["damaged", "unrecorded", "another format", "no decoder", "missing"])
 def test_a_model_file_that_was_not_written_by_export_is_refused(
     change: str, reviews: PreparedData, tmp_path: Path

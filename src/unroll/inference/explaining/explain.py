@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from unroll.data.batches import collate
-from unroll.data.prepared import PreparedData
+from unroll.data.prepared import EncodedSplit, PreparedData
+from unroll.data.schema import DataSchema
+from unroll.data.spelling import written_tokens
 from unroll.inference.explaining.explanation import Explanation
 from unroll.inference.explaining.gradients import Sensitivity, mean_sensitivity, sensitivity
 from unroll.inference.explaining.occlusion import influence, occlude
@@ -35,7 +37,20 @@ def explain(predictor: Predictor, text: str | Sequence[str]) -> Explanation:
     """
     network = network_of(predictor)
     source, split = predictor.encode(text)
-    tokens = collate(split, np.array([0]), characters=network.reads_characters).tokens
+    return _explain(network, predictor.model.schema, source.tokens, split, 0)
+
+
+def explain_example(predictor: Predictor, data: PreparedData, example: int, split: str = "test") -> Explanation:
+    """Explain an example of prepared data; raises ValueError as `explain_data` does."""
+    network, encoded = network_of(predictor), _split_of(predictor, data, split)
+    tokens = written_tokens(data.schema, data.table, encoded.sequences[example])
+    return _explain(network, predictor.model.schema, tokens, encoded, example)
+
+
+def _explain(
+    network: SequenceModel, schema: DataSchema, names: list[str], split: EncodedSplit, example: int
+) -> Explanation:
+    tokens = collate(split, np.array([example]), characters=network.reads_characters).tokens
     with torch.no_grad():
         x = network.embedding(tokens)  # (1, T, E)
         scores = read_vectors(network, x, tokens.lengths).scores
@@ -44,11 +59,10 @@ def explain(predictor: Predictor, text: str | Sequence[str]) -> Explanation:
     prefixes = read_prefixes(network, x)
     norms = torch.linalg.vector_norm(prefixes.states.diff(dim=0, prepend=torch.zeros_like(prefixes.states[:1])), dim=1)
     gradients = sensitivity(network, x, labels)
-    schema = predictor.model.schema
     return Explanation(
         task=schema.task,
         label_names=schema.label_names,
-        tokens=source.tokens,
+        tokens=names,
         labels=labels.numpy(),
         probabilities=found.numpy(),
         prefix_scores=prefixes.scores.numpy(),
@@ -66,10 +80,14 @@ def explain_data(predictor: Predictor, data: PreparedData, split: str = "test", 
     Raises:
         ValueError: the model is no network in PyTorch, or was trained on other data; or `texts` is below 1.
     """
-    network = network_of(predictor)
+    return mean_sensitivity(network_of(predictor), _split_of(predictor, data, split), texts)
+
+
+def _split_of(predictor: Predictor, data: PreparedData, split: str) -> EncodedSplit:
+    """A split of the data that the model was trained on; raises ValueError for other data."""
     if changed := predictor.model.schema.differences(data.schema):
         raise ValueError(
             f"{data.folder} is other data than the model was trained on (another {', '.join(changed)}); accepted: the "
             "prepared data of its training"
         )
-    return mean_sensitivity(network, data.split(split), texts)
+    return data.split(split)

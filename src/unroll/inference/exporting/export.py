@@ -15,6 +15,7 @@ from unroll.inference.onnx_model import OnnxModel
 from unroll.inference.predictor import Predictor
 from unroll.inference.trained_model import TrainedModel
 from unroll.nn import SequenceModel
+from unroll.nn.model import WEIGHTS
 
 LEAST_AGREEMENT = 0.995  # of the labels of an int8 model with those of the float one
 
@@ -44,6 +45,8 @@ def export(folder: Path, output: Path, int8: bool = False, texts: Sequence[Any] 
         raise ValueError("int8 without texts; accepted: texts on which its labels are compared with those in float32")
     if output.resolve() == folder.resolve():
         raise ValueError(f"output={output}: the model itself; accepted: another folder")
+    if (folder / ONNX_MODEL).is_file() and not (folder / WEIGHTS).is_file():
+        raise ValueError(f"the model in {folder} is exported; accepted: one with its weights, in the folder of a run")
     trained = TrainedModel.load(folder)
     if not isinstance(trained.model, SequenceModel):
         raise ValueError(f"the model in {folder} is a {type(trained.model).__name__}; accepted: a network")

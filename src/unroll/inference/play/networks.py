@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from unroll.data.prepared import PreparedData
-from unroll.files import read_json
 from unroll.inference.explaining.explain import explain_data, network_of
 from unroll.inference.explaining.gradients import Sensitivity
+from unroll.inference.model_folder import is_network
 from unroll.inference.predictor import Predictor
 from unroll.inference.server.source import FolderSource, ServedModel, Source
 from unroll.run_folder import RunFolder
@@ -97,8 +97,7 @@ def trained_networks(folder: Path) -> list[ServedModel]:
     """The networks in DATASET/MODEL/SEED below a folder; raises ValueError if there is none."""
     found = []
     for file in sorted(folder.glob("*/*/*/model/config.json")):
-        config = read_json(file, ("model",))["model"]
-        if isinstance(config, dict) and config.get("_target_") == "unroll.nn.SequenceModel":
+        if is_network(file.parent):
             found.append(FolderSource(file.parents[1]).in_place())
     if not found:
         raise ValueError(

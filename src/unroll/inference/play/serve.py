@@ -2,13 +2,14 @@
 
 import contextlib
 import signal
+import socket
 from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from unroll.inference.server.options import ServerOptions, is_loopback
-from unroll.inference.server.supervisor import address_of, listen
+from unroll.inference.server.options import is_loopback
+from unroll.inference.server.supervisor import address_of
 
 
 class _Server(uvicorn.Server):
@@ -28,20 +29,19 @@ def check_host(host: str, insecure: bool) -> None:
         )
 
 
-def serve(app: ASGIApp, options: ServerOptions) -> None:
-    """Serve at the address of the options; raises ValueError if it cannot be used."""
-    with listen(options.host, options.port) as listener:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )
-        print(f"unroll play at {address_of(listener)} (Ctrl-C ends it)", flush=True)
-        _Server(config).run(sockets=[listener])
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve at a listening socket."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+    )
+    print(f"unroll play at {address_of(listener)} (Ctrl-C ends it)", flush=True)
+    _Server(config).run(sockets=[listener])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +12,8 @@ from unroll.files import CHECKSUMS, checksums, copy_folder, damaged_files, delet
 
 FOLDERS = "a run folder such as models/DATASET/MODEL/SEED, or a model folder"
 ANY_MODEL = "a run folder such as models/DATASET/MODEL/SEED, a model folder, NAME@champion or models:/NAME/3"
+_TRAINED = ("models/*/*/*/model/config.json", "onnx/*/*/*/config.json")  # where the pipeline and the export write
+_MOST_NAMED = 5  # models in a message, those with the most similar names
 _REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 
@@ -107,8 +110,12 @@ def find_folder(path: Path, accepted: str = ANY_MODEL) -> Path:
     for folder in (path / "model", path):
         if (folder / "config.json").is_file():
             return folder
-    what = "no trained model in this folder" if path.is_dir() else "no such folder"
-    raise ValueError(f"{path}: {what}; accepted: {accepted}; to train one: python pipelines/train.py")
+    what = "no trained model in this folder" if path.is_dir() else "a file" if path.exists() else "no such folder"
+    found = [str(file.parent).removesuffix("/model") for pattern in _TRAINED for file in Path().glob(pattern)]
+    close = get_close_matches(str(path), sorted(found), n=_MOST_NAMED, cutoff=0)
+    more = f" and {len(found) - len(close)} more" if len(close) < len(found) else ""
+    here = f"here: {', '.join(close)}{more}" if close else "to train one: python pipelines/train.py"
+    raise ValueError(f"{path}: {what}; accepted: {accepted}; {here}")
 
 
 class FolderSource:
