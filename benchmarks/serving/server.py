@@ -25,6 +25,10 @@ class Server:
     address: Address
 
     @property
+    def url(self) -> str:
+        return f"http://{self.address.host}:{self.address.port}"
+
+    @property
     def root(self) -> psutil.Process:
         """The supervisor."""
         return psutil.Process(self.process.pid)
