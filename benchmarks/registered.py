@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def register(model: Path) -> Path:
-    """Log and register a model; return the folder that MLflow has of it."""
+    """Log and register a model, and make it the champion; return the folder that MLflow has of it."""
     from unroll.registry.registered_model import RegisteredModel
     from unroll.tracking.models import fetch_model, log_model, registrable_model_uri
     from unroll.tracking.runs import TrackedRun
@@ -84,13 +84,19 @@ def register(model: Path) -> Path:
     start = time.process_time()
     uri = registrable_model_uri(run, model)
     seconds = time.process_time() - start
-    registered = RegisteredModel(client, NAME)
-    registered.make_champion(int(registered.create_version([run_id], uri).version))
+    make_champion(int(RegisteredModel(client, NAME).create_version([run_id], uri).version))
     folder = fetch_model(client, uri)
     files = [file for file in folder.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
     print(f"registered: {len(files)} files, {size / 1e6:.1f} MB; exported and logged in {seconds:.2f} s of CPU time")
     return folder
+
+
+def make_champion(version: int) -> None:
+    from unroll.registry.registered_model import RegisteredModel
+    from unroll.tracking.store import open_store
+
+    RegisteredModel(open_store(), NAME).make_champion(version)
 
 
 def install(requirements: Path, folder: Path) -> Path:

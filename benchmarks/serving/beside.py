@@ -13,15 +13,16 @@ import psutil
 from benchmarks import registered
 from benchmarks.serving import wrk
 from benchmarks.serving.client import Address
-from benchmarks.serving.server import cpu_seconds, post, serving
+from benchmarks.serving.server import body_of, cpu_seconds, post, serving
 from unroll.project import project_root, set_environment
 
 CONNECTIONS = 64
 WARM_UP = 3  # seconds
+CHAMPION = f"{registered.NAME}@champion"
 
 
 @contextmanager
-def registered_model(model: Path) -> Iterator[Path]:
+def registry(model: Path) -> Iterator[Path]:
     """Register a model in a new store, as pipelines/register.py does; yield the store's folder."""
     with tempfile.TemporaryDirectory() as work:
         set_environment(project_root())
@@ -31,22 +32,31 @@ def registered_model(model: Path) -> Iterator[Path]:
 
 
 def measure(model: Path, texts: list[str], seconds: float, workers: int) -> None:
-    """Load both servers, one after the other, and print what wrk counted and what the servers' processors did."""
-    wrk.check_wrk()
-    asked, others = (
-        [json.dumps({"text": it}).encode() for it in texts],
-        [json.dumps({"inputs": [it]}).encode() for it in texts],
-    )
-    with registered_model(model) as work:
-        print(f"beside: wrk, {CONNECTIONS} connections, {seconds:g} s each; workers of each server: {workers}")
-        with serving(f"{registered.NAME}@champion", f"--workers={workers}") as server:
-            first = post(server.address, "/predict", {"texts": texts})[1]["predictions"]
-            ours = _measure("unroll serve", server.address, "/predict", asked, seconds, server.root)
+    """Load both servers, one after the other; print what wrk counted and what processor time they took.
+
+    Args:
+        seconds: of load for each server.
+        workers: of each server.
+
+    Raises:
+        ValueError: wrk is not installed.
+    """
+    wrk.find()
+    bodies = [json.dumps({"inputs": [text]}).encode() for text in texts]
+    with registry(model) as work:
+        print(
+            f"beside: wrk, {CONNECTIONS} connections for {seconds:g} s; workers of each server: {workers}", flush=True
+        )
+        with serving(CHAMPION, f"--workers={workers}") as server:
+            ours = post(server.address, "/predict", {"texts": texts})[1]["predictions"]
+            rate = _measure(
+                "unroll serve", server.address, "/predict", [body_of(it) for it in texts], seconds, server.root
+            )
         with registered.serving(Path(sys.executable), work, workers) as (address, process):
-            second = post(address, "/invocations", {"inputs": texts})[1]["predictions"]
-            theirs = _measure("mlflow models serve", address, "/invocations", others, seconds, process)
-    same = sum(a["label"] == b["label"] for a, b in zip(first, second, strict=True))
-    print(f"beside: unroll serve answers {ours / theirs:.1f} times as many; equal labels: {same} of {len(texts)}")
+            theirs = post(address, "/invocations", {"inputs": texts})[1]["predictions"]
+            other = _measure("mlflow models serve", address, "/invocations", bodies, seconds, process)
+    same = sum(a["label"] == b["label"] for a, b in zip(ours, theirs, strict=True))
+    print(f"beside: unroll serve answers {rate / other:.1f} times as many; equal labels: {same} of {len(texts)}")
 
 
 def _measure(

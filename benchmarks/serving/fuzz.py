@@ -1,7 +1,7 @@
 """schemathesis on the description of a running server: requests that fit it and requests that do not, all checks.
 
-https://schemathesis.io, in an environment of its own. Two things it is told, because OpenAPI cannot say them: 413 is how
-a body of more bytes than `--max-body` is refused, and the texts of pairs are two lists of one length.
+https://schemathesis.io, in an environment of its own. It is told two things that OpenAPI cannot say: 413 is how a body
+of more bytes than `--max-body` is refused, and the texts of pairs are two lists of one length.
 """
 
 import os
@@ -34,13 +34,13 @@ def measure(work: Path, examples: int) -> None:
     """Print a line for each kind of model, and what schemathesis says about a failure.
 
     Args:
-        work: an empty folder.
+        work: a new folder.
         examples: generated requests of a path, besides those for its limits.
     """
+    (work / "models").mkdir(parents=True)
     command = environment(work / "environment", REQUIREMENT).with_name("schemathesis")
     (work / "schemathesis.toml").write_text(CONFIG)
     (work / "hooks.py").write_text(HOOKS)
-    (work / "models").mkdir()
     for kind, folder in every_kind(work / "models"):
         with serving(folder) as server:
             print(f"schemathesis: {kind}: {_run(command, server.url, work, examples)}", flush=True)

@@ -19,13 +19,15 @@ TAGS = {"tokens": "tokens", "labels": "ner_tags"}
 
 
 def served(work: Path) -> Path:
-    """Save what `register` serves of an untrained `bilstm` for demo_reviews, its export; return the folder."""
-    export(untrained(work / "network"), work / "exported")
+    """Save the export of an untrained `bilstm` for demo_reviews in a new folder; return the export's."""
+    network = work / "network"
+    network.mkdir(parents=True)
+    export(untrained(network), work / "exported")
     return work / "exported"
 
 
 def every_kind(work: Path) -> Iterator[tuple[str, Path]]:
-    """The name of each kind, and the folder of a model in an empty folder."""
+    """The name of each kind, and the folder of a model; `work` is an empty folder."""
     for name, make in KINDS.items():
         folder = work / name
         folder.mkdir()

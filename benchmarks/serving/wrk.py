@@ -75,7 +75,7 @@ class Load:
         return f"{self.rate:,.0f} requests/s, p50 {self.p50:.1f} ms, p99 {self.p99:.1f} ms, {errors}"
 
 
-def check_wrk() -> str:
+def find() -> str:
     """The path of wrk; raises ValueError if it is not installed."""
     path = shutil.which("wrk")
     if path is None:
@@ -96,7 +96,7 @@ def load(address: Address, path: str, bodies: list[bytes], connections: int, sec
         script, lines = Path(work) / "post.lua", Path(work) / "bodies.jsonl"
         script.write_text(SCRIPT)
         lines.write_bytes(b"".join(body + b"\n" for body in bodies))
-        command = [check_wrk(), f"--threads={THREADS}", f"--connections={connections}", f"--timeout={TIMEOUT}s"]
+        command = [find(), f"--threads={THREADS}", f"--connections={connections}", f"--timeout={TIMEOUT}s"]
         command += [f"--duration={max(1, round(seconds))}s", f"--script={script}"]
         command += [f"http://{address.host}:{address.port}{path}", "--", str(lines)]
         done = subprocess.run(command, capture_output=True, text=True)
