@@ -61,7 +61,7 @@ def test_every_option_of_the_server_is_explained(
 
 
 def test_the_command_imports_no_library_for_models_before_it_needs_it() -> None:
-    heavy = "torch mlflow hydra pandas numpy starlette"
+    heavy = "torch mlflow hydra pandas numpy uvicorn"
     code = f"import sys, unroll.cli; print([it for it in '{heavy}'.split() if it in sys.modules])"
 
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

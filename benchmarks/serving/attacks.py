@@ -1,7 +1,9 @@
 """Requests that are wrong, huge or slow, sent while an honest client works: how each is answered."""
 
 import asyncio
+import gzip
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -62,6 +64,10 @@ ATTACKS: dict[str, Callable[[], AsyncIterator[bytes]]] = {
     "a list of numbers": _json({"texts": [1, 2]}),
     "no texts": _json({"texts": []}),
     "an empty text": _json({"text": ""}),
+    "a text that is not shown": _json({"text": "\u200b\u00ad"}),
+    "a number of 100,000 digits": _body(b'{"text": ' + b"9" * 100_000 + b"}"),
+    "UTF-16": _body('{"text": "a"}'.encode("utf-16")),
+    "a compressed body": _body(gzip.compress(b'{"text": "a"}')),
     "an unknown key": _json({"txt": "a"}),
     "two keys": _json({"text": "a", "texts": ["a"]}),
     "no body": _body(b""),
@@ -69,6 +75,11 @@ ATTACKS: dict[str, Callable[[], AsyncIterator[bytes]]] = {
     "a header of 1 MB": lambda: _pieces(HEAD + b"x: " + b"a" * MIB + b"\r\n\r\n"),
     "two lengths": lambda: _pieces(HEAD + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
     "a negative length": lambda: _pieces(HEAD + b"content-length: -1\r\n\r\n"),
+    "10,000 headers": lambda: _pieces(HEAD + b"x: y\r\n" * 10_000 + b"\r\n"),
+    "a form": lambda: _pieces(request_of(b"text=a").replace(b"application/json", b"application/x-www-form-urlencoded")),
+    "another method": lambda: _pieces(b"TRACE /predict HTTP/1.1\r\nhost: x\r\n\r\n"),
+    "HTTP/2": lambda: _pieces(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "1,000 requests without waiting": lambda: _pieces(request_of(b'{"text": 7}') * 1000),
     "a wrong chunk": lambda: _pieces(HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n"),
     "a slow header": lambda: _slowly(HEAD * 9, 0.1),
     "a slow body": lambda: _slowly(request_of(b'{"text": "' + b"a" * 500), 0.02),
@@ -90,6 +101,7 @@ async def attack(server: Server, bodies: list[bytes]) -> None:
     await _flood(server, "200 half bodies", 200, ATTACKS["half a body"])
     await _flood(server, "20 bodies of 100 MB at once", 20, lambda: _huge(100 * MIB))
     await _flood(server, "200 times 1,000 texts at once", 200, _json({"texts": ["a good film " * 20] * 1000}))
+    await _unread(server, 50)
     await _flood(server, "1,500 silent connections", 1500, lambda: _pieces(b""))
     until.set()
     tally = await honest
@@ -102,6 +114,25 @@ async def _flood(server: Server, name: str, count: int, pieces: Callable[[], Asy
     kinds = sorted({answer[:60] for answer in answers})
     shown = "; ".join(f"{sum(it.startswith(kind) for it in answers)} × {kind}" for kind in kinds)
     print(f"attack: {name}: {shown} ({time.perf_counter() - start:.1f} s, {server.memory():.0f} MiB)")
+
+
+async def _unread(server: Server, count: int) -> None:
+    """Clients that send requests until they are cut off, and never read."""
+    request = request_of(json.dumps({"texts": ["a"] * 1000}).encode())
+
+    async def one() -> None:
+        try:
+            with socket.create_connection(server.address) as connection:
+                connection.setblocking(False)
+                while True:
+                    await asyncio.get_running_loop().sock_sendall(connection, request)
+        except OSError:
+            pass
+
+    start = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(count)))
+    seconds = time.perf_counter() - start
+    print(f"attack: {count} clients that do not read: all cut off ({seconds:.1f} s, {server.memory():.0f} MiB)")
 
 
 async def _answer(address: Address, pieces: AsyncIterator[bytes]) -> str:

@@ -30,10 +30,11 @@ _JOINERS = {"\u200c", "\u200d"}
 _SKIN_TONES = set("🏻🏼🏽🏾🏿")
 # Anything but white space, control characters, and those that Unicode says are not shown: soft hyphens, zero-width
 # spaces, byte order marks, joiners, directions, fillers, variation selectors, tags.
-_VISIBLE = re.compile(
-    "[^\\s\0-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+VISIBLE_CHARACTER = (
+    "[^\\s\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
+_VISIBLE = re.compile(VISIBLE_CHARACTER)
 
 # :) :-( ;D =P :'( and <3, unless followed by a word character or a slash (as in ://).
 _SMILEY = r"(?:[:;=][-o*']?[)\](\[dDpPoO/\\|@}{]|(?<!\w)<3)(?![\w/])"

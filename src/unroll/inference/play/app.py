@@ -20,7 +20,7 @@ from unroll.inference.explaining.explanation import Explanation
 from unroll.inference.play.networks import Network
 from unroll.inference.server.batcher import Text
 from unroll.inference.server.body import Refused, read_body, too_many_tokens
-from unroll.inference.server.http import check_content_type, http_error, json_response, refused
+from unroll.inference.server.http import Answer, check_content_type
 from unroll.inference.server.options import ServerOptions
 from unroll.pages.page import render
 
@@ -48,7 +48,7 @@ def build_app(networks: Sequence[Network], beside: bool) -> Starlette:
         return HTMLResponse(page, headers={"content-security-policy": POLICY, "cache-control": "no-store"})
 
     async def explain_text(request: Request) -> Response:
-        check_content_type(request)
+        check_content_type(request.headers.get("content-type", "application/json"))
         network = chosen(request)
         wanted = read_body(await _read(request), network.facts, LIMITS)
 
@@ -58,11 +58,11 @@ def build_app(networks: Sequence[Network], beside: bool) -> Starlette:
                 raise too_many_tokens(wanted, 0, tokens, LIMITS)
             return explain(network.predictor, text)
 
-        return json_response(as_json(await _in_thread(lock, lambda: work(wanted.texts[0]))))
+        return _response(Answer.json(as_json(await _in_thread(lock, lambda: work(wanted.texts[0])))))
 
     async def show_sensitivity(request: Request) -> Response:
         network = chosen(request)
-        return json_response(asdict(await _in_thread(lock, lambda: network.sensitivity)))
+        return _response(Answer.json(asdict(await _in_thread(lock, lambda: network.sensitivity))))
 
     def chosen(request: Request) -> Network:
         name = request.query_params.get("model", "")
@@ -76,7 +76,7 @@ def build_app(networks: Sequence[Network], beside: bool) -> Starlette:
             Route("/explain", explain_text, methods=["POST"]),
             Route("/sensitivity", show_sensitivity),
         ],
-        exception_handlers={Refused: refused, HTTPException: http_error(PATHS), ClientDisconnect: _gone},
+        exception_handlers={Refused: _refused, HTTPException: _http_error, ClientDisconnect: _gone},
     )
 
 
@@ -117,6 +117,25 @@ def _for_the_user() -> Iterator[None]:
         yield
     except ValueError as error:
         raise Refused(422, str(error)) from error
+
+
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, dict(answer.headers), answer.kind)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _response(Answer.error(error.status, error.reason, error.headers))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason = error.detail
+    if error.status_code == 404:
+        reason = f"no such path; accepted: {PATHS}"
+    elif error.status_code == 405 and error.headers:
+        reason = f"method {request.method[:20]}; accepted here: {error.headers['Allow']}"
+    return _response(Answer.error(error.status_code, reason, error.headers))
 
 
 async def _gone(request: Request, error: Exception) -> Response:

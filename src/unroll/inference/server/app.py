@@ -1,26 +1,21 @@
-"""The server's paths: a Starlette application around a batcher."""
+"""The server's paths: what is answered to each, around a batcher."""
 
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import orjson
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HTTPRequest
-from starlette.responses import Response
-from starlette.routing import Route
 
 from unroll.inference.answers import is_empty
 from unroll.inference.server.batcher import Batcher, Overloaded, Text
 from unroll.inference.server.body import Refused, Request, characters, estimated_tokens, read_body, too_many_tokens
-from unroll.inference.server.http import check_content_type, http_error, json_response, refused
-from unroll.inference.server.metrics import CONTENT_TYPE, Metrics
+from unroll.inference.server.http import Answer, Call, Gone, check_content_type
+from unroll.inference.server.metrics import CONTENT_TYPE as METRICS
+from unroll.inference.server.metrics import Metrics
 from unroll.inference.server.openapi import openapi
 from unroll.inference.server.options import ServerOptions
 from unroll.inference.server.source import ServedModel
@@ -85,63 +80,79 @@ class Service:
         return self.loaded
 
 
-def build_app(service: Service) -> Starlette:
-    """The application; errors are JSON, ``{"error": "…"}``."""
+Handler = Callable[[Call], Awaitable[Answer]]
 
-    async def predict(request: HTTPRequest) -> Response:
-        check_content_type(request)
+
+def build_app(service: Service) -> Handler:
+    """The application; errors are JSON, ``{"error": "…"}``, but for bugs, which it raises."""
+
+    async def predict(call: Call) -> Answer:
+        check_content_type(call.headers.get(b"content-type", b"application/json").decode("latin-1"))
         loaded = service.present()
-        wanted = read_body(await _read(request, service), loaded.facts, service.options)
+        wanted = read_body(await _read(call, service), loaded.facts, service.options)
         await _check_tokens(wanted, loaded, service.options)
-        answers = await _predict(wanted, loaded, service.batcher, request.scope)
-        return json_response({"predictions": answers}, headers={"x-model-version": loaded.facts["version"]})
+        answers = await _predict(wanted, loaded, service.batcher, call.state)
+        return Answer.json({"predictions": answers}, headers={"x-model-version": loaded.facts["version"]})
 
-    async def health(request: HTTPRequest) -> Response:
-        return json_response({"status": "alive"})
+    async def health(call: Call) -> Answer:
+        return Answer.json({"status": "alive"})
 
-    async def ready(request: HTTPRequest) -> Response:
+    async def ready(call: Call) -> Answer:
         if service.is_draining():
             raise Refused(503, "the server is about to stop")
         facts = service.present().facts
-        return json_response({"status": "ready", "model": facts["name"], "version": facts["version"]})
+        return Answer.json({"status": "ready", "model": facts["name"], "version": facts["version"]})
 
-    async def models(request: HTTPRequest) -> Response:
-        return json_response({"models": [service.present().facts]})
+    async def models(call: Call) -> Answer:
+        return Answer.json({"models": [service.present().facts]})
 
-    async def metrics(request: HTTPRequest) -> Response:
+    async def metrics(call: Call) -> Answer:
         await service.report()
-        return Response(await asyncio.to_thread(service.metrics.page), headers={"content-type": CONTENT_TYPE})
+        return Answer(200, await asyncio.to_thread(service.metrics.page), METRICS)
 
-    async def description(request: HTTPRequest) -> Response:
-        return Response(service.present().openapi, media_type="application/json")
+    async def description(call: Call) -> Answer:
+        return Answer(200, service.present().openapi)
 
-    routes = {"/health": health, "/ready": ready, "/models": models, "/metrics": metrics, "/openapi.json": description}
-    return Starlette(
-        routes=[Route("/predict", predict, methods=["POST"]), *(Route(path, it) for path, it in routes.items())],
-        exception_handlers={
-            Refused: refused,
-            Overloaded: _overloaded,
-            HTTPException: http_error(PATHS),
-            ClientDisconnect: _gone,
-            Exception: _bug,
-        },
-    )
+    gets: dict[str, Handler] = {
+        "/health": health,
+        "/ready": ready,
+        "/models": models,
+        "/metrics": metrics,
+        "/openapi.json": description,
+    }
+    handlers = {"/predict": {"POST": predict}} | {path: {"GET": it, "HEAD": it} for path, it in gets.items()}
+
+    async def app(call: Call) -> Answer:
+        try:
+            by_method = handlers.get(call.path)
+            if by_method is None:
+                raise Refused(404, f"no such path; accepted: {PATHS}")
+            if call.method not in by_method:
+                allowed = ", ".join(by_method)
+                raise Refused(405, f"method {call.method[:20]}; accepted here: {allowed}", {"allow": allowed})
+            return await by_method[call.method](call)
+        except Refused as error:
+            return Answer.error(error.status, error.reason, error.headers)
+        except Overloaded as error:
+            return Answer.error(503, str(error), {"retry-after": str(math.ceil(error.seconds))})
+
+    return app
 
 
-async def _read(request: HTTPRequest, service: Service) -> bytes:
+async def _read(call: Call, service: Service) -> bytes:
     """The body, if it is not too large. The connection ends a body that takes too long, and discards what is left."""
     limit = service.options.max_body
     too_large = Refused(413, f"the body is too large; accepted: at most {limit} bytes")
-    length = request.headers.get("content-length")
+    length = call.headers.get(b"content-length")
     if length is not None and int(length) > limit:  # h11 has checked that it is a number
         raise too_large
     parts: list[bytes] = []
     size, is_complete = 0, False
     with _large_body(service) as reserve:
         while not is_complete:
-            message = await request.receive()
+            message = await call.receive()
             if message["type"] != "http.request":
-                raise ClientDisconnect
+                raise Gone
             parts.append(message["body"])
             size, is_complete = size + len(message["body"]), not message.get("more_body", False)
             if size > limit:
@@ -178,15 +189,15 @@ async def _check_tokens(wanted: Request, loaded: Loaded, options: ServerOptions)
                 raise too_many_tokens(wanted, position, tokens, options)
 
 
-async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher, scope: Any) -> list[dict[str, Any]]:
+async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher, state: dict[str, Any]) -> list[dict[str, Any]]:
     tokens = [estimated_tokens(text, wanted.key == "tokens") for text in wanted.texts]
     future = batcher.submit(loaded.predict, wanted.texts, tokens)
-    scope["state"]["cancel"] = future.cancel  # by the connection, if it is lost
+    state["cancel"] = future.cancel  # by the connection, if it is lost
     try:
         answers = await future
     except asyncio.CancelledError:
         if future.cancelled() and not _is_being_cancelled():
-            raise ClientDisconnect from None
+            raise Gone from None
         future.cancel()
         raise
     for position, answer in enumerate(answers):
@@ -200,17 +211,3 @@ async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher, scope: Any
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-async def _overloaded(request: HTTPRequest, error: Exception) -> Response:
-    assert isinstance(error, Overloaded)
-    return json_response({"error": str(error)}, 503, {"retry-after": str(math.ceil(error.seconds))})
-
-
-async def _bug(request: HTTPRequest, error: Exception) -> Response:
-    """Starlette raises the error again afterwards, for the log."""
-    return json_response({"error": f"internal error; request id {request.state.request_id}"}, 500)
-
-
-async def _gone(request: HTTPRequest, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; nginx's number for it in logs

@@ -14,7 +14,7 @@ log = logging.getLogger("unroll.server")
 Text = str | Sequence[str]  # a text; a pair of texts, or a list of tokens
 Predict = Callable[[list[Text]], list[dict[str, Any]]]
 
-PADDING = 512  # tokens of padding that are cheaper than another call of the model
+PADDING = 128  # tokens of padding that are cheaper than another call of the model
 LONGEST_WAIT = 30  # seconds, in Retry-After
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Literal
 
+import h11
 import orjson
 import uvicorn
 from h11 import RemoteProtocolError
@@ -39,11 +40,29 @@ class Listener(socket.socket):
         super().listen(BACKLOG)
 
 
+class _Parser(h11.Connection):
+    """Sends the header of an answer together with its body: one packet, and one call of the system."""
+
+    _header = b""
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # None for ConnectionClosed
+        data = super().send(event)
+        if isinstance(event, h11.Response):
+            self._header = data or b""
+            return b""
+        header, self._header = self._header, b""
+        return data if data is None or not header else header + data
+
+
 class Connection(H11Protocol):
     """uvicorn's connection, with limits on how long and how often a client may make the server wait."""
 
     max_connections = 1000
     timeout = 20.0  # seconds
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.conn = _Parser(h11.SERVER, MAX_HEADER)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from unroll.data.text import VISIBLE_CHARACTER
 from unroll.data.tokens import Task
 from unroll.inference.server.body import takes_tokens
 from unroll.inference.server.options import ServerOptions
 
+_VISIBLE = {"pattern": VISIBLE_CHARACTER}
 _STRING = {"type": "string"}
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 _ENTITY = {
@@ -55,28 +57,37 @@ def openapi(facts: dict[str, Any], options: ServerOptions) -> dict[str, Any]:
 
 
 def _request(facts: dict[str, Any], options: ServerOptions) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": options.max_characters}
-    many = {"minItems": 1, "maxItems": options.max_texts}
-    texts = {"type": "array", "items": text, **many}
-    if facts["is_pair"]:
-        forms = [{"text": text, "text_pair": text}, {"texts": texts, "text_pairs": texts}]
-    else:
-        forms = [{"text": text}, {"texts": texts}]
-    if takes_tokens(facts):
-        tokens = {"type": "array", "items": text, "maxItems": options.max_tokens}
-        forms.append({"tokens": {"type": "array", "items": tokens, **many}})
-    errors = {"enum": ["raise", "coerce"], "default": "raise"}
+    """Any text is accepted if errors are coerced; otherwise each must have a character that is shown."""
+    text: dict[str, Any] = {"type": "string", "maxLength": options.max_characters}
+    word = {"type": "string", "minLength": 1, "maxLength": options.max_characters}
+    words: dict[str, Any] = {"type": "array", "maxItems": options.max_tokens}
+    raised = _forms(text | _VISIBLE, words | {"items": word, "minItems": 1, "contains": _VISIBLE}, facts, options)
+    coerced = _forms(text, words | {"items": text}, facts, options)
+    with_default = {"enum": ["raise"], "default": "raise"}
     return {
         "oneOf": [
-            {
-                "type": "object",
-                "required": list(form),
-                "properties": form | {"errors": errors},
-                "additionalProperties": False,
-            }
-            for form in forms
+            *(_object(form, list(form), with_default) for form in raised),
+            *(_object(form, [*form, "errors"], {"enum": ["coerce"]}) for form in coerced),
         ]
     }
+
+
+def _forms(
+    text: dict[str, Any], words: dict[str, Any], facts: dict[str, Any], options: ServerOptions
+) -> list[dict[str, Any]]:
+    """The keys of each form of a request, but for `errors`."""
+    many = {"type": "array", "minItems": 1, "maxItems": options.max_texts}
+    texts = many | {"items": text}
+    if facts["is_pair"]:
+        forms: list[dict[str, Any]] = [{"text": text, "text_pair": text}, {"texts": texts, "text_pairs": texts}]
+    else:
+        forms = [{"text": text}, {"texts": texts}]
+    return [*forms, {"tokens": many | {"items": words}}] if takes_tokens(facts) else forms
+
+
+def _object(form: dict[str, Any], required: list[str], errors: dict[str, Any]) -> dict[str, Any]:
+    properties = form | {"errors": errors}
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
 
 
 def _prediction(task: Task, labels: list[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import uvicorn
 from unroll.files import reason
 from unroll.inference.predictor import Predictor
 from unroll.inference.server.app import Model, Service, build_app
-from unroll.inference.server.connections import MAX_HEADER, Connection, DrainingServer, Listener
+from unroll.inference.server.connections import Connection, DrainingServer, Listener
 from unroll.inference.server.gate import Gate
 from unroll.inference.server.options import ServerOptions, token_of_environment
 from unroll.inference.server.source import ServedModel
@@ -106,7 +106,6 @@ def build_server(
         callback_notify=service.report,
         timeout_notify=1,
         timeout_keep_alive=options.keep_alive,  # type: ignore[arg-type]  # passed to call_later
-        h11_max_incomplete_event_size=MAX_HEADER,
     )
     server = DrainingServer(config, listener, options, on_drain)
     service.is_draining = lambda: server.is_draining
