@@ -18,7 +18,7 @@ from unroll.files import refusal
 from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token_of_environment
 from unroll.inference.server.source import ANY_MODEL, FOLDERS, find_folder
 
-_EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
+_EXTRAS = {"pyspark": "spark", "ray": "ray", "pyarrow": "score"}  # of packages that only an option needs
 CHUNK = 512  # texts that are read, predicted and printed together
 
 
@@ -83,7 +83,7 @@ def main() -> None:
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="a text; without any, --file or standard input is read")
     _add_model(parser, "--model", ANY_MODEL)
-    parser.add_argument("--file", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input")
+    parser.add_argument("--file", help="with texts: .txt (lines), .csv, .tsv, .jsonl, .parquet; - is standard input")
     _add_format(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
     parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
@@ -100,7 +100,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from unroll.loading import load
 
     predictor = load(arguments.model)
-    texts = iter(arguments.text or read_texts(arguments.file or STDIN, arguments.format))
+    texts = iter(arguments.text or read_texts(arguments.file or STDIN, arguments.format, predictor.model.schema))
     width = shutil.get_terminal_size().columns
     count = unusable = 0
     while chunk := list(islice(texts, CHUNK)):
@@ -134,10 +134,15 @@ def _export(arguments: argparse.Namespace) -> None:
     if arguments.int8 != (arguments.data is not None):
         raise ValueError("--int8 and --data belong together; accepted: both, or none of them")
     from unroll.inference.exporting.export import export
+    from unroll.inference.model_folder import loading, read_folder
     from unroll.inference.texts import read_texts
 
-    texts = list(read_texts(arguments.data, arguments.format)) if arguments.int8 else []
     folder = find_folder(Path(arguments.model), FOLDERS)
+    texts: list[Any] = []
+    if arguments.int8:
+        with loading(folder):
+            schema, _ = read_folder(folder)
+        texts = list(read_texts(arguments.data, arguments.format, schema))
     parts = [part for part in folder.absolute().parts if part != "model"][-3:]
     output = arguments.output or Path("onnx", *parts)
     size, agreement = export(folder, output, arguments.int8, texts)
