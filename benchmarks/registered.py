@@ -17,9 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +25,9 @@ from typing import Any
 
 import psutil
 
+from benchmarks.environments import environment, foreign, megabytes
 from benchmarks.serving.client import Address, Tally, load
+from benchmarks.serving.server import cpu_seconds, post
 from benchmarks.shipped import demo_reviews, untrained
 from unroll.inference.predictor import Predictor
 from unroll.project import project_root, set_environment
@@ -96,12 +96,9 @@ def register(model: Path) -> Path:
 def install(requirements: Path, folder: Path) -> Path:
     """Install the requirements in a new environment; return its interpreter."""
     start = time.perf_counter()
-    venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", requirements], check=True)
-    size = sum(it.lstat().st_size for it in folder.rglob("*") if it.is_file())
+    python = environment(folder, "--requirement", str(requirements))
     print(f"requirements: {', '.join(requirements.read_text().split())}")
-    print(f"installed in {time.perf_counter() - start:.0f} s, {size / 1e6:.0f} MB with pip")
+    print(f"installed in {time.perf_counter() - start:.0f} s, {megabytes(folder):.0f} MB with pip")
     return python
 
 
@@ -122,9 +119,9 @@ def in_server(python: Path, work: Path, texts: list[str], expected: list[dict[st
     start = time.perf_counter()
     with serving(python, work) as (address, server):
         print(f"mlflow models serve: up in {time.perf_counter() - start:.1f} s")
-        status, found = post(address, {"inputs": texts})
+        status, found = post(address, "/invocations", {"inputs": texts})
         print(f"mlflow models serve: status {status}, {equal(found['predictions'], expected)}")
-        status, found = post(address, {"inputs": ["good", " "]})
+        status, found = post(address, "/invocations", {"inputs": ["good", " "]})
         print(f"mlflow models serve: status {status}, {json.dumps(found)}")
         bodies = [json.dumps({"inputs": [text]}).encode() for text in texts]
         asyncio.run(one_client(address, bodies, 100))
@@ -132,11 +129,6 @@ def in_server(python: Path, work: Path, texts: list[str], expected: list[dict[st
         tally = asyncio.run(one_client(address, bodies, requests))
         spent = cpu_seconds(server) - before
         print(f"mlflow models serve: {tally}; {1e3 * spent / len(tally.seconds):.2f} ms of CPU time a request")
-
-
-def cpu_seconds(process: psutil.Process) -> float:
-    """The CPU time of a process and of those that it has started."""
-    return float(sum(sum(it.cpu_times()[:2]) for it in (process, *process.children(recursive=True))))
 
 
 def by_command(text: str) -> None:
@@ -154,18 +146,13 @@ def equal(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> str:
     return f"{same} of {len(expected)} answers equal to those of Predictor"
 
 
-def foreign() -> dict[str, str]:
-    """An environment in which this project cannot be imported."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
 @contextmanager
-def serving(python: Path, work: Path) -> Iterator[tuple[Address, psutil.Process]]:
-    """Serve the registered model with MLflow's server; yield when it answers."""
+def serving(python: Path, work: Path, workers: int = 1) -> Iterator[tuple[Address, psutil.Process]]:
+    """Serve the registered model with MLflow's server; yield when it answers. Its log is written to `work`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(python.with_name("mlflow")), "models", "serve", "--model-uri", f"models:/{NAME}@champion"]
-    command += ["--env-manager", "local", "--port", str(port)]
+    command += ["--env-manager", "local", "--port", str(port), "--workers", str(workers)]
     path = f"{python.parent}:{os.environ['PATH']}"
     log = work / "server.log"
     with log.open("w") as output:
@@ -190,18 +177,6 @@ def answers(address: Address) -> bool:
             return True
     except OSError:
         return False
-
-
-def post(address: Address, body: dict[str, Any]) -> tuple[int, Any]:
-    kind = {"content-type": "application/json"}
-    request = urllib.request.Request(
-        f"http://{address.host}:{address.port}/invocations", json.dumps(body).encode(), kind
-    )
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 async def one_client(address: Address, bodies: list[bytes], count: int) -> Tally:
