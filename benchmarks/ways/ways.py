@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,10 @@ def pyfunc(case: Case) -> Answers:
 
 
 def in_mlflow_server(case: Case) -> Answers:
+    """As a data frame, since MLflow makes arrays of other forms, which lists of tokens of several lengths are not."""
     with registered.serving(Path(sys.executable), case.work) as (address, _):
-        body = {"inputs": case.columns, "params": {"probabilities": True}}
+        frame = {"columns": list(case.columns), "data": list(zip(*case.columns.values(), strict=True))}
+        body = {"dataframe_split": frame, "params": {"probabilities": True}}
         status, found = post(address, "/invocations", body)
     if status != 200:
         raise RuntimeError(f"mlflow models serve: status {status}: {found}")
@@ -142,17 +145,13 @@ WAYS: dict[str, Callable[[Case], Answers]] = {
 
 def why_not(way: str, case: Case) -> str | None:
     """Why a way is not taken for a case; None if it is."""
-    if way.endswith(".txt") and list(case.columns) != [TEXT]:
-        return "a line is a single text"
-    if way.endswith(".csv") and TOKENS in case.columns:
-        return "a cell is no list"
-    for engine, package in (("Spark", "pyspark"), ("Ray", "ray")):
-        if way.endswith(engine) and not _is_installed(package):
-            return f"{package} is not installed"
-    return None
+    kind, package = way.rpartition(" ")[2], {"Spark": "pyspark", "Ray": "ray"}.get(way.rpartition(" ")[2])
+    if package and find_spec(package) is None:
+        return f"{package} is not installed"
+    return None if kind in kinds(case) or not kind.startswith(".") else "not such rows"
 
 
-def _is_installed(package: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(package) is not None
+def kinds(case: Case) -> list[str]:
+    """The kinds of files that can have the rows: a line is a single text, and a cell no list."""
+    is_table = TOKENS not in case.columns
+    return [".txt"] * (list(case.columns) == [TEXT]) + [".csv"] * is_table + [".jsonl", ".parquet"]
