@@ -98,7 +98,7 @@ def scored(engine: str, kind: str = ".parquet") -> Callable[[Case], Answers]:
         command += [f"--model={case.exported}", f"--engine={engine}", "--columns=", "--probabilities"]
         command += ["--address=local[2]"] * (engine == "spark")
         environment = os.environ | {"RAY_AUTH_MODE": "disabled"}  # or Ray writes into the home folder
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         answers = [row for part in sorted(output.glob("part-*")) for row in pq.read_table(part).to_pylist()]
         if problems := [it for answer in answers if (it := answer.pop("error"))]:
             raise RuntimeError(f"unroll score: {problems[0]}")
