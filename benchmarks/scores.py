@@ -10,7 +10,6 @@ time. The numbers in brackets are the seconds of a training, without evaluation.
 
 import argparse
 import io
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from statistics import mean, stdev
 from typing import NamedTuple
 
 from hydra import compose, initialize_config_dir
+from joblib import cpu_count
 
 from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.shipped import CONF
@@ -90,7 +90,7 @@ def main() -> None:
         parser.error(f"--match {' '.join(arguments.match)}: no line contains one of these words")
     with (
         tempfile.TemporaryDirectory() as work,
-        ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool,
+        ProcessPoolExecutor(cpu_count(), get_context("spawn")) as pool,
     ):
         corpora = Corpora(arguments.folder, Path(work))
         try:

@@ -24,6 +24,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from joblib import cpu_count
 
 from benchmarks.shipped import untrained
 from unroll.files import sha256
@@ -75,7 +76,7 @@ def main() -> None:
             compare_engines(arguments.engines, model, work / "sample.parquet", work)
             return
         rate = 0.0
-        for processes in range(1, (os.cpu_count() or 1) + 1):
+        for processes in range(1, cpu_count() + 1):
             use = score(model, work / "sample.parquet", work / f"sample-{processes}", f"--processes={processes}")
             rate = sample / use.seconds
             print(

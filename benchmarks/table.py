@@ -1,12 +1,12 @@
 """Output of measurements: lines of a Markdown table, and a JSON file."""
 
-import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from joblib import cpu_count
 
 from benchmarks.timing import Row
 from unroll.files import read_json, write_json
@@ -20,7 +20,7 @@ def machine() -> dict[str, Any]:
     """Properties of the machine that the measurements depend on."""
     return {
         "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
+        "cores": cpu_count(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

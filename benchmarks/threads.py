@@ -1,12 +1,12 @@
 """Use of all cores: several single-threaded processes next to one process with a thread per core."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
 import torch
+from joblib import cpu_count
 
 from benchmarks.encoders import SIZE, draw_batch, step
 from benchmarks.timing import Medians, Row, Run, alternate, rate_row, timed
@@ -16,7 +16,7 @@ SHAPES = ((32, 30, 40), (32, 230, 6))  # sequences, time steps, training steps p
 
 
 def rows() -> Iterator[Row]:
-    cores = os.cpu_count() or 1
+    cores = cpu_count()
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
         for shape in SHAPES:
             yield from compare(pool, cores, shape)

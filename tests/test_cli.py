@@ -305,3 +305,17 @@ def test_scoring_without_pyarrow_names_its_extra(exported: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "error: pyarrow is not installed; accepted: an installation of unroll[score]\n"
+
+
+def test_a_plain_installation_predicts_for_files_of_text_and_names_the_extra_for_parquet(
+    exported: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("n;text\n1;not good\n")
+    code = "import sys; sys.modules['pyarrow'] = None; from unroll.cli import main; main()"
+    command = [sys.executable, "-c", code, "predict", f"--model={exported}", "--file"]
+    done = subprocess.run([*command, str(tmp_path / "in.csv")], capture_output=True, text=True)
+    assert (done.returncode, json.loads(done.stdout)["text"]) == (0, "not good")
+    (tmp_path / "in.parquet").touch()
+    done = subprocess.run([*command, str(tmp_path / "in.parquet")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: pyarrow is not installed; accepted: an installation of unroll[score]\n"

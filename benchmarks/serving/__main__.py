@@ -11,7 +11,6 @@ machine; its processor time is not counted. `beside` (one worker each) and `core
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 import tempfile
@@ -19,6 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import joblib
 
 from benchmarks import registered
 from benchmarks.serving import beside, fuzz
@@ -146,7 +147,7 @@ GROUPS: dict[str, Callable[[Plan], None]] = {
     "move": measure_move,
     "attack": measure_attacks,
     "beside": lambda plan: beside.measure(plan.model, plan.texts, plan.seconds, 1),
-    "cores": lambda plan: beside.measure(plan.model, plan.texts, plan.seconds, os.cpu_count() or 1),
+    "cores": lambda plan: beside.measure(plan.model, plan.texts, plan.seconds, joblib.cpu_count()),
     "schemathesis": lambda plan: fuzz.measure(plan.work / "schemathesis", plan.examples),
 }
 

@@ -21,9 +21,9 @@ from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token
 from unroll.inference.server.source import ANY_MODEL, FOLDERS, find_folder
 from unroll.parsing import SHELLS, Completion, HelpFormatter, Parser, Version
 
-FORMATS = ("txt", "csv", "tsv", "jsonl", "json")  # of texts; here, since completion imports nothing of inference
+FORMATS = ("txt", "csv", "tsv", "jsonl", "json", "parquet")  # of texts; completion imports nothing of inference
 ENGINES = ("local", "spark", "ray")  # that score
-_EXTRAS = {"pyspark": "spark", "ray": "ray"}  # of packages that only an option needs
+_EXTRAS = {"pyspark": "spark", "ray": "ray", "pyarrow": "score"}  # of packages that only an option needs
 CHUNK = 512  # texts that are read, predicted and printed together
 
 
@@ -97,7 +97,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="a text; without any, --file or standard input is read")
     _add_model(parser, "--model", ANY_MODEL)
     parser.add_argument(
-        "--file", metavar="FILE", help="a file of texts: .txt (lines), .csv, .tsv, .jsonl; - is standard input"
+        "--file", metavar="FILE", help="with texts: .txt (lines), .csv, .tsv, .jsonl, .parquet; - is standard input"
     )
     _add_format(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
@@ -112,12 +112,13 @@ def _predict(arguments: argparse.Namespace) -> None:
         raise ValueError("no text; accepted: TEXT, --file FILE, or texts in standard input")
     from unroll.inference.answers import is_empty
     from unroll.inference.pretty import pretty
-    from unroll.inference.texts import STDIN, read_texts
+    from unroll.inference.texts import STDIN, format_of, read_texts
     from unroll.loading import load
 
-    given = map(_utf8, arguments.text)
-    texts = given if arguments.text else read_texts(arguments.file or STDIN, arguments.format)
+    given, file = [_utf8(text) for text in arguments.text], arguments.file or STDIN
+    kind = None if given else format_of(file, arguments.format)
     predictor = load(arguments.model)
+    texts = read_texts(file, kind, predictor.model.schema) if kind else iter(given)
     width = shutil.get_terminal_size().columns
     count = unusable = 0
     while chunk := list(islice(texts, CHUNK)):
@@ -160,10 +161,16 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     if arguments.int8 != (arguments.data is not None):
         raise ValueError("--int8 and --data belong together; accepted: both, or none of them")
-    from unroll.inference.texts import read_texts
+    from unroll.inference.model_folder import loading, read_folder
+    from unroll.inference.texts import format_of, read_texts
 
     folder = find_folder(Path(arguments.model), FOLDERS)
-    texts = list(read_texts(arguments.data, arguments.format)) if arguments.int8 else []
+    texts: list[Any] = []
+    if arguments.int8:
+        kind = format_of(arguments.data, arguments.format)
+        with loading(folder):
+            schema, _ = read_folder(folder)
+        texts = list(read_texts(arguments.data, kind, schema))
     from unroll.inference.exporting.export import export  # PyTorch, which takes longer than finding a mistake
 
     parts = [part for part in folder.absolute().parts if part != "model"][-3:]

@@ -131,11 +131,10 @@ def test_a_logged_model_reads_every_form_of_text(uris: dict[str, str], folders: 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"words": ["a"]}, "^columns words; accepted: text, text_pair or tokens$"),
+        ({"words": ["a"]}, "^columns words; accepted: text$"),
         (5, "^the input is 5; accepted: a text, a list of texts, or columns"),
         ({"text": 5}, "^text is not a list of texts"),
-        ({"tokens": ["a", "b"]}, "^tokens is not a list of lists of tokens"),
-        ({"text": ["a"], "text_pair": ["b", "c"]}, "^1 texts and 2 of text_pair; accepted: equally many$"),
+        ({"tokens": [["a", "b"]]}, "^columns tokens; accepted: text$"),
         (["good", " "], "^text 1 is empty: ' '; accepted: text with at least one token$"),
         ([None], "^text 0 is None; accepted by this model: a text$"),
     ],
@@ -174,8 +173,8 @@ def test_mlflow_s_server_answers_null_for_a_text_that_cannot_be_used(uris: dict[
     ("body", "reason"),
     [
         ({"inputs": ["good", ""]}, "text 1 is empty: ''; accepted: text with at least one token"),
-        ({"inputs": {"words": ["a"]}}, "columns words; accepted: text, text_pair or tokens"),
-        ({"dataframe_records": [{"words": "a"}]}, "columns words; accepted: text, text_pair or tokens"),
+        ({"inputs": {"words": ["a"]}}, "columns words; accepted: text"),
+        ({"dataframe_records": [{"words": "a"}]}, "columns words; accepted: text"),
         ({"inputs": None}, "the input is None; accepted: a text, a list of texts, or columns text, text_pair, tokens"),
         ({"inputs": [5]}, "text 0 is 5; accepted by this model: a text"),
         ({"inputs": ["a"], "params": {"errors": "no"}}, "errors='no'; accepted: raise, coerce"),
@@ -199,6 +198,25 @@ def test_a_logged_model_takes_tokens_where_the_predictor_does(uris: dict[str, st
     loaded = mlflow.pyfunc.load_model(uris["bilstm_char_crf"])
     answers = loaded.predict(pd.DataFrame({"tokens": sentences})).to_dict("records")
     assert answers == Predictor.load(folders["bilstm_char_crf"]).predict(sentences)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"tokens": ["a", "b"]}, "^tokens is not a list of lists of tokens"),
+        ({"words": ["a"]}, "^columns words; accepted: text or tokens$"),
+    ],
+)
+def test_what_a_logged_model_of_tokens_cannot_read_is_refused_with_the_reason(
+    given: Any, message: str, uris: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        mlflow.pyfunc.load_model(uris["bilstm_char_crf"]).predict(given)
+
+
+def test_columns_that_the_model_does_not_read_are_ignored(uris: dict[str, str], folders: dict[str, Path]) -> None:
+    loaded, others = mlflow.pyfunc.load_model(uris["onnx"]), {"tokens": [["a"]], "text_pair": ["b", "c"]}
+    assert loaded.predict({"text": TEXTS[:1], **others}) == Predictor.load(folders["onnx"]).predict(TEXTS[:1])
 
 
 def test_a_logged_model_keeps_the_place_of_a_text_that_cannot_be_used(

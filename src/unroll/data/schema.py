@@ -1,12 +1,13 @@
 """The interface between a dataset and a model: task, labels, vocabularies and tokenizer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
 from unroll.data.tokenizer import Tokenizer
-from unroll.data.tokens import Task
+from unroll.data.tokens import PAIR, TEXT, TOKEN_TASKS, TOKENS, Task
 from unroll.files import read_json, write_json
 
 
@@ -34,6 +35,28 @@ class DataSchema:
     given_tokens: bool = False
 
     FILES: ClassVar = ("vocabulary.json", "alphabet.json", *Tokenizer.FILES)
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether a text may be given as the list of its tokens."""
+        return self.given_tokens or self.task in TOKEN_TASKS
+
+    def text_columns(self, given: Collection[str]) -> tuple[str, ...]:
+        """Which of the given columns (or keys) are the text: `tokens`; `text`; or `text` and `text_pair`.
+
+        Args:
+            given: the names; without `tokens`, if it does not contain lists.
+
+        Raises:
+            ValueError: they are not among them.
+        """
+        if self.takes_tokens and TOKENS in given:
+            return (TOKENS,)
+        columns = (TEXT, PAIR) if self.is_pair else (TEXT,)
+        if not set(columns) <= set(given):
+            accepted = " and ".join(columns) + f" or {TOKENS}" * self.takes_tokens
+            raise ValueError(f"columns {', '.join(map(str, given)) or '(none)'}; accepted: {accepted}")
+        return columns
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write vocabulary.json, alphabet.json and the tokenizer; return the other fields as JSON values."""

@@ -11,7 +11,6 @@ from unroll.data.prepared import EncodedSplit
 from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.text import is_visible
-from unroll.data.tokens import TOKEN_TASKS
 
 log = logging.getLogger("unroll")
 
@@ -39,8 +38,7 @@ class TextReader:
         Raises:
             ValueError: the value is of another kind than the model reads, or has no tokens.
         """
-        tokenizer, is_pair = self._schema.tokenizer, self._schema.is_pair
-        takes_tokens = self._schema.given_tokens or self._schema.task in TOKEN_TASKS
+        tokenizer, is_pair, takes_tokens = self._schema.tokenizer, self._schema.is_pair, self._schema.takes_tokens
         if takes_tokens and isinstance(text, list | tuple | np.ndarray):
             words = text.tolist() if isinstance(text, np.ndarray) else list(text)
             if not all(isinstance(word, str) and word for word in words) or not any(map(is_visible, words)):

@@ -14,6 +14,7 @@ from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from unroll.data.schema import DataSchema
 from unroll.data.tokens import PAIR, TEXT, TOKENS
 from unroll.inference.predictor import Predictor
 
@@ -43,10 +44,8 @@ class TextModel(PythonModel):
     """`Predictor` in MLflow.
 
     The input is a text; a list, array or series of what `Predictor.predict` reads; or columns, as a data frame or as a
-    dictionary of lists: `text`, and `text_pair` for models of pairs of texts. For labeling, and for models that were
-    trained on given tokens, a column `tokens` of lists takes the place of `text`; other columns are ignored. The
-    parameters `errors` and `probabilities` and the answers are those of `Predictor.predict`; those for a data frame are
-    a data frame.
+    dictionary of lists: those that `DataSchema.text_columns` names, where others are ignored. The parameters `errors`
+    and `probabilities` and the answers are those of `Predictor.predict`; those for a data frame are a data frame.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -58,7 +57,7 @@ class TextModel(PythonModel):
     ) -> pd.DataFrame | list[dict[str, Any]]:
         options = params or {}
         try:
-            answers = self._predictor.predict(_texts(model_input), **options)
+            answers = self._predictor.predict(_texts(model_input, self._predictor.model.schema), **options)
         except ValueError as error:
             raise BadInput(str(error)) from error
         if not isinstance(model_input, pd.DataFrame):
@@ -68,7 +67,7 @@ class TextModel(PythonModel):
         return frame.astype(object).where(frame.notna(), None) if options.get("errors") == "coerce" else frame
 
 
-def _texts(given: Any) -> list[Any]:
+def _texts(given: Any, schema: DataSchema) -> list[Any]:
     """What `Predictor.predict` reads."""
     values = _values(given)
     if isinstance(values, str):
@@ -80,21 +79,20 @@ def _texts(given: Any) -> list[Any]:
     if not isinstance(given, pd.DataFrame | Mapping):
         accepted = f"a text, a list of texts, or columns {TEXT}, {PAIR}, {TOKENS}"
         raise ValueError(f"the input is {values!r:.100}; accepted: {accepted}")
-    columns = {name: _values(given[name]) for name in (TOKENS, TEXT, PAIR) if name in given}
-    if not columns.keys() & {TOKENS, TEXT}:
-        raise ValueError(f"columns {', '.join(map(str, given))}; accepted: {TEXT}, {PAIR} or {TOKENS}")
+    columns = {name: _values(given[name]) for name in schema.text_columns([str(name) for name in given])}
     for name, column in columns.items():
         if isinstance(column, str) and name != TOKENS:
             columns[name] = [column]
         elif not isinstance(column, list) or (name == TOKENS and any(isinstance(it, str) for it in column)):
             kind = "lists of tokens" if name == TOKENS else "texts"
             raise ValueError(f"{name} is not a list of {kind}; accepted: a list with one entry a text")
-    texts = columns[TOKENS if TOKENS in columns else TEXT]
-    if PAIR not in columns:
-        return texts
-    if len(texts) != len(columns[PAIR]):
-        raise ValueError(f"{len(texts)} texts and {len(columns[PAIR])} of {PAIR}; accepted: equally many")
-    return list(zip(texts, columns[PAIR], strict=True))
+    first, *others = columns.values()
+    if not others:
+        return list(first)
+    (second,) = others
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} texts and {len(second)} of {PAIR}; accepted: equally many")
+    return list(zip(first, second, strict=True))
 
 
 def _values(values: Any) -> Any:

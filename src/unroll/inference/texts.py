@@ -1,29 +1,32 @@
 """Reads the texts to predict labels for from a file or from standard input."""
 
-import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from unroll.data.text_files import extension, open_text
-from unroll.data.tokens import PAIR, TEXT, TOKENS
+from unroll.data.csv_rows import open_table
+from unroll.data.schema import DataSchema
+from unroll.data.text_files import TABLES, extension, open_text
+from unroll.data.tokens import TOKENS
 
 STDIN = "-"
+_OBJECTS = (".jsonl", ".json")
+_PARQUET = ".parquet"
+FORMATS = (".txt", *TABLES, *_OBJECTS, _PARQUET)
 
 
-def read_texts(path: str, kind: str | None = None) -> Iterator[Any]:
-    """What `Predictor.predict` reads: one text per line, row or object.
+def format_of(path: str, kind: str | None = None) -> str:
+    """The format of a file of texts, an entry of FORMATS.
 
     Args:
-        path: a file, which may be compressed (.gz), or `-` for standard input, in UTF-8.
+        path: a file, or `-` for standard input.
         kind: an entry of FORMATS, also without the dot; None takes the extension of the file's name, and lines for
             standard input.
 
     Raises:
-        ValueError: there is no such file, or format; and while it is read, it cannot be, or has no texts in the
-            expected place.
+        ValueError: there is no such file, or format.
     """
     kinds, is_stdin = ", ".join(FORMATS), path == STDIN
     if not is_stdin and not Path(path).is_file():
@@ -35,12 +38,29 @@ def read_texts(path: str, kind: str | None = None) -> Iterator[Any]:
             raise ValueError(f"{path}: unknown format {kind!r}; accepted: {kinds}, which --format names too")
     elif (kind := f".{kind.lstrip('.')}") not in FORMATS:
         raise ValueError(f"--format={kind}; accepted: {kinds}")
-    return FORMATS[kind](_standard_input(), "standard input") if is_stdin else _of_file(Path(path), FORMATS[kind])
+    if is_stdin and kind == _PARQUET:
+        raise ValueError(f"standard input as {kind}; accepted: a file of this format")
+    return kind
 
 
-def _of_file(path: Path, form: "Format") -> Iterator[Any]:
-    with open_text(path) as lines:
-        yield from form(lines, str(path))
+def read_texts(path: str, kind: str, schema: DataSchema) -> Iterator[Any]:
+    """Yield what `Predictor.predict` reads: one text per line, row or object.
+
+    Args:
+        path: a file, which may be compressed (.gz), or `-` for standard input, in UTF-8.
+        kind: what `format_of` returns.
+        schema: of the model, which says which columns are the text; others are ignored.
+
+    Raises:
+        ValueError: the file cannot be read, or has no texts in the expected place.
+    """
+    if path == STDIN:
+        yield from _texts_of(_standard_input(), "standard input", kind, schema)
+    elif kind == _PARQUET:
+        yield from _rows_of_parquet(Path(path), schema)
+    else:
+        with open_text(Path(path)) as lines:
+            yield from _texts_of(lines, path, kind, schema)
 
 
 def _standard_input() -> Iterator[str]:
@@ -52,45 +72,57 @@ def _standard_input() -> Iterator[str]:
             raise ValueError(f"standard input, line {number}: not UTF-8 ({error.reason}); accepted: UTF-8") from error
 
 
-def _lines(lines: Iterable[str], name: str) -> Iterator[str]:
+def _texts_of(lines: Iterable[str], name: str, kind: str, schema: DataSchema) -> Iterator[Any]:
+    if kind in TABLES:
+        return _rows_of_table(lines, name, kind, schema)
+    if kind in _OBJECTS:
+        return _objects(lines, name, schema)
     return (line.rstrip("\r\n") for line in lines)
 
 
-def _table(lines: Iterable[str], name: str, delimiter: str = ",") -> Iterator[Any]:
-    csv.field_size_limit(1 << 30)
-    reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
-    try:
-        columns = reader.fieldnames or []
-        if TEXT not in columns:
-            what = f"has the columns {', '.join(columns)}" if columns else "is empty"
-            raise ValueError(f"{name} {what}; accepted: one named {TEXT}")
-        for row in reader:
-            yield (row[TEXT], row[PAIR]) if PAIR in columns else row[TEXT]
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {reader.line_num}: {error}") from error
+def _rows_of_table(lines: Iterable[str], name: str, kind: str, schema: DataSchema) -> Iterator[Any]:
+    names, rows = open_table(lines, kind, f"{name} cannot be read as {kind}")
+    wanted = [names.index(it) for it in _text_columns(schema, name, [it for it in names if it != TOKENS])]
+    for row in rows:
+        if row.problem:
+            raise ValueError(f"{name}: {row.problem}")
+        yield _text([row.cells[i] for i in wanted])
 
 
-def _objects(lines: Iterable[str], name: str) -> Iterator[Any]:
+def _objects(lines: Iterable[str], name: str, schema: DataSchema) -> Iterator[Any]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        place = f"{name}, line {number}"
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{name}, line {number}: not JSON ({error})") from error
+            raise ValueError(f"{place}: not JSON ({error})") from error
         if isinstance(value, dict):
-            if not value.keys() & {TEXT, TOKENS}:
-                raise ValueError(f"{name}, line {number} has the keys {', '.join(value)}; accepted: {TEXT} or {TOKENS}")
-            text = value.get(TOKENS, value.get(TEXT))
-            value = (text, value[PAIR]) if PAIR in value else text
+            keys = [it for it in value if it != TOKENS or isinstance(value[it], list | None)]
+            value = _text([value[it] for it in _text_columns(schema, place, keys)])
         yield value
 
 
-Format = Callable[[Iterable[str], str], Iterator[Any]]
-FORMATS: dict[str, Format] = {
-    ".txt": _lines,
-    ".csv": _table,
-    ".tsv": lambda lines, name: _table(lines, name, delimiter="\t"),
-    ".jsonl": _objects,
-    ".json": _objects,
-}
+def _rows_of_parquet(path: Path, schema: DataSchema) -> Iterator[Any]:
+    from unroll.inference.scoring.job import is_list  # pyarrow, which a plain installation has not
+    from unroll.inference.scoring.parquet_input import ParquetInput
+
+    file = ParquetInput(path)
+    fields = {it.name: it for it in file.schema()}
+    names = [name for name, it in fields.items() if name != TOKENS or is_list(it.type)]
+    wanted = _text_columns(schema, str(path), names)
+    for values in file.values(wanted):
+        yield _text(values)
+
+
+def _text_columns(schema: DataSchema, place: str, given: list[str]) -> tuple[str, ...]:
+    try:
+        return schema.text_columns(given)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _text(values: Sequence[Any]) -> Any:
+    """A text or its tokens, or a pair."""
+    return values[0] if len(values) == 1 else tuple(values)

@@ -1,14 +1,16 @@
 """Engines call the same function on the same chunks, and say in one line what is wrong."""
 
+import os
 import shutil
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
+from joblib.externals.loky.backend import context
 
 from tests.inference.scoring.conftest import Score
 from tests.inference.scoring.here import MANY
@@ -51,6 +53,26 @@ def test_a_cluster_writes_the_same_parts_as_one_process(
     done = score(FolderSource(classifier), [str(rows)], output, ScoreOptions(), MANY, engine, address=address)
     assert done.scored == 60
     assert parts(output) == parts(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("quota", "processes"), [("50000 100000", 1), ("150000 100000", 2), ("max 100000", 3)])
+def test_there_are_as_many_processes_as_cores_that_a_container_may_use(
+    quota: str, processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+
+    def opened(path: str) -> TextIO:
+        assert path == "/sys/fs/cgroup/cpu.max"
+        return (tmp_path / "cpu.max").open()
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+    monkeypatch.setattr(os.path, "exists", lambda path: True)
+    monkeypatch.setattr(context, "open", opened, raising=False)
+    started: list[int] = []
+    monkeypatch.setattr(engines, "side_by_side", lambda work, chunks, count, modules: started.append(count) or iter(()))
+    assert list(in_processes(str, list(range(9)), None, None)) == []  # type: ignore[arg-type]
+    assert started == [processes]
 
 
 def test_an_error_is_one_line_with_the_file_and_what_is_done_is_kept(

@@ -247,7 +247,7 @@ def test_a_file_that_cannot_be_read_is_named(name: str, content: bytes, message:
 def test_a_quotation_mark_that_is_never_closed_does_not_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unroll.inference.scoring.table_input._LONGEST_CELL", 1000)
+    monkeypatch.setattr("unroll.data.csv_rows.LONGEST_CELL", 1000)
     (tmp_path / "a.csv").write_text('text\n"a\n' + "row\n" * 1000)
     with pytest.raises(
         ValueError, match=r"a.csv cannot be read as .csv: a cell of more than 1000 characters; accepted"

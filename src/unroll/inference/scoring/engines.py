@@ -27,16 +27,13 @@ _MODULES = ("unroll.inference.scoring.part", "unroll.inference.onnx_model")
 
 
 def in_processes(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:
-    """Score in processes of this machine, each with its own copy of the model."""
+    """Score in processes of this machine, one for each core it may use, each with its own copy of the model."""
+    from joblib import cpu_count  # knows a container's quota too
+
     if address:
         raise ValueError(f"--address={address}: of a cluster; accepted: with --engine spark or ray")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of PyTorch, for a model that is not exported
-    yield from side_by_side(work, chunks, min(processes or _cores(), len(chunks)), _MODULES)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield from side_by_side(work, chunks, min(processes or cpu_count(), len(chunks)), _MODULES)
 
 
 def on_spark(work: Work, chunks: Sequence[Chunk], processes: int | None, address: str | None) -> Events:

@@ -92,7 +92,7 @@ def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, p
     wanted = schema.names if options.columns is None else dict.fromkeys(options.columns)
     kept = [_found(schema, name, "--columns") for name in wanted]
     answers = answer_fields(facts["task"], facts["labels"], options.probabilities)
-    if texts[0] in kept and _is_list(schema.field(texts[0]).type):
+    if texts[0] in kept and is_list(schema.field(texts[0]).type):
         answers.pop(TOKENS, None)  # they are the input's
     added = [options.prefix + name for name in (*answers, ERROR)]
     if taken := [name for name in added if name in kept]:
@@ -107,7 +107,7 @@ def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, p
 def _text_column(schema: pa.Schema, name: str | None, takes_tokens: bool) -> str:
     if name is not None:
         return _found(schema, name, "--text")
-    if takes_tokens and TOKENS in schema.names and _is_list(schema.field(TOKENS).type):
+    if takes_tokens and TOKENS in schema.names and is_list(schema.field(TOKENS).type):
         return TOKENS
     return _found(schema, TEXT, "--text")
 
@@ -118,14 +118,15 @@ def _found(schema: pa.Schema, name: str, option: str) -> str:
     return name
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether the values of a column are lists, as those of tokens are."""
     return pa.types.is_list(kind) or pa.types.is_large_list(kind)  # Polars writes large ones
 
 
 def _is_text(kind: pa.DataType, takes_tokens: bool) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if takes_tokens and _is_list(kind):
+    if takes_tokens and is_list(kind):
         kind = kind.value_type
     is_string = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     return is_string or pa.types.is_null(kind)

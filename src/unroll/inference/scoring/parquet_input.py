@@ -1,9 +1,10 @@
 """Reads Parquet files in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,6 +61,12 @@ class ParquetInput:
             self._at = (self._at[0] + used, self._at[1])
             if len(taken):
                 yield _valid(taken.select(schema.names))
+
+    def values(self, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """The values of these columns, row by row."""
+        schema = pa.schema([self.schema().field(name) for name in names])
+        for rows in self.read(0, self._file.metadata.num_rows, 1, schema, False):
+            yield from zip(*(column.to_pylist() for column in rows.columns.columns), strict=True)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
