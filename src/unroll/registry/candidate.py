@@ -22,6 +22,7 @@ class Candidate:
         data: the prepared data.
         planned: model and seed of each run that the pipeline trains, according to ``params.yaml``.
         inputs: gives the checksums of what the training of a run folder would read now.
+        files: gives the files of conf/ that it would read.
     """
 
     runs: Sequence[Run]
@@ -31,6 +32,7 @@ class Candidate:
     data: PreparedData
     planned: Collection[tuple[str, int]] = ()
     inputs: Callable[[RunFolder], Mapping[str, str]] | None = None
+    files: Callable[[RunFolder], Collection[str]] = lambda folder: ()
 
     @classmethod
     def of(
@@ -41,6 +43,7 @@ class Candidate:
         data: PreparedData,
         planned: Collection[tuple[str, int]] = (),
         inputs: Callable[[RunFolder], Mapping[str, str]] | None = None,
+        files: Callable[[RunFolder], Collection[str]] = lambda folder: (),
     ) -> "Candidate":
         """The model with the best mean validation score among the `runs` of a dataset; test scores are not used.
 
@@ -49,7 +52,7 @@ class Candidate:
         """
         winner = leaderboard(runs).iloc[0]
         own = sorted((run for run in runs if run.model == winner["model"]), key=lambda run: -run.best_score)
-        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned, inputs)
+        return cls(own, float(winner[own[0].monitor]), folder / own[0].model, raw, data, planned, inputs, files)
 
     @property
     def best(self) -> Run:
