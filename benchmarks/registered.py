@@ -59,7 +59,7 @@ def main() -> None:
         model = model / "model" if (model / "model").is_dir() else model
         set_environment(project_root())
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work}/mlflow.db"
-        logged = register(model)
+        logged = register(model, work / "logged")
         expected = Predictor.load(next(logged.glob("artifacts/*/config.json")).parent).predict(texts)
         by_weights = Predictor.load(model).predict(texts)
         same = sum(a["label"] == b["label"] for a, b in zip(expected, by_weights, strict=True))
@@ -70,8 +70,8 @@ def main() -> None:
         by_command(texts[0])
 
 
-def register(model: Path) -> Path:
-    """Log and register a model; return the folder that MLflow has of it."""
+def register(model: Path, folder: Path) -> Path:
+    """Log and register a model; copy what MLflow has of it into `folder`, and return that."""
     from unroll.registry.registered_model import RegisteredModel
     from unroll.tracking.models import fetch_model, log_model, registrable_model_uri
     from unroll.tracking.runs import TrackedRun
@@ -86,7 +86,7 @@ def register(model: Path) -> Path:
     seconds = time.process_time() - start
     registered = RegisteredModel(client, NAME)
     registered.make_champion(int(registered.create_version([run_id], uri).version))
-    folder = fetch_model(client, uri)
+    fetch_model(client, uri, folder)
     files = [file for file in folder.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files)
     print(f"registered: {len(files)} files, {size / 1e6:.1f} MB; exported and logged in {seconds:.2f} s of CPU time")

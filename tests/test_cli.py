@@ -70,7 +70,22 @@ def test_a_file_is_answered_line_by_line_and_what_is_unusable_is_counted(
     assert status == 0
     assert [row["text"] for row in rows] == ["good", "", "bad", "very good"]
     assert [row["label"] is None for row in rows] == [False, True, False, False]
-    assert errors == "1 of 4 texts cannot be used by this model: their values are null\n"
+    assert errors.startswith("1 of 4 texts cannot be used by this model, their values are null: text 2 is empty: ''; ")
+
+
+def test_half_a_character_is_unusable_and_valid_json(run: Run, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.jsonl").write_text('{"text": "good \\ud83d"}\n{"text": "good 😀"}\n')
+    status, output, errors = run("predict", "--file", tmp_path / "new.jsonl", "--model", exported)
+    half, whole = [json.loads(line) for line in output.splitlines()]
+    assert (status, half["text"], half["label"]) == (0, "good \ud83d", None)
+    assert whole["label"] is not None and "😀" in output
+    assert "text 1 contains half a character (a surrogate): 'good \\ud83d'; accepted: whole characters" in errors
+
+
+def test_the_text_of_every_answer_is_printed_once(run: Run, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.jsonl").write_text('["good", "bad"]\nnull\n{"text": ["good"]}\n')
+    _, output, _ = run("predict", "--file", tmp_path / "new.jsonl", "--model", exported)
+    assert [json.loads(line)["text"] for line in output.splitlines()] == [["good", "bad"], None, ["good"]]
 
 
 def test_a_run_folder_stands_for_its_model(run: Run, reviews: PreparedData, tmp_path: Path) -> None:

@@ -102,24 +102,34 @@ def _predict(arguments: argparse.Namespace) -> None:
     predictor = load(arguments.model)
     texts = iter(arguments.text or read_texts(arguments.file or STDIN, arguments.format))
     width = shutil.get_terminal_size().columns
-    count = unusable = 0
+    count, unusable, reason = 0, 0, None
     while chunk := list(islice(texts, CHUNK)):
         answers = predictor.predict(chunk, errors="coerce", probabilities=arguments.probabilities)
-        for text, answer in zip(chunk, answers, strict=True):
-            unusable += is_empty(answer)
+        for number, (text, answer) in enumerate(zip(chunk, answers, strict=True), start=count + 1):
+            if is_empty(answer):
+                unusable, reason = unusable + 1, reason or predictor.problem(text, f"text {number}")
             if arguments.json or not sys.stdout.isatty():
-                print(json.dumps(_with_text(text, answer), ensure_ascii=False))
+                print(_json_line(text, answer))
             else:
                 print(pretty(text, answer, width))
         sys.stdout.flush()
         count += len(chunk)
     if unusable:
-        print(f"{unusable} of {count} texts cannot be used by this model: their values are null", file=sys.stderr)
+        print(
+            f"{unusable} of {count} texts cannot be used by this model, their values are null: {reason}",
+            file=sys.stderr,
+        )
 
 
-def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
+def _json_line(text: Any, answer: dict[str, Any]) -> str:
     """The answer, after the text where it does not contain the tokens that were given."""
-    return answer if isinstance(text, list) else {"text": text, **answer}
+    row = answer if answer.get("tokens") == text is not None else {"text": text, **answer}
+    line = json.dumps(row, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # half a character, or one that the terminal does not have
+        return json.dumps(row)
+    return line
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
