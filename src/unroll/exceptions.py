@@ -125,9 +125,9 @@ def _message_of_hydra(error: BaseException) -> str:
         name, last = str(culprit.full_key or culprit.key), str(culprit.key)
         if name.startswith(CHOICES):
             return f"the defaults list no {last}"
-        if not accepted:
-            group = str(culprit.full_key or "").rpartition(".")[0]
-            return f"{culprit.full_key}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
+        group = name.rpartition(".")[0]
+        if not accepted and group:
+            return f"{name}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
         # The code reads a key that must be there; an override is Hydra's error, of a key that nothing reads.
         return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
     if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types
