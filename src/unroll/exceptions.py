@@ -120,6 +120,10 @@ def _message_of_hydra(error: BaseException) -> str:
         return message(culprit)
     if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
         return str(culprit)
+    if isinstance(error, InstantiationException) and (
+        place := re.search(r"^full_key: (\S+)", str(error), re.MULTILINE)
+    ):
+        return f"{place[1]}: {_first_line(error)}"
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         name, last = str(culprit.full_key or culprit.key), str(culprit.key)

@@ -34,3 +34,8 @@ def test_a_pruner_that_cannot_be_used_is_named_with_its_file(pruner: Any) -> Non
 @pytest.mark.parametrize("sampler", [SAMPLER, partial(GridSampler, seed=0)])
 def test_a_sampler_with_a_seed_and_a_pruner_are_accepted(sampler: Any) -> None:
     check(sampler, NopPruner())
+
+
+def test_an_option_of_a_sampler_of_another_type_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^hydra\.sweeper\.sampler\.n_startup_trials='x': "):
+        check(partial(TPESampler, seed=0, n_startup_trials="x"), NopPruner())

@@ -16,6 +16,7 @@ from optuna import Study
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler
 
+from unroll.arguments import check_arguments
 from unroll.checks import check_name
 from unroll.conf_files import typed_overrides
 from unroll.exceptions import JobFailed
@@ -74,6 +75,7 @@ class StudySweeper:
         for part in (name for name, is_sound in sound.items() if not is_sound):
             file = f"conf/hydra/sweeper/{part}/{choices.get(f'hydra/sweeper/{part}')}.yaml"
             raise ValueError(f"hydra.sweeper.{part} cannot be used; accepted: {accepted[part]}; see {file}")
+        check_arguments(self.sampler.func, self.sampler.keywords, "hydra.sweeper.sampler")
 
     def sweep(self, arguments: list[str]) -> Study:
         overrides = [f"{key!s}={value}" for key, value in self.params.items()] + arguments
