@@ -59,7 +59,10 @@ def main() -> None:
         model = model / "model" if (model / "model").is_dir() else model
         set_environment(project_root())
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work}/mlflow.db"
-        logged = register(model)
+        start = time.process_time()
+        uri = register(model)
+        print(f"exported, logged and registered in {time.process_time() - start:.2f} s of CPU time")
+        logged = copy_registered(uri, work / "logged")
         expected = Predictor.load(next(logged.glob("artifacts/*/config.json")).parent).predict(texts)
         by_weights = Predictor.load(model).predict(texts)
         same = sum(a["label"] == b["label"] for a, b in zip(expected, by_weights, strict=True))
@@ -70,10 +73,10 @@ def main() -> None:
         by_command(texts[0])
 
 
-def register(model: Path) -> Path:
-    """Log and register a model, and make it the champion; return the folder that MLflow has of it."""
+def register(model: Path) -> str:
+    """Log and register a model, and make it the champion; return the URI of the logged model."""
     from unroll.registry.registered_model import RegisteredModel
-    from unroll.tracking.models import fetch_model, log_model, registrable_model_uri
+    from unroll.tracking.models import log_model, registrable_model_uri
     from unroll.tracking.runs import TrackedRun
     from unroll.tracking.store import open_experiment, open_store
 
@@ -81,14 +84,19 @@ def register(model: Path) -> Path:
     run_id = client.create_run(open_experiment(client, NAME)).info.run_id
     run = TrackedRun(client, run_id)
     log_model(run, model)
-    start = time.process_time()
     uri = registrable_model_uri(run, model)
-    seconds = time.process_time() - start
     make_champion(int(RegisteredModel(client, NAME).create_version([run_id], uri).version))
-    folder = fetch_model(client, uri)
+    return uri
+
+
+def copy_registered(uri: str, folder: Path) -> Path:
+    """Copy what MLflow has of a model into `folder`, and return that."""
+    from unroll.tracking.models import fetch_model
+    from unroll.tracking.store import open_store
+
+    fetch_model(open_store(), uri, folder)
     files = [file for file in folder.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
-    print(f"registered: {len(files)} files, {size / 1e6:.1f} MB; exported and logged in {seconds:.2f} s of CPU time")
+    print(f"registered: {len(files)} files, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
     return folder
 
 

@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     from unroll.data.raw import sample_texts
     from unroll.evaluation.runs import read_runs
     from unroll.plan.plan import read_plan
-    from unroll.plan.train import present_inputs
+    from unroll.plan.train import present_files, present_inputs
     from unroll.registry.candidate import Candidate
     from unroll.registry.gate import Gate
     from unroll.registry.versions import register_best
@@ -30,7 +30,7 @@ def main(config: DictConfig) -> None:
     folder, raw = Path(config.runs), Path(config.raw)
     runs = read_runs(folder, chosen.models, chosen.seeds)
     candidate = Candidate.of(runs, folder, raw, PreparedData(Path(config.data)))
-    candidate = replace(candidate, planned=planned, inputs=present_inputs)
+    candidate = replace(candidate, planned=planned, inputs=present_inputs, files=present_files)
     done = register_best(dataset, candidate, runs, gate, sample_texts(raw, source), Path(config.output))
     print(f"{done.registered_model} version {done.version}: {done.reason}")
 

@@ -30,6 +30,10 @@ def build(part: Base, *, size: int, untyped=None) -> None:  # type: ignore[no-un
     pass
 
 
+def partly_resolvable(size: int, other: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821
+    pass
+
+
 def takes_anything(size: int, **others: Any) -> None:
     pass
 
@@ -53,6 +57,11 @@ def refused(target: Callable[..., Any], arguments: dict[str, Any], where: str = 
 )
 def test_arguments_of_the_right_names_and_types_pass(arguments: dict[str, Any]) -> None:
     check_arguments(Layer, arguments, "model")
+
+
+def test_an_annotation_that_cannot_be_resolved_leaves_the_others_checked() -> None:
+    check_arguments(partly_resolvable, {"size": 3, "other": "anything"}, "model")
+    assert refused(partly_resolvable, {"size": "x"}) == "model.size='x': input should be a valid integer"
 
 
 def test_an_unknown_key_is_named_with_the_closest_and_all_accepted() -> None:

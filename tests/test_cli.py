@@ -71,7 +71,22 @@ def test_a_file_is_answered_line_by_line_and_what_is_unusable_is_counted(
     assert status == 0
     assert [row["text"] for row in rows] == ["good", "", "bad", "very good"]
     assert [row["label"] is None for row in rows] == [False, True, False, False]
-    assert errors == "1 of 4 texts cannot be used by this model: their values are null\n"
+    assert errors.startswith("1 of 4 texts cannot be used by this model, their values are null: text 2 is empty: ''; ")
+
+
+def test_half_a_character_is_unusable_and_valid_json(run: Run, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.jsonl").write_text('{"text": "good \\ud83d"}\n{"text": "good 😀"}\n')
+    status, output, errors = run("predict", "--file", tmp_path / "new.jsonl", "--model", exported)
+    half, whole = [json.loads(line) for line in output.splitlines()]
+    assert (status, half["text"], half["label"]) == (0, "good \ud83d", None)
+    assert whole["label"] is not None and "😀" in output
+    assert "text 1 contains half a character (a surrogate): 'good \\ud83d'; accepted: whole characters" in errors
+
+
+def test_the_text_of_every_answer_is_printed_once(run: Run, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.jsonl").write_text('["good", "bad"]\nnull\n{"text": ["good"]}\n')
+    _, output, _ = run("predict", "--file", tmp_path / "new.jsonl", "--model", exported)
+    assert [json.loads(line)["text"] for line in output.splitlines()] == [["good", "bad"], None, ["good"]]
 
 
 def test_a_run_folder_stands_for_its_model(run: Run, reviews: PreparedData, tmp_path: Path) -> None:
@@ -207,12 +222,15 @@ def test_a_missing_package_is_one_line(run: Run, exported: Path, monkeypatch: py
     assert (status, errors) == (1, "error: onnx is not installed; accepted: an installation of unroll[train]")
 
 
-def test_a_pipe_is_answered_without_pytorch(exported: Path) -> None:
+def test_a_pipe_is_answered_without_pytorch_and_telemetry(exported: Path, tmp_path: Path) -> None:
     code = "import sys; from unroll.cli import main; main(); print('torch' in sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", code, "predict", "--model", str(exported)]
-    done = subprocess.run(command, input="good\nbad\n", capture_output=True, text=True)
+    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    done = subprocess.run(command, input="good\nbad\n", capture_output=True, text=True, env=environment | places)
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == ["good", "bad"]
     assert done.stderr == "False\n"
+    assert list(tmp_path.iterdir()) == []  # ONNX Runtime would record a session, and events to be sent
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback(exported: Path, tmp_path: Path) -> None:

@@ -36,3 +36,12 @@ def test_a_message_names_the_file_unless_the_key_was_typed(
 def test_a_message_about_no_key_stays(text: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     assert message_with_file(ValueError(text), [], "prepare") == text
+
+
+@pytest.mark.parametrize("key", ["hydra.sweeper.pruner", "hydra.sweeper.pruner.n_warmup_steps"])
+def test_a_message_about_a_part_of_a_study_names_the_folder_of_its_choices(
+    key: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    found = message_with_file(ValueError(f"{key}: unknown key"), ["seed=1,2"], "train")
+    assert found == f"{key}: unknown key; see conf/hydra/sweeper/pruner/"

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, InstantiationException
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -96,6 +97,13 @@ def test_a_group_without_any_key_is_named_with_its_folder() -> None:
     assert message(caught.value) == (
         "trainer.max_epochs: missing, as is every key of trainer; is its file in conf/trainer/ empty?"
     )
+
+
+def test_a_part_that_cannot_be_built_is_named_by_its_key() -> None:
+    config = OmegaConf.create({"part": {"_target_": "datetime.timedelta", "days": "x"}})
+    with pytest.raises(InstantiationException) as caught:
+        instantiate(config.part)
+    assert message(caught.value).startswith("part: Error in call to target 'datetime.timedelta': TypeError(")
 
 
 def test_an_error_of_hydra_without_a_text_is_its_cause() -> None:

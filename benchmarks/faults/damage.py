@@ -176,9 +176,9 @@ def judge(ended: Ended, is_expected: bool, case: Case, words: set[str]) -> tuple
         return "SILENT CHANGE", False
     if ended.status < 0 or UNCLEAR.search(ended.printed):
         return "UNCLEAR MESSAGE", False
-    # A changed checksum is indistinguishable from a changed file of its folder.
+    # A changed checksum is indistinguishable from a changed file of its folder or, in dvc.lock, of its stage.
     is_changed = re.search("is damaged|is not up to date", ended.printed)
-    if case.file.name in ended.printed or (case.file.name == CHECKSUMS and is_changed):
+    if case.file.name in ended.printed or (case.file.name in (CHECKSUMS, "dvc.lock") and is_changed):
         return "named and refused", True
     said = " ".join(line for line in ended.printed.splitlines() if "error" in line or "differs" in line)
     if any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said) for word in words):

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from pkgutil import resolve_name
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -75,10 +76,12 @@ def locate(target: str, where: str) -> Callable[..., Any]:
 @lru_cache
 def _adapter(target: Callable[..., Any], name: str) -> TypeAdapter[Any] | None:
     """A validator for the argument's annotation; None if it has none or is not a plain type."""
-    function = target.__init__ if inspect.isclass(target) else target
+    function = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
     try:
-        annotation = get_type_hints(function).get(name)
-        if annotation is None or annotation is Any:
+        # This one only: another annotation may name a class that is imported for type checkers alone.
+        alone = SimpleNamespace(__annotations__={name: getattr(function, "__annotations__", {}).get(name)})
+        annotation = get_type_hints(alone, getattr(function, "__globals__", {})).get(name)
+        if annotation in (None, type(None), Any):
             return None
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=False))
     except (NameError, TypeError, PydanticSchemaGenerationError, PydanticUserError):

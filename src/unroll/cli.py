@@ -120,19 +120,23 @@ def _predict(arguments: argparse.Namespace) -> None:
     predictor = load(arguments.model)
     texts = read_texts(file, kind, predictor.model.schema) if kind else iter(given)
     width = shutil.get_terminal_size().columns
-    count = unusable = 0
+    count, unusable, reason = 0, 0, None
     while chunk := list(islice(texts, CHUNK)):
         answers = predictor.predict(chunk, errors="coerce", probabilities=arguments.probabilities)
-        for text, answer in zip(chunk, answers, strict=True):
-            unusable += is_empty(answer)
+        for number, (text, answer) in enumerate(zip(chunk, answers, strict=True), start=count + 1):
+            if is_empty(answer):
+                unusable, reason = unusable + 1, reason or predictor.problem(text, f"text {number}")
             if arguments.json or not sys.stdout.isatty():
-                print(json.dumps(_with_text(text, answer), ensure_ascii=False))
+                print(_json_line(text, answer))
             else:
                 print(pretty(text, answer, width))
         sys.stdout.flush()
         count += len(chunk)
     if unusable:
-        print(f"{unusable} of {count} texts cannot be used by this model: their values are null", file=sys.stderr)
+        print(
+            f"{unusable} of {count} texts cannot be used by this model, their values are null: {reason}",
+            file=sys.stderr,
+        )
 
 
 def _utf8(text: str) -> str:
@@ -143,9 +147,10 @@ def _utf8(text: str) -> str:
         raise ValueError(f"TEXT {text!r} is not UTF-8 ({error.reason}); accepted: UTF-8") from error
 
 
-def _with_text(text: Any, answer: dict[str, Any]) -> dict[str, Any]:
+def _json_line(text: Any, answer: dict[str, Any]) -> str:
     """The answer, after the text where it does not contain the tokens that were given."""
-    return answer if isinstance(text, list) else {"text": text, **answer}
+    row = answer if answer.get("tokens") == text is not None else {"text": text, **answer}
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:

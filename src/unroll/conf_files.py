@@ -64,6 +64,10 @@ def message_with_file(error: BaseException, typed: Sequence[str], stage: str) ->
     if "conf/" in text or (is_typed and not is_unknown) or isinstance(error, OverrideParseException):
         return text
     if found is not None and found[1] == "hydra":
+        parts = found[0].split(".")
+        groups = [Path("conf", *parts[:length]) for length in range(len(parts), 1, -1)]
+        if group := next((it for it in groups if it.is_dir()), None):
+            return f"{text}; see {group}/"
         return f"{text}; see conf/{stage}.yaml and conf/{STAGE}.yaml"
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if found is not None and choices.get(found[1]) is not None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from unroll.arguments import check_arguments
@@ -74,6 +76,13 @@ def compose_again(name: str, overrides: Sequence[str]) -> Configuration:
         raise ValueError(message_with_file(error, overrides, name)) from error
     finally:
         HydraConfig.instance().cfg = own
+
+
+def composed_files(name: str, overrides: Sequence[str]) -> set[str]:
+    """The files, such as ``conf/model/gru.yaml``, that `compose_again` reads for the same arguments."""
+    found = GlobalHydra.instance().config_loader().compute_defaults_list(name, list(overrides), RunMode.RUN)
+    files = {f"conf/{entry.config_path}.yaml" for entry in found.defaults}
+    return {file for file in files if Path(file).is_file()}  # the others are Hydra's own
 
 
 def choice(group: str) -> str:

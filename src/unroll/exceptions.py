@@ -118,13 +118,17 @@ def _message_of_hydra(error: BaseException) -> str:
         return message(culprit)
     if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
         return str(culprit)
+    if isinstance(error, InstantiationException) and (
+        place := re.search(r"^full_key: (\S+)", str(error), re.MULTILINE)
+    ):
+        return f"{place[1]}: {_first_line(error)}"
     if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         name, last = str(culprit.full_key or culprit.key), str(culprit.key)
         if name.startswith("hydra.runtime.choices."):  # where Hydra keeps the choice of each group
             return f"the defaults list no {last}"
-        if not accepted:
-            group = name.rpartition(".")[0]
+        group = name.rpartition(".")[0]
+        if not accepted and group:
             return f"{name}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
         # The code reads a key that must be there; an override is Hydra's error, of a key that nothing reads.
         return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)

@@ -81,6 +81,13 @@ def test_a_flipped_byte_of_a_database_may_change_only_what_comes_from_it(
     assert judge(Ended(status, "error: no run"), False, case("mlflow.db", kind, command), set()) == outcome
 
 
+@pytest.mark.parametrize("file", ["models/x/1/model/sha256.json", "dvc.lock"])
+def test_a_changed_checksum_is_named_by_what_it_belongs_to(file: str) -> None:
+    ended = Ended(1, "error: train@x is not up to date (conf/evaluate.yaml); first: dvc repro")
+    assert judge(ended, False, case(file), set()) == ("named and refused", True)
+    assert judge(ended, False, case("conf/train.yaml"), set()) == ("FILE NOT NAMED", False)
+
+
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_every_damage_changes_the_content(kind: str) -> None:
     content = b"forty bytes of text, as a file has them."

@@ -1,7 +1,9 @@
 """Models of pairs of texts, and models of subwords."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,10 +69,48 @@ def test_pairs_of_a_file_are_scored_from_two_columns(pairs: PreparedData, tmp_pa
     assert alone["error"] == "text and other is ('alone', None); accepted by this model: a pair of texts"
 
 
-@pytest.mark.parametrize("text", ["one text", ("one",), ("one", "two", "three")])
-def test_what_is_no_pair_is_named(pairs: PreparedData, text: str | tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"text 1 is .*one.*; accepted by this model: a pair of texts"):
-        Predictor(random_model(pairs, "gru")).predict([("a", "b"), text])
+@pytest.fixture(scope="module")
+def predictor(pairs: PreparedData) -> Predictor:
+    return Predictor(random_model(pairs, "gru"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("one text", ("one",), ("one", "two", "three"), {"text": "one", "text_pair": "two"}, {"one", "two"}),
+        *(pd.Series(["one", "two"]), ("one", None), ("one", float("nan")), ("one", 2), (b"one", b"two"), b"one"),
+        (("one", "two"), "three"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_pair_is_named_on_one_line_and_keeps_its_place(predictor: Predictor, text: Any) -> None:
+    with pytest.raises(ValueError, match=r"^text 1 is .*one.*; accepted by this model: a pair of texts$"):
+        predictor.predict([("a", "b"), text])
+    first, second = predictor.predict([("a", "b"), text], errors="coerce")
+    assert first["label"] is not None and second == {"label": None, "probability": None}
+
+
+@pytest.mark.parametrize("kind", [list, np.array, lambda pair: np.array(pair, dtype=object)])
+def test_a_pair_may_be_a_list_or_an_array(predictor: Predictor, kind: Callable[[Any], Any]) -> None:
+    assert predictor.predict([kind(("a", "b"))]) == predictor.predict([("a", "b")])
+
+
+def test_a_text_of_a_million_characters_is_read(predictor: Predictor) -> None:
+    assert predictor.count_tokens(("word " * 200_000, "b")) == 200_002
+
+
+@pytest.mark.parametrize("texts", [{"text": ["a"], "text_pair": ["b"]}, np.array([["a", "b"]]), "ab", None])
+def test_pairs_are_a_list_of_pairs(predictor: Predictor, texts: Any) -> None:
+    with pytest.raises(ValueError, match=r"^texts is a .*; accepted: a list of texts, or a column of a table$"):
+        predictor.predict(texts)
+
+
+@pytest.mark.parametrize("pair", [("a\ud83d", "b"), ("a", "b\ud83d")])
+def test_half_a_character_is_named(predictor: Predictor, subwords: PreparedData, pair: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"^text 0 contains half a character \(a surrogate\): .*ud83d"):
+        predictor.predict([pair])
+    with pytest.raises(ValueError, match=r"^text 0 contains half a character"):
+        Predictor(random_model(subwords, "bilstm")).predict([list(pair)])
 
 
 def test_a_pair_is_refused_by_a_model_of_texts(reviews: PreparedData) -> None:
@@ -78,10 +118,10 @@ def test_a_pair_is_refused_by_a_model_of_texts(reviews: PreparedData) -> None:
         Predictor(random_model(reviews, "gru")).predict([("a", "b")])
 
 
-@pytest.mark.parametrize("pair", [("a", " "), ("", "b")])
-def test_a_pair_with_an_empty_text_is_named(pairs: PreparedData, pair: tuple[str, str]) -> None:
+@pytest.mark.parametrize("pair", [("a", " "), ("", "b"), ("a", "\u200b")])
+def test_a_pair_with_an_empty_text_is_named(predictor: Predictor, pair: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match="text 0 is empty"):
-        Predictor(random_model(pairs, "gru")).predict([pair])
+        predictor.predict([pair])
 
 
 def test_mlflow_s_model_takes_pairs_as_two_columns(pairs: PreparedData) -> None:

@@ -22,6 +22,8 @@ PERSON = {"type": "PER", "text": "Ada", "start": 0, "end": 1, "start_char": 0, "
         ),
         ("we plan", {"tokens": ["we", "plan"], "labels": ["PRON", "VERB"]}, "we/PRON  plan/VERB"),
         (None, {"label": None, "probability": None}, "(not usable)  None"),
+        (("Who?", None), {"label": None, "probability": None}, "(not usable)  Who? | None"),
+        (["a", 1], {"label": None, "probability": None}, "(not usable)  a 1"),
     ],
 )
 def test_every_kind_of_answer_is_one_line(text: object, answer: dict, expected: str) -> None:

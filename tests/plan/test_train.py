@@ -26,6 +26,12 @@ def test_it_names_what_is_not_committed(
         (tmp_path / f"conf/dataset/{name}.yaml").touch()
     report_uncommitted("mine", reviews)
     assert capsys.readouterr().out.startswith("not committed: conf/dataset/mine.yaml; to register the model, commit ")
+    (tmp_path / "conf/model").mkdir()
+    (tmp_path / "conf/model/other.yaml").touch()
+    report_uncommitted("mine", reviews, ["conf/model/majority.yaml"])
+    assert capsys.readouterr().out.startswith("not committed: conf/dataset/mine.yaml; to register the model, commit ")
+    report_uncommitted("mine", reviews)
+    assert "not committed: conf/dataset/mine.yaml, conf/model/other.yaml; " in capsys.readouterr().out
 
 
 CONFIG = {"output": "models/reviews/gru/1", "seed": 1}

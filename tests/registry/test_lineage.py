@@ -125,6 +125,23 @@ def test_a_training_by_hand_may_be_committed_afterwards_if_it_has_read_what_is_c
     assert find_lineage(open_store(), same).tags["git.commit"] == commit
 
 
+def test_choices_that_are_not_committed_stop_a_stage_s_model_and_one_by_hand_that_has_composed_them(
+    candidate: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "conf/model").mkdir(parents=True)
+    (repository / "conf/model/other.yaml").touch()
+    try:
+        by_hand = replace(candidate, files=lambda folder: {"conf/model/gru.yaml"})
+        says(monkeypatch, BY_HAND)
+        assert find_lineage(open_store(), by_hand).tags["git.commit"] == commit_of(candidate)
+        with_it = replace(candidate, files=lambda folder: {"conf/model/other.yaml"})
+        assert refused(with_it).startswith("not committed: conf/model/other.yaml. ")
+        says(monkeypatch, made_by_dvc(candidate))
+        assert refused(by_hand).startswith("not committed: conf/model/other.yaml. ")
+    finally:
+        shutil.rmtree(repository / "conf")
+
+
 @pytest.mark.parametrize(("now", "changed"), [({"code": "a", "config": "x"}, "config"), ({}, "code and config")])
 def test_a_training_by_hand_that_has_read_something_else_is_refused_before_a_commit_is_asked_for(
     uncommitted: Candidate, repository: Path, monkeypatch: pytest.MonkeyPatch, now: dict[str, str], changed: str

@@ -156,6 +156,13 @@ def test_a_version_that_does_not_load_leaves_the_champion(champions: RegisteredM
     assert champions.champion == 3
 
 
+def test_no_copy_of_a_version_in_a_store_elsewhere_is_left_behind(
+    champions: RegisteredModel, artifacts_elsewhere: Path
+) -> None:
+    assert champions.predict(1) == champions.predict(2)
+    assert list(artifacts_elsewhere.iterdir()) == []
+
+
 def test_a_model_of_pairs_is_tried_on_a_pair(
     reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,13 +186,17 @@ def test_a_model_of_pairs_is_tried_on_a_pair(
     ],
 )
 def test_a_version_predicts_from_the_columns_that_it_takes(
-    config: dict[str, Any], texts: Any, expected: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: dict[str, Any], texts: Any, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Mock()
     loaded.predict.side_effect = lambda frame: frame
-    (tmp_path / "artifacts" / "model").mkdir(parents=True)
-    write_json(tmp_path / "artifacts" / "model" / "config.json", {"task": "classification", "is_pair": False} | config)
-    monkeypatch.setattr("unroll.registry.registered_model.fetch_model", lambda client, uri: tmp_path)
+
+    def fetch(client: object, uri: str, folder: Path) -> None:
+        (folder / "artifacts" / "model").mkdir(parents=True)
+        facts = {"task": "classification", "is_pair": False} | config
+        write_json(folder / "artifacts" / "model" / "config.json", facts)
+
+    monkeypatch.setattr("unroll.registry.registered_model.fetch_model", fetch)
     monkeypatch.setattr("mlflow.pyfunc.load_model", lambda uri: loaded)
     found = RegisteredModel(Mock(), "reviews").predict(1, texts)
     assert found == pd.DataFrame(expected).to_dict("records")

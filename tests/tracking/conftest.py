@@ -1,8 +1,11 @@
 """One database for all tests in this folder; each test uses its own names in it."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from tests.tracking.repository import commit_everything, enter
 
@@ -30,3 +33,20 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     commit_everything(tmp_path)
     enter(tmp_path, monkeypatch)
     return tmp_path
+
+
+@pytest.fixture
+def artifacts_elsewhere(
+    store_folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of temporary files, while MLflow copies artifacts of the store as if they were on another machine."""
+    folder, at_once = tmp_path_factory.mktemp("temporary"), LocalArtifactRepository.download_artifacts
+
+    def download(repository: LocalArtifactRepository, path: str, dst_path: str | None = None) -> str:
+        is_of_store = Path(repository.artifact_dir).is_relative_to(store_folder)
+        found = (ArtifactRepository.download_artifacts if is_of_store else at_once)(repository, path, dst_path)
+        return str(found)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(LocalArtifactRepository, "download_artifacts", download)
+    return folder

@@ -67,6 +67,16 @@ def test_files_of_other_datasets_do_not_count_for_one(repository: Path, path: st
     assert uncommitted("mine", path) == ["conf/dataset/mine.yaml", "conf/train.yaml", "data/mine/a.csv"]
 
 
+def test_choices_that_a_training_does_not_compose_do_not_count_for_it(repository: Path) -> None:
+    files = ["conf/model/gru.yaml", "conf/model/mine.yaml", "conf/model/other.yaml", "conf/tokenizer/words.yaml"]
+    for name in files:
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).touch()
+    assert uncommitted("mine", "data/mine") == files
+    composed = ["conf/model/gru.yaml", "conf/model/mine.yaml", "conf/dataset/mine.yaml", "conf/train.yaml"]
+    assert uncommitted("mine", "data/mine", composed) == [name for name in files if name != "conf/model/other.yaml"]
+
+
 def test_paths_are_those_of_a_project_within_a_larger_repository(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

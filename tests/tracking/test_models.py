@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -34,7 +36,7 @@ from unroll.tracking.models import (
     model_uri,
     registrable_model_uri,
 )
-from unroll.tracking.runs import training_run
+from unroll.tracking.runs import TrackedRun, training_run
 from unroll.tracking.store import open_experiment, open_store
 
 TEXTS = ["Not very good today.", "Ada Brown met us in Paris, so warm!", "unheard-of", "old"]
@@ -337,11 +339,27 @@ def test_a_model_that_changed_in_the_store_is_refused_and_logged_again_from_its_
     code = Path(mlflow.artifacts.download_artifacts(uri)) / "code/unroll/data/text.py"
     code.write_bytes(code.read_bytes().replace(b"a", b"b", 1))
     with pytest.raises(ModelDamaged, match=rf"^{uri} is damaged in MLflow \(code/unroll/data/text.py changed after"):
-        fetch_model(run.client, uri)
+        fetch_model(run.client, uri, tmp_path / "damaged")
     again = registrable_model_uri(run, folders["tfidf"])
     assert again == find_model(run.client, run.run_id) != uri
     assert f"{uri} is damaged in MLflow" in capsys.readouterr().out
-    assert fetch_model(run.client, again)
+    fetch_model(run.client, again, tmp_path / "sound")
+
+
+@pytest.mark.parametrize("interruption", [None, KeyboardInterrupt])
+def test_no_copy_of_a_model_in_a_store_elsewhere_is_left_behind(
+    interruption: type[BaseException] | None,
+    uris: dict[str, str],
+    artifacts_elsewhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = open_store()
+    run = TrackedRun(client, client.get_logged_model(uris["onnx"].removeprefix("models:/")).source_run_id)
+    if interruption:
+        monkeypatch.setattr("unroll.tracking.models.damaged_files", Mock(side_effect=interruption))
+    with pytest.raises(interruption) if interruption else nullcontext():
+        assert registrable_model_uri(run, Path("not needed")) == uris["onnx"]
+    assert list(artifacts_elsewhere.iterdir()) == []
 
 
 def test_a_network_is_registered_with_its_export_beside_the_weights(
@@ -351,7 +369,8 @@ def test_a_network_is_registered_with_its_export_beside_the_weights(
         uri = log_model(run, folders["gru"])
     exported = registrable_model_uri(run, folders["gru"])
     assert exported == registrable_model_uri(run, folders["gru"]) == find_model(run.client, run.run_id) != uri
-    names = {file.name for file in Path(fetch_model(run.client, exported), "artifacts/model").iterdir()}
+    fetch_model(run.client, exported, tmp_path / "fetched")
+    names = {file.name for file in Path(tmp_path, "fetched/artifacts/model").iterdir()}
     assert names == {file.name for file in folders["gru"].iterdir()} | {"model.onnx"}
 
 

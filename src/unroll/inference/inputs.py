@@ -1,6 +1,8 @@
 """Reads the texts that labels are predicted for."""
 
 import logging
+import re
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from unroll.data.schema import DataSchema
 from unroll.data.text import is_visible
 
 log = logging.getLogger("unroll")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextInput(NamedTuple):
@@ -44,13 +47,15 @@ class TextReader:
             if not all(isinstance(word, str) and word for word in words) or not any(map(is_visible, words)):
                 accepted = "accepted as tokens: one or more strings, none empty"
                 raise ValueError(f"{name} is {_shown(text)}; {accepted}")
+            _check_characters(words, text, name)
             pieces = [tokenizer.pieces(tokenizer.normalize(word)) for word in words]
             starts = list(accumulate(map(len, pieces[:-1]), initial=0))
             return TextInput([piece for of_word in pieces for piece in of_word], " ".join(words), words, starts)
-        parts = text if is_pair and isinstance(text, list | tuple) else (text,)
+        parts = tuple(text) if is_pair and isinstance(text, list | tuple | np.ndarray) else (text,)
         if len(parts) != 1 + is_pair or not all(isinstance(part, str) for part in parts):
             accepted = "a pair of texts" if is_pair else "a text or a list of tokens" if takes_tokens else "a text"
             raise ValueError(f"{name} is {_shown(text)}; accepted by this model: {accepted}")
+        _check_characters(parts, text, name)
         tokens = tokenizer.tokenize(*parts)
         if not tokens:
             raise ValueError(f"{name} is empty: {_shown(text)}; accepted: text with at least one token")
@@ -74,6 +79,12 @@ class TextReader:
             labels=np.zeros(len(rows), np.int64),  # not used; long enough for any task
             rows=np.arange(len(inputs)),
         )
+
+
+def _check_characters(parts: Sequence[str], text: Any, name: str) -> None:
+    """Refuse what no file and no library can store, such as the first half of an emoji that a program has cut."""
+    if not all(map(str.isascii, parts)) and _SURROGATE.search("".join(parts)):
+        raise ValueError(f"{name} contains half a character (a surrogate): {_shown(text)}; accepted: whole characters")
 
 
 def _shown(text: Any) -> str:

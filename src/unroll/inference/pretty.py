@@ -13,7 +13,8 @@ def pretty(text: Any, answer: dict[str, Any], width: int) -> str:
     - Classification and multilabel: the labels with their probabilities, and the text.
     - Labeling: the text with its entities in brackets. Tagging: each token with its tag.
     """
-    shown = _plain(" | ".join(text) if isinstance(text, tuple) else " ".join(text) if isinstance(text, list) else text)
+    between = " | " if isinstance(text, tuple) else " "
+    shown = _plain(between.join(map(str, text)) if isinstance(text, tuple | list) else text)
     if is_empty(answer):
         return f"{NOT_USABLE}  {shown}"
     if "entities" in answer:

@@ -1,7 +1,7 @@
 """Trains one model: from the configuration to a run folder and an MLflow run."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 
 from unroll.arguments import check_targets
-from unroll.config import build_options, choice, compose_again, override, task_overrides
+from unroll.config import build_options, choice, compose_again, composed_files, override, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
 from unroll.locks import run_lock
@@ -71,19 +71,31 @@ class Training:
 
 def present_inputs(folder: RunFolder) -> dict[str, str]:
     """Checksums of what the training of a run folder would read now; must be called within a stage."""
-    from unroll.tracking.provenance import Provenance
-
-    overrides = Provenance.load(folder.provenance).overrides
-    config = compose_again("train", [*overrides, override("output", str(folder.path))])
+    config = compose_again("train", [*_overrides(folder), override("output", str(folder.path))])
     return training_inputs(config, PreparedData(Path(config["data"])))
 
 
-def report_uncommitted(dataset: str, data: PreparedData) -> None:
-    """Print which files are not committed, because a model cannot be registered before they are."""
+def present_files(folder: RunFolder) -> set[str]:
+    """The files of conf/ that the training of a run folder would read now; must be called within a stage."""
+    return composed_files("train", _overrides(folder))
+
+
+def _overrides(folder: RunFolder) -> list[str]:
+    from unroll.tracking.provenance import Provenance
+
+    return Provenance.load(folder.provenance).overrides
+
+
+def report_uncommitted(dataset: str, data: PreparedData, composed: Collection[str] = ()) -> None:
+    """Print which files are not committed, because a model cannot be registered before they are.
+
+    Args:
+        composed: the files of conf/ that the training has read; without any, other choices than these count too.
+    """
     from unroll.tracking.git import first_of, uncommitted
 
     try:
-        files = uncommitted(dataset, data.description["source"]["path"])
+        files = uncommitted(dataset, data.description["source"]["path"], composed)
     except ValueError as error:
         print(f"no model can be registered: {error}", flush=True)
         return
@@ -145,7 +157,7 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
 
     inputs, output = training.inputs, folder.path
     if not is_planned and not training.tags:
-        report_uncommitted(training.dataset, data)
+        report_uncommitted(training.dataset, data, composed_files("train", training.overrides))
     with run_lock(output, wait=is_planned):
         if not is_planned:
             _keep_replaced(training)

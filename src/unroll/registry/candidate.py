@@ -22,6 +22,7 @@ class Candidate:
         data: the prepared data.
         planned: model and seed of each run that the pipeline trains, according to ``params.yaml``.
         inputs: gives the checksums of what the training of a run folder would read now.
+        files: gives the files of conf/ that it would read.
     """
 
     runs: Sequence[Run]
@@ -31,6 +32,7 @@ class Candidate:
     data: PreparedData
     planned: Collection[tuple[str, int]] = ()
     inputs: Callable[[RunFolder], Mapping[str, str]] | None = None
+    files: Callable[[RunFolder], Collection[str]] = lambda folder: ()
 
     @classmethod
     def of(

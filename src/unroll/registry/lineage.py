@@ -44,7 +44,10 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
     pipeline = read_pipeline([model for model, run in models.items() if (run.model, run.seed) in candidate.planned])
     commits = {model: _commit(client, candidate, run, model in pipeline.stages) for model, run in models.items()}
     data, raw = candidate.data, candidate.raw
-    if changed := git.uncommitted(candidate.best.dataset, data.description["source"]["path"]):
+    # A stage depends on all choices of a group, a training by hand on those that it has composed.
+    by_hand = [] if pipeline.stages else candidate.runs
+    composed = {file for run in by_hand for file in candidate.files(candidate.run_folder(run))}
+    if changed := git.uncommitted(candidate.best.dataset, data.description["source"]["path"], composed):
         raise ValueError(
             f"not committed: {git.first_of(changed)}. A model is registered with committed code only: run "
             "`git commit`, then the same command; no other stage will run again"

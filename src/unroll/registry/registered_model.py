@@ -1,6 +1,7 @@
 """A registered model: its versions, its aliases `champion` and `challenger`, and roll-back to an earlier champion."""
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,14 +153,17 @@ class RegisteredModel:
             ValueError: it does not exist, is not what was logged, or cannot be loaded.
         """
         uri = f"models:/{self.name}/{version}"
-        folder, path = fetch_model(self.client, uri), list(sys.path)
-        try:
-            loaded = mlflow.pyfunc.load_model(str(folder))
-        except Exception as error:  # the code of a model may raise anything
-            raise ValueError(f"{uri} cannot be loaded: {reason(error)}") from error
-        finally:  # MLflow puts the code of the model before the path, which processes that are started later would have
-            sys.path[:] = path
-        return loaded.predict(_frame(folder, texts)).to_dict("records")
+        path = list(sys.path)
+        with tempfile.TemporaryDirectory() as folder:
+            fetch_model(self.client, uri, Path(folder))
+            try:
+                loaded = mlflow.pyfunc.load_model(folder)
+            except Exception as error:  # the code of a model may raise anything
+                raise ValueError(f"{uri} cannot be loaded: {reason(error)}") from error
+            finally:  # MLflow puts the code of the model before the path, which later processes would have
+                sys.path[:] = path
+            predictions: list[dict[str, Any]] = loaded.predict(_frame(Path(folder), texts)).to_dict("records")
+        return predictions
 
     def _earlier(self) -> list[int]:
         tag: str = self.client.get_registered_model(self.name).tags.get(EARLIER, "")

@@ -1,5 +1,6 @@
 """Optuna studies as Hydra sweeps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -15,6 +16,7 @@ from optuna import Study
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler
 
+from unroll.arguments import check_arguments
 from unroll.checks import check_name
 from unroll.conf_files import typed_overrides
 from unroll.exceptions import JobFailed
@@ -56,11 +58,24 @@ class StudySweeper:
                 raise ValueError(f"hydra.sweeper.{key}={value}; accepted: 1 or more")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self._check_parts(config.hydra.runtime.choices)
         self._loader = hydra_context.config_loader
         self._config = config
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+
+    def _check_parts(self, choices: Mapping[str, Any]) -> None:
+        """Refuse what the files of the sampler and the pruner, chosen in `choices`, may have become."""
+        made = self.sampler.func if isinstance(self.sampler, partial) else None
+        has_seed = made is not None and type(self.sampler.keywords.get("seed")) is int
+        is_sampler = isinstance(made, type) and issubclass(made, BaseSampler) and has_seed
+        sound = {"sampler": is_sampler, "pruner": isinstance(self.pruner, BasePruner)}
+        accepted = {"sampler": "a sampler of Optuna, _partial_: true and a whole number as seed", "pruner": "a pruner"}
+        for part in (name for name, is_sound in sound.items() if not is_sound):
+            file = f"conf/hydra/sweeper/{part}/{choices.get(f'hydra/sweeper/{part}')}.yaml"
+            raise ValueError(f"hydra.sweeper.{part} cannot be used; accepted: {accepted[part]}; see {file}")
+        check_arguments(self.sampler.func, self.sampler.keywords, "hydra.sweeper.sampler")
 
     def sweep(self, arguments: list[str]) -> Study:
         overrides = [f"{key!s}={value}" for key, value in self.params.items()] + arguments

@@ -2,7 +2,9 @@
 
 import hashlib
 import subprocess
+from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 
 from unroll.files import sha256
 from unroll.project import project_root
@@ -27,13 +29,18 @@ def changed_files() -> list[str]:
     return sorted({*_diff("HEAD", ".", ":(exclude)dvc.lock"), *new})
 
 
-def uncommitted(dataset: str, path: str) -> list[str]:
-    """The `changed_files` without those of other datasets than this one, whose source is `path`."""
-    source = path.partition("*")[0]
+def uncommitted(dataset: str, path: str, composed: Collection[str] = ()) -> list[str]:
+    """The `changed_files` without those of other datasets than this one, whose source is `path`.
+
+    Args:
+        composed: files of conf/, such as ``conf/model/gru.yaml``: others of the same groups are left out too.
+    """
+    source, chosen = path.partition("*")[0], {*composed, f"conf/dataset/{dataset}.yaml"}
+    groups = {str(Path(file).parent) for file in chosen} - {"conf"}
 
     def is_of_another(file: str) -> bool:
-        if file.startswith("conf/dataset/"):
-            return file != f"conf/dataset/{dataset}.yaml"
+        if str(Path(file).parent) in groups:
+            return file not in chosen
         return file.startswith("data/") and not file.startswith(source)
 
     return [file for file in changed_files() if not is_of_another(file)]

@@ -87,16 +87,16 @@ def registrable_model_uri(run: TrackedRun, folder: Path) -> str:
     from unroll.inference.exporting.parts import NoExporter
 
     uri = model_uri(run.client, run.run_id)
-    try:
-        logged = fetch_model(run.client, uri)
-    except ModelDamaged as error:
-        print(f"{error.what}: logging it again from {folder}", flush=True)
-        sound = False
-    else:
-        folder, sound = _model_folder(logged, uri), True
-        if (folder / ONNX_MODEL).is_file():
-            return uri
     with tempfile.TemporaryDirectory() as work:
+        try:
+            folder = download_model(run.client, uri, Path(work) / "logged")
+        except ModelDamaged as error:
+            print(f"{error.what}: logging it again from {folder}", flush=True)
+            sound = False
+        else:
+            sound = True
+            if (folder / ONNX_MODEL).is_file():
+                return uri
         exported = Path(work) / "model"
         try:
             if not add_export(folder, exported):
@@ -107,19 +107,17 @@ def registrable_model_uri(run: TrackedRun, folder: Path) -> str:
         return uri if sound and exported == folder else log_model(run, exported)
 
 
-def fetch_model(client: MlflowClient, uri: str, folder: Path | None = None) -> Path:
-    """The local folder with the files of a logged model or of a version, copied to `folder` if that is given.
+def fetch_model(client: MlflowClient, uri: str, folder: Path) -> None:
+    """Copy the files of a logged model or of a version into `folder`, for MLflow would leave its own copy behind.
 
     Raises:
         StoreError: there is no such model, or its files are deleted.
         ModelDamaged: a file is not what was logged.
     """
-    target = None if folder is None else str(folder)
     with finding_model(client, uri):
-        found = mlflow.artifacts.download_artifacts(uri, dst_path=target, tracking_uri=client.tracking_uri)
-    if damaged := damaged_files(Path(found)):
+        mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=client.tracking_uri)
+    if damaged := damaged_files(folder):
         raise ModelDamaged(f"{uri} is damaged in MLflow ({', '.join(damaged)} changed after it was logged)")
-    return Path(found)
 
 
 def download_model(client: MlflowClient, uri: str, folder: Path) -> Path:
@@ -128,16 +126,11 @@ def download_model(client: MlflowClient, uri: str, folder: Path) -> Path:
     Raises:
         ValueError: there is no such model, it is damaged, or unroll did not log it.
     """
-    copy = fetch_model(client, uri, folder)
+    fetch_model(client, uri, folder)
     with finding_model(client, uri):
-        return _model_folder(copy, uri)
-
-
-def _model_folder(logged: Path, uri: str) -> Path:
-    """The model folder among the files of a logged model."""
-    flavors = read_yaml(logged / "MLmodel")["flavors"]
+        flavors = read_yaml(folder / "MLmodel")["flavors"]
     try:
-        return logged / flavors["python_function"]["artifacts"]["model"]["path"]
+        return folder / flavors["python_function"]["artifacts"]["model"]["path"]
     except KeyError:
         raise ValueError(f"{uri} was not logged by unroll; accepted: a model of an unroll training") from None
 

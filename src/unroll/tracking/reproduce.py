@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 
@@ -46,10 +45,10 @@ def reproduce(
     Raises:
         ValueError: there is no such training, something has changed, the training failed, or its results differ.
     """
-    with requiring():
+    with requiring(), tempfile.TemporaryDirectory() as work:
         client = open_store()
         original = read_provenance(client, run_id)
-        fetch_model(client, model_uri(client, run_id))  # without it, or damaged: an error before the training
+        fetch_model(client, model_uri(client, run_id), Path(work))  # without it, or damaged: an error now
     replaced = {"output": output, "run_name": f"{original.name}-again", "reproduces": run_id}
     overrides = [it for it in original.overrides if it.partition("=")[0] not in REPLACED]
     overrides += [override(key, text) for key, text in replaced.items()]
@@ -183,9 +182,9 @@ def _read_history(path: Path) -> pd.DataFrame:
 
 def unequal_files(client: MlflowClient, run_id: str, path: Path) -> list[str]:
     """The files of the model of a run that differ from those in the run folder `path`, by their checksums."""
-    uri = model_uri(client, run_id)
     with tempfile.TemporaryDirectory() as work:
-        then = checksums(Path(mlflow.artifacts.download_artifacts(uri, dst_path=work)) / "artifacts" / "model")
+        fetch_model(client, model_uri(client, run_id), Path(work))
+        then = checksums(Path(work, "artifacts", "model"))
     now = checksums(RunFolder(path).model)
     own = {*then, *now} - {CHECKSUMS, ONNX_MODEL}  # the export is added when the model is registered
     return sorted(name for name in own if then.get(name) != now.get(name))
