@@ -178,13 +178,6 @@ def test_texts_and_answers_are_utf_8_in_every_locale(exported: Path) -> None:
     assert json.loads(done.stdout.decode())["text"] == "Zürich ÅÄÖ"
 
 
-def test_half_of_a_character_pair_is_answered_as_it_was_given(exported: Path) -> None:
-    command = [*UNROLL, "predict", "--format", "jsonl", "--model", str(exported)]
-    done = subprocess.run(command, input=b'{"text": "good \\ud83d day"}\n', capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(done.stdout)["text"] == "good \ud83d day"
-
-
 @pytest.mark.parametrize("command", [[], ["predict"], ["export"], ["score"], ["play"]])
 def test_help_fits_on_a_screen(command: list[str], run: Run) -> None:
     status, output, _ = run(*command, "--help")
