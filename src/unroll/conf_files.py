@@ -26,21 +26,21 @@ def check_primary(project: Path, stage: str) -> None:
         content = _mapping(project, name)
         defaults = content.get("defaults")
         if not isinstance(defaults, list) or not all(isinstance(it, str | dict) for it in defaults):
-            raise ValueError(_broken(f"conf/{name}.yaml", "has no list of defaults"))
+            raise ValueError(broken(f"conf/{name}.yaml", "has no list of defaults"))
         if name in defaults:
-            raise ValueError(_broken(f"conf/{name}.yaml", "lists itself in its defaults"))
+            raise ValueError(broken(f"conf/{name}.yaml", "lists itself in its defaults"))
         callbacks: Any = content
         for key in part:
             callbacks = callbacks.get(key, {}) if isinstance(callbacks, dict) else None
         if not isinstance(callbacks, dict) or not all(_has_class(it) for it in callbacks.values()):
-            raise ValueError(_broken(f"conf/{name}.yaml", f"{'.'.join(part)} is not a class (_target_) for each name"))
+            raise ValueError(broken(f"conf/{name}.yaml", f"{'.'.join(part)} is not a class (_target_) for each name"))
 
 
 def check_choice_file(group: str, choice: str) -> None:
     """Raise ValueError if the file of a choice has no keys: Hydra composes it without an error."""
     file = Path("conf", group, f"{choice}.yaml")
     if file.is_file() and not _is_mapping(read_yaml(file)):
-        raise ValueError(f"{group}={choice}: {_broken(str(file), 'has no keys')}")
+        raise ValueError(f"{group}={choice}: {broken(str(file), 'has no keys')}")
 
 
 def groups_and_keys(project: Path, stage: str) -> list[str]:
@@ -90,10 +90,10 @@ def _sets(override: str, key: str) -> bool:
 def _mapping(project: Path, name: str) -> dict[str, Any]:
     file = project / "conf" / f"{name}.yaml"
     if not file.exists():
-        raise ValueError(_broken(f"conf/{name}.yaml", "does not exist"))
+        raise ValueError(broken(f"conf/{name}.yaml", "does not exist"))
     content = read_yaml(file)
     if not _is_mapping(content):
-        raise ValueError(_broken(f"conf/{name}.yaml", "has no keys"))
+        raise ValueError(broken(f"conf/{name}.yaml", "has no keys"))
     return dict(content)
 
 
@@ -105,5 +105,6 @@ def _has_class(callback: object) -> bool:
     return isinstance(callback, dict) and isinstance(callback.get("_target_"), str)
 
 
-def _broken(file: str, what: str) -> str:
+def broken(file: str, what: str) -> str:
+    """What is wrong with a file of conf/, and how to restore it."""
     return f"{file} {what}; to restore it: git checkout {file}"

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from unroll.arguments import locate
 from unroll.checks import unknown_key
+from unroll.conf_files import broken
 from unroll.files import read_yaml
 
 # What reads the groups whose files name no ``_target_``.
@@ -73,9 +74,7 @@ def _adding(override: Override, config: DictConfig) -> Override:
             if override.is_delete() or path[0] == "hydra":
                 accepted = [str(it) for it in node]
             if accepted == [] and (empty := _empty_choices(path[0])):
-                raise ValueError(
-                    f"{override.input_line}: {empty[0]} has no keys; to restore it: git checkout {empty[0]}"
-                )
+                raise ValueError(f"{override.input_line}: {broken(str(empty[0]), 'has no keys')}")
             if accepted is not None and key not in accepted:
                 raise ValueError(unknown_key(override.key_or_group, key, listed(accepted, path[:depth])))
             return replace(override, type=OverrideType.FORCE_ADD)

@@ -29,8 +29,7 @@ def read_plan(path: str | Path | None, task: str) -> Plan:
         content = read_yaml(Path(path))
         models, seeds = content[group]["models"], content["seeds"]
     except (KeyError, TypeError, ValueError) as error:
-        cause: object = "not a mapping of keys" if isinstance(error, TypeError) else repr(error)
-        cause = error if isinstance(error, ValueError) else cause
+        cause = {TypeError: "not a mapping of keys", KeyError: repr(error)}.get(type(error), str(error))
         raise ValueError(f"plan={path} does not list {group}.models and seeds: {cause}") from error
     _check_list(f"plan={path}: {group}.models", models, (str, int), "names of files in conf/model")
     for name in models:

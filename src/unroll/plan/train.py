@@ -109,15 +109,11 @@ def report_uncommitted(dataset: str, data: PreparedData, composed: Collection[st
 
 def _keep_replaced(training: Training) -> None:
     """Keep the results of another configuration that a training by hand replaces in models/, and say so."""
-    folder = training.folder
-    before = folder.inputs("trained")
-    is_in_models = folder.path.parts == ("models", training.dataset, training.model, str(training.config["seed"]))
-    if (
-        is_in_models
-        and before
-        and before["config"] != training.inputs["config"]
-        and folder.is_current("trained", before)
-    ):
+    folder, before = training.folder, training.folder.inputs("trained")
+    in_models = Path("models", training.dataset, training.model, str(training.config["seed"]))
+    if folder.path != in_models or not before or before["config"] == training.inputs["config"]:
+        return
+    if folder.is_current("trained", before):
         folder.keep()
         print(
             f"{folder.path}: replaces {training.model} with another configuration, which `dvc repro` restores if "
