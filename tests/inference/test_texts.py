@@ -32,14 +32,14 @@ def test_texts_of_every_format_are_read(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "id,body\n1,x\n", "a.csv has the columns id, body; accepted: one named text"),
+        ("a.csv", "id,body\n1,x\n", "a.csv has the columns id, body; accepted: a column named text"),
         ("a.jsonl", '{"text": "a"}\n{"text": \n', "a.jsonl, line 2: not JSON"),
         ("a.jsonl", "[" * 100_000, "a.jsonl, line 1: not JSON"),
         ("a.jsonl", '{"body": "a"}\n', "a.jsonl, line 1 has the keys body; accepted: text or tokens"),
         ("a.docx", "x", "unknown format '.docx'; accepted: .txt, .csv, .tsv, .jsonl, .json, which --format names too"),
         ("missing.txt", None, "missing.txt: no such file; accepted: .txt"),
         ("", None, ": a folder; accepted: .txt"),
-        ("a.csv", "", "a.csv is empty; accepted: one named text"),
+        ("a.csv", "", "a.csv is empty; accepted: a column named text"),
     ],
 )
 def test_a_file_without_texts_is_one_line_with_the_place(

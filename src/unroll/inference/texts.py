@@ -63,7 +63,7 @@ def _table(lines: Iterable[str], name: str, delimiter: str = ",") -> Iterator[An
         columns = reader.fieldnames or []
         if TEXT not in columns:
             what = f"has the columns {', '.join(columns)}" if columns else "is empty"
-            raise ValueError(f"{name} {what}; accepted: one named {TEXT}")
+            raise ValueError(f"{name} {what}; accepted: a column named {TEXT}")
         for row in reader:
             yield (row[TEXT], row[PAIR]) if PAIR in columns else row[TEXT]
     except csv.Error as error:
