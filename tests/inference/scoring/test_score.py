@@ -297,6 +297,11 @@ def test_an_input_that_changes_meanwhile_is_an_error(
         ({"max_characters": 0}, "--max-characters=0; accepted: 1 or more"),
         ({"output": "rows.parquet/.."}, "--output={}/rows.parquet/..; accepted: a path that ends with the name of"),
         ({"output": "file/out"}, "{}/file is a file; accepted: a folder, or a path that does not exist"),
+        (
+            {"output": "scored.xlsx"},
+            "--output={}/scored.xlsx: unknown format; accepted: .parquet, .csv, .jsonl, or the",
+        ),
+        ({"output": "scored.csv.gz"}, "--output={}/scored.csv.gz: unknown format; accepted: .parquet, .csv, .jsonl"),
         ({"output": "rows.parquet"}, "--output={}/rows.parquet is a file of the input; accepted: another one"),
     ],
 )

@@ -87,7 +87,10 @@ def test_a_model_that_is_deleted_has_no_version(model: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "what"), [("empty", "no trained model in this folder"), ("none", "no such folder")])
-def test_a_folder_without_a_model_is_an_error_with_what_is_accepted(name: str, what: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_an_error_with_what_is_accepted(
+    name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # without models/, which the message would name
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(ValueError, match=rf"{name}: {what}; accepted: a run folder .*pipelines/train\.py"):

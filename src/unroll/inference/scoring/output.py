@@ -15,6 +15,7 @@ from unroll.files import whole_file
 from unroll.inference.scoring.part import read_part
 
 FILES = (".parquet", ".csv", ".jsonl")  # extensions of an output that is one file
+NOT_WRITTEN = (".tsv", ".json", ".xlsx", ".xls", ".txt", ".gz", ".arrow", ".feather", ".db")  # not meant as a folder
 
 
 def is_one_file(output: Path) -> bool:

@@ -14,7 +14,7 @@ from unroll.inference.scoring.engines import ENGINES, Events
 from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size, would_find
 from unroll.inference.scoring.job import Job, ScoreOptions, build_job
 from unroll.inference.scoring.manifest import Place, file_facts, manifest_of
-from unroll.inference.scoring.output import is_one_file, join
+from unroll.inference.scoring.output import FILES, NOT_WRITTEN, is_one_file, join
 from unroll.inference.scoring.part import Counts, read_counts, score_chunk
 from unroll.inference.server.source import ServedModel, Source
 from unroll.locks import output_lock
@@ -73,6 +73,8 @@ def score(
     check_least(1, **{name: value for name, value in least.items() if value is not None})
     if output.name in ("", ".."):
         raise ValueError(f"--output={output}; accepted: a path that ends with the name of a folder or file")
+    if output.suffix.lower() in NOT_WRITTEN:
+        raise ValueError(f"--output={output}: unknown format; accepted: {', '.join(FILES)}, or the name of a folder")
     files = find_files(inputs)
     _check_apart(inputs, files, [output, manifest_of(output)])
     size = part_size(files) if part_bytes is None else part_bytes
