@@ -1,12 +1,12 @@
 """The server under load and attack, while it is stopped, killed or given another model, and beside MLflow's server.
 
-    python -m benchmarks.serving [MODEL] [--only load long stop kill move attack beside cores schemathesis]
+    python -m benchmarks.serving [MODEL] [--only load long stop kill move attack beside cores container schemathesis]
                                  [--seconds 5] [--examples 100]
 
 MODEL is a run folder or model folder; by default the export to ONNX, which is what `register` serves, of an untrained
 model of conf/model/bilstm.yaml for the demo reviews; it costs as much as a trained one. The client is on the same
 machine; its processor time is not counted. `beside` (one worker each) and `cores` (one for each core) need wrk.
-`schemathesis` tries every kind of model, and needs a package index.
+`container` (root on Linux) and `schemathesis`, which tries every kind of model, need a package index.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import joblib
 
 from benchmarks import registered
-from benchmarks.serving import beside, fuzz
+from benchmarks.serving import beside, container, fuzz
 from benchmarks.serving.attacks import attack
 from benchmarks.serving.client import Tally, load
 from benchmarks.serving.models import served
@@ -148,6 +148,7 @@ GROUPS: dict[str, Callable[[Plan], None]] = {
     "attack": measure_attacks,
     "beside": lambda plan: beside.measure(plan.model, plan.texts, plan.seconds, 1),
     "cores": lambda plan: beside.measure(plan.model, plan.texts, plan.seconds, joblib.cpu_count()),
+    "container": lambda plan: container.measure(plan.model, plan.work / "container"),
     "schemathesis": lambda plan: fuzz.measure(plan.work / "schemathesis", plan.examples),
 }
 

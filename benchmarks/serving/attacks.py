@@ -101,7 +101,7 @@ async def attack(server: Server, bodies: list[bytes]) -> None:
     await _flood(server, "200 half bodies", 200, ATTACKS["half a body"])
     await _flood(server, "20 bodies of 100 MB at once", 20, lambda: _huge(100 * MIB))
     await _flood(server, "200 times 1,000 texts at once", 200, _json({"texts": ["a good film " * 20] * 1000}))
-    await _unread(server, 50)
+    await _unread(server, 20)
     await _flood(server, "1,500 silent connections", 1500, lambda: _pieces(b""))
     until.set()
     tally = await honest
@@ -118,14 +118,16 @@ async def _flood(server: Server, name: str, count: int, pieces: Callable[[], Asy
 
 async def _unread(server: Server, count: int) -> None:
     """Clients that send requests until they are cut off, and never read."""
-    request = request_of(json.dumps({"texts": ["a"] * 1000}).encode())
+    requests = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 100
 
     async def one() -> None:
         try:
-            with socket.create_connection(server.address) as connection:
+            with socket.socket() as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(server.address)
                 connection.setblocking(False)
                 while True:
-                    await asyncio.get_running_loop().sock_sendall(connection, request)
+                    await asyncio.get_running_loop().sock_sendall(connection, requests)
         except OSError:
             pass
 

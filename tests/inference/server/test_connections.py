@@ -1,5 +1,6 @@
 """What clients do to connections: wrong, slow, silent, gone, and open while the server stops."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -62,6 +63,8 @@ def read(connection: socket.socket) -> bytes:
         (HEAD + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab", 400, "not a valid HTTP request: conflicting"),
         (HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400, "not a valid HTTP request: illegal chunk header"),
         (HEAD + b"x: " + b"a" * 2 * MAX_HEADER, 431, f"the header is longer than {MAX_HEADER} bytes"),
+        (HEAD + b"x: y\r\n" * MAX_HEADER + b"\r\n", 431, f"the header is longer than {MAX_HEADER} bytes"),
+        (b"GET /" + b"a" * MAX_HEADER + b" HTTP/1.1\r\nhost: x\r\n\r\n", 431, "the header is longer than"),
     ],
 )
 def test_what_is_not_http_is_refused_with_a_reason(server: Running, data: bytes, expected: int, reason: str) -> None:
@@ -69,6 +72,22 @@ def test_what_is_not_http_is_refused_with_a_reason(server: Running, data: bytes,
 
     assert status(answer) == expected
     assert error(answer).startswith(reason)
+
+
+def test_an_answer_is_sent_in_one_piece(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+
+    def connection_made(self: connections.Connection, transport: asyncio.Transport) -> None:
+        write = transport.write
+        transport.write = lambda data: (written.append(bytes(data)), write(data))[1]  # type: ignore[method-assign]
+        original(self, transport)
+
+    original = connections.Connection.connection_made
+    monkeypatch.setattr(connections.Connection, "connection_made", connection_made)
+    with server.connect() as connection:
+        connection.sendall(REQUEST)
+        answer = read(connection)
+    assert [it for it in written if it] == [answer]
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Running) -> None:

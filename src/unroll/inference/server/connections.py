@@ -41,9 +41,17 @@ class Listener(socket.socket):
 
 
 class _Parser(h11.Connection):
-    """Sends the header of an answer together with its body: one packet, and one call of the system."""
+    """h11's, which bounds only headers that arrive in parts, and sends headers and bodies apart."""
 
     _header = b""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
+            if size > MAX_HEADER:
+                raise RemoteProtocolError("the header is too long", error_status_hint=431)
+        return event
 
     def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # None for ConnectionClosed
         data = super().send(event)
