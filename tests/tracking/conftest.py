@@ -42,9 +42,9 @@ def artifacts_elsewhere(
     """The folder of temporary files, while MLflow copies artifacts of the store as if they were on another machine."""
     folder, at_once = tmp_path_factory.mktemp("temporary"), LocalArtifactRepository.download_artifacts
 
-    def download(repository: LocalArtifactRepository, path: str, dst_path: str | None = None) -> str:
+    def download(repository: LocalArtifactRepository, artifact_path: str, dst_path: str | None = None) -> str:
         is_of_store = Path(repository.artifact_dir).is_relative_to(store_folder)
-        found = (ArtifactRepository.download_artifacts if is_of_store else at_once)(repository, path, dst_path)
+        found = (ArtifactRepository.download_artifacts if is_of_store else at_once)(repository, artifact_path, dst_path)
         return str(found)
 
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
