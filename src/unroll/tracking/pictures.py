@@ -10,6 +10,7 @@ import numpy as np
 
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import TOKEN_TASKS
+from unroll.files import whole_file
 from unroll.inference.model_folder import is_network
 from unroll.run_folder import RunFolder
 from unroll.tracking.provenance import Provenance
@@ -60,5 +61,10 @@ def draw(folder: RunFolder, name: str, data: PreparedData, output: Path) -> None
     predictor = Predictor(TrainedModel.load(folder.model))
     mean = explain_data(predictor, data, texts=TEXTS_OF_TAGS if data.task in TOKEN_TASKS else TEXTS)
     example = int(np.argmin(np.abs(data.split("test").lengths - LENGTH)))
-    sensitivity_figure({name: mean}).savefig(output / SENSITIVITY, dpi=120)
-    explanation_figure(explain_example(predictor, data, example)).savefig(output / EXPLANATION, dpi=120)
+    figures = {
+        SENSITIVITY: sensitivity_figure({name: mean}),
+        EXPLANATION: explanation_figure(explain_example(predictor, data, example)),
+    }
+    for file, figure in figures.items():
+        with whole_file(output / file) as new:
+            figure.savefig(new, dpi=120, format="png")
