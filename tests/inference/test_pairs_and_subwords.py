@@ -81,7 +81,7 @@ def predictor(pairs: PreparedData) -> Predictor:
         *(pd.Series(["one", "two"]), ("one", None), ("one", float("nan")), ("one", 2), (b"one", b"two"), b"one"),
         (("one", "two"), "three"),
     ],
-    ids=repr,
+    ids=lambda it: type(it).__name__,
 )
 def test_what_is_no_pair_is_named_on_one_line_and_keeps_its_place(predictor: Predictor, text: Any) -> None:
     with pytest.raises(ValueError, match=r"^text 1 is .*one.*; accepted by this model: a pair of texts$"):
