@@ -36,7 +36,7 @@ def script(shell: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path
         ("", "predict export serve score play"),
         ("pr", "predict"),
         ("predict --pr", "--probabilities"),
-        ("predict --format ", "txt csv tsv jsonl json"),
+        ("predict --format ", "txt csv tsv jsonl json parquet"),
         ("predict --file new", "new.csv"),
         ("predict --model mo", "models"),
         ("score new.csv --engine ", "local spark ray"),
