@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.arguments import check_arguments, check_targets
+from unroll.arguments import check_arguments, check_factory, check_targets
 from unroll.checks import unknown_key
 
 HERE = __name__
@@ -134,6 +134,22 @@ def target(**arguments: Any) -> dict[str, Any]:
 
 def test_hydra_s_own_keys_are_no_arguments() -> None:
     check_targets(target(_partial_=True, _convert_="all", _recursive_=False, size=1), "model")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"lr": 1}, "optimizer._target_: missing key"),
+        (target(size=1), "optimizer._partial_=None; accepted: true"),
+        (target(_partial_=1), "optimizer._partial_=1; accepted: true"),
+        (target(_partial_=True, sise=1), "optimizer.sise: unknown key"),
+    ],
+)
+def test_a_factory_names_its_target_and_is_partial(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError) as error:
+        check_factory(config, "optimizer")
+    assert str(error.value).startswith(said)
+    check_factory(target(_partial_=True, size=1), "optimizer")
 
 
 @pytest.mark.parametrize(

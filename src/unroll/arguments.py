@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from unroll.checks import unknown_key
+from unroll.checks import missing_key, unknown_key
 
 _OBJECTS = {"callable_type", "is_instance_of", "is_subclass_of", "is_type"}  # errors for arguments that take such
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
@@ -25,6 +25,15 @@ def check_targets(config: Any, where: str, unlisted: Collection[str] = ()) -> No
         check_arguments(locate(config["_target_"], where), arguments, where, unlisted)
     for key, value in config.items():
         check_targets(value, f"{where}.{key}", unlisted)
+
+
+def check_factory(config: Mapping[str, Any], where: str) -> None:
+    """Check a part that makes its object later, with more arguments: its target, and that it is partial."""
+    if "_target_" not in config:
+        raise ValueError(missing_key(f"{where}._target_", "_target_", list(config)))
+    if config.get("_partial_") is not True:
+        raise ValueError(f"{where}._partial_={config.get('_partial_')!r}; accepted: true")
+    check_targets(config, where)
 
 
 def check_arguments(

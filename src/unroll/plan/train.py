@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from unroll.arguments import check_targets
+from unroll.arguments import check_factory
 from unroll.config import build_options, choice, compose_again, composed_files, override, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
@@ -193,7 +193,7 @@ def _check_parts(parts: dict[str, Any]) -> None:
     from unroll.training.trainer import build_trainer  # importing what the parts name takes seconds
 
     for name in ("optimizer", "scheduler"):
-        check_targets(parts[name], name)
+        check_factory(parts[name], name)
     build_trainer(parts["trainer"])
 
 
