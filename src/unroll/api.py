@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from omegaconf import OmegaConf
 
-from unroll.arguments import check_arguments, check_factory
+from unroll.arguments import check_arguments, check_factory, check_targets
 from unroll.checks import check_choice, unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
@@ -151,7 +151,7 @@ def train(
     for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
         parts[group] = _overridden(_configuration(group, chosen[group]), overrides or {}, group)
         if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
-            check_factory(parts[group], group)
+            (check_targets if group == "trainer" else check_factory)(parts[group], group)
 
     run = RunFolder(Path("runs", data.folder.name, name, str(seed)) if output is None else Path(output))
     *_, folder_model, folder_seed = ("", "", *run.path.absolute().parts)

@@ -13,6 +13,7 @@ from unroll.data.subwords import Subwords
 from unroll.data.tokenizer import Tokenizer, TokenizerOptions
 from unroll.evaluation.hardest import ENDS, SHOWN, HardExample, Mark, hardest_examples
 from unroll.evaluation.runs import read_runs
+from unroll.files import write_checksums
 
 CLASSES = ["negative", "positive"]
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -214,6 +215,17 @@ def test_both_texts_of_a_pair_are_shown(hardest: Any, tmp_path: Path) -> None:
         "classification", CLASSES, ["Is it so ? <sep> It isn't !"], ["positive"], WRONG, raw, ["text", "other"]
     )
     assert shown(example) == "Is it so? ‖ It isn't!"
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_raw_split_that_was_there_is_missed(hardest: Any, tmp_path: Path, is_folder: bool) -> None:
+    raw = write_raw(write_raw(tmp_path, text=["a text"]), "train", text=["a text"])
+    write_checksums(raw)
+    (raw / "test.parquet").unlink()
+    if is_folder:
+        (raw / "test.parquet").mkdir()
+    with pytest.raises(ValueError, match=r"is damaged: test.parquet changed .*; recreate it with python pipelines/down"):
+        hardest("classification", CLASSES, ["a text"], ["positive"], WRONG, raw)
 
 
 @pytest.mark.parametrize("columns", [{}, {"other": ["a text"]}, {"text": ["short"]}, {"text": [None]}])

@@ -119,9 +119,7 @@ def _raw_tokens(
     raw: Path | None, columns: Sequence[str], data: PreparedData, split: EncodedSplit, examples: list[int]
 ) -> Iterator[list[Token] | None]:
     """The tokens of each example as they are written in the raw data; None if that is unknown."""
-    path = raw and next((it for it in (raw / "test.parquet", raw / "train.parquet") if it.is_file()), None)
-    if path is not None and raw is not None:
-        check_raw(raw, [path.name])
+    path = raw and _raw_file(raw)
     # Spans may have cut tokens, which then are not those that the tokenizer finds.
     is_cut = data.description.get("span_edges") == "cut" and any(data.description["inexact_spans"].values())
     if path is None or is_cut or not columns or not set(columns) <= set(pq.read_schema(path).names):
@@ -135,6 +133,15 @@ def _raw_tokens(
         # a row that is longer than max_length may be split into several examples
         start = int(split.lengths[:i][split.rows[:i] == row].sum())
         yield tokens[start : start + length] if len(tokens) >= start + length else None
+
+
+def _raw_file(raw: Path) -> Path | None:
+    """The file with the test examples, which may be a part of train; None if there is neither, as in other data."""
+    for path in (raw / "test.parquet", raw / "train.parquet"):
+        check_raw(raw, [path.name])  # an error if it was there
+        if path.is_file():
+            return path
+    return None
 
 
 def _written_tokens(texts: Sequence[Any], tokenizer: Tokenizer) -> list[Token]:
