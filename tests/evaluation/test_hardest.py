@@ -219,12 +219,16 @@ def test_both_texts_of_a_pair_are_shown(hardest: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_folder", [True, False])
 def test_a_raw_split_that_was_there_is_missed(hardest: Any, tmp_path: Path, is_folder: bool) -> None:
-    raw = write_raw(write_raw(tmp_path, text=["a text"]), "train", text=["a text"])
+    (raw := tmp_path / "raw").mkdir()
+    for split in ("test", "train"):
+        write_raw(raw, split, text=["a text"])
     write_checksums(raw)
     (raw / "test.parquet").unlink()
     if is_folder:
         (raw / "test.parquet").mkdir()
-    with pytest.raises(ValueError, match=r"is damaged: test.parquet changed .*; recreate it with python pipelines/down"):
+    with pytest.raises(
+        ValueError, match=r"is damaged: test.parquet changed .*; recreate it with python"
+    ):
         hardest("classification", CLASSES, ["a text"], ["positive"], WRONG, raw)
 
 
