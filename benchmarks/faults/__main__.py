@@ -10,6 +10,7 @@ message that does not name the file, another result without a message, or work t
 
 import argparse
 import random
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -36,6 +37,8 @@ def main() -> None:
     parser.add_argument("--commands", nargs="+", choices=list(READ), default=list(READ), metavar="command")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="kind of damage")
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background commands with Ctrl-C ignored
+        signal.signal(number, signal.default_int_handler)
     begin = time.monotonic()
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):  # the table is of what was tried
