@@ -85,8 +85,6 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
 
     if not (run / "model").is_dir():
         raise ValueError(f"run={run}: no trained model there; accepted: a folder models/DATASET/MODEL/SEED")
-    if not (run / "predictions.parquet").is_file():
-        raise ValueError(f"run={run}: no predictions for the test split there; run first: python pipelines/evaluate.py")
     trained = TrainedModel.load(run / "model")
     if changed := trained.schema.differences(data.schema):
         raise ValueError(f"run={run}: its model and {data.folder} differ in {', '.join(changed)}")
