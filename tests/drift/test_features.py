@@ -90,7 +90,7 @@ def test_a_folder_without_a_model_is_an_error(reviews: PreparedData, tmp_path: P
 
 def test_a_run_that_was_not_evaluated_is_an_error(reviews: PreparedData, tmp_path: Path) -> None:
     save_random_model(reviews, tmp_path / "model")
-    with pytest.raises(ValueError, match=r"predictions.parquet is missing\): create it with `python pipelines/evaluate"):
+    with pytest.raises(ValueError, match=r"predictions.parquet is missing\): create it with `python pipelines/eval"):
         features(reviews, tmp_path, reviews.folder.parent / "raw" / "test.parquet")
 
 

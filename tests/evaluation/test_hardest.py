@@ -226,9 +226,7 @@ def test_a_raw_split_that_was_there_is_missed(hardest: Any, tmp_path: Path, is_f
     (raw / "test.parquet").unlink()
     if is_folder:
         (raw / "test.parquet").mkdir()
-    with pytest.raises(
-        ValueError, match=r"is damaged: test.parquet changed .*; recreate it with python"
-    ):
+    with pytest.raises(ValueError, match=r"is damaged: test.parquet changed .*; recreate it with python"):
         hardest("classification", CLASSES, ["a text"], ["positive"], WRONG, raw)
 
 
