@@ -346,6 +346,20 @@ def test_a_model_that_changed_in_the_store_is_refused_and_logged_again_from_its_
     fetch_model(run.client, again, tmp_path / "sound")
 
 
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_one_file_of_a_logged_model_that_is_gone_is_named(
+    folders: dict[str, Path], reviews: PreparedData, tmp_path: Path, is_folder: bool
+) -> None:
+    with training_run(make_provenance(reviews), tmp_path / "run.json") as run:
+        uri = log_model(run, folders["tfidf"])
+    file = Path(mlflow.artifacts.download_artifacts(uri)) / "MLmodel"
+    file.unlink()
+    if is_folder:
+        file.mkdir()
+    with pytest.raises(ModelDamaged, match=rf"^{uri} is damaged in MLflow \(MLmodel changed after it was logged\)"):
+        fetch_model(run.client, uri, tmp_path / "damaged")
+
+
 @pytest.mark.parametrize("interruption", [None, KeyboardInterrupt])
 def test_no_copy_of_a_model_in_a_store_elsewhere_is_left_behind(
     interruption: type[BaseException] | None,

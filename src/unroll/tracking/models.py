@@ -116,7 +116,7 @@ def fetch_model(client: MlflowClient, uri: str, folder: Path) -> None:
     """
     with finding_model(client, uri):
         mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=client.tracking_uri)
-        if not (folder / "MLmodel").is_file():  # MLflow finds no files, and says that it has copied them
+        if not folder.is_dir() or not any(folder.iterdir()):  # MLflow says that it has copied what is not there
             raise FileNotFoundError
     if damaged := damaged_files(folder):
         raise ModelDamaged(f"{uri} is damaged in MLflow ({', '.join(damaged)} changed after it was logged)")
