@@ -3,7 +3,7 @@
     python -m benchmarks.beside_spacy [FOLDER] [--runs 5]
 
 The sentences are the test split of conll2003, of which FOLDER has a copy in the Hub's layout, or without FOLDER that of
-demo_entities. Both models are of their default size and have initial weights; once trained, spaCy was a tenth faster.
+demo_entities. Both models are of their default size and have initial weights.
 spaCy is installed in an environment of its own, for which pip needs a package index. Two processes of one thread, on
 the same core, label all sentences in turns, after one turn that does not count.
 """
