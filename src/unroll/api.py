@@ -151,7 +151,8 @@ def train(
     for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
         parts[group] = _overridden(_configuration(group, chosen[group]), overrides or {}, group)
         if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
-            (check_targets if group == "trainer" else check_factory)(parts[group], group)
+            check = check_targets if group == "trainer" else check_factory
+            check(parts[group], group)
 
     run = RunFolder(Path("runs", data.folder.name, name, str(seed)) if output is None else Path(output))
     *_, folder_model, folder_seed = ("", "", *run.path.absolute().parts)
