@@ -1,6 +1,9 @@
-"""Where ONNX Runtime is imported."""
+"""ONNX Runtime is imported without its telemetry."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 
@@ -20,3 +23,11 @@ def test_onnx_runtime_is_imported_only_where_its_telemetry_is_off(project: Path)
     found = {file for file in files if "onnxruntime" in imported(file)}
     assert found
     assert [file for file in found if project / "src/unroll/inference" not in file.parents] == []
+
+
+def test_onnx_runtime_is_loaded_without_its_telemetry(tmp_path: Path) -> None:
+    code = "import unroll.inference, onnxruntime"
+    others = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=others | {"HOME": str(tmp_path)}, check=True)
+
+    assert not list(tmp_path.rglob("*onnxruntime*"))
