@@ -7,6 +7,18 @@ script therefore imports this module before anything of the package.
 import os
 import sys
 from pathlib import Path
+from types import TracebackType
+
+
+def _say_interrupted(kind: type[BaseException], error: BaseException, place: TracebackType | None) -> None:
+    """Print one line for Ctrl-C while the packages are imported; later, the stage does."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, place)
+
+
+sys.excepthook = _say_interrupted
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 sys.path.insert(0, SOURCE)

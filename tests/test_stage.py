@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -316,6 +317,14 @@ def test_a_script_that_would_run_other_code_is_refused(tmp_path: Path, project: 
     (line,) = lines(done)
     assert line.startswith(f"error: {tmp_path}/pipelines would run with the code of {project}; accepted: ")
     assert done.returncode == 1
+
+
+def test_ctrl_c_during_the_imports_is_one_line(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "hydra.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, project / "pipelines" / "train.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "interrupted\n")
 
 
 def test_every_script_begins_with_the_code_beside_it(project: Path) -> None:
