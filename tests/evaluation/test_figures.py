@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.pages.drawn import assert_fits
 from unroll.evaluation.figures import (
     confusion_figure,
     cost_figure,
@@ -134,6 +135,17 @@ def test_confusion_matrix_shows_gold_in_rows_with_its_counts() -> None:
 def test_a_large_confusion_matrix_leaves_its_counts_out() -> None:
     names = [f"label {index}" for index in range(40)]
     assert not confusion_figure(pd.DataFrame(np.eye(40, dtype=int), index=names, columns=names)).axes[0].texts
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_what_is_written_beside_the_axes_fits(runs: list[Run], count: int) -> None:
+    many = [replace(run, model=f"{run.model}_with_a_long_name_{index}") for index in range(count) for run in runs]
+    assert_fits(learning_curve_figure(many))
+    assert_fits(cost_figure(many))
+    assert_fits(length_figure(runs, slices_by_length(runs)))
+    assert_fits(score_figure(many, with_intervals_over_texts(leaderboard(many), many)))
+    names = ["a label with a long name", *map(str, range(count * 4))]
+    assert_fits(confusion_figure(pd.DataFrame(np.eye(len(names), dtype=int), index=names, columns=names)))
 
 
 def test_a_model_keeps_its_style_and_shares_it_with_none(runs: list[Run]) -> None:

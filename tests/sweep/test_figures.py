@@ -2,6 +2,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from tests.pages.drawn import assert_fits
 from unroll.sweep.figures import param_importances, search_space_figure, study_figures
 
 SPACE = {
@@ -44,6 +45,7 @@ def test_a_panel_a_parameter_with_its_scale() -> None:
     by_name = {axes.get_xlabel(): axes for axes in figure.axes}
     assert set(by_name) == {"model", "lr"}
     assert by_name["lr"].get_xscale() == "log"
+    assert {"0.0001", "0.01"} <= {label.get_text() for label in by_name["lr"].get_xticklabels()}
     assert [label.get_text() for label in by_name["model"].get_xticklabels()] == ["gru", "lstm"]
 
 
@@ -63,3 +65,10 @@ def test_there_are_the_pictures_that_the_study_gives() -> None:
     failed = optuna.create_study()
     failed.add_trial(create_trial(state=TrialState.FAIL))
     assert study_figures(failed, ["best_score"], {}) == {}
+
+
+def test_what_is_written_beside_the_axes_fits() -> None:
+    two = study(directions=("maximize", "minimize"))
+    figures = study_figures(two, ["score", "cost"], {"score": {"model.hidden_size": 1.0}, "cost": {"lr": 1.0}})
+    for figure in figures.values():
+        assert_fits(figure)

@@ -1,6 +1,5 @@
 """Figures of runs, without pyplot's global state, and descriptions of their content as text alternatives."""
 
-import math
 from collections.abc import Iterable, Sequence
 from statistics import mean
 from typing import Any
@@ -17,9 +16,23 @@ from unroll.evaluation.pairs import enumerate_words
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import Slices
-from unroll.pages.drawing import COLORS, INK, STYLE, WIDTH, shorten
+from unroll.pages.drawing import (
+    COLORS,
+    EDGE,
+    INK,
+    LINE,
+    NUMBERS,
+    STYLE,
+    TICK,
+    WIDTH,
+    legend_rows,
+    set_margins,
+    shorten,
+    width_of,
+)
 from unroll.pages.formats import part_text, score_text
 
+LEGEND = 0.19  # inches of a row of a legend
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":")
 
@@ -72,6 +85,8 @@ def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
     axes.set_ylim(len(board) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(_percent())
     axes.grid(visible=False, axis="y")
+    names = width_of(shorten(model) for model in board["model"])
+    set_margins(figure, EDGE + names + TICK, EDGE + 2 * LINE + TICK, NUMBERS / 2)
     return figure
 
 
@@ -114,8 +129,8 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
         axes.margins(0.15)
         axes.set_xlabel(f"{cost.title}\n" + (f"{cost.better} →" if cost.more_is_cheaper else f"← {cost.better}"))
         axes.yaxis.set_major_formatter(_percent())
-    figure.supylabel(_score_label("validation", runs), fontsize="medium")
-    _add_legend(figure, grid[0, 0])
+    _add_legend(figure, grid[0, 0], x_lines=2, between=(0.3, 3 * LINE + TICK + 0.15), right=0.2)
+    figure.supylabel(_score_label("validation", runs), fontsize="medium", x=EDGE / WIDTH, ha="left")
     return figure
 
 
@@ -128,9 +143,10 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
     counted = len(names) <= COUNTED_LABELS
     cell, font_size = (0.45, 8) if counted else (0.15, 6)
     side = max(1.4, cell * len(names))
-    margin = font_size / 130 * max(map(len, names))  # inches, width of the longest name
-    # "compressed" keeps the axis labels inside the figure when the cells are square
-    figure = Figure(figsize=(side + margin + 1.6, side + margin + 0.8), layout="compressed")
+    margin = EDGE + LINE + width_of(names, font_size) + TICK
+    beside = 0.05 * side  # the bar of the shades is as wide as its distance
+    right = 2 * beside + TICK + NUMBERS + LINE + 2 * EDGE
+    figure = Figure(figsize=(margin + side + right, margin + side + 1.5 * LINE))
     axes = figure.add_subplot()
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font_size)
@@ -141,7 +157,9 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
         for (row, column), count in np.ndenumerate(counts):
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
-    bar = figure.colorbar(picture, label="share of the gold label (%)", format=_percent(), fraction=0.05)
+    set_margins(figure, margin, margin, right, top=1.5 * LINE)
+    shades = axes.inset_axes((1.05, 0, 0.05, 1))
+    bar = figure.colorbar(picture, shades, label="share of the gold label (%)", format=_percent())
     bar.outline.set_visible(False)
     return figure
 
@@ -176,15 +194,24 @@ def _thousands(value: float, _: int) -> str:
     return f"{value:.3g}" if value < 1000 else EngFormatter(places=1, sep="")(value)
 
 
-def _add_legend(figure: Figure, axes: Axes) -> None:
-    """Add a legend below the axes, with filled markers, and make the figure taller by its rows."""
+def _add_legend(
+    figure: Figure, axes: Axes, x_lines: int = 1, between: tuple[float, float] = (0, 0), right: float = NUMBERS / 2
+) -> None:
+    """Add a legend below the axes, with filled markers, make the figure taller by its rows, and set the margins.
+
+    Args:
+        x_lines: lines of the name of the horizontal axis.
+        between: columns and rows of axes, in inches.
+        right: inches, for the half of a mark at the end of an axis.
+    """
     handles, names = axes.get_legend_handles_labels()
-    column_width = 0.6 + 0.075 * max(map(len, names))
-    columns = max(1, int(WIDTH / column_width))
-    figure.set_figheight(figure.get_figheight() + 0.18 * math.ceil(len(names) / columns))
-    legend = figure.legend(handles, names, loc="outside lower center", ncols=columns)
+    columns, rows = legend_rows(names)
+    figure.set_figheight(figure.get_figheight() + LEGEND * rows)
+    legend = figure.legend(handles, names, loc="lower center", ncols=columns, borderaxespad=0.2)
     for line in legend.get_lines():
         line.set_fillstyle("full")
+    bottom = EDGE + LEGEND * rows + LINE * (x_lines + 1.5) + TICK
+    set_margins(figure, EDGE + LINE + NUMBERS + TICK, bottom, right, top=LINE / 2, between=between)
 
 
 def describe_scores(board: pd.DataFrame, metric: str) -> str:

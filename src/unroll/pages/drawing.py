@@ -1,11 +1,20 @@
-"""The style of figures, and figures as inline SVG."""
+"""The style of figures, the space around their axes, and figures as inline SVG.
+
+The space is computed from the texts beside the axes. Matplotlib's own layouts draw a figure three times to find it.
+"""
 
 import io
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 INK = "#24292f"
 WIDTH = 4.8  # inches; on a phone the text of such a figure is only slightly smaller
@@ -14,17 +23,24 @@ WIDTH = 4.8  # inches; on a phone the text of such a figure is only slightly sma
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 NAME_LENGTH = 24
 
+# Inches.
+LINE = 0.18  # a line of text beside an axis, with the space to the next one
+TICK = 0.11  # a mark of an axis, and the space to its text
+EDGE = 0.05  # at the edge of a figure
+HINTING = 1.04  # what a text may be wider as pixels than as curves
+NUMBERS = 0.42  # the widest numbers that mark an axis, such as 0.0001
+
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.titley": 1.0,  # where it is anyway: otherwise matplotlib measures all that could be in its way
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.alpha": 0.15,
     "legend.frameon": False,
-    "figure.constrained_layout.use": True,
     "text.parse_math": False,  # labels may contain dollar signs
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "unroll",  # makes ids, and so the bytes of the page, reproducible
@@ -54,3 +70,52 @@ def inline_svg(figure: Figure, name: str, title: str, description: str = "") -> 
 def shorten(name: str) -> str:
     """A name of at most NAME_LENGTH characters, which fits beside an axis."""
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
+
+
+def width_of(texts: Iterable[str], size: float = 9) -> float:
+    """Width in inches of the widest text, or of its widest line, at a font size in points."""
+    font = FontProperties(size=size)
+    lines = [line for text in texts for line in text.split("\n")]
+    widths = [text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines]  # points
+    return HINTING * max(widths, default=0) / 72
+
+
+def set_margins(
+    figure: Figure,
+    left: float,
+    bottom: float,
+    right: float = EDGE,
+    top: float = EDGE,
+    between: tuple[float, float] = (0, 0),
+) -> None:
+    """Set the space around the subplots of a figure, which has its size, and `between` columns and rows; all in inches.
+
+    Nothing else is measured, so what stands in the space must fit in.
+    """
+    (width, height), grid = figure.get_size_inches(), figure.axes[0].get_gridspec()
+    assert grid is not None
+    across = (width - left - right - between[0] * (grid.ncols - 1)) / grid.ncols
+    up = (height - bottom - top - between[1] * (grid.nrows - 1)) / grid.nrows
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=between[0] / across,
+        hspace=between[1] / up,
+    )
+
+
+def legend_rows(names: Sequence[str]) -> tuple[int, int]:
+    """Columns and rows of a legend below axes as wide as the page."""
+    columns = max(1, int(WIDTH / (0.6 + 0.075 * max(map(len, names)))))
+    return columns, math.ceil(len(names) / columns)
+
+
+def mark_powers(axis: Axis) -> None:
+    """Let a logarithmic axis end with powers of ten, and mark these, and nothing between them."""
+    low, high = axis.get_view_interval()
+    first = math.floor(math.log10(low))
+    axis.set_view_interval(10.0**first, 10.0 ** max(math.ceil(math.log10(high)), first + 1), ignore=True)
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -11,9 +11,23 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial
 
-from unroll.pages.drawing import COLORS, STYLE, WIDTH, shorten
+from unroll.pages.drawing import (
+    COLORS,
+    EDGE,
+    LINE,
+    NUMBERS,
+    STYLE,
+    TICK,
+    WIDTH,
+    mark_powers,
+    set_margins,
+    shorten,
+    width_of,
+)
 from unroll.sweep.studies import best_trials, complete_trials
 
+VALUES = 0.6  # inches of the widest value of an objective that marks an axis
+PANEL = 1.4  # inches of height
 MIN_TRIALS = 4  # complete trials, without which importances are meaningless
 
 
@@ -63,6 +77,8 @@ def importance_figure(importances: dict[str, dict[str, float]]) -> Figure:
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
         axes.set(title=f"Importance for {objective}", xlabel="share of the variance (fANOVA)", xlim=(0, 1.1))
         axes.grid(visible=False, axis="y")
+    bottom, top = EDGE + 2 * LINE + TICK, 1.5 * LINE
+    set_margins(figure, EDGE + width_of(map(shorten, names)) + TICK, bottom, top=top, between=(0, bottom + top))
     return figure
 
 
@@ -73,13 +89,21 @@ def search_space_figure(study: Study, objectives: Sequence[str]) -> Figure:
     names = sorted({name for trial in complete for name in trial.params})
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(1.2 + 2.6 * columns, 2.4 * rows * len(objectives)))
+    choices = [
+        shorten(str(choice)) for trial in complete for choice in trial.params.values() if isinstance(choice, str)
+    ]
+    left, bottom = EDGE + LINE + VALUES + TICK, EDGE + 2 * LINE + TICK + width_of(choices) / 2  # sin 30°
+    top, between = 2.5 * LINE, bottom + LINE
+    height = bottom + top + PANEL * rows * len(objectives) + between * (rows * len(objectives) - 1)
+    figure = Figure(figsize=(1.2 + 2.6 * columns, height))
     for index, objective in enumerate(objectives):
         for column, name in enumerate(names):
             axes = figure.add_subplot(rows * len(objectives), columns, index * rows * columns + column + 1)
             _scatter(axes, name, [trial for trial in complete if name in trial.params], index, best)
             axes.set(xlabel=shorten(name), ylabel=objective if column % columns == 0 else "")
-    figure.suptitle(f"{len(complete)} complete trials; {'the best is' if len(best) == 1 else 'the best are'} ringed")
+    set_margins(figure, left, bottom, NUMBERS / 2, top, between=(VALUES + TICK, between))
+    title = f"{len(complete)} complete trials; {'the best is' if len(best) == 1 else 'the best are'} ringed"
+    figure.suptitle(title, y=1 - EDGE / figure.get_figheight(), va="top")
     return figure
 
 
@@ -96,6 +120,7 @@ def trade_off_figure(study: Study, objectives: Sequence[str]) -> Figure:
         axes.annotate(str(trial.number), trial.values, textcoords="offset points", xytext=(4, 4), fontsize=7)
     axes.set(title="Trade-off", xlabel=objectives[0], ylabel=objectives[1])
     axes.legend()
+    set_margins(figure, EDGE + LINE + VALUES + TICK, EDGE + 2.5 * LINE + TICK, NUMBERS / 2, top=1.5 * LINE)
     return figure
 
 
@@ -112,3 +137,5 @@ def _scatter(axes: Axes, name: str, trials: Sequence[FrozenTrial], index: int, b
     scores = [trial.values[index] for trial in trials]
     edges = [COLORS[3] if trial.number in best else "none" for trial in trials]
     axes.scatter(values, scores, s=22, color=COLORS[0], edgecolors=edges, linewidths=2)
+    if axes.get_xscale() == "log":
+        mark_powers(axes.xaxis)

@@ -1,8 +1,11 @@
 """Figures of explanations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tests.pages.drawn import assert_fits
 from tests.tiny import random_model
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
@@ -12,6 +15,7 @@ from unroll.inference.explaining.gradients import Sensitivity
 from unroll.inference.predictor import Predictor
 
 TEXT = "so very good and old"
+LONG = "an_internationalized_word_of_many_letters"
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel"])
@@ -59,3 +63,14 @@ def test_means_are_drawn_on_a_log_axis_without_rare_distances_and_zeros() -> Non
     assert axes.get_yscale() == "log"
     assert [[*map(float, line.get_xdata())] for line in axes.lines[:2]] == [[0, 1, 2], [0, 1]]
     assert [it.get_text() for it in axes.get_legend().get_texts()] == ["elman", "tagger"]
+
+
+@pytest.mark.parametrize("text", ["good", f"{LONG} {TEXT} {LONG}"])
+@pytest.mark.parametrize("task", ["classification", "labeling"])
+def test_what_is_written_beside_the_axes_fits(task: Task, text: str, prepared: dict[Task, PreparedData]) -> None:
+    predictor = Predictor(random_model(prepared[task], "gru"))
+    found = explain(predictor, text.split() if task == "labeling" else text)
+    assert_fits(explanation_figure(found))
+    assert_fits(explanation_figure(replace(found, label_names=[f"{LONG} {it}" for it in found.label_names])))
+    means = Sensitivity(np.arange(3), np.array([1e-9, 1, 1e-5]), np.array([9, 8, 7]), 9)
+    assert_fits(sensitivity_figure({LONG: means}))

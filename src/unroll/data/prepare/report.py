@@ -14,7 +14,19 @@ from matplotlib.ticker import PercentFormatter
 from unroll.data.prepare.split_rows import SplitRows
 from unroll.data.tokens import Task
 from unroll.files import write_json, write_text
-from unroll.pages.drawing import COLORS, STYLE, WIDTH, inline_svg, shorten
+from unroll.pages.drawing import (
+    COLORS,
+    EDGE,
+    LINE,
+    NUMBERS,
+    STYLE,
+    TICK,
+    WIDTH,
+    inline_svg,
+    set_margins,
+    shorten,
+    width_of,
+)
 from unroll.pages.page import Table, render
 
 SHOWN_LABELS = 20  # in the figure
@@ -141,9 +153,10 @@ def _label_figure(labels: dict[str, dict[str, int]], what: str) -> Figure:
         total = max(1, sum(counts.values()))
         shares = [counts[label] / total for label in shown]
         axes.barh(positions + (i - 1) * width, shares, width, label=split, color=COLORS[i])
-    axes.set_yticks(positions, [shorten(label) for label in shown])
-    _finish_bars(axes, f"share of the {what}")
-    figure.legend(loc="outside lower center", ncols=len(labels))
+    names = [shorten(label) for label in shown]
+    axes.set_yticks(positions, names)
+    _finish_bars(axes, f"share of the {what}", names, bottom=LINE)
+    figure.legend(loc="lower center", ncols=len(labels), borderaxespad=0.2)
     return figure
 
 
@@ -160,7 +173,8 @@ def _length_figure(lengths: dict[str, np.ndarray]) -> Figure:
         axes.stairs(counts / len(of_split), edges, label=split, color=COLORS[i], linewidth=1.5)
     axes.set(xlabel="tokens", ylabel="share of the rows")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    figure.legend(loc="outside lower center", ncols=len(lengths))
+    figure.legend(loc="lower center", ncols=len(lengths), borderaxespad=0.2)
+    set_margins(figure, EDGE + LINE + NUMBERS + TICK, EDGE + 3.5 * LINE + TICK, NUMBERS / 2)
     return figure
 
 
@@ -170,12 +184,15 @@ def _unknown_figure(splits: dict[str, Any]) -> Figure:
     axes = figure.add_subplot()
     shares = [facts["unknown_share"] for facts in splits.values()]
     axes.barh(list(splits), shares, 0.6, color=COLORS[: len(splits)])
-    _finish_bars(axes, "share of the tokens")
+    _finish_bars(axes, "share of the tokens", splits)
     return figure
 
 
-def _finish_bars(axes: Axes, label: str) -> None:
+def _finish_bars(axes: Axes, label: str, names: Iterable[str], bottom: float = 0) -> None:
+    """Name the axis, and leave space for the names of the bars and `bottom` inches below."""
     axes.set(xlabel=label)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(visible=False, axis="y")
+    assert isinstance(axes.figure, Figure)
+    set_margins(axes.figure, EDGE + width_of(names) + TICK, EDGE + 2.5 * LINE + TICK + bottom, NUMBERS / 2)

@@ -1,22 +1,35 @@
 """Figures of explanations for notebooks and reports, without pyplot's global state."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from unroll.inference.explaining.explanation import Explanation
 from unroll.inference.explaining.gradients import Sensitivity
-from unroll.pages.drawing import COLORS, INK, STYLE, WIDTH, shorten
+from unroll.pages.drawing import (
+    COLORS,
+    EDGE,
+    INK,
+    LINE,
+    NUMBERS,
+    STYLE,
+    TICK,
+    WIDTH,
+    mark_powers,
+    set_margins,
+    shorten,
+    width_of,
+)
 
 FEWEST = 5  # gradients of a mean that is drawn
 LEAST = 0.01  # probability of a label somewhere, for it to be drawn
 DECADES = 4  # powers of ten that the colours of the sensitivities span
+ROW = 0.2  # inches of a token
+PANEL, BETWEEN = 1.95, 0.3  # inches of a panel, and between two
+SQUARE, LEAST_HEIGHT = 2.5, 0.8  # inches of a square, with the bar of its shades
 PERCENTS = (0.01, 1, 10, 50, 90, 99, 99.99)  # marks of the axis of log-odds
 
 
@@ -45,22 +58,36 @@ def sensitivity_figure(means: Mapping[str, Sensitivity]) -> Figure:
         color = COLORS[index % len(COLORS)]
         axes.plot(mean.distances[drawn], mean.means[drawn], label=shorten(name), color=color)
     axes.set(yscale="log", xlabel="tokens before the output", ylabel="mean of ‖∂y/∂x‖")
-    axes.set_ylim(*_decades(axes.get_ylim()))
-    _mark_powers(axes.yaxis)
+    mark_powers(axes.yaxis)
     if any(mean.distances[0] < 0 for mean in means.values()):
         axes.axvline(0, color=INK, linewidth=0.8, alpha=0.6)
     axes.legend()
+    set_margins(figure, EDGE + LINE + NUMBERS + TICK, EDGE + 2 * LINE + TICK, right=NUMBERS / 2)
     return figure
 
 
 def _text_figure(found: Explanation) -> Figure:
     label, rows = int(found.labels[0]), np.arange(len(found.tokens))
-    figure = Figure(figsize=(2 * WIDTH, 1 + 0.2 * len(rows)))
-    output, change, felt, influence = figure.subplots(1, 4, sharey=True)
-    name = shorten(found.label_names[label])
+    name, tokens = shorten(found.label_names[label]), [shorten(token) for token in found.tokens]
+    texts = {  # title to the name of the axis
+        "Output, as if it ended there": f"probability of {name} (%)",
+        "Change of the state": "‖sᵢ − sᵢ₋₁‖",
+        "Felt by the output": "‖∂y/∂xᵢ‖",
+        "Influence": f"log-odds of {name}",
+    }
+    widths = [max(PANEL, width_of([title], size=10), width_of([axis])) for title, axis in texts.items()]
+    left, bottom, top = EDGE + width_of(tokens) + TICK, EDGE + 2 * LINE + TICK, 1.5 * LINE
+    figure = Figure(figsize=(left + sum(widths) + 3 * BETWEEN + EDGE + BETWEEN / 2, bottom + ROW * len(rows) + top))
+    panels = figure.subplots(1, 4, sharey=True, width_ratios=widths)
+    set_margins(figure, left, bottom, right=EDGE + BETWEEN / 2, top=top, between=(BETWEEN, 0))
+    for axes, (title, axis) in zip(panels, texts.items(), strict=True):
+        axes.set(title=title, xlabel=axis)
+    for axes in panels[1:]:  # its rows are those of the first panel
+        axes.yaxis.set_visible(False)
+        axes.hlines(rows, 0, 1, INK, linewidth=0.8, alpha=0.15, zorder=0.5, transform=axes.get_yaxis_transform())
+    output, change, felt, influence = panels
 
     output.plot(found.prefix_log_odds[:, label], rows, color=COLORS[0], marker="o", markersize=3)
-    output.set(title="Output, as if it ended there", xlabel=f"probability of {name} (%)")
     low, high = output.get_xlim()
     share = np.array(PERCENTS) / 100
     marks = np.log(share / (1 - share))
@@ -68,67 +95,47 @@ def _text_figure(found: Explanation) -> Figure:
     output.set_xticks(marks[seen], [f"{it:g}" for it, is_seen in zip(PERCENTS, seen, strict=True) if is_seen])
 
     change.barh(rows, found.state_changes, color=COLORS[0])
-    change.set(title="Change of the state", xlabel="‖sᵢ − sᵢ₋₁‖")
 
     felt.plot(found.sensitivity, rows, color=COLORS[0], marker="o", markersize=3)
-    felt.set(title="Felt by the output", xlabel="‖∂y/∂xᵢ‖", xscale="log")
-    felt.set_xlim(*_decades(felt.get_xlim()))
-    _mark_powers(felt.xaxis)
+    felt.set(xscale="log")
+    mark_powers(felt.xaxis)
 
     influence.barh(rows, found.influence[:, label], color=COLORS[0])
-    influence.set(title="Influence", xlabel=f"log-odds of {name}")
     for axes in (output, influence):
         axes.axvline(0, color=INK, linewidth=0.8, alpha=0.6)
-    output.set_yticks(rows, [shorten(token) for token in found.tokens])
+    output.set_yticks(rows, tokens)
     output.set_ylim(len(rows) - 0.5, -0.5)
     return figure
 
 
-def _decades(limits: tuple[float, float]) -> tuple[float, float]:
-    """The powers of ten around the limits of a logarithmic axis."""
-    low = math.floor(math.log10(limits[0]))
-    return 10.0**low, 10.0 ** max(math.ceil(math.log10(limits[1])), low + 1)
-
-
-def _mark_powers(axis: Axis) -> None:
-    """Name the powers of ten of a logarithmic axis, and no numbers between them."""
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
 def _labels_figure(found: Explanation) -> Figure:
-    size = 0.2 * len(found.tokens)
-    figure = Figure(figsize=(2 * WIDTH, 2 + size))
-    output, felt, influence = figure.subplots(1, 3)
     kept = np.flatnonzero((found.probabilities >= LEAST).any(axis=0))
-    names = [shorten(found.label_names[label]) for label in kept]
-    _square(output, found, found.probabilities[:, kept], names, "Probability", "Blues", 0, 1)
+    names, tokens = [shorten(found.label_names[label]) for label in kept], [shorten(token) for token in found.tokens]
+    left, top = EDGE + width_of(tokens) + TICK, 1.5 * LINE
+    bottom = EDGE + width_of([*names, *tokens]) + TICK
+    height = max(ROW * len(tokens), LEAST_HEIGHT)
+    figure = Figure(figsize=(left + 3 * SQUARE + 2 * BETWEEN + 3 * NUMBERS + EDGE, bottom + height + top))
+    output, felt, influence = figure.subplots(1, 3, sharey=True)
+    set_margins(figure, left, bottom, right=NUMBERS + EDGE, top=top, between=(NUMBERS + BETWEEN, 0))
+    output.set_yticks(range(len(tokens)), tokens)
+    _square(output, found.probabilities[:, kept], names, "Probability", "Blues", 0, 1)
 
     with np.errstate(divide="ignore"):
         decades = np.log10(found.sensitivity)
     most = float(np.max(decades, initial=-np.inf, where=np.isfinite(decades)))
     most = most if np.isfinite(most) else 0.0
-    tokens = [shorten(token) for token in found.tokens]
-    _square(felt, found, decades, tokens, "log₁₀ ‖∂y/∂xᵢ‖", "Blues", most - DECADES, most)
+    _square(felt, decades, tokens, "log₁₀ ‖∂y/∂xᵢ‖", "Blues", most - DECADES, most)
     reach = float(np.abs(found.influence).max()) or 1.0
-    _square(influence, found, found.influence, tokens, "Influence, log-odds", "PuOr", -reach, reach)
+    _square(influence, found.influence, tokens, "Influence, log-odds", "PuOr", -reach, reach)
+    for axes in (felt, influence):  # their rows are those of the first square
+        axes.yaxis.set_visible(False)
     return figure
 
 
-def _square(
-    axes: Axes,
-    found: Explanation,
-    values: np.ndarray,
-    columns: list[str],
-    title: str,
-    cmap: str,
-    low: float,
-    high: float,
-) -> None:
+def _square(axes: Axes, values: np.ndarray, columns: list[str], title: str, cmap: str, low: float, high: float) -> None:
     """Draw values (T, C) as shades, with the tokens in rows."""
     picture = axes.imshow(values, cmap=cmap, vmin=low, vmax=high, interpolation="nearest", aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=90)
-    axes.set_yticks(range(len(found.tokens)), [shorten(token) for token in found.tokens])
     axes.set(title=title)
     axes.grid(visible=False)
     assert axes.figure is not None
