@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch import Tensor
 
+from tests.nn.launches import Launches
 from unroll.data.tokens import IGNORE, Task
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, ClassificationHead, CRFHead, MultilabelHead, SoftmaxHead
 
@@ -202,3 +203,17 @@ def test_dropout_of_heads_applies_only_in_training() -> None:
 def test_an_unknown_pooling_is_refused() -> None:
     with pytest.raises(ValueError, match="pooling='first'; accepted: last, mean, max"):
         ClassificationHead(4, 2, "first")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [*SEQUENCE_HEADS, *LABELING_HEADS])
+def test_no_head_waits_for_its_device(name: str) -> None:
+    is_of_tokens = name in LABELING_HEADS
+    head = LABELING_HEADS[name](4, TAGS, 0.5) if is_of_tokens else SEQUENCE_HEADS[name](4, 5, "attention", 0.5)
+    head.to("meta")
+    outputs, lengths = torch.randn(3, 7, 4, device="meta"), torch.ones(3, dtype=torch.long, device="meta")
+    shape = (3, 7) if is_of_tokens else (3, 5) if name == "multilabel" else (3,)
+    with Launches():
+        scores = head(outputs, outputs[:, 0], lengths)
+        head.loss(scores, torch.ones(shape, dtype=torch.long, device="meta"), lengths).backward()
+        head.decode(scores, lengths)
+        head.posterior(scores, lengths)

@@ -1,6 +1,5 @@
 import warnings
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +11,10 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
-from unroll.data.tokens import IGNORE
-from unroll.training.metrics import Ratio, accuracy, entity_f1, label_f1, subset_accuracy, validation_metrics
+from tests.nn.launches import Launches
+from unroll.data.tags import spans
+from unroll.data.tokens import IGNORE, Task
+from unroll.training.metrics import EntityF1, MacroF1, Ratio, accuracy, label_f1, subset_accuracy, validation_metrics
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 tags = st.integers(0, len(TAGS) - 1)
@@ -33,7 +34,7 @@ def pad(sentences: list[list[tuple[int, int]]]) -> tuple[Tensor, Tensor]:
 @settings(max_examples=50, deadline=None)
 @given(batches)
 def test_entity_f1_equals_seqeval_over_several_batches(batches: list[list[list[tuple[int, int]]]]) -> None:
-    metric = Ratio(partial(entity_f1, TAGS))
+    metric = Ratio(EntityF1(TAGS))
     for sentences in batches:
         metric.update(*pad(sentences))
     together = [tokens for sentences in batches for tokens in sentences]
@@ -44,6 +45,27 @@ def test_entity_f1_equals_seqeval_over_several_batches(batches: list[list[list[t
             [[TAGS[p] for p, _ in tokens] for tokens in together],
         )
     assert metric.compute().item() == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(batch, st.permutations(TAGS))
+def test_entities_are_those_of_the_spans_whatever_the_order_of_tags(
+    sentences: list[list[tuple[int, int]]], names: list[str]
+) -> None:
+    doubled, entities = EntityF1(names)(*pad(sentences))
+    pairs = [[set(spans([names[tag] for tag in tags])) for tags in zip(*own, strict=True)] for own in sentences]
+    assert doubled.item() == sum(2 * len(found & true) for found, true in pairs)
+    assert entities.item() == sum(len(found) + len(true) for found, true in pairs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(batches)
+def test_macro_f1_equals_scikit_learn_over_several_batches(batches: list[list[list[tuple[int, int]]]]) -> None:
+    metric = MacroF1(len(TAGS))
+    for sentences in batches:
+        metric.update(*pad(sentences))
+    predicted, labels = np.array([pair for sentences in batches for tokens in sentences for pair in tokens]).T
+    assert metric.compute().item() == pytest.approx(sklearn.metrics.f1_score(labels, predicted, average="macro"))
 
 
 @settings(max_examples=50, deadline=None)
@@ -84,20 +106,20 @@ def test_scores_of_label_sets_equal_scikit_learn_over_several_batches(
 
 
 def test_entity_f1_is_zero_where_there_are_no_entities() -> None:
-    metric = Ratio(partial(entity_f1, TAGS))
+    metric = Ratio(EntityF1(TAGS))
     metric.update(torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.long))
     assert metric.compute().item() == 0
 
 
 def test_an_entity_counts_only_where_both_ends_and_the_type_are_right() -> None:
-    metric = Ratio(partial(entity_f1, TAGS))
+    metric = Ratio(EntityF1(TAGS))
     gold = [[1, 2, 0, 3, 0, 1]]  # PER of two tokens, LOC, PER
     guess = [[1, 0, 0, 3, 0, 3]]  # the first too short, the last of another type
     metric.update(torch.tensor(guess), torch.tensor(gold))
     assert metric.compute().item() == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("make", [lambda: Ratio(accuracy), lambda: Ratio(partial(entity_f1, TAGS))])
+@pytest.mark.parametrize("make", [lambda: Ratio(accuracy), lambda: Ratio(EntityF1(TAGS))])
 def test_a_reset_metric_begins_again(make: Callable[[], Ratio]) -> None:
     used, fresh = make(), make()
     used.update(torch.tensor([[1, 0]]), torch.tensor([[3, 3]]))
@@ -119,3 +141,12 @@ def test_models_are_chosen_by_the_score_of_their_task() -> None:
     assert list(validation_metrics("classification", ["no", "yes"])) == ["val/accuracy"]
     assert list(validation_metrics("labeling", TAGS)) == ["val/accuracy", "val/f1"]
     assert list(validation_metrics("multilabel", ["no", "yes"])) == ["val/accuracy", "val/f1"]
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "labeling", "tagging"])
+def test_a_batch_is_counted_without_waiting_for_its_device(task: Task) -> None:
+    shape = {"classification": (4,), "multilabel": (4, len(TAGS))}.get(task, (4, 6))
+    predicted, labels = torch.ones(2, *shape, dtype=torch.bool if task == "multilabel" else torch.long, device="meta")
+    for metric in validation_metrics(task, TAGS).values():
+        with Launches():
+            metric.to("meta").update(predicted, labels)

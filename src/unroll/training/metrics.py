@@ -1,4 +1,7 @@
-"""Validation scores of each task, accumulated over batches and processes."""
+"""Validation scores of each task, accumulated over batches and processes.
+
+A batch is counted on its device, and nothing waits for that before `compute`.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,8 +9,9 @@ from functools import partial
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from unroll.data.tags import spans
+from unroll.data.tags import OUTSIDE
 from unroll.data.tokens import IGNORE, Task
 
 
@@ -28,7 +32,7 @@ class Ratio(nn.Module):
     def update(self, predicted: Tensor, labels: Tensor) -> None:
         """Add a batch to the counts."""
         for index, value in enumerate(self.count(predicted, labels)):
-            self.counts[index] += value
+            self.counts[index].add_(value)
 
     def compute(self) -> Tensor:
         """The score, as a float tensor of shape (), over the batches of all processes since the last `reset`."""
@@ -62,7 +66,7 @@ class MacroF1(Ratio):
 def accuracy(predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The fraction of labels that are correct. predicted, labels: (B,) or (B, T), labels with IGNORE at padding."""
     real = labels != IGNORE
-    return (predicted == labels)[real].sum(), real.sum()
+    return ((predicted == labels) & real).sum(), real.sum()  # a mask as an index would wait for the device
 
 
 def subset_accuracy(predicted: Tensor, labels: Tensor) -> tuple[Tensor, int]:
@@ -78,28 +82,56 @@ def label_f1(predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def label_counts(num_labels: int, predicted: Tensor, labels: Tensor) -> list[Tensor]:
     """How often each label is right, predicted and gold, (L,) each. predicted, labels: (B, T) as for `accuracy`."""
     real = labels != IGNORE
-    found, gold = predicted[real], labels[real]
-    return [torch.bincount(part, minlength=num_labels) for part in (gold[found == gold], found, gold)]
+    counts = labels.new_zeros(3, num_labels + 1)  # the last label stands for what is not counted
+    for row, (ids, counted) in zip(
+        counts, ((labels, real & (predicted == labels)), (predicted, real), (labels, real)), strict=True
+    ):
+        ids = torch.where(counted, ids, num_labels).flatten()
+        row.scatter_add_(0, ids, torch.ones_like(ids))  # bincount would wait for the device
+    return list(counts[:, :-1])
 
 
-def entity_f1(tag_names: list[str], predicted: Tensor, labels: Tensor) -> tuple[int, int]:
-    """Micro-averaged F1 of entities, each correct if its type, first and last token are (as in CoNLL-2003).
+class EntityF1(nn.Module):
+    """Counts for the micro-averaged F1 of entities, each correct if its type, first and last token are.
 
-    tag_names: IOB2 tags by label id; predicted, labels: (B, T), labels with IGNORE at padding.
+    (predicted, labels), (B, T) each, labels with IGNORE at padding, → twice the number of correct entities, and the
+    number of predicted and of gold ones together. Entities are those of `unroll.data.tags.spans`.
+
+    Args:
+        tag_names: IOB2 tags by label id.
     """
-    doubled_correct = entities = 0
-    lengths = (labels != IGNORE).sum(dim=1).tolist()
-    for *pair, length in zip(predicted.tolist(), labels.tolist(), lengths, strict=True):
-        found, true = (set(spans([tag_names[tag] for tag in tags[:length]])) for tags in pair)
-        doubled_correct += 2 * len(found & true)
-        entities += len(found) + len(true)
-    return doubled_correct, entities
+
+    types: Tensor
+    continuing: Tensor
+
+    def __init__(self, tag_names: list[str]) -> None:
+        super().__init__()
+        parts = [tag.partition("-") for tag in tag_names]
+        names = [OUTSIDE, *dict.fromkeys(name for prefix, _, name in parts if prefix != OUTSIDE)]
+        types = [0 if prefix == OUTSIDE else names.index(name, 1) for prefix, _, name in parts]
+        self.register_buffer("types", torch.tensor(types), persistent=False)  # 0 for O
+        self.register_buffer("continuing", torch.tensor([prefix == "I" for prefix, _, _ in parts]), persistent=False)
+
+    def forward(self, predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        real = labels != IGNORE
+        kinds, firsts, ends = zip(*(self._entities(tags, real) for tags in (predicted, labels)), strict=True)
+        correct = ends[0] & ends[1] & (kinds[0] == kinds[1]) & (firsts[0] == firsts[1])
+        return 2 * correct.sum(), ends[0].sum() + ends[1].sum()
+
+    def _entities(self, tags: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The type of each token, 0 outside entities, the first step of its entity, and whether it is the last."""
+        tags = torch.where(real, tags, 0)
+        types = torch.where(real, self.types[tags], 0)  # (B, T)
+        continues = self.continuing[tags] & (types > 0) & (types == pad(types, (1, -1)))
+        steps = torch.arange(tags.shape[1], device=tags.device)
+        first = torch.where(continues, 0, steps).cummax(dim=1).values
+        return types, first, (types > 0) & ~pad(continues, (-1, 1))
 
 
 def validation_metrics(task: Task, label_names: list[str]) -> dict[str, Ratio]:
     """The scores of a task by name; the best epoch is chosen by the last one."""
     if task == "labeling":
-        return {"val/accuracy": Ratio(accuracy), "val/f1": Ratio(partial(entity_f1, label_names))}
+        return {"val/accuracy": Ratio(accuracy), "val/f1": Ratio(EntityF1(label_names))}
     if task == "tagging":
         return {"val/f1": MacroF1(len(label_names)), "val/accuracy": Ratio(accuracy)}
     if task == "multilabel":
