@@ -8,13 +8,12 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
-from unroll.training.metrics import validation_metrics
+from unroll.training.metrics import Mean, validation_metrics
 from unroll.training.trainer import quiet_lightning
 
 
@@ -43,9 +42,8 @@ class SequenceTask(LightningModule):
         self._scheduler = scheduler
         self._max_steps = max_steps
         # Persistent: the mean over an epoch that is resumed from a checkpoint includes the steps before it.
-        self.train_loss = MeanMetric()
-        self.train_loss.persistent(True)
-        self.val_loss = MeanMetric()
+        self.train_loss = Mean(is_saved=True)
+        self.val_loss = Mean()
         self.metrics = validation_metrics(data.task, data.label_names)
         self._metric_modules = nn.ModuleList(self.metrics.values())  # moves the metrics to the device of the network
         self.monitor = list(self.metrics)[-1]  # the best epoch is chosen by it
@@ -54,9 +52,11 @@ class SequenceTask(LightningModule):
         quiet_lightning()  # in each process of ddp
 
     def train_dataloader(self) -> ShuffledBatches:
+        self._train_batches.device = self.device.type  # only now is the network there
         return self._train_batches
 
     def val_dataloader(self) -> SequentialBatches:
+        self._val_batches.device = self.device.type
         return self._val_batches
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -84,8 +84,21 @@ class SequenceTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         metrics: dict[str, Any] = {"train/loss": self.train_loss, "val/loss": self.val_loss, **self.metrics}
         for name, metric in metrics.items():
-            self.log(name, metric.compute(), prog_bar=name == self.monitor)
+            value = metric.compute()
+            if name == "train/loss":
+                self._check_loss(value.item())
+            self.log(name, value, prog_bar=name == self.monitor)
             metric.reset()
+
+    def _check_loss(self, loss: float) -> None:
+        """Refuse a loss that is not finite: once an epoch, since to read the loss of a step would wait for the GPU."""
+        if not math.isfinite(loss):
+            rate, precision = self.trainer.optimizers[0].param_groups[0]["initial_lr"], self.trainer.precision
+            raise ValueError(
+                f"epoch {self.current_epoch + 1}: the mean training loss is {loss}; accepted: a finite number, try a "
+                f"smaller optimizer.lr than {rate}"
+                + ("" if "32" in precision else f" or trainer.precision=32-true instead of {precision}")
+            )
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.model.parameters())
