@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from torch.distributed import get_rank, get_world_size, is_initialized
 from unroll.checks import check_least
 from unroll.data.padding import Batch, cut, pad
 from unroll.data.prefetch import made_ahead, pinned
-from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import Spelling, Tokens
+
+if TYPE_CHECKING:
+    from unroll.data.prepared import EncodedSplit
 
 WINDOW = 100  # batches sorted by length together; a larger window means less padding and less randomness
 AHEAD = {"cuda": 3}  # batches that a thread makes before they are used, by type of device; elsewhere there is no thread
@@ -38,7 +40,7 @@ class SequentialBatches:
         ValueError: a limit is below 1.
     """
 
-    split: EncodedSplit
+    split: "EncodedSplit"
     batch_size: int
     batch_tokens: int | None = None
     characters: bool = False
@@ -92,7 +94,7 @@ class ShuffledBatches(SequentialBatches):
 
     def __init__(
         self,
-        split: EncodedSplit,
+        split: "EncodedSplit",
         seed: int,
         batch_size: int,
         batch_tokens: int | None = None,
@@ -131,7 +133,7 @@ class ShuffledBatches(SequentialBatches):
         return self._some(batches)
 
 
-def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch[Tensor]:
+def collate(split: "EncodedSplit", index: np.ndarray, characters: bool = False) -> Batch[Tensor]:
     """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
     (words, casing, lengths, spelling), labels, positions = pad(split, index, characters)
     tensor = torch.from_numpy
