@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,6 +15,7 @@ from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
 from unroll.training.metrics import Mean, validation_metrics
+from unroll.training.options import MatmulPrecision
 from unroll.training.trainer import quiet_lightning
 
 
@@ -21,7 +23,8 @@ class SequenceTask(LightningModule):
     """Trains a network, and scores it on the validation split after every epoch.
 
     `scheduler` is called with the optimizer and the number of optimizer steps in the whole training, which
-    ends after the trainer's `max_epochs` or after `max_steps` steps; -1 for no limit.
+    ends after the trainer's `max_epochs` or after `max_steps` steps; -1 for no limit. `matmul_precision` is that of
+    `TrainOptions`.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class SequenceTask(LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
         max_steps: int = -1,
+        matmul_precision: MatmulPrecision = "high",
     ) -> None:
         super().__init__()
         self.model = model
@@ -41,6 +45,7 @@ class SequenceTask(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._max_steps = max_steps
+        self._matmul_precision = matmul_precision
         # Persistent: the mean over an epoch that is resumed from a checkpoint includes the steps before it.
         self.train_loss = Mean(is_saved=True)
         self.val_loss = Mean()
@@ -49,7 +54,10 @@ class SequenceTask(LightningModule):
         self.monitor = list(self.metrics)[-1]  # the best epoch is chosen by it
 
     def setup(self, stage: str) -> None:
-        quiet_lightning()  # in each process of ddp
+        # In each process of ddp.
+        quiet_lightning()
+        if self.trainer.strategy.root_device.type == "cuda":
+            set_matmul_precision(self._matmul_precision)
 
     def train_dataloader(self) -> ShuffledBatches:
         self._train_batches.device = self.device.type  # only now is the network there
@@ -112,3 +120,12 @@ class SequenceTask(LightningModule):
         # epoch would start at its first batch.
         per_epoch = math.ceil(len(self._train_batches) / self.trainer.accumulate_grad_batches)
         return min(steps for steps in ((self.trainer.max_epochs or -1) * per_epoch, self._max_steps) if steps > 0)
+
+
+def set_matmul_precision(precision: MatmulPrecision) -> None:
+    """Let products of float32 on a GPU use TF32 or not, in matrix products and in cuDNN alike.
+
+    PyTorch's own default is TF32 in cuDNN only. `torch.set_float32_matmul_precision` would leave cuDNN out, and would
+    also change products on a CPU.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "high"
