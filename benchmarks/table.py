@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joblib import cpu_count
 
 from benchmarks.timing import Row
 from unroll.files import read_json, write_json
@@ -18,6 +17,8 @@ HEADER = """\
 
 def machine() -> dict[str, Any]:
     """Properties of the machine that the measurements depend on."""
+    from joblib import cpu_count  # here, since the benchmarks of a GPU run without it
+
     return {
         "cpu": _cpu_model(),
         "cores": cpu_count(),
@@ -29,9 +30,9 @@ def machine() -> dict[str, Any]:
 
 def line(row: Row) -> str:
     """The row as a line of the Markdown table."""
-    theirs = "" if row.theirs is None else _amount(row.theirs, row.unit)
+    theirs = "" if row.theirs is None else amount(row.theirs, row.unit)
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    return f"| {row.name} | {_amount(row.ours, row.unit)} | {theirs} | {row.other or ''} | {ratio} | {row.repeats} |"
+    return f"| {row.name} | {amount(row.ours, row.unit)} | {theirs} | {row.other or ''} | {ratio} | {row.repeats} |"
 
 
 def merge(path: Path, groups: dict[str, list[Row]], facts: dict[str, Any]) -> None:
@@ -42,7 +43,7 @@ def merge(path: Path, groups: dict[str, list[Row]], facts: dict[str, Any]) -> No
     write_json(path, {"machine": facts, "groups": kept | measured})
 
 
-def _amount(value: float, unit: str) -> str:
+def amount(value: float, unit: str) -> str:
     if unit == "%":
         return f"{value:.1f} %"
     number = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

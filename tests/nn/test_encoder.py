@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unroll.nn.elman import Elman
-from unroll.nn.encoder import FeedForwardEncoder, RecurrentEncoder, Reverse, padding_mask, reversal
+from unroll.nn.encoder import FeedForwardEncoder, RecurrentEncoder, Reverse, padding_mask, reversal, reversed_rows
 from unroll.nn.gru import GRU
 from unroll.nn.lstm import LSTM
 
@@ -269,10 +269,11 @@ def test_reversal_reverses_each_sequence_and_leaves_padding(lengths: list[int], 
 
 def test_the_gradient_of_a_reversal_is_that_of_a_gather() -> None:
     x = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
-    order = reversal(torch.tensor([5, 3, 1]), 5)
-    torch.testing.assert_close(Reverse.apply(x, order), x.gather(1, order[:, :, None].expand_as(x)))
-    assert torch.autograd.gradcheck(Reverse.apply, (x, order))
-    assert torch.autograd.gradgradcheck(Reverse.apply, (x, order))
+    lengths = torch.tensor([5, 3, 1])
+    order, rows = reversal(lengths, 5), reversed_rows(lengths, 5)
+    torch.testing.assert_close(Reverse.apply(x, rows), x.gather(1, order[:, :, None].expand_as(x)))
+    assert torch.autograd.gradcheck(Reverse.apply, (x, rows))
+    assert torch.autograd.gradgradcheck(Reverse.apply, (x, rows))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from torchmetrics import MeanMetric
 
 from unroll.training import callbacks
 from unroll.training.callbacks import History, ProcessState
+from unroll.training.metrics import Mean
 
 
 class Clock:
@@ -62,9 +62,9 @@ def test_history_prints_an_epoch_where_no_progress_bar_is_shown(
 def test_random_numbers_go_on_where_they_were_saved() -> None:
     trainer: Any = SimpleNamespace(global_rank=0, world_size=1)
     checkpoint: dict[str, Any] = {}
-    ProcessState(1, MeanMetric()).on_save_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
+    ProcessState(1, Mean()).on_save_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
     expected = torch.rand(5)
-    restored = ProcessState(1, MeanMetric())
+    restored = ProcessState(1, Mean())
     restored.on_load_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
     torch.manual_seed(123)  # random numbers drawn before the first batch must not matter
 
@@ -79,6 +79,6 @@ def test_each_process_draws_its_own_numbers() -> None:
     draws = []
     for rank in range(2):
         trainer: Any = SimpleNamespace(global_rank=rank, world_size=2)
-        ProcessState(1, MeanMetric()).on_fit_start(trainer, None)  # type: ignore[arg-type]
+        ProcessState(1, Mean()).on_fit_start(trainer, None)  # type: ignore[arg-type]
         draws.append(torch.rand(5))
     assert not torch.equal(*draws)

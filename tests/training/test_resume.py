@@ -16,6 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from tests.tiny import OPTIONS, tiny_parts
 from tests.training.processes import train_apart
+from unroll.data import batches
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import Terminated
 from unroll.files import sha256
@@ -101,6 +102,24 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
 ) -> None:
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, MOMENTS[moment]) == KILLED
     assert train_apart(reviews, tmp_path, make_parts(), OPTIONS) == 0
+    assert result_of(tmp_path) == uninterrupted
+
+
+def make_batches_ahead() -> None:
+    """As for a GPU: three batches are made before they are used."""
+    batches.AHEAD = {"cpu": 3}
+
+
+def make_batches_ahead_and_die() -> None:
+    make_batches_ahead()
+    MOMENTS["within the second epoch"]()
+
+
+def test_a_killed_run_whose_batches_are_made_ahead_ends_as_an_uninterrupted_one(
+    reviews: PreparedData, uninterrupted: tuple[str, list[dict[str, str]]], tmp_path: Path
+) -> None:
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, make_batches_ahead_and_die) == KILLED
+    assert train_apart(reviews, tmp_path, make_parts(), OPTIONS, make_batches_ahead) == 0
     assert result_of(tmp_path) == uninterrupted
 
 

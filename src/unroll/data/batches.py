@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,10 +13,14 @@ from torch.distributed import get_rank, get_world_size, is_initialized
 
 from unroll.checks import check_least
 from unroll.data.padding import Batch, cut, pad
-from unroll.data.prepared import EncodedSplit
+from unroll.data.prefetch import made_ahead, pinned
 from unroll.data.tokens import Spelling, Tokens
 
+if TYPE_CHECKING:
+    from unroll.data.prepared import EncodedSplit
+
 WINDOW = 100  # batches sorted by length together; a larger window means less padding and less randomness
+AHEAD = {"cuda": 3}  # batches that a thread makes before they are used, by type of device; elsewhere there is no thread
 
 
 @dataclass(eq=False)
@@ -36,11 +40,12 @@ class SequentialBatches:
         ValueError: a limit is below 1.
     """
 
-    split: EncodedSplit
+    split: "EncodedSplit"
     batch_size: int
     batch_tokens: int | None = None
     characters: bool = False
     limit: int | float | None = None
+    device: str = field(default="cpu", init=False)  # type of the device that the batches are for
 
     def __post_init__(self) -> None:
         check_least(1, batch_size=self.batch_size)
@@ -50,8 +55,15 @@ class SequentialBatches:
         return len(self._batches())
 
     def __iter__(self) -> Iterator[Batch[Tensor]]:
-        for index in self._batches():
-            yield collate(self.split, index, self.characters)
+        return self._made(self._batches())
+
+    def _made(self, batches: list[np.ndarray]) -> Iterator[Batch[Tensor]]:
+        """These batches, made beside the computation if they are for a GPU."""
+        return made_ahead(self._make, batches, AHEAD.get(self.device, 0))
+
+    def _make(self, index: np.ndarray) -> Batch[Tensor]:
+        batch = collate(self.split, index, self.characters)
+        return pinned(batch) if self.device == "cuda" else batch
 
     def _batches(self) -> list[np.ndarray]:
         """The positions of the sequences of each batch of this process."""
@@ -82,7 +94,7 @@ class ShuffledBatches(SequentialBatches):
 
     def __init__(
         self,
-        split: EncodedSplit,
+        split: "EncodedSplit",
         seed: int,
         batch_size: int,
         batch_tokens: int | None = None,
@@ -96,10 +108,9 @@ class ShuffledBatches(SequentialBatches):
         if not self._resumed:
             self._epoch, self._position = self._epoch + 1, 0
         self._resumed = False
-        batches = self._batches()
-        while self._position < len(batches):
-            self._position += 1
-            yield collate(self.split, batches[self._position - 1], self.characters)
+        for batch in self._made(self._batches()[self._position :]):
+            self._position += 1  # of batches that were used, however many are made
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "position": self._position}
@@ -122,7 +133,7 @@ class ShuffledBatches(SequentialBatches):
         return self._some(batches)
 
 
-def collate(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch[Tensor]:
+def collate(split: "EncodedSplit", index: np.ndarray, characters: bool = False) -> Batch[Tensor]:
     """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
     (words, casing, lengths, spelling), labels, positions = pad(split, index, characters)
     tensor = torch.from_numpy

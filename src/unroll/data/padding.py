@@ -1,11 +1,13 @@
 """Padded batches of encoded sequences, as NumPy arrays."""
 
-from typing import Generic, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 import numpy as np
 
-from unroll.data.prepared import EncodedSplit
 from unroll.data.tokens import IGNORE, PADDING, TOKEN_TASKS, Array, Spelling, Tokens
+
+if TYPE_CHECKING:
+    from unroll.data.prepared import EncodedSplit
 
 
 class Batch(NamedTuple, Generic[Array]):
@@ -40,7 +42,7 @@ def cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, batch_tokens: i
     return batches
 
 
-def pad(split: EncodedSplit, index: np.ndarray, characters: bool = False) -> Batch[np.ndarray]:
+def pad(split: "EncodedSplit", index: np.ndarray, characters: bool = False) -> Batch[np.ndarray]:
     """Copy the sequences at the positions `index` (B,) of a split into a padded batch."""
     positions, mask = split.sequences.positions(index)  # (B, T)
     tokens = np.where(mask, split.tokens[positions], PADDING)

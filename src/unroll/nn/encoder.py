@@ -10,6 +10,7 @@ from torch.autograd.function import Function
 
 from unroll.checks import check_least
 from unroll.nn.dropout import VariationalDropout
+from unroll.nn.streams import concurrently
 
 
 class Encoder(Protocol):
@@ -81,17 +82,26 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         check_sequences(x, lengths)
-        order = reversal(lengths, x.shape[1])  # (B, T)
+        rows = reversed_rows(lengths, x.shape[1]) if self.backward_cells else None  # once for all layers and gradients
         for i, norm in enumerate(self.norms):
             inputs = self.dropout(x) if i else x
-            outputs = self.forward_cells[i](inputs)  # (B, T, H)
-            if self.backward_cells:
-                backward = Reverse.apply(self.backward_cells[i](Reverse.apply(inputs, order)), order)
-                outputs = torch.cat([outputs, backward], dim=2)  # (B, T, 2H)
+            outputs = self._states(i, inputs, rows)  # (B, T, H) or (B, T, 2H)
             if self.residual and outputs.shape == x.shape:
                 outputs = outputs + x
             x = norm(outputs)
         return x, final_vectors(x, lengths, directions=2 if self.backward_cells else 1)
+
+    def _states(self, layer: int, x: Tensor, rows: Tensor | None) -> Tensor:
+        """The states of each direction, side by side."""
+        if rows is None:
+            states: Tensor = self.forward_cells[layer](x)
+            return states
+
+        def backward() -> Tensor:
+            states: Tensor = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, rows)), rows)
+            return states
+
+        return torch.cat(concurrently(lambda: self.forward_cells[layer](x), backward, x, rows), dim=2)
 
 
 def check_sequences(x: Tensor, lengths: Tensor) -> None:
@@ -133,23 +143,27 @@ def reversal(lengths: Tensor, steps: int) -> Tensor:
     return torch.where(padding_mask(lengths, steps), lengths[:, None] - 1 - forwards, forwards)
 
 
+def reversed_rows(lengths: Tensor, steps: int) -> Tensor:
+    """lengths: (B,) → for each row of x.flatten(0, 1) with x (B, T, F) the row that `Reverse` puts there, (B·T,)."""
+    first = steps * torch.arange(len(lengths), device=lengths.device)
+    return (reversal(lengths, steps) + first[:, None]).flatten()
+
+
 class Reverse(Function):
-    """x: (B, T, F), order: (B, T) from `reversal` → each sequence of x reversed within its length.
+    """x: (B, T, F), rows: (B·T,) from `reversed_rows` → each sequence of x reversed within its length.
 
     A reversal is its own inverse, so that the gradient is a reversal too; autograd would add it into a tensor of zeros.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:
-        ctx.save_for_backward(order)
-        batch, steps = order.shape
-        rows = order + steps * torch.arange(batch, device=order.device)[:, None]
-        return x.flatten(0, 1).index_select(0, rows.flatten()).view_as(x)  # copies rows; gather copies elements
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return x.flatten(0, 1).index_select(0, rows).view_as(x)  # copies rows; gather copies elements
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (order,) = ctx.saved_tensors
-        return Reverse.apply(grad, order), None
+        (rows,) = ctx.saved_tensors
+        return Reverse.apply(grad, rows), None
 
 
 def final_vectors(outputs: Tensor, lengths: Tensor, directions: int) -> Tensor:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from unroll.checks import check_choice
@@ -75,6 +74,8 @@ class SequenceModel(nn.Module):
         return self.head(outputs, final, tokens.lengths)
 
     def save(self, folder: Path) -> None:
+        from safetensors.torch import save_file  # here, so that a network needs torch alone
+
         with whole_file(folder / WEIGHTS) as temporary:
             save_file(self.state_dict(), temporary)
 
@@ -84,6 +85,8 @@ class SequenceModel(nn.Module):
         Raises:
             ValueError: see `check_weights`.
         """
+        from safetensors.torch import load_file
+
         weights = load_file(folder / WEIGHTS)
         check_weights(weights, self.state_dict())
         self.load_state_dict(weights)

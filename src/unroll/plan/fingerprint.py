@@ -18,7 +18,7 @@ TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "
 EVALUATION = ("unroll.evaluation.evaluate",)
 # Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
 WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
-OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors"}
+OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors", "matmul_precision"}
 
 
 def is_baseline(config: Mapping[str, Any]) -> bool:

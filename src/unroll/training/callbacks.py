@@ -8,8 +8,7 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
-from torch import Tensor
-from torchmetrics import Metric
+from torch import Tensor, nn
 
 from unroll.training.history import print_epoch, write_history
 
@@ -21,7 +20,7 @@ class ProcessState(Callback):
     draws from its own seed, `seed` plus its rank.
     """
 
-    def __init__(self, seed: int, train_loss: Metric) -> None:
+    def __init__(self, seed: int, train_loss: nn.Module) -> None:
         self.seed = seed
         self.train_loss = train_loss
         self._random: dict[str, Tensor] = {}

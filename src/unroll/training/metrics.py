@@ -50,6 +50,37 @@ class Ratio(nn.Module):
         self.counts.zero_()
 
 
+class Mean(nn.Module):
+    """The weighted mean of scalars, such as the losses of batches.
+
+    Like `Ratio` it is neither a `torchmetrics.Metric`, which checks each value for NaN and so waits for a GPU, nor
+    saved in checkpoints unless `is_saved`. A value that is not finite makes the mean so.
+    """
+
+    weighted_sum: Tensor
+    weight: Tensor
+
+    def __init__(self, is_saved: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("weighted_sum", torch.zeros(()), persistent=is_saved)
+        self.register_buffer("weight", torch.zeros(()), persistent=is_saved)
+
+    def update(self, value: Tensor, weight: Tensor | int = 1) -> None:
+        self.weighted_sum += value * weight
+        self.weight += weight
+
+    def compute(self) -> Tensor:
+        """The mean, as a tensor of shape (), over all processes since the last `reset`; NaN without a value."""
+        sums = torch.stack([self.weighted_sum, self.weight])
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(sums)
+        return sums[0] / sums[1]
+
+    def reset(self) -> None:
+        self.weighted_sum.zero_()
+        self.weight.zero_()
+
+
 class MacroF1(Ratio):
     """The mean F1 of the L labels of tokens, over those that occur as gold or as predicted; 0 if none does."""
 
@@ -82,13 +113,13 @@ def label_f1(predicted: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def label_counts(num_labels: int, predicted: Tensor, labels: Tensor) -> list[Tensor]:
     """How often each label is right, predicted and gold, (L,) each. predicted, labels: (B, T) as for `accuracy`."""
     real = labels != IGNORE
-    counts = labels.new_zeros(3, num_labels + 1)  # the last label stands for what is not counted
-    for row, (ids, counted) in zip(
-        counts, ((labels, real & (predicted == labels)), (predicted, real), (labels, real)), strict=True
-    ):
-        ids = torch.where(counted, ids, num_labels).flatten()
-        row.scatter_add_(0, ids, torch.ones_like(ids))  # bincount would wait for the device
-    return list(counts[:, :-1])
+
+    def count(of: Tensor, where: Tensor) -> Tensor:  # as bincount(of[where]), which would wait for a GPU
+        counts = torch.zeros(num_labels + 1, dtype=torch.long, device=labels.device)
+        index = of.masked_fill(~where, num_labels).flatten()
+        return counts.scatter_add_(0, index, torch.ones_like(index))[:num_labels]
+
+    return [count(labels, real & (predicted == labels)), count(predicted, real), count(labels, real)]
 
 
 class EntityF1(nn.Module):

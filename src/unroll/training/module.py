@@ -4,17 +4,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MeanMetric
 
 from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
-from unroll.training.metrics import validation_metrics
+from unroll.training.metrics import Mean, validation_metrics
+from unroll.training.options import MatmulPrecision
 from unroll.training.trainer import quiet_lightning
 
 
@@ -22,7 +23,8 @@ class SequenceTask(LightningModule):
     """Trains a network, and scores it on the validation split after every epoch.
 
     `scheduler` is called with the optimizer and the number of optimizer steps in the whole training, which
-    ends after the trainer's `max_epochs` or after `max_steps` steps; -1 for no limit.
+    ends after the trainer's `max_epochs` or after `max_steps` steps; -1 for no limit. `matmul_precision` is that of
+    `TrainOptions`.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class SequenceTask(LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
         max_steps: int = -1,
+        matmul_precision: MatmulPrecision = "high",
     ) -> None:
         super().__init__()
         self.model = model
@@ -42,21 +45,26 @@ class SequenceTask(LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._max_steps = max_steps
+        self._matmul_precision = matmul_precision
         # Persistent: the mean over an epoch that is resumed from a checkpoint includes the steps before it.
-        self.train_loss = MeanMetric()
-        self.train_loss.persistent(True)
-        self.val_loss = MeanMetric()
+        self.train_loss = Mean(is_saved=True)
+        self.val_loss = Mean()
         self.metrics = validation_metrics(data.task, data.label_names)
         self._metric_modules = nn.ModuleList(self.metrics.values())  # moves the metrics to the device of the network
         self.monitor = list(self.metrics)[-1]  # the best epoch is chosen by it
 
     def setup(self, stage: str) -> None:
-        quiet_lightning()  # in each process of ddp
+        # In each process of ddp.
+        quiet_lightning()
+        if self.trainer.strategy.root_device.type == "cuda":
+            set_matmul_precision(self._matmul_precision)
 
     def train_dataloader(self) -> ShuffledBatches:
+        self._train_batches.device = self.device.type  # only now is the network there
         return self._train_batches
 
     def val_dataloader(self) -> SequentialBatches:
+        self._val_batches.device = self.device.type
         return self._val_batches
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -84,8 +92,21 @@ class SequenceTask(LightningModule):
     def on_validation_epoch_end(self) -> None:
         metrics: dict[str, Any] = {"train/loss": self.train_loss, "val/loss": self.val_loss, **self.metrics}
         for name, metric in metrics.items():
-            self.log(name, metric.compute(), prog_bar=name == self.monitor)
+            value = metric.compute()
+            if name == "train/loss":
+                self._check_loss(value.item())
+            self.log(name, value, prog_bar=name == self.monitor)
             metric.reset()
+
+    def _check_loss(self, loss: float) -> None:
+        """Refuse a loss that is not finite: once an epoch, since to read the loss of a step would wait for the GPU."""
+        if not math.isfinite(loss):
+            rate, precision = self.trainer.optimizers[0].param_groups[0]["initial_lr"], self.trainer.precision
+            raise ValueError(
+                f"epoch {self.current_epoch + 1}: the mean training loss is {loss}; accepted: a finite number, try a "
+                f"smaller optimizer.lr than {rate}"
+                + ("" if "32" in precision else f" or trainer.precision=32-true instead of {precision}")
+            )
 
     def configure_optimizers(self) -> Any:
         optimizer = self._optimizer(self.model.parameters())
@@ -99,3 +120,12 @@ class SequenceTask(LightningModule):
         # epoch would start at its first batch.
         per_epoch = math.ceil(len(self._train_batches) / self.trainer.accumulate_grad_batches)
         return min(steps for steps in ((self.trainer.max_epochs or -1) * per_epoch, self._max_steps) if steps > 0)
+
+
+def set_matmul_precision(precision: MatmulPrecision) -> None:
+    """Let products of float32 on a GPU use TF32 or not, in matrix products and in cuDNN alike.
+
+    PyTorch's own default is TF32 in cuDNN only. `torch.set_float32_matmul_precision` would leave cuDNN out, and would
+    also change products on a CPU.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "high"

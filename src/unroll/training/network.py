@@ -53,6 +53,7 @@ def fit_network(
         instantiate(parts["optimizer"]),
         instantiate(parts["scheduler"]),
         max_steps,
+        options.matmul_precision,
     )
     last, best = run.checkpoints / LAST, run.checkpoints / BEST
     own_callbacks = [
