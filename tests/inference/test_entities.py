@@ -19,6 +19,7 @@ from unroll.inference.crf import softmax
 from unroll.inference.entities import entity_probability
 from unroll.inference.exporting.export import export
 from unroll.inference.predictor import Predictor
+from unroll.nn.crf_loop import potentials_of
 
 TEXTS = ["Ada Brown met us in Paris , today .", "Ada", "the plan of Ada we lead in Paris"]
 
@@ -55,7 +56,7 @@ def test_the_probability_of_an_entity_is_that_of_all_label_sequences_that_have_i
     theirs, ours = make_pair(5, constrained_loss, True, scale)
     steps, starts = sum(lengths), np.cumsum([0, *lengths[:-1]]).tolist()
     logits, counts = scale * torch.randn(1, steps, 5), torch.tensor([steps])
-    potentials, transitions = theirs._chain(logits.double(), counts, constrained_loss)
+    potentials, transitions = potentials_of(logits.double(), theirs.chain(constrained_loss), counts)
     expected = of_sequences(potentials[:, :, 0].detach().numpy(), transitions.detach().numpy(), starts)
     here = ours.posterior(logits.numpy(), counts.numpy())
     there = Posterior(*(it.numpy() for it in theirs.posterior(logits.double(), counts) if it is not None))

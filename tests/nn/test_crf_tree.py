@@ -97,10 +97,10 @@ def launches(steps: int, num_labels: int) -> int:
 def test_nothing_waits_for_the_device_and_twice_the_steps_take_one_level_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     short, long, longer = (launches(steps, 5) for steps in (33, 65, 129))
-    assert long - short == longer - long < 80
+    assert long - short == longer - long < 120
 
 
 def test_many_labels_are_left_to_the_loop_which_does_not_wait_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    by_tree, by_loop = (launches(16, labels) - launches(8, labels) for labels in (crf_tree.MOST_LABELS, 65))
-    assert by_tree < 80 < 8 * 15 < by_loop
+    by_tree, by_loop = (launches(40, labels) - launches(8, labels) for labels in (crf_tree.MOST_LABELS, 65))
+    assert by_tree < 3 * 120 < 32 * 15 < by_loop

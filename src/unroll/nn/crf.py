@@ -79,7 +79,7 @@ class LinearChainCRF(nn.Module):
         if crf_loop.readable(labels):
             wrong = padding_mask(lengths, labels.shape[1]) & ((labels < 0) | (labels >= self.num_labels))
             _refuse(labels, wrong, "labels", f"0 to {self.num_labels - 1} within a sequence")
-        chain, way = self._chain(self.constrained_loss), _way(logits)
+        chain, way = self.chain(self.constrained_loss), _way(logits)
         if way is None:
             losses = crf_loop.negative_log_likelihood(logits, chain, labels, lengths)
         else:
@@ -89,7 +89,7 @@ class LinearChainCRF(nn.Module):
     def log_partition(self, logits: Tensor, lengths: Tensor) -> Tensor:
         """logits: (B, T, L), lengths: (B,) → log Z (B,); log p(y) = s(y) - log Z."""
         self._check(logits, lengths)
-        chain, way = self._chain(self.constrained_loss), _way(logits)
+        chain, way = self.chain(self.constrained_loss), _way(logits)
         if way is None:
             log_z = crf_loop.log_partition(logits, chain, lengths)
         else:
@@ -104,7 +104,7 @@ class LinearChainCRF(nn.Module):
     def posterior(self, logits: Tensor, lengths: Tensor) -> Posterior[Tensor]:
         """logits: (B, T, L), lengths: (B,) → p(y) as a Markov chain, with the marginals."""
         self._check(logits, lengths)
-        chain, way = self._chain(self.constrained_loss), _way(logits)
+        chain, way = self.chain(self.constrained_loss), _way(logits)
         if way is None:
             found, log_z = crf_loop.posterior(logits, chain, lengths)
         else:
@@ -118,12 +118,19 @@ class LinearChainCRF(nn.Module):
     def decode(self, logits: Tensor, lengths: Tensor) -> Tensor:
         """logits: (B, T, L), lengths: (B,) → best path (B, T), by the Viterbi algorithm; 0 at padding."""
         self._check(logits, lengths)
-        chain, way = self._chain(constrained=True), _way(logits)
+        chain, way = self.chain(constrained=True), _way(logits)
         if way is not None:
             return way.best_paths(logits, chain, lengths)
         paths, scores = crf_loop.best_paths(logits, chain, lengths)
         _check_finite(scores, "the best path's score")
         return paths
+
+    def chain(self, constrained: bool) -> Chain:
+        """The scores, with the constraints if `constrained`."""
+        free = Chain(self.start, self.transitions, self.end)
+        if not constrained:
+            return free
+        return free._replace(forbidden_starts=self.forbidden_starts, forbidden_transitions=self.forbidden_transitions)
 
     def _check(self, logits: Tensor, lengths: Tensor) -> None:
         if logits.ndim != 3 or logits.shape[2] != self.num_labels or lengths.shape != logits.shape[:1]:
@@ -132,10 +139,6 @@ class LinearChainCRF(nn.Module):
         if crf_loop.readable(lengths):
             wrong = (lengths < 1) | (lengths > logits.shape[1])
             _refuse(lengths, wrong, "lengths", f"1 to {logits.shape[1]}, the steps of the logits")
-
-    def _chain(self, constrained: bool) -> Chain:
-        chain = Chain(self.start, self.transitions, self.end)
-        return Chain(*chain[:3], self.forbidden_starts, self.forbidden_transitions) if constrained else chain
 
 
 def _way(logits: Tensor) -> Way | None:

@@ -1,6 +1,7 @@
 """The sums and the best paths of a linear-chain CRF by a loop over time, which is best on a CPU; see `unroll.nn.crf`.
 
-From `_chain` on the batch is the last dimension, so that a step is contiguous and sums over labels are vectorised.
+In what follows `potentials_of` the batch is the last dimension, so that a step is contiguous and sums over labels are
+vectorised.
 """
 
 from typing import Any
@@ -18,19 +19,19 @@ SMALLEST_LOG_SUM = -60.0  # in a sum above e⁻⁶⁰ the terms that float32 rou
 
 def negative_log_likelihood(logits: Tensor, chain: Chain, labels: Tensor, lengths: Tensor) -> Tensor:
     """logits: (B, T, L), labels: (B, T), lengths: (B,) → -log p(y) (B,)."""
-    potentials, transitions = _chain(logits, chain, lengths)
+    potentials, transitions = potentials_of(logits, chain, lengths)
     log_z = LogPartition.apply(potentials, transitions, lengths)
     return log_z - _path_scores(potentials, transitions, labels, padding_mask(lengths, len(potentials)))
 
 
 def log_partition(logits: Tensor, chain: Chain, lengths: Tensor) -> Tensor:
     """logits: (B, T, L), lengths: (B,) → log Z (B,)."""
-    return LogPartition.apply(*_chain(logits, chain, lengths), lengths)
+    return LogPartition.apply(*potentials_of(logits, chain, lengths), lengths)
 
 
 def posterior(logits: Tensor, chain: Chain, lengths: Tensor) -> tuple[Posterior[Tensor], Tensor]:
     """logits: (B, T, L), lengths: (B,) → p(y) as a Markov chain, and log Z (B,)."""
-    potentials, transitions = _chain(logits, chain, lengths)
+    potentials, transitions = potentials_of(logits, chain, lengths)
     forward, message, backward = _forward_backward(potentials, transitions, lengths)
     marginals = (forward + message).softmax(dim=1).permute(2, 0, 1)  # (B, T, L)
     marginals = marginals.masked_fill(~padding_mask(lengths, len(forward))[:, :, None], 0)
@@ -39,7 +40,7 @@ def posterior(logits: Tensor, chain: Chain, lengths: Tensor) -> tuple[Posterior[
 
 def best_paths(logits: Tensor, chain: Chain, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """logits: (B, T, L), lengths: (B,) → best path (B, T), 0 at padding, and its score (B,)."""
-    potentials, transitions = _chain(logits, chain, lengths)
+    potentials, transitions = potentials_of(logits, chain, lengths)
     first, *others = potentials.unbind()
     best = [first]  # best[i][y]: score of the best path to label y at step i
     for step in others:
@@ -60,8 +61,11 @@ def readable(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _chain(logits: Tensor, chain: Chain, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Potentials (T, L, B), the logits plus start and end scores, 0 at padding; and transitions (L, L)."""
+def potentials_of(logits: Tensor, chain: Chain, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """logits: (B, T, L), lengths: (B,) → potentials (T, L, B), and transitions (L, L).
+
+    Potentials are the logits plus start and end scores, 0 at padding.
+    """
     start, transitions, end = chain.allowed(logits.dtype)
     padding = ~padding_mask(lengths, logits.shape[1]).T  # (T, B)
     potentials = logits.to(start.dtype).permute(1, 2, 0).contiguous().masked_fill(padding[:, None], 0)

@@ -80,19 +80,19 @@ def _joined(parts: list[Tensor], dim: int = 0) -> Tensor:
 
 def _forward_backward(logits: Tensor, chain: Chain, labels: Tensor | None, lengths: Tensor) -> tuple[Tensor, Tensor]:
     potentials, transitions = _potentials(logits, chain, lengths)
-    levels, totals = _products(_leaves(potentials, transitions, lengths), torch.logsumexp)
+    levels, totals = _products(_leaves(potentials, transitions, lengths), _log_sum_exp)
     # The scores of all that follows are those of all that precedes in the reversed chain: all nodes are transposed.
     both = [torch.cat([nodes, nodes.mT.flip(1)]) for nodes in levels]
     first = torch.cat([potentials[:, 0], torch.zeros_like(potentials[:, 0])])
     steps = potentials.shape[1]
-    before, last = _preceding(both, first, torch.logsumexp)
+    before, last = _preceding(both, first, _log_sum_exp)
     forward, after = before.chunk(2)
     to_last, to_first = last.chunk(2)
     forward = torch.cat([forward[:, : steps - 1], to_last[:, None]], dim=1)
     message = torch.cat([to_first[:, None], after.flip(1)[:, : steps - 1]], dim=1)
     mask = padding_mask(lengths, steps)[..., None]
     scores = torch.where(mask, torch.stack([_normalised(forward), message + potentials]), 0)
-    losses = totals + to_last.logsumexp(dim=1)
+    losses = totals + _log_sum_exp(to_last, 1)
     if labels is not None:
         losses = losses - _path_scores(potentials, transitions, labels, lengths)
     return scores, losses
@@ -122,9 +122,9 @@ def _products(nodes: Tensor, reduce: Reduce) -> tuple[list[Tensor], Tensor]:
     levels: list[Tensor] = []
     totals = nodes.new_zeros(1)
     while True:
-        peaks = nodes.amax(dim=(2, 3)).clamp(min=torch.finfo(nodes.dtype).min)  # not -∞, of which the difference is NaN
-        totals = totals + peaks
-        levels.append(nodes - peaks[..., None, None])
+        peaks = _peaks(nodes, 2, 3)
+        totals = totals + peaks[..., 0, 0]
+        levels.append(nodes - peaks)
         if nodes.shape[1] == 1:
             return levels, totals[:, 0]
         totals = totals[:, 0::2] + totals[:, 1::2]
@@ -153,9 +153,20 @@ def _preceding(levels: list[Tensor], first: Tensor, reduce: Reduce) -> tuple[Ten
     return found, everything
 
 
+def _log_sum_exp(x: Tensor, dim: int) -> Tensor:
+    """`torch.logsumexp` in fewer launches, since only -∞ is among its infinities."""
+    peaks = _peaks(x, dim)
+    return (x - peaks).exp_().sum(dim).log_().add_(peaks.squeeze(dim))
+
+
 def _normalised(scores: Tensor) -> Tensor:
     """Scores less their maximum over the last dimension."""
-    return scores - scores.amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
+    return scores - _peaks(scores, -1)
+
+
+def _peaks(x: Tensor, *dims: int) -> Tensor:
+    """The maximum, kept as a dimension, and not -∞, of which the difference from -∞ would be NaN."""
+    return x.amax(dims, keepdim=True).clamp_(min=torch.finfo(x.dtype).min)
 
 
 def _probabilities(scores: Tensor, chain: Chain, lengths: Tensor) -> tuple[Tensor, Tensor]:
