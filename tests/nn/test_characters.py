@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from unroll.data.tokens import PADDING
-from unroll.nn.characters import CharacterCNN, CharacterLSTM
+from unroll.nn.characters import CharacterCNN, CharacterLSTM, window_sums
 
 ALPHABET = 8
 NETWORKS = {"cnn": CharacterCNN, "lstm": CharacterLSTM}
@@ -175,3 +175,30 @@ def test_weights_start_within_their_bounds() -> None:
 def test_values_out_of_range_are_refused(network: type[nn.Module], options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network(**({"alphabet_size": ALPHABET} | options))
+
+
+@given(words=batches, width=widths, filters=st.integers(1, 5))
+def test_the_sums_of_windows_that_a_gpu_looks_up_are_those_that_are_gathered(
+    words: list[list[int]], width: int, filters: int
+) -> None:
+    torch.manual_seed(0)
+    tables = torch.randn(width, ALPHABET, filters, dtype=torch.float64, requires_grad=True)
+    padded = F.pad(pad(words), ((width - 1) // 2, width // 2), value=PADDING)
+    starts = torch.randint(padded.shape[1] - width + 1, (len(words), filters))
+    expected = sum(table.gather(0, padded.gather(1, starts + k)) for k, table in enumerate(tables))
+    found = window_sums(tables, padded, starts)
+    d_sums = torch.randn_like(found)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(sums, tables, d_sums)[0] for sums in (found, expected)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_gradient_of_a_character_cnn_has_the_same_bits_each_time_on_a_gpu() -> None:
+    torch.manual_seed(0)
+    network = CharacterCNN(60).eval().cuda()
+    characters = torch.randint(2, 60, (500, 12), device="cuda")
+    first, *others = (
+        torch.autograd.grad(network(characters).square().sum(), [*network.parameters()]) for _ in range(5)
+    )
+    for other in others:
+        assert all(torch.equal(*pair) for pair in zip(first, other, strict=True))

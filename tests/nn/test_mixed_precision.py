@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import unroll.nn.model
 from tests.tiny import NETWORKS, tiny_parts
 from unroll.data.batches import SequentialBatches
 from unroll.data.padding import Batch
@@ -44,6 +45,25 @@ def test_mixed_precision_gives_the_loss_and_gradient_of_float32_up_to_rounding(
     assert mixed_loss.dtype == torch.float32
     torch.testing.assert_close(mixed_loss, loss, rtol=4 * BFLOAT16, atol=0)
     assert torch.cosine_similarity(mixed_gradient, gradient, dim=0) > 0.99
+
+
+@pytest.mark.parametrize(("below", "is_mixed"), [(None, True), (8, True), (9, False)])  # the network has 8 units
+def test_a_network_with_few_units_computes_in_float32_on_a_gpu(
+    below: int | None, is_mixed: bool, reviews: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU stands in for it."""
+    monkeypatch.setattr(unroll.nn.model, "FULL_PRECISION_BELOW", {"cuda": 512} | ({"cpu": below} if below else {}))
+    torch.manual_seed(0)
+    network = build_model(tiny_parts("bilstm")["model"], reviews.schema).eval()
+    batch = next(iter(SequentialBatches(reviews.split("train"), 16)))
+    scores = network(batch.tokens)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(batch.tokens)
+    gradients = [torch.autograd.grad(x.float().square().sum(), [*network.parameters()]) for x in (found, scores)]
+
+    assert found.dtype == (torch.bfloat16 if is_mixed else torch.float32)
+    assert torch.equal(found.float(), scores) == (not is_mixed)
+    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True)) == (not is_mixed)
 
 
 def test_no_part_of_a_network_needs_bfloat16_instructions() -> None:

@@ -6,6 +6,7 @@ one raises an error. The same holds for what has a shape that depends on values,
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from unroll.data.prefetch import pinned
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
 from unroll.inference.building import build_model
-from unroll.nn import encoder
+from unroll.nn import crf, encoder
 from unroll.training.metrics import Mean, accuracy, label_counts, label_f1, subset_accuracy
 from unroll.training.module import SequenceTask
 from unroll.training.schedules import linear
@@ -146,3 +147,20 @@ def test_a_loss_that_is_not_finite_is_found_at_the_end_of_its_epoch(
     with pytest.raises(ValueError, match=said):
         train(reviews, parts, OPTIONS, tmp_path)
     assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_lightning_reads_no_value_in_a_step(
+    precision: str, entities: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training of five steps reads as many values as one of two: those of its end."""
+    monkeypatch.setattr(encoder, "check_sequences", lambda *_: None)  # which reads values on a CPU only
+    monkeypatch.setattr(crf, "_readable", lambda x: False)
+    reads = []
+    for steps in (2, 5):
+        parts = tiny_parts("bilstm_char_crf", max_epochs=1)
+        parts["trainer"] |= {"limit_train_batches": steps, "precision": precision}
+        with Operations() as operations:
+            train(entities, parts, replace(OPTIONS, checkpoint_steps=100), tmp_path / str(steps))
+        reads.append(operations.counts["_local_scalar_dense"])
+    assert 0 < reads[0] == reads[1]

@@ -71,10 +71,25 @@ class CharacterCNN(nn.Module):
         tables = self.characters() @ self.filters  # (K, A, F)
         padded = F.pad(characters, ((width - 1) // 2, width // 2), value=PADDING)  # (U, C + K - 1)
         best = _largest_windows(tables, padded)  # (U, F)
+        if tables.is_cuda:
+            return self.bias + window_sums(tables, padded, best)
         result = self.bias
         for k, table in enumerate(tables):
             result = result + table.gather(0, padded.gather(1, best + k))
         return result
+
+
+def window_sums(tables: Tensor, padded: Tensor, starts: Tensor) -> Tensor:
+    """tables: (K, A, F), padded: (U, C + K - 1), starts: (U, F) → Σₖ tables[k, padded[u, starts[u, f] + k], f], (U, F).
+
+    By one lookup in place of 2 K `gather`s, whose gradient a GPU would add by atomic operations: in another order, and
+    with other last bits, each time. That of a lookup is sorted first.
+    """
+    width, alphabet, filters = tables.shape
+    offsets = torch.arange(width, device=tables.device)
+    characters = padded.gather(1, (starts[:, :, None] + offsets).flatten(1)).unflatten(1, (filters, width))
+    places = (characters + alphabet * offsets) * filters + torch.arange(filters, device=tables.device)[:, None]
+    return F.embedding(places, tables.reshape(-1, 1)).sum(dim=(2, 3))  # (U, F, K, 1) → (U, F)
 
 
 @torch.no_grad()

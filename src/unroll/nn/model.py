@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from unroll.checks import check_choice
@@ -16,6 +17,10 @@ from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, TAGGING_HEADS
 from unroll.nn.pooling import Pooling
 
 WEIGHTS = "weights.safetensors"
+
+# Under autocast, a network with fewer units computes in float32 on this type of device. The steps of a small recurrence
+# take as long as their kernels take to start, and autocast adds some that convert every weight and every gradient.
+FULL_PRECISION_BELOW = {"cuda": 512}
 
 
 class SequenceModel(nn.Module):
@@ -52,6 +57,7 @@ class SequenceModel(nn.Module):
         self.embedding = TokenEmbedding(
             vocabulary_size, alphabet_size, embedding_size, casing_size, characters, word_dropout, dropout
         )
+        self.hidden_size = hidden_size
         self.encoder = encoder(self.embedding.output_size, hidden_size)
         size = self.encoder.output_size
         if task in SEQUENCE_HEADS:
@@ -70,6 +76,13 @@ class SequenceModel(nn.Module):
 
     def forward(self, tokens: Tokens[Tensor]) -> Tensor:
         """tokens: words of shape (B, T) → scores (B, L), or (B, T, L) for labels of tokens."""
+        device = tokens.words.device.type
+        if self.hidden_size < FULL_PRECISION_BELOW.get(device, 0) and torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return self._scores(tokens)
+        return self._scores(tokens)
+
+    def _scores(self, tokens: Tokens[Tensor]) -> Tensor:
         outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
         return self.head(outputs, final, tokens.lengths)
 
