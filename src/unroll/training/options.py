@@ -1,6 +1,8 @@
 """Training options that are plain values rather than objects to build."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from unroll.checks import check_least
 from unroll.data.vectors import check_vectors_file
@@ -35,3 +37,13 @@ class TrainOptions:
         check_least(1, "no limit", batch_tokens=self.batch_tokens)
         if self.vectors is not None:
             check_vectors_file(self.vectors)
+
+
+def without_device(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the device of its trainer, on which neither results nor checkpoints depend.
+
+    The same training on another device is the same but for rounding: it is no reason to train again, and it can go on.
+    """
+    if not isinstance(trainer := config.get("trainer"), Mapping):
+        return dict(config)
+    return {**config, "trainer": {key: value for key, value in trainer.items() if key != "accelerator"}}
