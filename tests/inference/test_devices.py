@@ -122,6 +122,24 @@ def test_apples_gpu_is_left_for_the_cpu_if_it_lacks_an_operation(
         unroll.load(folders("network"), "mps")
 
 
+@pytest.mark.parametrize("parent", [None, object()])
+def test_a_gpu_that_is_not_used_is_said_by_the_command_and_not_by_its_processes(
+    parent: object,
+    folders: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    devices.note.cache_clear()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "accelerator", lambda: None)
+    monkeypatch.setattr(devices, "nvidia_gpu", lambda: "NVIDIA H100")
+    monkeypatch.setattr(devices, "_missing", lambda asked, found: "too old a driver")
+    monkeypatch.setattr(trained_model, "parent_process", lambda: parent)
+    assert unroll.load(folders("network")).predict(["good"])
+    said = "NVIDIA H100 is not used: too old a driver\n"
+    assert capsys.readouterr().err == said * (parent is None)
+
+
 @pytest.mark.parametrize("has_cuda", [False, True])
 def test_an_exported_model_runs_on_what_onnx_runtime_has(
     has_cuda: bool, folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch

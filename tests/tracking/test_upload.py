@@ -311,7 +311,7 @@ def test_the_devices_are_tags_of_the_run(reviews: PreparedData, evaluated: Path)
     """That of the training follows its record, that of the evaluation its throughput."""
     run = run_of(evaluated)
     write_record(evaluated, reviews, RunFolder(evaluated).read_record().run_id, device="cuda (NVIDIA H100)")
-    assert "device" in upload(evaluated)
+    assert "figures" in upload(evaluated)
     tags = run.client.get_run(run.run_id).data.tags
     assert (tags["device"], tags["evaluated_on"]) == ("cuda (NVIDIA H100)", "cpu")
     assert upload(evaluated) == []

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ class TrainedModel:
             return cls(model, schema, config)
         place = choose(device)
         if place == CPU:  # of auto
-            note(unused_gpu())
+            if parent_process() is None:  # else that has said it once for all of its processes
+                note(unused_gpu())
         elif place.type == "mps" and (operation := missing_operation(lambda: read_once(model, place))):
             if device != "auto":
                 raise ValueError(f"device={device!r}: mps does not have {operation}; accepted: auto, cpu")

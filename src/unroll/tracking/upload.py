@@ -95,12 +95,14 @@ def upload(path: Path) -> list[str]:
     run = TrackedRun(client, logged.info.run_id)
     if folder.history.exists():  # a model without epochs has none
         missing += _log_epochs(run, folder, logged.info.start_time)
-    if figures := {key: value for key, value in record.figures.items() if key not in logged.data.metrics}:
+    figures = {key: value for key, value in record.figures.items() if key not in logged.data.metrics}
+    is_placed = record.device in (None, logged.data.tags.get(DEVICE))
+    if figures:
         run.log_metrics(figures)
-        missing.append("figures")
-    if record.device and logged.data.tags.get(DEVICE) != record.device:
+    if not is_placed:
         client.set_tag(run.run_id, DEVICE, record.device)
-        missing.append("device")
+    if figures or not is_placed:
+        missing.append("figures")
     if find_model(client, run.run_id) is None:
         log_model(run, folder.model)
         missing.append("model")

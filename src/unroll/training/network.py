@@ -79,7 +79,9 @@ def fit_network(
     except Exception as error:
         if not lacks_memory(error):
             raise
-        raise too_large(last_batch.shape, device, _smaller(last_batch.shape, options)) from error
+        raise too_large(
+            last_batch.shape, device.rpartition(", then ")[2], _smaller(last_batch.shape, options)
+        ) from error
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
