@@ -198,7 +198,8 @@ def _add_device(parser: argparse.ArgumentParser, default: str) -> None:
         "--device",
         choices=DEVICES,
         default=default,
-        help="that a network is on; auto: the GPU if there is one; an exported one knows no mps",
+        metavar="NAME",
+        help=f"of a network: {', '.join(DEVICES[:-1])} or {DEVICES[-1]}",
     )
 
 
@@ -241,7 +242,7 @@ _SCORE_HELP = {
     "prefix": ("PREFIX", "of the names of the columns that are added"),
     "max_characters": ("N", "a longer text gets no answer; 100000"),
     "part_bytes": ("N", "of input for each part of the output"),
-    "processes": ("N", "of this machine; one for each core, or two that share a GPU"),
+    "processes": ("N", "of this machine; one for each core, two on a GPU"),
     "batch_size": ("N", "texts that the model reads at once; 64"),
     "engine": ("NAME", f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}"),
     "address": ("ADDRESS", "of the cluster of Spark or Ray"),

@@ -51,9 +51,7 @@ class OnnxModel:
             schema, _ = read_folder(folder, ONNX_MODEL)
             model = cls(folder / ONNX_MODEL, schema, device)
         if device == "cuda" != model.device:  # ONNX Runtime goes on without a word
-            raise ValueError(
-                f"device='cuda': ONNX Runtime {onnxruntime.__version__} cannot use it; accepted: auto, cpu"
-            )
+            raise ValueError("device='cuda': ONNX Runtime finds no GPU that it can use; accepted: auto, cpu")
         return model
 
     @property

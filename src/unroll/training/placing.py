@@ -10,6 +10,7 @@ import torch
 
 from unroll.data.batches import ShuffledBatches, collate
 from unroll.files import read_mapping, write_json
+from unroll.hardware import DEVICES as NAMES
 from unroll.nn import SequenceModel
 from unroll.nn.devices import announce, choose, describe, missing_operation, moved
 
@@ -27,8 +28,10 @@ def placed(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: the device is not here, or not as many of them.
     """
+    if (asked := config.get("accelerator", "auto")) not in (*NAMES, "gpu"):
+        return config  # which `build_trainer` refuses
     # A forked process cannot use a GPU that its parent has used.
-    device = choose(config.get("accelerator", "auto"), OPTION, EVERYWHERE, config.get("strategy") != "ddp_fork")
+    device = choose(asked, OPTION, EVERYWHERE, config.get("strategy") != "ddp_fork")
     devices = config.get("devices", "auto")
     if device.type != "cpu":
         there = torch.cuda.device_count() if device.type == "cuda" else 1
@@ -54,7 +57,7 @@ def able(config: dict[str, Any], asked: str, model: SequenceModel, batches: Shuf
     Raises:
         ValueError: it lacks one, but was asked for.
     """
-    if config["accelerator"] != "mps":
+    if config.get("accelerator") != "mps":
         return config
     operation = missing_operation(lambda: _step_once(model, batches, torch.device("mps")))
     if operation is None:
