@@ -24,7 +24,7 @@ MODEL = f"{RUN}/model/*"
 RESULTS = tuple(f"{run}/{it}" for run in (RUN, OTHER_RUN) for it in EVALUATED)
 STORE, LOGGED_MODELS = "mlflow.db", f"mlartifacts/{NAME}/models"
 LOGGED = ("MLmodel", "*.py", "*.txt", "*.yaml", "artifacts/model/*", "code/unroll/data/text.py")
-PARTS = ("model/lstm", "optimizer/adamw", "scheduler/linear", "trainer/cpu")
+PARTS = ("model/lstm", "optimizer/adamw", "scheduler/linear", "trainer/auto")
 CONFIGURATION = tuple(f"conf/{it}.yaml" for it in ("train", *PARTS))
 SWEEPER = tuple(f"conf/hydra/sweeper{it}.yaml" for it in ("/optuna", "/sampler/tpe", "/pruner/median"))
 # {lstm} and {majority}: the artifacts of their logged models in MLflow; {run}: those of the run of lstm

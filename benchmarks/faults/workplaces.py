@@ -46,20 +46,20 @@ PLAN = {
     "labeling": {"datasets": ["demo_entities"], "models": ["majority"]},
     "seeds": [1],
     "tokenizer": "words",
-    "trainer": "cpu",
+    "trainer": "auto",
 }
 # A small configuration, because DVC passes no options: the file, what is replaced, and by what.
 SMALL = (
     ("conf/prepare.yaml", r"limit: null", "limit: 300"),
     ("conf/prepare.yaml", r"processes: null", "processes: 1"),
-    ("conf/trainer/cpu.yaml", r"max_epochs: \d+", "max_epochs: 6"),
+    ("conf/trainer/auto.yaml", r"max_epochs: \d+", "max_epochs: 6"),
     ("conf/model/lstm.yaml", r"(embedding_size|hidden_size): \d+", r"\1: 16"),
 )
 SWEEP = (
     f"train -m dataset={NAME} sweep=encoder model=lstm trainer.max_epochs=1 hydra.sweeper.study=s "
     "hydra.sweeper.n_trials=2"
 )
-PLANNED = f"train dataset={NAME} trainer=cpu plan=params.yaml"
+PLANNED = f"train dataset={NAME} trainer=auto plan=params.yaml"
 OF_PIPELINE = ("plan", "kept", "register", "rollback", "reproduce", "promote", "sweep")
 
 

@@ -154,6 +154,10 @@ def train(
             check = check_targets if group == "trainer" else check_factory
             check(parts[group], group)
 
+    if isinstance(model, SequenceModel):
+        from unroll.training.placing import announce_device
+
+        announce_device(parts["trainer"])
     run = RunFolder(Path("runs", data.folder.name, name, str(seed)) if output is None else Path(output))
     *_, folder_model, folder_seed = ("", "", *run.path.absolute().parts)
     name = folder_model if folder_seed == str(seed) else name
@@ -168,20 +172,23 @@ def train(
 
 
 def evaluate(
-    run: RunFolder | str | Path, data: PreparedData, batch_size: int = 64, threads: int = 1
+    run: RunFolder | str | Path, data: PreparedData, batch_size: int = 64, threads: int = 1, device: str = "auto"
 ) -> dict[str, float]:
     """Score a trained model on the test split, and write the scores and predictions into its run folder.
+
+    Args:
+        device: of a network: `auto` (the GPU if there is one), `cpu`, `cuda` or `mps`.
 
     Returns:
         The metrics by name, such as ``test/accuracy``.
 
     Raises:
-        ValueError: there is no trained model in the folder, or it was trained on other data.
+        ValueError: there is no trained model in the folder, or it was trained on other data; or no such device.
     """
     from unroll.evaluation.evaluate import EvaluateOptions
     from unroll.evaluation.evaluate import evaluate as evaluate_folder
 
-    return evaluate_folder(data, _folder(run).path, EvaluateOptions(batch_size, threads))
+    return evaluate_folder(data, _folder(run).path, EvaluateOptions(batch_size, threads, device))
 
 
 def compare(runs: Sequence[RunFolder | str | Path]) -> "pd.DataFrame":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unroll.files import refusal
+from unroll.hardware import DEVICES
 from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token_of_environment
 from unroll.inference.server.source import ANY_MODEL, FOLDERS, find_folder
 from unroll.parsing import SHELLS, Completion, HelpFormatter, Parser, Version
@@ -101,6 +102,8 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_format(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines in a terminal too")
+    _add_device(parser, "auto")
+    parser.add_argument("--batch-size", metavar="N", type=int, default=64, help="texts that the model reads at once")
     parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
 
 
@@ -117,12 +120,12 @@ def _predict(arguments: argparse.Namespace) -> None:
 
     given, file = [_utf8(text) for text in arguments.text], arguments.file or STDIN
     kind = None if given else format_of(file, arguments.format)
-    predictor = load(arguments.model)
+    predictor = load(arguments.model, arguments.device)
     texts = read_texts(file, kind, predictor.model.schema) if kind else iter(given)
     width = shutil.get_terminal_size().columns
     count, unusable, reason = 0, 0, None
     while chunk := list(islice(texts, CHUNK)):
-        answers = predictor.predict(chunk, errors="coerce", probabilities=arguments.probabilities)
+        answers = predictor.predict(chunk, arguments.batch_size, "coerce", arguments.probabilities)
         for number, (text, answer) in enumerate(zip(chunk, answers, strict=True), start=count + 1):
             if is_empty(answer):
                 unusable, reason = unusable + 1, reason or predictor.problem(text, f"text {number}")
@@ -190,6 +193,16 @@ def _add_model(parser: argparse.ArgumentParser, name: str, meaning: str) -> None
     parser.add_argument(name, metavar="MODEL", help=meaning, **required)
 
 
+def _add_device(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default=default,
+        metavar="NAME",
+        help=f"of a network: {', '.join(DEVICES[:-1])} or {DEVICES[-1]}",
+    )
+
+
 def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", metavar="EXT", help="of the texts, instead of the extension of the file's name")
 
@@ -229,7 +242,8 @@ _SCORE_HELP = {
     "prefix": ("PREFIX", "of the names of the columns that are added"),
     "max_characters": ("N", "a longer text gets no answer; 100000"),
     "part_bytes": ("N", "of input for each part of the output"),
-    "processes": ("N", "of this machine; one for each core"),
+    "processes": ("N", "of this machine; one for each core, two on a GPU"),
+    "batch_size": ("N", "texts that the model reads at once; 64"),
     "engine": ("NAME", f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}"),
     "address": ("ADDRESS", "of the cluster of Spark or Ray"),
 }
@@ -247,6 +261,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
             default=argparse.SUPPRESS,
             required=name in ("model", "output"),
         )
+    _add_device(parser, argparse.SUPPRESS)
     parser.add_argument("--probabilities", action="store_true", help="those of all labels, and of entities")
 
 
@@ -260,7 +275,9 @@ def _score(arguments: argparse.Namespace) -> None:
     if "columns" in given:
         chosen["columns"] = tuple(filter(None, given["columns"].split(",")))
     options, output = ScoreOptions(**chosen), Path(arguments.output)
-    others = {it: given[it] for it in ("part_bytes", "engine", "processes", "address") if it in given}
+    others = {
+        it: given[it] for it in ("part_bytes", "engine", "processes", "address", "device", "batch_size") if it in given
+    }
     report = partial(print, file=sys.stderr, flush=True)
     done = score(find_source(arguments.model), arguments.input, output, options, **others, report=report)
     speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""

@@ -24,20 +24,21 @@ def mlflow_uri(name: str) -> str | None:
     return f"models:/{name}" if re.fullmatch("[^/@]+@[^/@]+", name) and not Path(name).exists() else None
 
 
-def load(model: RunFolder | str | Path) -> Predictor:
+def load(model: RunFolder | str | Path, device: str = "auto") -> Predictor:
     """Load a trained model.
 
     Args:
         model: what `train` returned, the path of a run folder or of its model folder, or a name in MLflow:
             ``NAME@champion``, ``models:/NAME@champion``, ``models:/NAME/3`` or ``runs:/RUN_ID``. The MLflow store is
             that of ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` of the project.
+        device: `auto` (the GPU if there is one), `cpu`, `cuda` or `mps`; see `Predictor.load`.
     """
     if isinstance(model, RunFolder):
-        return Predictor.load(find_folder(model.path))
+        return Predictor.load(find_folder(model.path), device)
     if uri := mlflow_uri(str(model)):
         with _environment():
-            return _load_from_mlflow(uri)
-    return Predictor.load(find_folder(Path(model)))
+            return _load_from_mlflow(uri, device)
+    return Predictor.load(find_folder(Path(model)), device)
 
 
 def find_source(name: str) -> Source:
@@ -51,11 +52,11 @@ def find_source(name: str) -> Source:
     return RegistrySource(registered)
 
 
-def _load_from_mlflow(uri: str) -> Predictor:
+def _load_from_mlflow(uri: str, device: str) -> Predictor:
     if RegisteredName.matches(uri):
         source = RegistrySource(RegisteredName.parse(uri))
         with source.folder(source.version()) as folder:
-            return Predictor.load(folder)
+            return Predictor.load(folder, device)
     from unroll.tracking.models import download_model, model_uri
     from unroll.tracking.offline import requiring
     from unroll.tracking.store import open_store
@@ -64,7 +65,7 @@ def _load_from_mlflow(uri: str) -> Predictor:
     with requiring(), tempfile.TemporaryDirectory() as work:
         if uri.startswith("runs:/"):
             uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
-        return Predictor.load(download_model(client, uri, Path(work)))
+        return Predictor.load(download_model(client, uri, Path(work)), device)
 
 
 @contextmanager

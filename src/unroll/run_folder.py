@@ -41,7 +41,8 @@ class RunRecord:
         parameters: number of trained parameters.
         size_bytes: of the model folder.
         seeded: whether the model depends on the seed.
-        microseconds_per_token: of prediction on the validation split; None if it was not measured.
+        microseconds_per_token: of prediction on the validation split, on the CPU; None if it was not measured.
+        device: that it was trained on, such as ``cpu`` or ``cuda (NVIDIA H100)``; None in records of earlier versions.
     """
 
     dataset: str
@@ -58,6 +59,7 @@ class RunRecord:
     seeded: bool
     size_bytes: int
     microseconds_per_token: float | None = None
+    device: str | None = None
 
     @property
     def figures(self) -> dict[str, float]:

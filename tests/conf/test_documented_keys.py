@@ -93,7 +93,7 @@ def arguments(config: Any, where: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("group", "name"),
     [("model", name) for name in MODELS]
-    + [("optimizer", "adamw"), ("scheduler", "linear"), ("scheduler", "constant"), ("trainer", "cpu")],
+    + [("optimizer", "adamw"), ("scheduler", "linear"), ("scheduler", "constant"), ("trainer", "auto")],
 )
 def test_every_argument_of_what_a_file_builds(group: str, name: str) -> None:
     chosen = f"{group}={name}"

@@ -21,7 +21,7 @@ from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
 from unroll.inference.trained_model import TrainedModel
 
-OPTIONS = EvaluateOptions(batch_size=8, threads=1)
+OPTIONS = EvaluateOptions(batch_size=8, threads=1, device="cpu")
 FILES = {"metrics.json", "classes.csv", "confusion.csv", "predictions.parquet", "throughput.json"}
 
 CASES: dict[str, tuple[Task, str]] = {
@@ -166,6 +166,7 @@ def test_speed_is_in_tokens_of_the_test_split(run: Run) -> None:
     assert speed["tokens"] == len(run.data.split("test").tokens)
     assert speed["tokens_per_second"] == pytest.approx(speed["tokens"] / speed["seconds"])
     assert speed["batch_size"] == OPTIONS.batch_size
+    assert speed["device"] == "cpu"
 
 
 def test_a_few_batches_are_read_before_the_clock_starts(
@@ -245,3 +246,8 @@ def test_a_model_of_other_data_is_an_error_and_nothing_is_written(
 def test_an_option_out_of_range_is_named(option: str) -> None:
     with pytest.raises(ValueError, match=f"^{option}=0; accepted: 1 or more"):
         EvaluateOptions(**{"batch_size": 1, "threads": 1, option: 0})
+
+
+def test_another_device_is_refused_before_a_file_is_written() -> None:
+    with pytest.raises(ValueError, match=r"^device='tpu'; accepted: auto, cpu, cuda, mps$"):
+        EvaluateOptions(8, 1, "tpu")

@@ -13,6 +13,7 @@ from unroll.evaluation.leaderboard import (
     CostColumn,
     leaderboard,
     pareto_front,
+    single_device,
     with_intervals_over_texts,
 )
 from unroll.evaluation.runs import Run, read_runs
@@ -74,6 +75,54 @@ def test_one_seed_has_no_deviation(runs: list[Run]) -> None:
     board = leaderboard([run for run in runs if run.seed == 1])
     assert board[["test/accuracy_sd", "test/accuracy_low", "test/accuracy_high"]].isna().all(axis=None)
     assert board["test/accuracy"].notna().all()
+
+
+def on(runs: list[Run], trained: dict[str, str], evaluated: dict[str, str]) -> list[Run]:
+    """The runs on these devices, by model or by id."""
+    return [
+        replace(
+            run,
+            device=trained.get(run.run_id, trained.get(run.model)),
+            evaluated_on=evaluated.get(run.run_id, evaluated.get(run.model)),
+        )
+        for run in runs
+    ]
+
+
+def test_times_of_one_device_are_compared_and_it_is_named(runs: list[Run]) -> None:
+    gpu = dict.fromkeys(("gru", "elman"), "cuda (H100)")
+    board = leaderboard(on(runs, gpu, gpu))
+    assert board[["training_seconds", "tokens_per_second"]].notna().all(axis=None)
+    assert board[["trained_on", "evaluated_on"]].eq("cuda (H100)").all(axis=None)
+    assert single_device(board) == "cuda (H100)"
+    assert single_device(leaderboard(runs)) == "unknown"  # of earlier versions
+
+
+def test_times_of_two_devices_are_not_compared(runs: list[Run]) -> None:
+    """As many models are on either device: the times are those of the best model's."""
+    board = leaderboard(on(runs, {"gru": "cuda (H100)", "elman": "cpu"}, {"gru": "cpu", "elman": "cpu"}))
+    assert board["trained_on"].tolist() == ["cuda (H100)", "cpu"]
+    assert board["training_seconds"].notna().tolist() == [True, False]
+    assert board["tokens_per_second"].notna().all()
+    assert single_device(board) is None
+    assert pareto_front(board, "val/accuracy", CostColumn("training_seconds", "", "")) == ["gru"]
+
+
+def test_the_times_are_those_of_most_models(runs: list[Run]) -> None:
+    third = [replace(run, model="lstm", run_id=f"lstm{run.seed}") for run in runs if run.model == "elman"]
+    devices = {"gru": "cuda (H100)", "elman": "cpu", "lstm": "cpu"}
+    board = leaderboard(on([*runs, *third], devices, devices)).set_index("model")
+    assert board["training_seconds"].isna().to_dict() == {"gru": True, "elman": False, "lstm": False}
+    assert board["tokens_per_second"].isna().to_dict() == {"gru": True, "elman": False, "lstm": False}
+
+
+def test_a_mean_over_seeds_on_two_devices_is_the_time_of_none(runs: list[Run]) -> None:
+    mixed = {"gru1": "cpu", "gru2": "cuda (H100)", "elman": "cuda (H100)"}
+    board = leaderboard(on(runs, mixed, mixed)).set_index("model")
+    assert board.loc["gru", "trained_on"] == "cpu and cuda (H100)"
+    assert board["training_seconds"].isna().to_dict() == {"gru": True, "elman": False}
+    everywhere = mixed | {"elman1": "cpu"}
+    assert leaderboard(on(runs, everywhere, everywhere))["training_seconds"].isna().all()
 
 
 def test_a_diverged_seed_is_not_left_out(runs: list[Run]) -> None:

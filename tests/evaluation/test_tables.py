@@ -55,10 +55,20 @@ def test_other_scores_are_those_that_the_leaderboard_does_not_show(classificatio
     assert table.rows[0][3] == Cell("0.500 ± 0.000", 0.5)
 
 
+def test_the_leaderboard_table_has_the_devices_if_they_differ(labeling_runs: Path) -> None:
+    runs = [replace(run, device=run.model, evaluated_on="cpu") for run in read_runs(labeling_runs)]
+    board = with_intervals_over_texts(leaderboard(runs), runs)
+    table = leaderboard_table(board, {"gru": "a", "elman": "ab"}, runs, "95 %")
+    assert table.header[-2:] == ["trained on", "evaluated on"]
+    assert [row[-2:] for row in table.rows] == [["gru", "cpu"], ["elman", "cpu"]]
+    times = [row[table.header.index("training time")] for row in table.rows]
+    assert [time.text for time in times if isinstance(time, Cell)] == ["1 min 02 s", "\N{EN DASH}"]
+
+
 def test_seed_table_lists_every_run_of_the_best_model_first(classification_runs: Path) -> None:
     table = seed_table(read_runs(classification_runs), ["gru", "elman"], {})
     assert [row[:2] for row in table.rows] == [["gru", "1"], ["gru", "2"], ["elman", "1"], ["elman", "2"]]
-    assert table.rows[0][4:] == ["5 of 5", "1 min 01 s", Cell("gru1")]
+    assert table.rows[0][4:] == ["5 of 5", "1 min 01 s", "unknown", Cell("gru1")]
 
 
 def test_slices_table_counts_the_examples_of_each_part(classification_runs: Path) -> None:

@@ -32,11 +32,11 @@ PLAN = {
     "labeling": {"datasets": ["demo_entities"], "models": ["fcnn", "bilstm"]},
     "seeds": [1],
     "tokenizer": "words",
-    "trainer": "cpu",
+    "trainer": "auto",
 }
 # Settings in the copy that make the trainings and evaluations short.
 SHORT = [
-    ("conf/trainer/cpu.yaml", r"max_epochs: \d+", "max_epochs: 1"),
+    ("conf/trainer/auto.yaml", r"max_epochs: \d+", "max_epochs: 1"),
     ("conf/prepare.yaml", "limit: null", "limit: 400"),
 ]
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("pipeline")  # one process: the project is 
 MISTAKES = {
     "train.py model=lstmm": ["model=lstmm", "elman, fcnn, gru, indrnn, lru, lstm"],
     "train.py dataset=demo_review": ["dataset=demo_review", "demo_entities, demo_reviews"],
-    "train.py trainer=tpu": ["trainer=tpu", "cpu, ddp, gpu"],
+    "train.py trainer=tpu": ["trainer=tpu", "auto, cpu, ddp, gpu"],
     "train.py sede=1": ["sede: unknown key", "did you mean 'seed'?"],
     "train.py model.hiden_size=3": ["model.hiden_size", "did you mean 'hidden_size'?"],
     "train.py +model.encoder.layers=3": ["model.encoder.layers", "num_layers"],

@@ -76,6 +76,22 @@ def test_where_results_go_and_what_the_run_is_called_changes_nothing() -> None:
     assert config_checksum(config()) == config_checksum(config(output="there", run_name="x", jobs=3, plan="p"))
 
 
+@pytest.mark.parametrize("trainer", ["auto", "gpu"])
+def test_the_same_training_on_another_device_is_no_other_one(trainer: str) -> None:
+    """So that `trainer: auto` in params.yaml trains nothing again that `trainer: cpu` has trained."""
+    assert config_checksum(config()) == config_checksum(config(trainer=tiny_parts("gru", trainer)["trainer"]))
+    two = tiny_parts("gru", trainer)["trainer"] | {"devices": 2}  # share the batches, whose number differs
+    assert config_checksum(config()) != config_checksum(config(trainer=two))
+
+
+def test_an_evaluation_on_another_device_is_no_other_one(reviews: PreparedData, tmp_path: Path) -> None:
+    found = [
+        evaluation_inputs({"batch_size": 8, "threads": 1, "device": device}, reviews, RunFolder(tmp_path))
+        for device in ("cpu", "cuda")
+    ]
+    assert found[0] == found[1]
+
+
 def test_other_vectors_under_the_same_name_are_other_inputs(reviews: PreparedData, tmp_path: Path) -> None:
     file = tmp_path / "vectors.txt"
     file.write_text("good 1 2")

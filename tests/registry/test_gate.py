@@ -126,6 +126,18 @@ def test_of_tokens_a_second_more_is_cheaper(speed: float, wins: bool) -> None:
     assert against_champion(wrong=200, cost=speed, gate=gate).wins == wins
 
 
+@pytest.mark.parametrize(("mine", "theirs", "wins"), [("cpu", "cpu", True), ("cuda (H100)", "cpu", False)])
+def test_times_of_different_devices_do_not_make_a_model_cheaper(mine: str, theirs: str, wins: bool) -> None:
+    challenger = Contender("lstm", predictions(200), 1.0, mine)
+    champion = Contender("version 3 (gru)", predictions(200), 60.0, theirs)
+    decision = decide(challenger, champion, "classification", Gate(0.05, 0.01, 0.1, "training_seconds"))
+    assert decision.wins == wins
+    said = (
+        "(1 s of training on cuda (H100) against 60 s of training on cpu: times of different devices are not compared)"
+    )
+    assert (said in decision.reason) != wins
+
+
 def test_a_stricter_level_lets_fewer_pass() -> None:
     """12 errors less: p = 0.0005 with McNemar's test."""
     assert against_champion(wrong=188).wins

@@ -7,10 +7,10 @@ import pytest
 
 from tests.tiny import save_random_model
 from tests.tracking.repository import commit_everything
-from tests.tracking.trained import make_provenance, run_of, train_pretending
+from tests.tracking.trained import make_provenance, run_of, train_pretending, write_record
 from unroll.data.prepared import PreparedData
 from unroll.tracking.provenance import Provenance
-from unroll.tracking.reproduce import code_remarks, differences, read_provenance, scores, unequal_files
+from unroll.tracking.reproduce import code_remarks, compare, differences, read_provenance, scores, unequal_files
 from unroll.tracking.store import open_experiment, open_store
 from unroll.tracking.upload import upload
 
@@ -164,6 +164,20 @@ def test_an_epoch_more_or_less_is_found(trained: Path) -> None:
 def test_a_model_with_other_weights_is_found(trained: Path, reviews: PreparedData) -> None:
     save_random_model(reviews, trained / "model", seed=1)
     assert unequal_files(open_store(), run_of(trained).run_id, trained) == ["weights.safetensors"]
+
+
+def test_a_difference_names_the_devices_if_they_differ(trained: Path, reviews: PreparedData) -> None:
+    """As for a run of a GPU that is reproduced on a CPU."""
+    client, run_id = open_store(), run_of(trained).run_id
+    write_record(trained, reviews, run_id, device="cpu")
+    save_random_model(reviews, trained / "model", seed=1)
+    client.set_tag(run_id, "device", "cuda (NVIDIA H100)")
+    said = r"weights\.safetensors not equal, trained on cuda \(NVIDIA H100\) then and on cpu now; see "
+    with pytest.raises(ValueError, match=said):
+        compare(client, run_id, trained)
+    client.set_tag(run_id, "device", "cpu")
+    with pytest.raises(ValueError, match=r"weights\.safetensors not equal; see "):
+        compare(client, run_id, trained)
 
 
 def test_a_run_without_a_model_is_named(reviews: PreparedData, tmp_path: Path) -> None:

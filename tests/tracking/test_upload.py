@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tests.tracking.trained import FIGURES, HISTORY, evaluate_tiny, run_of, train_pretending
+from tests.tracking.trained import FIGURES, HISTORY, evaluate_tiny, run_of, train_pretending, write_record
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
 from unroll.evaluation.figures import confusion_figure
@@ -305,3 +305,13 @@ def test_predictions_that_changed_in_the_store_are_named_with_the_way_back(score
     file.mkdir()
     with pytest.raises(ValueError, match=r"is damaged \(a folder, not a file\): delete it in MLflow"):
         logged_predictions(run.client, run.run_id)
+
+
+def test_the_devices_are_tags_of_the_run(reviews: PreparedData, evaluated: Path) -> None:
+    """That of the training follows its record, that of the evaluation its throughput."""
+    run = run_of(evaluated)
+    write_record(evaluated, reviews, RunFolder(evaluated).read_record().run_id, device="cuda (NVIDIA H100)")
+    assert "figures" in upload(evaluated)
+    tags = run.client.get_run(run.run_id).data.tags
+    assert (tags["device"], tags["evaluated_on"]) == ("cuda (NVIDIA H100)", "cpu")
+    assert upload(evaluated) == []

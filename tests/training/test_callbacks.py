@@ -61,18 +61,37 @@ def test_history_prints_an_epoch_where_no_progress_bar_is_shown(
 
 def test_random_numbers_go_on_where_they_were_saved() -> None:
     trainer: Any = SimpleNamespace(global_rank=0, world_size=1)
+    module: Any = SimpleNamespace(device=torch.device("cpu"))
     checkpoint: dict[str, Any] = {}
-    ProcessState(1, Mean()).on_save_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
+    ProcessState(1, Mean()).on_save_checkpoint(trainer, module, checkpoint)
     expected = torch.rand(5)
     restored = ProcessState(1, Mean())
-    restored.on_load_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
+    restored.on_load_checkpoint(trainer, module, checkpoint)
     torch.manual_seed(123)  # random numbers drawn before the first batch must not matter
 
-    restored.on_train_batch_start(trainer, None, None, 0)  # type: ignore[arg-type]
+    restored.on_train_batch_start(trainer, module, None, 0)
     assert torch.equal(torch.rand(5), expected)
     following = torch.rand(5)
-    restored.on_train_batch_start(trainer, None, None, 1)  # type: ignore[arg-type]
+    restored.on_train_batch_start(trainer, module, None, 1)
     assert not torch.equal(torch.rand(5), following)
+
+
+def test_the_random_numbers_of_a_gpu_go_on_there_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there is a GPU, a training on the CPU does not ask for its state, which would take memory of it."""
+    trainer: Any = SimpleNamespace(global_rank=0, world_size=1)
+    gpu, cpu = (SimpleNamespace(device=torch.device(kind)) for kind in ("cuda:1", "cpu"))
+    states: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.tensor([device.index]))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.append((int(state), str(device))))
+    for saved, resumed, expected in ((gpu, gpu, [(1, "cuda:1")]), (gpu, cpu, []), (cpu, gpu, []), (cpu, cpu, [])):
+        checkpoint: dict[str, Any] = {}
+        states.clear()
+        ProcessState(1, MeanMetric()).on_save_checkpoint(trainer, saved, checkpoint)  # type: ignore[arg-type]
+        restored = ProcessState(1, MeanMetric())
+        restored.on_load_checkpoint(trainer, resumed, checkpoint)  # type: ignore[arg-type]
+        restored.on_train_batch_start(trainer, resumed, None, 0)  # type: ignore[arg-type]
+        assert states == expected
 
 
 def test_each_process_draws_its_own_numbers() -> None:

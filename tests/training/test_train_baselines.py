@@ -73,6 +73,7 @@ def test_its_record_is_that_of_a_training_of_one_epoch(
         "best_epoch": 1,
         "epochs": 1,
         "training_seconds": row["seconds"],
+        "device": "cpu",
         "parameters": TrainedModel.load(tmp_path / "model").model.num_parameters,
         "seeded": False,
         "size_bytes": sum(file.stat().st_size for file in (tmp_path / "model").iterdir()),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unroll.checks import check_choice, check_least
 from unroll.data.prepared import PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.source import Source
@@ -14,6 +15,7 @@ from unroll.data.tokens import TOKEN_TASKS, UNKNOWN
 from unroll.drift.features import Feature, label_features, prediction_features, text_features
 from unroll.drift.labels import count_labels, number_labels, read_new_labels
 from unroll.drift.new_text import ACCEPTED, encode, read_new_text, shorten
+from unroll.hardware import DEVICES
 from unroll.statistics.stability import chance_quantile, stability_index
 
 Verdict = Literal["stable", "watch", "retrain"]
@@ -50,6 +52,8 @@ class DriftOptions:
         run: a folder models/DATASET/MODEL/SEED, to compare the predictions of its model too; None for no model.
         watch, retrain: thresholds of the index for these verdicts; the index must also exceed what chance explains.
         level: probability that chance alone exceeds the critical value of any feature.
+        batch_size: maximum number of texts that the model reads at once.
+        device: of the model, one of `DEVICES`.
     """
 
     against: str | None
@@ -59,8 +63,12 @@ class DriftOptions:
     watch: float
     retrain: float
     level: float
+    batch_size: int = 64
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        check_least(1, batch_size=self.batch_size)
+        check_choice("device", self.device, DEVICES)
         if self.against is None:
             raise ValueError(f"against=null: the file of new text is missing; accepted: {ACCEPTED}")
         if Path(self.output).is_dir():
@@ -142,7 +150,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
             ids = shorten(ids, data, names if data.task == "labeling" else None)
         features += label_features("labels", "train", data.task, known, count_labels(names, ids, data.task))
     if options.run is not None:
-        features += prediction_features(data, Path(options.run), new)
+        features += prediction_features(data, Path(options.run), new, options.batch_size, options.device)
 
     unknown: Counter[str] = Counter()
     counts = np.bincount(text.tokens.values, minlength=len(text.distinct) + 1)

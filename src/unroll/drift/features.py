@@ -15,7 +15,6 @@ from unroll.drift.labels import BLOCK, LabelCounts, LabelIds, count_labels, numb
 from unroll.run_folder import RunFolder
 from unroll.statistics.stability import count_bins, decile_edges
 
-BATCH_SIZE = 64
 SHOWN = 3  # number of labels in the table
 # Name and number format of `LabelCounts.amounts`, unless each text has exactly one label.
 AMOUNTS: dict[Task, tuple[str, str]] = {
@@ -79,13 +78,15 @@ def label_features(name: str, split: str, task: Task, reference: LabelCounts, ne
     return features
 
 
-def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> list[Feature]:
+def prediction_features(
+    data: PreparedData, run: Path, new: EncodedSplit, batch_size: int = 64, device: str = "auto"
+) -> list[Feature]:
     """The labels that the model in the folder `run` predicts, and its confidence for each text."""
     from unroll.inference.trained_model import TrainedModel
 
     if not (run / "model").is_dir():
         raise ValueError(f"run={run}: no trained model there; accepted: a folder models/DATASET/MODEL/SEED")
-    trained = TrainedModel.load(run / "model")
+    trained = TrainedModel.load(run / "model", device)
     if changed := trained.schema.differences(data.schema):
         raise ValueError(f"run={run}: its model and {data.folder} differ in {', '.join(changed)}")
 
@@ -93,7 +94,7 @@ def prediction_features(data: PreparedData, run: Path, new: EncodedSplit) -> lis
     table = RunFolder(run).read("predictions.parquet", partial(pq.read_table, columns=columns))
     before = count_labels(*number_labels(data.task, data.label_names, table["predicted"].to_pylist()), data.task)
     known = _confidences(data.task, map(np.array, table["probabilities"].to_pylist()))
-    predictions = trained.predict(new, BATCH_SIZE)
+    predictions = trained.predict(new, batch_size)
     labels = [prediction.labels for prediction in predictions]
     probabilities = [prediction.probabilities for prediction in predictions]
     after: LabelIds = np.array(labels) if data.task not in TOKEN_TASKS else Ragged.from_sequences(labels, np.int64)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from unroll.checks import check_least
+from unroll.checks import check_choice, check_least
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import TOKEN_TASKS, Task
@@ -23,7 +23,9 @@ from unroll.evaluation.scores import (
     tagging_scores,
 )
 from unroll.files import whole_file, write_json, write_text
+from unroll.hardware import DEVICES
 from unroll.inference.trained_model import TrainedModel
+from unroll.nn.devices import describe
 from unroll.run_folder import RunFolder
 
 WARM_UP = 3  # batches that are predicted before the clock starts, since the first one is slower
@@ -31,13 +33,20 @@ WARM_UP = 3  # batches that are predicted before the clock starts, since the fir
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How predictions for the test split are computed; scores do not depend on them. Both are 1 or more."""
+    """How predictions for the test split are computed; scores do not depend on them.
+
+    Args:
+        batch_size, threads: 1 or more.
+        device: of a network, one of `DEVICES`; a baseline computes on the CPU.
+    """
 
     batch_size: int
     threads: int
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         check_least(1, batch_size=self.batch_size, threads=self.threads)
+        check_choice("device", self.device, DEVICES)
 
 
 def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[str, float]:
@@ -46,11 +55,12 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
     Each file of the evaluation is replaced as a whole, metrics.json last.
 
     Raises:
-        ValueError: `run` contains no trained model, or one with other labels or another vocabulary than `data`.
+        ValueError: `run` contains no trained model, or one with other labels or another vocabulary than `data`; or the
+            device is not here, or too small.
     """
     torch.set_num_threads(options.threads)
     folder = RunFolder(run)
-    trained = TrainedModel.load(folder.model)
+    trained = TrainedModel.load(folder.model, options.device)
     if trained.schema.label_names != data.label_names:
         raise ValueError(
             f"{folder.model} has labels {trained.schema.label_names}, but {data.folder} has {data.label_names}"
@@ -73,7 +83,7 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
         pq.write_table(table, temporary)
     write_text(folder.classes, scores.classes.to_csv(index=False, lineterminator="\n"))
     write_text(folder.confusion, scores.confusion.to_csv(lineterminator="\n"))
-    write_json(folder.throughput, throughput | {"batch_size": batch_size})
+    write_json(folder.throughput, throughput | {"batch_size": batch_size, "device": describe(trained.device)})
     write_json(folder.metrics, metrics)
     return metrics
 

@@ -1,7 +1,7 @@
 """The leaderboard: mean and spread of scores over seeds, costs, and the Pareto front of score and cost."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -23,8 +23,10 @@ COSTS = (
     CostColumn("parameters", "parameters", "fewer is better"),
     CostColumn("size_bytes", "size on disk (bytes)", "smaller is better"),
     CostColumn("training_seconds", "training time (s)", "shorter is better"),
-    CostColumn("tokens_per_second", "tokens/s on one core", "faster is better", more_is_cheaper=True),
+    CostColumn("tokens_per_second", "tokens/s", "faster is better", more_is_cheaper=True),
 )
+TIMED = {"training_seconds": "trained_on", "tokens_per_second": "evaluated_on"}  # the columns of the devices
+UNKNOWN = "unknown"  # of earlier versions
 
 
 def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
@@ -34,12 +36,20 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
 
     Columns: model, seeds (their number), for the validation metric and each test metric the mean and the sample
     standard deviation over seeds (``METRIC_sd``), for the main test metric also Student's interval over seeds at 1 −
-    `level`, clipped to 0..1 (``METRIC_low``, ``METRIC_high``), then the columns of COSTS. One seed has NaN deviations.
+    `level`, clipped to 0..1 (``METRIC_low``, ``METRIC_high``), then the columns of COSTS, and the devices (`TIMED`).
+    One seed has NaN deviations. Times of different devices are not compared: see `_on_one_device`.
     """
     main, monitor = f"test/{main_metric(runs)}", runs[0].monitor
     costs = [cost.column for cost in COSTS]
     rows = [
-        {"model": run.model, monitor: run.best_score, **run.metrics, **{it: getattr(run, it) for it in costs}}
+        {
+            "model": run.model,
+            monitor: run.best_score,
+            **run.metrics,
+            **{it: getattr(run, it) for it in costs},
+            "trained_on": run.device or UNKNOWN,
+            "evaluated_on": run.evaluated_on or UNKNOWN,
+        }
         for run in runs
     ]
     by_model = pd.DataFrame(rows).groupby("model")
@@ -53,8 +63,35 @@ def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
             board[f"{name}_low"], board[f"{name}_high"] = intervals.str[0].clip(0), intervals.str[1].clip(upper=1)
     board = board.join(by_model[["parameters", "size_bytes"]].first())
     board = board.join(by_model[["training_seconds", "tokens_per_second"]].mean())
+    board = board.join(by_model[list(TIMED.values())].agg(_names))
     order = [monitor, "parameters", "model"]
-    return board.reset_index().sort_values(order, ascending=[False, True, True], ignore_index=True)
+    board = board.reset_index().sort_values(order, ascending=[False, True, True], ignore_index=True)
+    single = {place: by_model[place].nunique() == 1 for place in TIMED.values()}
+    for column, place in TIMED.items():
+        board[column] = _on_one_device(board[column], board[place], board["model"].map(single[place]))
+    return board
+
+
+def _names(devices: "pd.Series[str]") -> str:
+    return " and ".join(sorted(devices.unique()))
+
+
+def _on_one_device(times: "pd.Series[float]", devices: "pd.Series[str]", single: "pd.Series[bool]") -> Any:
+    """The times of the models that were all on the most frequent device, that of the best one if several are; else NaN.
+
+    The mean over seeds on several devices is none of one device.
+    """
+    names = devices[single]
+    if names.empty:
+        return times.where(single)
+    most = max(names.unique(), key=names.tolist().count)  # the first of equals
+    return times.where(single & (devices == most))
+
+
+def single_device(board: pd.DataFrame) -> str | None:
+    """The device that all models were trained and evaluated on; None if there are several."""
+    names = set(board[list(TIMED.values())].to_numpy().ravel())
+    return str(names.pop()) if len(names) == 1 else None
 
 
 def with_intervals_over_texts(board: pd.DataFrame, runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:

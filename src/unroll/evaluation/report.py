@@ -12,7 +12,7 @@ from unroll.data.prepared import PreparedData
 from unroll.data.spelling import REPLACEMENT
 from unroll.evaluation import figures, slices, tables
 from unroll.evaluation.hardest import hardest_examples
-from unroll.evaluation.leaderboard import leaderboard, main_metric, with_intervals_over_texts
+from unroll.evaluation.leaderboard import leaderboard, main_metric, single_device, with_intervals_over_texts
 from unroll.evaluation.pairs import compare_pairs, conclusion
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import label_kind, metric_title
@@ -113,6 +113,7 @@ def _page(
         winner_validation=score_text(monitor, winner[monitor]),
         winner_test=score_text(metric, winner[metric], winner[f"{metric}_sd"]),
         conclusion=conclusion(pairs, models[0]) if len(models) > 1 else None,
+        device=single_device(board),
         most_seeds=int(board["seeds"].max()),
         # some pair has one run each, and at least one of them depends on the seed
         as_trained=len(single) > 1 and any(run.seeded for run in runs if run.model in single),

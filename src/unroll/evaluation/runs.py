@@ -27,6 +27,7 @@ class Run(RunRecord):
     """
 
     tokens_per_second: float  # NaN for a model that does not read the text
+    evaluated_on: str | None = None  # the device; None if an earlier version has evaluated it
     metrics: dict[str, float]
     history: pd.DataFrame  # one row per epoch
     classes: pd.DataFrame
@@ -135,6 +136,7 @@ def _read_run(path: Path) -> Run:
     return Run(
         **asdict(record),
         tokens_per_second=throughput["tokens_per_second"] if _reads_text(record.task, predictions) else math.nan,
+        evaluated_on=throughput.get("device"),
         metrics=folder.read("metrics.json", read_json),
         history=folder.read("history.csv", pd.read_csv),
         # a label may be called "NA"

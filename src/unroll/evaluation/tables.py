@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from unroll.evaluation.leaderboard import main_metric
+from unroll.evaluation.leaderboard import TIMED, UNKNOWN, main_metric, single_device
 from unroll.evaluation.runs import Run
 from unroll.evaluation.scores import metric_title
 from unroll.evaluation.slices import Slices
@@ -13,11 +13,13 @@ from unroll.pages.page import Cell, Table
 
 
 def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequence[Run], confidence: str) -> Table:
-    """Scores, intervals of this `confidence`, each model's letters of significance, and costs."""
+    """Scores, intervals of this `confidence`, letters of significance, costs, and the devices if they differ."""
     task, monitor, metric = runs[0].task, runs[0].monitor, f"test/{main_metric(runs)}"
     header = ["model", "seeds", _score_header(monitor, task), _score_header(metric, task)]
     header += [f"{confidence} interval, other seeds", f"{confidence} interval, other texts", "letters"]
     header += ["parameters", "on disk", "training time", "tokens/s"]
+    places = [] if single_device(board) else list(TIMED.values())
+    header += [place.replace("_", " ") for place in places]
     rows = [
         [
             row["model"],
@@ -31,6 +33,7 @@ def leaderboard_table(board: pd.DataFrame, letters: dict[str, str], runs: Sequen
             Cell(size_text(row["size_bytes"]), row["size_bytes"]),
             Cell(duration_text(row["training_seconds"]), row["training_seconds"]),
             Cell(speed_text(row["tokens_per_second"]), row["tokens_per_second"]),
+            *(row[place] for place in places),
         ]
         for _, row in board.iterrows()
     ]
@@ -57,11 +60,12 @@ def seed_table(runs: Sequence[Run], models: Sequence[str], links: Mapping[str, s
             score_text(metric, run.metrics[metric]),
             f"{run.best_epoch} of {run.epochs}",
             duration_text(run.training_seconds),
+            run.device or UNKNOWN,
             Cell(run.run_id, address=links.get(run.run_id)),
         ]
         for run in sorted(runs, key=lambda run: (models.index(run.model), run.seed))
     ]
-    return Table("One row per run", [*header, "best epoch", "training time", "MLflow run"], rows)
+    return Table("One row per run", [*header, "best epoch", "training time", "trained on", "MLflow run"], rows)
 
 
 def label_table(slices: Slices, models: Sequence[str], kind: str) -> Table | None:

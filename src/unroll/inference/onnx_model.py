@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -18,28 +19,45 @@ WORDS, CASING, LENGTHS, CHARACTERS, ROWS = "words", "casing", "lengths", "charac
 SCORES = "scores"  # its output
 DECODER = "decoder"  # key of the metadata
 BATCH_TOKENS = 16384  # bounds the memory of a batch of long texts
+_CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OnnxModel:
     """Predicts with an ONNX graph on one thread; see `unroll.inference.exporting` for the graph."""
 
-    def __init__(self, graph: Path | bytes, schema: DataSchema) -> None:
+    def __init__(self, graph: Path | bytes, schema: DataSchema, device: str = "cpu") -> None:
         options = onnxruntime.SessionOptions()
         # The products of a recurrence are too small to be divided between threads.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         source = graph if isinstance(graph, bytes) else str(graph)
         self.schema = schema
-        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        providers: list[Any] = [_CPU]
+        if provider_of(device) == CUDA:
+            providers.insert(0, (CUDA, {"use_tf32": "0"}))  # its 10 bits could turn a label
+        self._session = onnxruntime.InferenceSession(source, options, providers=providers)
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._decoder = build_decoder(json.loads(self._session.get_modelmeta().custom_metadata_map[DECODER]))
 
     @classmethod
-    def load(cls, folder: Path) -> "OnnxModel":
-        """Load an exported model; raises ValueError if there is none in `folder`, or it is damaged."""
+    def load(cls, folder: Path, device: str = "cpu") -> "OnnxModel":
+        """Load an exported model; raises ValueError if there is none in `folder`, or it is damaged, or no such device.
+
+        Args:
+            device: `auto`, `cpu` or `cuda`.
+        """
+        provider_of(device)
         with loading(folder):
             schema, _ = read_folder(folder, ONNX_MODEL)
-            return cls(folder / ONNX_MODEL, schema)
+            model = cls(folder / ONNX_MODEL, schema, device)
+        if device == "cuda" != model.device:  # ONNX Runtime goes on without a word
+            raise ValueError("device='cuda': ONNX Runtime finds no GPU that it can use; accepted: auto, cpu")
+        return model
+
+    @property
+    def device(self) -> str:
+        """What the graph runs on."""
+        return "cuda" if CUDA in self._session.get_providers() else "cpu"
 
     def predict(
         self, split: EncodedSplit, batch_size: int, probabilities: bool = True, chains: bool = False
@@ -66,3 +84,19 @@ class OnnxModel:
             feed |= {CHARACTERS: tokens.spelling.characters, ROWS: tokens.spelling.rows}
         scores: np.ndarray = self._session.run([SCORES], {name: feed[name] for name in self._inputs})[0]
         return scores
+
+
+def provider_of(device: str) -> str:
+    """The provider of ONNX Runtime for a device; `auto` is the CPU unless its build for CUDA is installed.
+
+    Raises:
+        ValueError: this build of ONNX Runtime does not have the device.
+    """
+    has_cuda = CUDA in onnxruntime.get_available_providers()
+    if device == "mps" or (device == "cuda" and not has_cuda):
+        how = "" if device == "mps" else "; the package onnxruntime-gpu has it"
+        raise ValueError(
+            f"device={device!r}: an exported model runs on ONNX Runtime {onnxruntime.__version__}, which does not have "
+            f"it{how}; accepted: auto, cpu{', cuda' * has_cuda}"
+        )
+    return CUDA if has_cuda and device != "cpu" else _CPU

@@ -42,7 +42,9 @@ def p_text(p_value: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds below a minute, then minutes and seconds, then hours and minutes."""
+    """Seconds below a minute, then minutes and seconds, then hours and minutes; a dash for NaN."""
+    if pd.isna(seconds):
+        return "–"
     if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -3,9 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -14,6 +15,7 @@ from omegaconf import DictConfig
 
 from unroll.config import choice, compose_again, source_of, task_overrides
 from unroll.data.prepared import PreparedData
+from unroll.hardware import may_have_gpu
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
 from unroll.plan.train import Training, report_uncommitted, train_run
@@ -22,7 +24,15 @@ from unroll.side_by_side import Done, side_by_side
 
 TRAINING_MODULES = (__name__, "unroll.training.network", "unroll.tracking.upload", "unroll.tracking.logger")
 EVALUATION_MODULES = (__name__, "unroll.evaluation.evaluate", "unroll.tracking.upload")
+ON_GPU = {"cuda": 2, "mps": 1}  # runs at a time; two, because one leaves a GPU idle while Python starts its kernels
 ONE_RUN = ("model", "seed", "output", "run", "run_name", "reproduces")  # options for a single run only
+
+
+class Places(NamedTuple):
+    """How many runs there are at a time, and what is said of where they are."""
+
+    processes: int
+    where: str = ""
 
 
 def train_all(config: DictConfig) -> None:
@@ -30,7 +40,7 @@ def train_all(config: DictConfig) -> None:
 
     Args:
         config: of the running train command, whose overrides apply to all runs. Without `jobs` the number of parallel
-            trainings follows from the cores; it is one if a GPU or several devices are used.
+            trainings follows from the cores; on a GPU it is that of `ON_GPU`, and one if there are several devices.
 
     Raises:
         ValueError: `jobs` or an override is not accepted, or a training failed; the others are completed first.
@@ -40,13 +50,16 @@ def train_all(config: DictConfig) -> None:
         own = compose_again("train", [*overrides, f"output=models/{dataset}/{model}/{seed}"])
         trainings.append(Training(dataset, model, own, overrides))
     report_uncommitted(dataset, PreparedData(Path(trainings[0].config["data"])))
-    _complete(trainings, "trained", _train, config.jobs or _processes(trainings[0].config), TRAINING_MODULES)
+    trainer, threads = trainings[0].config["trainer"], trainings[0].config["threads"]
+    places = partial(_places, trainer.get("accelerator", "auto"), trainer.get("devices"), threads, config.jobs)
+    _complete(trainings, "trained", _train, places, TRAINING_MODULES)
 
 
 def evaluate_all(config: DictConfig) -> None:
     """Evaluate every run of the plan on the test split, as `train_all` trains them."""
     evaluations = [Evaluation(compose_again("evaluate", overrides)) for *_, overrides in _runs(config)]
-    _complete(evaluations, "evaluated", _evaluate, config.jobs or cpu_count(), EVALUATION_MODULES)
+    places = partial(_places, evaluations[0].config["device"], 1, 1, config.jobs)
+    _complete(evaluations, "evaluated", _evaluate, places, EVALUATION_MODULES)
 
 
 def _runs(config: DictConfig) -> Iterator[tuple[str, int, list[str]]]:
@@ -84,7 +97,7 @@ def _complete(
     runs: Sequence[Training] | Sequence[Evaluation],
     state: State,
     work: Callable[[Any], str],
-    processes: int,
+    places: Callable[[], Places],
     modules: Sequence[str],
 ) -> None:
     """Do the work on every run that is not up to date, in parallel; print the results, in a terminal with a bar."""
@@ -92,7 +105,8 @@ def _complete(
 
     stale = [run for run in runs if not run.folder.is_current(state, run.inputs)]
     skipped = f", {len(runs) - len(stale)} are up to date" if len(stale) < len(runs) else ""
-    print(f"{choice('dataset')}: {len(stale)} of {len(runs)} runs to be {state}{skipped}", flush=True)
+    processes, where = places() if stale else Places(0)
+    print(f"{choice('dataset')}: {len(stale)} of {len(runs)} runs to be {state}{where}{skipped}", flush=True)
     if not stale:
         return
     titles = [" ".join(run.folder.path.parts[-2:]) for run in stale]  # the model and the seed
@@ -118,7 +132,20 @@ def _complete(
         raise ValueError(f"{len(failed)} of {total} runs failed, for the reasons above: {', '.join(failed)}")
 
 
-def _processes(config: dict[str, Any]) -> int:
-    """Number of parallel trainings: cores divided by threads, or one if the trainer uses a GPU or several devices."""
-    is_alone = config["trainer"].get("accelerator") != "cpu" or config["trainer"].get("devices") != 1
-    return 1 if is_alone else max(1, cpu_count() // config["threads"])
+def _places(asked: str, devices: Any, threads: int, jobs: int | None) -> Places:
+    """The number of parallel runs, `jobs` or what suits the device: one per core, or few if they share a GPU.
+
+    Raises:
+        ValueError: the device is not here.
+    """
+    cores = max(1, cpu_count() // threads)
+    if asked == "cpu" or (asked == "auto" and not may_have_gpu()):  # found without PyTorch
+        return Places(jobs or (cores if devices == 1 else 1))
+    from unroll.nn.devices import CPU, announce, choose
+
+    device = choose(asked, "trainer.accelerator", "trainer=auto; trainer=cpu works everywhere", tries=False)
+    announce(device, asked)
+    if device == CPU or devices != 1:
+        return Places(jobs or (cores if devices == 1 else 1))
+    processes = jobs or min(cores, ON_GPU[device.type])
+    return Places(processes, f" on {device.type}, {processes} at a time (jobs=N for another number)")

@@ -13,6 +13,7 @@ from unroll.data.vectors import check_vectors_file
 from unroll.files import json_digest, sha256
 from unroll.run_folder import RunFolder
 from unroll.source_files import source_files
+from unroll.training.options import without_device
 
 TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
@@ -48,8 +49,8 @@ def evaluation_inputs(config: Mapping[str, Any], data: PreparedData, run: RunFol
 
 
 def config_checksum(config: Mapping[str, Any]) -> str:
-    """SHA-256 of the values that affect the results."""
-    return json_digest({key: value for key, value in config.items() if key not in WITHOUT_EFFECT})
+    """SHA-256 of the values that affect the results; the device does so by rounding alone."""
+    return json_digest({key: value for key, value in without_device(config).items() if key not in WITHOUT_EFFECT})
 
 
 @lru_cache

@@ -143,6 +143,10 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
     parts = {name: config[name] for name in PARTS}
     _check_parts(parts)
     check_objectives(config["objectives"])
+    if not is_planned and not is_baseline(parts):
+        from unroll.training.placing import announce_device
+
+        announce_device(parts["trainer"])
 
     from unroll.tracking.offline import impatient, tolerating
     from unroll.tracking.provenance import MIXED_CODE, PROVENANCE

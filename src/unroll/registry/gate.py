@@ -48,6 +48,7 @@ class Contender(NamedTuple):
     name: str  # in the reason of the decision
     predictions: Sequence[pd.DataFrame]  # for the test split, one table per seed
     cost: float  # mean over the seeds
+    device: str = ""  # that the cost was measured on, if it is a time
 
 
 class Decision(NamedTuple):
@@ -69,9 +70,15 @@ def decide(challenger: Contender, champion: Contender, task: Task, gate: Gate) -
     mine, theirs = challenger.cost, champion.cost
     if gate.cost == "tokens_per_second":  # more is cheaper
         mine, theirs = theirs, mine
-    is_cheaper = mine <= (1 - gate.cheaper_by) * theirs
+    is_same_device = challenger.device == champion.device
+    is_cheaper = is_same_device and mine <= (1 - gate.cheaper_by) * theirs
     margin = f"worse by more than {100 * gate.margin:.1f} points"
-    costs = f"{COSTS[gate.cost].format(challenger.cost)} against {COSTS[gate.cost].format(champion.cost)}"
+    costs = " against ".join(
+        COSTS[gate.cost].format(it.cost) + (f" on {it.device or 'an unknown device'}" if not is_same_device else "")
+        for it in (challenger, champion)
+    )
+    if not is_same_device:
+        costs += ": times of different devices are not compared"
     if is_better:
         verdict = f"is better than {champion.name}"
     elif is_close and is_cheaper:

@@ -24,10 +24,11 @@ from unroll.tracking.models import registrable_model_uri
 from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.runs import TrackedRun, get_run
 from unroll.tracking.store import open_store
-from unroll.tracking.upload import logged_predictions
+from unroll.tracking.upload import DEVICE, EVALUATED_ON, logged_predictions
 
 CARD = "model_card.md"
 PRECISION = 1e-5  # of probabilities
+TIMED = {"training_seconds": DEVICE, "tokens_per_second": EVALUATED_ON}  # costs, and the tags of their devices
 COMPARED = ("model", "runs", "dataset.checksum", "monitor")  # tags of a champion that a comparison needs
 DECIDED = {"decision", "gate.champion"}  # tags that complete a version
 
@@ -197,7 +198,9 @@ def _contender(client: MlflowClient, name: str, run_ids: Sequence[str], gate: Ga
     """Predictions and costs from the store, because the run folders may have changed since."""
     runs = [get_run(client, run_id) for run_id in run_ids]
     predictions = [logged_predictions(client, run.info.run_id) for run in runs]
-    return Contender(name, predictions, fmean(_cost(run, gate) for run in runs))
+    tag = TIMED.get(gate.cost)
+    devices = sorted({run.data.tags.get(tag, "") for run in runs}) if tag else []
+    return Contender(name, predictions, fmean(_cost(run, gate) for run in runs), " and ".join(devices))
 
 
 def _cost(run: TrackingRun, gate: Gate) -> float:

@@ -8,6 +8,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
+from unroll.evaluation.leaderboard import TIMED
 from unroll.evaluation.pairs import conclusion
 from unroll.evaluation.report import FILES
 from unroll.evaluation.runs import Run
@@ -34,7 +35,7 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
     note += ["", *(_link(client, run) for run in runs)]
     for name, value in {**source_tags("compare"), "comparison.winner": model, MLFLOW_RUN_NOTE: "\n".join(note)}.items():
         client.set_tag(run_id, name, value)
-    scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds"]).dropna().items()}
+    scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds", *TIMED.values()]).dropna().items()}
     logged = client.get_run(run_id).data.metrics
     TrackedRun(client, run_id).log_metrics({name: it for name, it in scores.items() if logged.get(name) != it})
     for name in FILES:

@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 from unroll.data.prepared import PreparedData
-from unroll.files import CHECKSUMS, checksums, damaged_files
+from unroll.files import CHECKSUMS, checksums, damaged_files, read_mapping
 from unroll.inference.model_folder import ONNX_MODEL
 from unroll.project import project_root
 from unroll.run_folder import RunFolder
@@ -23,6 +23,7 @@ from unroll.tracking.offline import UPLOAD, requiring
 from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance, installed_packages
 from unroll.tracking.runs import flatten, get_run
 from unroll.tracking.store import open_store
+from unroll.tracking.upload import DEVICE
 
 REPLACED = ("output", "run_name", "reproduces")  # where results are written, and the name of the run
 ABSENT = "absent"
@@ -162,7 +163,9 @@ def compare(client: MlflowClient, run_id: str, path: Path) -> None:
     files = unequal_files(client, run_id, path)
     if unequal or files:
         different = [f"{unequal} of {len(compared)} scores"] * bool(unequal) + files
-        raise ValueError(f"run {run_id} is not reproduced: {', '.join(different)} not equal; see {path}")
+        devices = get_run(client, run_id).data.tags.get(DEVICE), read_mapping(RunFolder(path).record).get("device")
+        why = "" if devices[0] == devices[1] else f", trained on {devices[0]} then and on {devices[1]} now"
+        raise ValueError(f"run {run_id} is not reproduced: {', '.join(different)} not equal{why}; see {path}")
     print(f"run {run_id} is reproduced: {len(compared)} scores equal to the last digit, and every byte of the model")
 
 

@@ -25,6 +25,7 @@ from unroll.tracking.store import open_store
 EVALUATION = "evaluation"  # folder among the artifacts of a run
 PICTURE = "confusion.png"
 STAMP = "evaluated.json"
+DEVICE, EVALUATED_ON = "device", "evaluated_on"  # tags: where it was trained, and where it was scored
 PREDICTIONS = f"{EVALUATION}/predictions.parquet"
 
 
@@ -94,8 +95,13 @@ def upload(path: Path) -> list[str]:
     run = TrackedRun(client, logged.info.run_id)
     if folder.history.exists():  # a model without epochs has none
         missing += _log_epochs(run, folder, logged.info.start_time)
-    if figures := {key: value for key, value in record.figures.items() if key not in logged.data.metrics}:
+    figures = {key: value for key, value in record.figures.items() if key not in logged.data.metrics}
+    is_placed = record.device in (None, logged.data.tags.get(DEVICE))
+    if figures:
         run.log_metrics(figures)
+    if not is_placed:
+        client.set_tag(run.run_id, DEVICE, record.device)
+    if figures or not is_placed:
         missing.append("figures")
     if find_model(client, run.run_id) is None:
         log_model(run, folder.model)
@@ -150,8 +156,8 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
 
     A multilabel task has no confusion picture, because its labels are predicted independently.
     """
-    speed = folder.read(folder.throughput.name, partial(read_json, keys=["tokens_per_second"]))["tokens_per_second"]
-    metrics = {**folder.read(folder.metrics.name, read_json), "tokens_per_second": speed}
+    throughput = folder.read(folder.throughput.name, partial(read_json, keys=["tokens_per_second"]))
+    metrics = {**folder.read(folder.metrics.name, read_json), "tokens_per_second": throughput["tokens_per_second"]}
     stamp = path if (path := folder.path / STAMP).exists() else None  # the checksums of the tables
     tables = [folder.classes, folder.confusion, folder.history, folder.predictions, *([stamp] if stamp else [])]
     files = {table.name for table in tables} | ({PICTURE} if folder.read_record().task != "multilabel" else set())
@@ -166,6 +172,8 @@ def log_evaluation(run: TrackedRun, folder: RunFolder) -> list[str]:
         with tempfile.TemporaryDirectory() as work:
             confusion_figure(read_confusion(folder.confusion)).savefig(f"{work}/{PICTURE}", dpi=120)
             run.client.log_artifact(run.run_id, f"{work}/{PICTURE}", EVALUATION)
+    if "device" in throughput:
+        run.client.set_tag(run.run_id, EVALUATED_ON, throughput["device"])
     # last, because a killed upload is repeated if they are missing
     run.log_metrics({name: value for name, value in metrics.items() if logged.get(name) != value})
     return ["evaluation"]

@@ -31,8 +31,10 @@ class ProcessState(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         random = {"cpu": torch.get_rng_state()}
-        if torch.cuda.is_available():
-            random["cuda"] = torch.cuda.get_rng_state()
+        if module.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(module.device)
+        elif module.device.type == "mps":
+            random["mps"] = torch.mps.get_rng_state()
         loss = {name: value.cpu() for name, value in self.train_loss.state_dict().items()}
         checkpoint["processes"] = _of_every_process({"random": random, "train_loss": loss})
 
@@ -45,8 +47,11 @@ class ProcessState(Callback):
         # Only here, because setting up the training draws random numbers as well.
         if "cpu" in self._random:
             torch.set_rng_state(self._random["cpu"])
-        if "cuda" in self._random and torch.cuda.is_available():
-            torch.cuda.set_rng_state(self._random["cuda"])
+        kind = module.device.type  # on another device than before, dropout draws other numbers
+        if kind == "cuda" and kind in self._random:
+            torch.cuda.set_rng_state(self._random[kind], module.device)
+        elif kind == "mps" and kind in self._random:
+            torch.mps.set_rng_state(self._random[kind])
         self._random = {}
 
 
@@ -71,6 +76,18 @@ class LastStep(Callback):
         trainer.should_stop |= trainer.global_step == self.max_steps
 
     on_train_batch_end = on_train_start
+
+
+class LastBatch(Callback):
+    """Knows the shape (B, T) of the batch that is being computed, for the error if it does not fit into the memory."""
+
+    shape: tuple[int, ...] | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, *others: Any) -> None:
+        self.shape = tuple(batch.tokens.words.shape)
+
+    def on_validation_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, *others: Any) -> None:
+        self.shape = tuple(batch.tokens.words.shape)
 
 
 class ResumePoint(Checkpoint):

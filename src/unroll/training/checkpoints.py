@@ -11,7 +11,7 @@ from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
 from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
 from unroll.run_folder import RunFolder
-from unroll.training.options import TrainOptions
+from unroll.training.options import TrainOptions, without_device
 
 BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the state to resume from
 IDENTITY, PROVENANCE = "identity.json", "training"  # what the checkpoints belong to, and their origin
@@ -22,7 +22,7 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
 
     Checkpoints of another configuration or other data are deleted, damaged ones are kept in ``checkpoints.damaged``.
     """
-    identity = {"parts": parts, "options": vars(options), "data": data.checksum}
+    identity = {"parts": without_device(parts), "options": vars(options), "data": data.checksum}
     folder = RunFolder(output).checkpoints
     record, run = folder / IDENTITY, folder / "run.json"
     if damaged := _damaged(folder):
@@ -30,8 +30,11 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
     if run.exists() and "run_id" not in read_mapping(run):
         print(f"{output}: {run.name} of the checkpoints is damaged: continuing in a new MLflow run", flush=True)
         delete(run)
-    if any(folder.glob("*")) and {**read_mapping(record), "sha256": ""} != {**identity, "sha256": ""}:
-        print(f"{output}: deleting the checkpoints of another configuration or other data", flush=True)
+    before = read_mapping(record)
+    if any(folder.glob("*")) and {**before, "sha256": ""} != {**identity, "sha256": ""}:
+        changed = [key for key, value in vars(options).items() if before.get("options", {}).get(key, value) != value]
+        named = f" ({', '.join(changed)})" if changed else ""
+        print(f"{output}: deleting the checkpoints of another configuration or other data{named}", flush=True)
         for file in folder.glob("*"):
             delete(file)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,13 @@ from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
+from unroll.nn.devices import lacks_memory, too_large
 from unroll.run_folder import RunFolder
-from unroll.training.callbacks import History, LastStep, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.callbacks import History, LastBatch, LastStep, ProcessState, ResumableEarlyStopping, ResumePoint
 from unroll.training.checkpoints import BEST, LAST, is_intact, set_aside
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
+from unroll.training.placing import able, placed, record_device
 from unroll.training.trainer import build_trainer
 
 
@@ -31,10 +33,10 @@ def fit_network(
     run: RunFolder,
     logger: Logger | None,
     callbacks: Sequence[Callback],
-) -> None:
+) -> str:
     """Train the network, resuming from the checkpoints of the run if there are any; the arguments are those of `train`.
 
-    Afterwards the network has the weights of the epoch with the best validation score.
+    Afterwards the network has the weights of the epoch with the best validation score. Returns the device, in words.
     """
     if options.vectors is not None:
         start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
@@ -45,10 +47,12 @@ def fit_network(
         )
     max_steps = parts["trainer"].get("max_steps", -1)
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
+    batches = ShuffledBatches(data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches"))
+    placing = able(placed(parts["trainer"]), parts["trainer"].get("accelerator", "auto"), model, batches)
     task = SequenceTask(
         model,
         data,
-        ShuffledBatches(data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches")),
+        batches,
         SequentialBatches(data.split("validation"), *limits, parts["trainer"].get("limit_val_batches")),
         instantiate(parts["optimizer"]),
         instantiate(parts["scheduler"]),
@@ -57,6 +61,7 @@ def fit_network(
     )
     last, best = run.checkpoints / LAST, run.checkpoints / BEST
     own_callbacks = [
+        last_batch := LastBatch(),
         ProcessState(options.seed, task.train_loss),
         ResumableEarlyStopping(task.monitor, mode="max", patience=options.patience),
         LastStep(max_steps),
@@ -66,15 +71,34 @@ def fit_network(
         ),
         ResumePoint(last, options.checkpoint_steps),
     ]
-    trainer = build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
+    trainer = build_trainer(placing, [*own_callbacks, *callbacks], logger)
     if last.exists():
         print(f"{run.path}: resuming from the last checkpoint", flush=True)
-    _fit(trainer, task, last)
+    device = record_device(trainer, run.checkpoints, last.exists(), placing.get("strategy") != "ddp_fork")
+    try:
+        _fit(trainer, task, last)
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+        raise too_large(
+            last_batch.shape, device.rpartition(", then ")[2], _smaller(last_batch.shape, options)
+        ) from error
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+    return device
+
+
+def _smaller(shape: tuple[int, ...] | None, options: TrainOptions) -> str:
+    """What helps when a batch of the shape (B, T) does not fit into the memory of a GPU."""
+    tokens = max(1, shape[0] * shape[1] // 2) if shape else "N"
+    return (
+        f"batch_tokens={tokens} or a batch_size below {options.batch_size}, which starts over, since other batches are "
+        "another training; trainer=cpu, or the same command when other programs leave more memory, goes on from the "
+        "last checkpoint"
+    )
 
 
 def _fit(trainer: Trainer, task: SequenceTask, last: Path) -> None:

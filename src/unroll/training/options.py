@@ -1,7 +1,8 @@
 """Training options that are plain values rather than objects to build."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from unroll.checks import check_choice, check_least
 from unroll.data.vectors import check_vectors_file
@@ -42,3 +43,13 @@ class TrainOptions:
         check_choice("matmul_precision", self.matmul_precision, get_args(MatmulPrecision))
         if self.vectors is not None:
             check_vectors_file(self.vectors)
+
+
+def without_device(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration without the device of its trainer, on which neither results nor checkpoints depend.
+
+    The same training on another device is the same but for rounding: it is no reason to train again, and it can go on.
+    """
+    if not isinstance(trainer := config.get("trainer"), Mapping):
+        return dict(config)
+    return {**config, "trainer": {key: value for key, value in trainer.items() if key != "accelerator"}}

@@ -59,16 +59,18 @@ def train(
     model = build_model(parts["model"], data.schema)
     if isinstance(model, Baseline):
         _fit_baseline(model, data, options.batch_size, run.history)
+        device = "cpu"
     else:
         from unroll.training.network import fit_network
 
-        fit_network(model, data, parts, options, run, logger, callbacks)
+        device = fit_network(model, data, parts, options, run, logger, callbacks)
     TrainedModel(model, data.schema, parts["model"]).save(run.model)
     return {
         **summarise_history(run.history, list(validation_metrics(data.task, data.label_names))[-1]),
         "parameters": model.num_parameters,
         "seeded": not isinstance(model, Baseline),
         "size_bytes": sum(file.stat().st_size for file in run.model.iterdir()),
+        "device": device,
     }
 
 

@@ -13,6 +13,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from unroll.arguments import check_targets
+from unroll.training.placing import placed
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = {"32-true": "32", "64-true": "64", "bf16-mixed": "bf16", "16-mixed": "16"}  # with Lightning's short names
@@ -98,6 +99,7 @@ def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), lo
         if key in CHECKED and not CHECKED[key][0](value):
             raise ValueError(f"trainer.{key}={value!r}; accepted: {CHECKED[key][1]}")
     _check_end(config.get("max_epochs"), config.get("max_steps", -1), config)
+    config = placed(config)
     own |= {"callbacks": [*callbacks], "logger": logger or False}
     try:
         trainer: Trainer = instantiate(config, **own)

@@ -1,5 +1,6 @@
 """Explains what a trained network makes of one text, and how far it feels the tokens of many."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,12 +20,14 @@ from unroll.nn import SequenceModel
 
 
 def network_of(predictor: Predictor) -> SequenceModel:
-    """The network that predicts, in PyTorch; raises ValueError if it is a baseline or an exported model."""
+    """The network that predicts, in PyTorch, on the CPU; raises ValueError if it is a baseline or an exported model."""
     network = getattr(predictor.model, "model", None)
     if not isinstance(network, SequenceModel):
         what = type(network or predictor.model).__name__
         raise ValueError(f"a model of the kind {what}; accepted: a network with its weights, in the folder of a run")
-    return network
+    if next(network.parameters()).device.type == "cpu":
+        return network
+    return copy.deepcopy(network).to("cpu")  # the arrays of an explanation are small, and made one after the other
 
 
 def explain(predictor: Predictor, text: str | Sequence[str]) -> Explanation:

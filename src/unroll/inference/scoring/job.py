@@ -11,6 +11,7 @@ from unroll.data.tokens import PAIR, TEXT, TOKEN_TASKS, TOKENS
 from unroll.inference.scoring.answers import answer_fields
 from unroll.inference.scoring.inputs import Chunk
 
+BATCH_SIZE = 64  # texts that the model reads at once
 ERROR = "error"  # the column with the reason why there is no answer
 
 
@@ -47,6 +48,7 @@ class Job:
         texts: the columns of the text, or of the two texts of a pair.
         answers: the columns of the answers.
         options: see there.
+        device, batch_size: see `Predictor`; the rows do not depend on them.
     """
 
     parts: Path
@@ -56,6 +58,8 @@ class Job:
     texts: tuple[str, ...]
     answers: dict[str, pa.DataType]
     options: ScoreOptions
+    device: str = "cpu"
+    batch_size: int = BATCH_SIZE
 
     @property
     def schema(self) -> pa.Schema:

@@ -18,8 +18,6 @@ from unroll.inference.scoring.inputs import Chunk, Input, open_input
 from unroll.inference.scoring.job import Job
 from unroll.inference.scoring.rows import Rows
 
-BATCH_SIZE = 64
-
 
 class Counts(NamedTuple):
     """The rows of a part, and how many of them have a problem."""
@@ -30,7 +28,7 @@ class Counts(NamedTuple):
 
 def score_chunk(job: Job, chunk: Chunk) -> Counts:
     """Write the part of a chunk, all or nothing; several processes may do so at the same time."""
-    predictor, batches, problems = _predictor(job.model), [], 0
+    predictor, batches, problems = _predictor(job.model, job.device), [], 0
     is_whole = job.options.columns is None
     for rows in _opened(chunk.file).read(chunk.start, chunk.stop, chunk.line, job.read, is_whole):
         batch = _scored(job, predictor, rows)
@@ -54,7 +52,7 @@ def _scored(job: Job, predictor: Predictor, rows: Rows) -> pa.RecordBatch:
             problems.setdefault(i, []).append(problem)
             refused.add(i)
     usable: list[Any] = [None if i in refused else text for i, text in enumerate(given)]
-    answers = predictor.predict(usable, BATCH_SIZE, "coerce", job.options.probabilities)
+    answers = predictor.predict(usable, job.batch_size, "coerce", job.options.probabilities)
     for i, answer in enumerate(answers):
         if i not in refused and is_empty(answer):
             problems.setdefault(i, []).append(predictor.problem(given[i], name) or "")
@@ -70,10 +68,10 @@ def _characters(text: Any) -> int:
 
 
 @lru_cache(maxsize=1)
-def _predictor(model: Path) -> Predictor:
+def _predictor(model: Path, device: str) -> Predictor:
     """Loaded once for all chunks of a process."""
     pa.set_cpu_count(1)
-    return Predictor.load(model)
+    return Predictor.load(model, device)
 
 
 @lru_cache(maxsize=1)

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from unroll.checks import check_choice, check_least
 from unroll.files import delete, make_folder
+from unroll.hardware import DEVICES
+from unroll.inference.predictor import uses_gpu
 from unroll.inference.scoring.engines import ENGINES, Events
 from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size, would_find
-from unroll.inference.scoring.job import Job, ScoreOptions, build_job
+from unroll.inference.scoring.job import BATCH_SIZE, Job, ScoreOptions, build_job
 from unroll.inference.scoring.manifest import Place, file_facts, manifest_of
 from unroll.inference.scoring.output import FILES, NOT_WRITTEN, is_one_file, join
 from unroll.inference.scoring.part import Counts, read_counts, score_chunk
@@ -20,6 +22,7 @@ from unroll.inference.server.source import ServedModel, Source
 from unroll.locks import output_lock
 from unroll.side_by_side import Line
 
+ON_GPU = 2  # processes that share a GPU: while Python starts the kernels of one, the other computes
 _PAUSE = 10.0  # seconds between two lines that say how far it is
 
 
@@ -49,6 +52,8 @@ def score(
     engine: str = "local",
     processes: int | None = None,
     address: str | None = None,
+    device: str = "auto",
+    batch_size: int = BATCH_SIZE,
     report: Callable[[str], None] = lambda line: None,
 ) -> Summary:
     """Predict for every row of files, and write the rows with the predictions.
@@ -60,8 +65,10 @@ def score(
         inputs: files, folders or patterns.
         output: one file if it has an extension of `FILES`, otherwise a folder of Parquet files.
         part_bytes: of the input for each part; by default it depends on the size of the input.
-        processes: with the engine `local`; one for each core by default.
+        processes: with the engine `local`; by default one for each core, or `ON_GPU` of them.
         address: of the cluster, with the others.
+        device: see `Predictor.load`; on a cluster `auto` is the CPU, since its tasks know nothing of each other.
+        batch_size: maximum number of texts that the model reads at once.
         report: called with lines that say how far it is.
 
     Raises:
@@ -69,7 +76,9 @@ def score(
             failed, after which the same call goes on where it ended.
     """
     check_choice("--engine", engine, ENGINES)
+    check_choice("--device", device, DEVICES)
     least = {"--processes": processes, "--part-bytes": part_bytes, "--max-characters": options.max_characters}
+    least["--batch-size"] = batch_size
     check_least(1, **{name: value for name, value in least.items() if value is not None})
     if output.name in ("", ".."):
         raise ValueError(f"--output={output}; accepted: a path that ends with the name of a folder or file")
@@ -91,7 +100,10 @@ def score(
         def job_in(folder: Path) -> Job:
             folder = folder.absolute()  # processes of a cluster begin elsewhere
             model = ServedModel("", version, folder / place.model.name)
-            return build_job(schema, model.facts(), options, folder, model.folder)
+            job = build_job(schema, model.facts(), options, folder, model.folder)
+            return replace(
+                job, device="cpu" if device == "auto" and engine != "local" else device, batch_size=batch_size
+            )
 
         if place.read_plan() is None:
             with place.begin() as folder:
@@ -105,6 +117,8 @@ def score(
             report(f"{output}: {len(counts)} of {len(chunks)} parts with {there} rows are there")
         missing = [chunk for chunk in chunks if chunk not in counts]
         if missing:
+            if engine == "local" and processes is None and uses_gpu(job.model, job.device):
+                processes = ON_GPU
             events = ENGINES[engine](partial(score_chunk, job), missing, processes, address)
             _follow(events, missing, counts, report)
         if file_facts(files) != settings["input"]:

@@ -5,7 +5,8 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from unroll.checks import check_least
+from unroll.checks import check_choice, check_least
+from unroll.hardware import DEVICES
 
 TOKEN = "UNROLL_SERVE_TOKEN"
 MEANING = "meaning"  # in the metadata of a field
@@ -30,6 +31,7 @@ class ServerOptions:
     host: str = _option("127.0.0.1", "address to listen at")
     port: int = _option(8000, "0 for any free port")
     workers: int = _option(1, "processes that answer, each with its own copy of the model")
+    device: str = _option("auto", "of a network that is not exported: auto (a GPU if there is one), cpu, cuda, mps")
     poll: float = _option(5.0, "seconds between two looks at whether the model has changed")
     drain: float = _option(30.0, "seconds that requests have to finish when the server stops")
     batch_texts: int = _option(64, "texts that the model reads at once")
@@ -52,6 +54,7 @@ class ServerOptions:
                     raise ValueError(f"{name}={value}; accepted: more than 0 seconds")
             elif option.type is int:
                 check_least(int(option.name != "port"), **{name: getattr(self, option.name)})
+        check_choice("--device", self.device, DEVICES)
         if self.port > 65535:
             raise ValueError(f"--port={self.port}; accepted: 0 to 65535")
 

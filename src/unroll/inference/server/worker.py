@@ -62,7 +62,7 @@ class Worker:
         served = ServedModel(model["name"], model["version"], Path(model["folder"]))
         try:
             facts = served.facts()
-            loaded = await asyncio.to_thread(_load_and_try, served.folder, facts)
+            loaded = await asyncio.to_thread(_load_and_try, served.folder, facts, self._service.options.device)
             self._service.serve(served, loaded)
         except Exception as error:  # a folder may contain anything
             if not isinstance(error, ValueError):
@@ -113,8 +113,8 @@ def build_server(
     return server
 
 
-def _load_and_try(folder: Path, facts: dict[str, Any]) -> Model:
-    model = Predictor.load(folder)
+def _load_and_try(folder: Path, facts: dict[str, Any], device: str) -> Model:
+    model = Predictor.load(folder, device)
     model.predict([("a", "a") if facts["is_pair"] else "a"], errors="coerce")
     return model
 
