@@ -70,7 +70,8 @@ class SequenceTask(LightningModule):
         logits = self.model(batch.tokens)
         loss = self.model.head.loss(logits, batch.labels, batch.tokens.lengths)
         self.train_loss.update(loss.detach())
-        return loss
+        weight = self._train_batches.weight(batch_index)
+        return loss if weight is None else loss * weight
 
     def validation_step(self, batch: Batch[Tensor], batch_index: int) -> None:
         head, lengths = self.model.head, batch.tokens.lengths

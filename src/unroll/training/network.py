@@ -16,8 +16,9 @@ from unroll.data.prepared import PreparedData
 from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
 from unroll.run_folder import RunFolder
-from unroll.training.callbacks import History, LastStep, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.callbacks import History, LastStep, OwnSignals, ProcessState, ResumableEarlyStopping, ResumePoint
 from unroll.training.checkpoints import BEST, LAST, is_intact, set_aside
+from unroll.training.meeting import Meeting
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
 from unroll.training.trainer import build_trainer
@@ -31,10 +32,15 @@ def fit_network(
     run: RunFolder,
     logger: Logger | None,
     callbacks: Sequence[Callback],
-) -> None:
+    meeting: Meeting | None = None,
+) -> dict[str, Any]:
     """Train the network, resuming from the checkpoints of the run if there are any; the arguments are those of `train`.
 
-    Afterwards the network has the weights of the epoch with the best validation score.
+    Afterwards the network has the weights of the epoch with the best validation score; in a cluster, that of the first
+    process only.
+
+    Returns:
+        The entries of ``run.json`` on how the batches were divided.
     """
     if options.vectors is not None:
         start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
@@ -43,12 +49,14 @@ def fit_network(
             f"{data.folder} was prepared with the words of {file}, whose embeddings would be random without "
             f"vectors={file}; accepted: that option here, or vectors=null in the prepare stage"
         )
-    max_steps = parts["trainer"].get("max_steps", -1)
+    max_steps, accumulated = (parts["trainer"].get(*it) for it in (("max_steps", -1), ("accumulate_grad_batches", 1)))
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
     task = SequenceTask(
         model,
         data,
-        ShuffledBatches(data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches")),
+        ShuffledBatches(
+            data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches"), accumulated
+        ),
         SequentialBatches(data.split("validation"), *limits, parts["trainer"].get("limit_val_batches")),
         instantiate(parts["optimizer"]),
         instantiate(parts["scheduler"]),
@@ -64,22 +72,35 @@ def fit_network(
             best.parent, best.stem, task.monitor, mode="max", save_weights_only=True, enable_version_counter=False
         ),
         ResumePoint(last, options.checkpoint_steps),
+        OwnSignals(),
     ]
-    trainer = build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger)
-    if last.exists():
+    trainer = build_trainer(parts["trainer"], [*own_callbacks, *callbacks], logger, meeting)
+    processes, batches = trainer.world_size, trainer.world_size * accumulated
+    if batches > 1:
+        print(
+            f"{run.path}: {processes} processes; each step of the optimizer takes {batches} batches, up to "
+            f"{batches * options.batch_size} sequences; the learning rate is not scaled",
+            flush=True,
+        )
+    is_resumed = last.exists() if meeting is None else meeting.begin(last)
+    if is_resumed:
         print(f"{run.path}: resuming from the last checkpoint", flush=True)
-    _fit(trainer, task, last)
+    _fit(trainer, task, last if is_resumed else None)
+    figures = {"processes": processes, "sequences_per_step": batches * options.batch_size}
+    if meeting is not None and not meeting.is_first:
+        return figures
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+    return figures
 
 
-def _fit(trainer: Trainer, task: SequenceTask, last: Path) -> None:
-    """Train, from the checkpoint `last` if it exists; Ctrl-C is a KeyboardInterrupt, as elsewhere."""
+def _fit(trainer: Trainer, task: SequenceTask, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint if there is one; Ctrl-C is a KeyboardInterrupt, as elsewhere."""
     try:
-        trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns it into an ordinary exit
             if launcher := trainer.strategy.launcher:

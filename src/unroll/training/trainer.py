@@ -13,10 +13,12 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from unroll.arguments import check_targets
+from unroll.cluster import Cluster
+from unroll.training.meeting import Meeting
+from unroll.training.processes import STRATEGIES, Started, environment, placed
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = {"32-true": "32", "64-true": "64", "bf16-mixed": "bf16", "16-mixed": "16"}  # with Lightning's short names
-STRATEGIES = {"auto": "ddp_spawn", "ddp": "ddp_spawn", "ddp_spawn": "ddp_spawn", "ddp_fork": "ddp_fork"}
 
 _BATCHES = "a number of batches from 1, or a fraction of them above 0 and up to 1.0"
 _VALIDATION = "validation ends every epoch, and the best one is kept"
@@ -35,7 +37,7 @@ CHECKED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "accelerator": (lambda name: name in ACCELERATORS, f"{', '.join(ACCELERATORS)}; trainer=cpu works everywhere"),
     "precision": (lambda name: name is None or _precision(name) in PRECISIONS, ", ".join(PRECISIONS)),
     "strategy": (lambda name: name in list(STRATEGIES), ", ".join(STRATEGIES)),
-    "num_nodes": (lambda nodes: nodes == 1, "1, all processes run on this machine"),
+    "num_nodes": (lambda nodes: nodes > 0, "1 or more"),
     "profiler": (lambda name: name in (None, "simple", "advanced"), "simple, advanced"),
 }
 
@@ -72,8 +74,16 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
-def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), logger: Logger | None = None) -> Trainer:
+def build_trainer(
+    config: dict[str, Any],
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | None = None,
+    meeting: Meeting | None = None,
+) -> Trainer:
     """Build the trainer of a configuration, whose limits of batches and of steps others keep: see `fit_network`.
+
+    Args:
+        meeting: of the processes of a cluster.
 
     Raises:
         ValueError: an option is not accepted, or this machine does not have what it asks for.
@@ -100,11 +110,15 @@ def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), lo
     _check_end(config.get("max_epochs"), config.get("max_steps", -1), config)
     own |= {"callbacks": [*callbacks], "logger": logger or False}
     try:
+        config, is_started = placed(config), Cluster.here() is not None
+        own |= {"plugins": [environment()]} | ({"strategy": Started(meeting)} if is_started else {})
         trainer: Trainer = instantiate(config, **own)
-        if trainer.num_devices > 1:  # Lightning's choice runs the command again for every device
+        if trainer.num_devices > 1 and not is_started:  # Lightning's choice runs the command again for every device
             trainer = instantiate(config | {"strategy": STRATEGIES[config.get("strategy", "auto")]}, **own)
     except Exception as error:
         cause = error.__cause__ or error
+        if str(cause).startswith("trainer."):
+            raise
         if isinstance(cause, MemoryError | MisconfigurationException | OverflowError | TypeError | ValueError):
             raise ValueError(
                 f"trainer: {str(cause) or type(cause).__name__}; trainer.accelerator={config.get('accelerator')!r}, "
