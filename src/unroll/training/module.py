@@ -52,6 +52,8 @@ class SequenceTask(LightningModule):
 
     def setup(self, stage: str) -> None:
         quiet_lightning()  # in each process of ddp
+        for metric in (self.train_loss, self.val_loss):  # ddp_spawn shares the memory of their sums between processes
+            metric.reset()
 
     def train_dataloader(self) -> ShuffledBatches:
         return self._train_batches

@@ -27,7 +27,8 @@ def placed(config: Mapping[str, Any]) -> dict[str, Any]:
     cluster, found = Cluster.here(), dict(config)
     devices, nodes = found.get("devices", "auto"), found.get("num_nodes", 1)
     if cluster is None and nodes != 1:
-        raise ValueError(f"trainer.num_nodes={nodes}, but nothing has started this command on other nodes; accepted: 1, or {HOW}")
+        started = "nothing has started this command on other nodes"
+        raise ValueError(f"trainer.num_nodes={nodes}, but {started}; accepted: 1, or {HOW}")
     if cluster is None and found.get("strategy", "auto") == "auto":
         return found
     if found.get("accelerator", "auto") == "auto":
@@ -54,12 +55,12 @@ def _as_started(config: Mapping[str, Any], cluster: Cluster) -> dict[str, Any]:
         )
     if devices not in (*ALL, cluster.per_node, str(cluster.per_node)):
         raise ValueError(
-            f"trainer.devices={devices}, {started} {cluster.per_node} processes on each node; accepted: trainer=ddp, "
+            f"trainer.devices={devices}, {started} {cluster.per_node} on each node; accepted: trainer=ddp, "
             f"trainer.devices={cluster.per_node}"
         )
     if nodes != cluster.nodes:
         raise ValueError(
-            f"trainer.num_nodes={nodes}, {started} processes on {cluster.nodes} nodes; accepted: "
+            f"trainer.num_nodes={nodes}, {started} {cluster.nodes}; accepted: "
             f"trainer.num_nodes={cluster.nodes}, or {nodes} nodes: {HOW}"
         )
     return {"devices": cluster.per_node, "num_nodes": nodes}
