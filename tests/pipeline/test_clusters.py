@@ -57,6 +57,7 @@ SETTINGS = (
 
 DOCUMENT = (PROJECT / "docs/clusters.md").read_text()
 (TORCHRUN,) = re.findall("^torchrun .*$", DOCUMENT, re.MULTILINE)
+(SETTING,) = re.findall("^export (TORCH.*)$", DOCUMENT, re.MULTILINE)
 (SBATCH,) = re.findall("```bash\n(.*?)```", DOCUMENT, re.DOTALL)
 TRAINED = "dataset=demo_entities model=bilstm seed=1 trainer=ddp"
 
@@ -104,6 +105,7 @@ class Nodes:
             "torchrun ": "torch.distributed.run ",
             "--nproc-per-node 4": "--nproc-per-node 1",
             "HOST:29500": f"127.0.0.1:{self.port} --rdzv-conf is_host={int(number == 0)},keep_alive_interval=1",
+            "pipelines/train.py": "--no-python python pipelines/train.py",  # a fork of the tests' server
             TRAINED: arguments,
         }
         command = TORCHRUN
@@ -114,7 +116,7 @@ class Nodes:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command.split()],
                 cwd=self.project.root,
-                env={**self.project.environment, **environment},
+                env={**self.project.environment, **environment, **dict([SETTING.split("=")])},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

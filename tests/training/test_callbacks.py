@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,7 @@ import torch
 from torchmetrics import MeanMetric
 
 from unroll.training import callbacks
-from unroll.training.callbacks import History, ProcessState
+from unroll.training.callbacks import History, OwnSignals, ProcessState
 
 
 class Clock:
@@ -82,3 +83,23 @@ def test_each_process_draws_its_own_numbers() -> None:
         ProcessState(1, MeanMetric()).on_fit_start(trainer, None)  # type: ignore[arg-type]
         draws.append(torch.rand(5))
     assert not torch.equal(*draws)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_of_several_processes_ends_by_itself_at_sigterm(processes: int) -> None:
+    """Lightning would tell the others, in the middle of another operation, and ask them before each step."""
+
+    def of_lightning(*args: Any) -> None: ...
+
+    def of_ours(*args: Any) -> None: ...
+
+    loop = SimpleNamespace(_broadcast_sigterm_tensor=of_lightning)
+    trainer: Any = SimpleNamespace(
+        world_size=processes,
+        fit_loop=SimpleNamespace(epoch_loop=loop),
+        _signal_connector=SimpleNamespace(_original_handlers={signal.SIGTERM: of_ours}),
+    )
+    signal.signal(signal.SIGTERM, of_lightning)
+    OwnSignals().on_train_start(trainer, None)  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGTERM) is (of_lightning if processes == 1 else of_ours)
+    assert (loop._broadcast_sigterm_tensor is of_lightning) == (processes == 1)

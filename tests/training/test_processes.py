@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import lightning_fabric.utilities.rank_zero
@@ -6,10 +7,12 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from tests.tiny import tiny_parts
+from tests.tiny import OPTIONS, tiny_parts
 from unroll.cluster import Cluster
+from unroll.data.prepared import PreparedData
 from unroll.training import processes
 from unroll.training.processes import Started, placed
+from unroll.training.train import train
 from unroll.training.trainer import build_trainer
 
 DDP = tiny_parts("gru", trainer="ddp")["trainer"]
@@ -37,7 +40,7 @@ def test_ddp_takes_all_gpus_or_two_processes_of_the_cpu(
     gpus: int, expected: tuple[str, int, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_gpus(monkeypatch, gpus)
-    found = placed(DDP)
+    found = placed(DDP, is_said=True)
     assert (found["accelerator"], found["devices"], found["strategy"]) == expected
     assert placed(found) == found
     assert capsys.readouterr().out == ("trainer: one GPU here, which trainer=gpu uses too\n" if gpus == 1 else "")
@@ -121,3 +124,12 @@ def test_the_script_of_sbatch_starts_its_own_processes(monkeypatch: pytest.Monke
     trainer = build_trainer(DDP)
     assert (trainer.world_size, isinstance(trainer.strategy, Started)) == (2, False)
     assert not isinstance(processes.environment(), processes.SLURMEnvironment)
+
+
+def test_a_script_that_trains_by_itself_is_refused_by_each_process(
+    reviews: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(monkeypatch, Cluster("torchrun", 1, 1, 2, 1))
+    with pytest.raises(ValueError, match=r"accepted: python pipelines/train\.py as their command"):
+        train(reviews, tiny_parts("gru"), OPTIONS, tmp_path)
+    assert not list(tmp_path.iterdir())

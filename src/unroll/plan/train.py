@@ -241,7 +241,7 @@ def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOp
         for name in ("optimizer", "scheduler"):
             check_factory(parts[name], name)
         build_trainer(parts["trainer"])
-        parts["trainer"] = placed(parts["trainer"])  # checkpoints are of as many processes
+        parts["trainer"] = placed(parts["trainer"], is_said=True)  # checkpoints are of as many processes
     check_objectives(config["objectives"])
     return data, parts, options
 

@@ -18,8 +18,11 @@ STRATEGIES = {"auto": "ddp_spawn", "ddp": "ddp_spawn", "ddp_spawn": "ddp_spawn",
 ALL = ("auto", -1, "-1")  # of `devices`
 
 
-def placed(config: Mapping[str, Any]) -> dict[str, Any]:
+def placed(config: Mapping[str, Any], is_said: bool = False) -> dict[str, Any]:
     """The options of a trainer, with the accelerator, devices and nodes that ddp takes here instead of ``auto``.
+
+    Args:
+        is_said: whether to print that there is one GPU only.
 
     Raises:
         ValueError: the options are not those of the processes that torchrun or srun has started.
@@ -29,7 +32,8 @@ def placed(config: Mapping[str, Any]) -> dict[str, Any]:
     if cluster is None and nodes != 1:
         started = "nothing has started this command on other nodes"
         raise ValueError(f"trainer.num_nodes={nodes}, but {started}; accepted: 1, or {HOW}")
-    if cluster is None and found.get("strategy", "auto") == "auto":
+    strategy = found.get("strategy", "auto")
+    if strategy not in STRATEGIES or (cluster is None and strategy == "auto"):
         return found
     if found.get("accelerator", "auto") == "auto":
         found["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
@@ -37,7 +41,7 @@ def placed(config: Mapping[str, Any]) -> dict[str, Any]:
         return found | _as_started(found, cluster)
     if devices in ALL:
         found["devices"] = 2 if found["accelerator"] == "cpu" else max(1, torch.accelerator.device_count())
-        if found["devices"] == 1:
+        if found["devices"] == 1 and is_said:
             print("trainer: one GPU here, which trainer=gpu uses too", flush=True)
     if found["devices"] == 1:
         found["strategy"] = "auto"

@@ -60,9 +60,13 @@ def train(
         raise ValueError("several processes would train apart; accepted: python pipelines/train.py as their command")
     _set_up(options)
     data.warn_of_one_label()
+    model = build_model(parts["model"], data.schema)
+    if not isinstance(model, Baseline):
+        from unroll.training.processes import placed
+
+        parts = {**parts, "trainer": placed(parts["trainer"])}  # checkpoints are of as many processes
     open_checkpoints(output, data, parts, options)
     run, figures = RunFolder(output), {}
-    model = build_model(parts["model"], data.schema)
     if isinstance(model, Baseline):
         _fit_baseline(model, data, options.batch_size, run.history)
     else:
