@@ -186,8 +186,10 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
                 check_name(group, choice)
                 check_choice_file(group, choice)
         value = task(config)
-    except (JobFailed, Pruned):
+    except Pruned:
         raise
+    except JobFailed as error:  # its message has been printed
+        raise error if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1) from error
     except Exception as error:
         reason = repr(error)
         if is_mistake(error):
