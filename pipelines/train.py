@@ -17,7 +17,7 @@ def main(config: DictConfig) -> float | list[float] | None:
         train_all(config)
         return None
 
-    from unroll.plan.train import Training, train_run
+    from unroll.plan.train import Training, train_together
     from unroll.sweep.objectives import values_of
 
     training = Training.of_this_command(plain(config))
@@ -26,7 +26,9 @@ def main(config: DictConfig) -> float | list[float] | None:
         from unroll.sweep.pruning import trial_callbacks
 
         callbacks = trial_callbacks(config.trainer)
-    record = train_run(training, callbacks)
+    record = train_together(training, callbacks)
+    if record is None:  # the first process of a cluster has it
+        return None
     print(f"{training.folder.path}: best {record.monitor} {record.best_score:.4f} in epoch {record.best_epoch}")
     return values_of(vars(record), config.objectives)
 

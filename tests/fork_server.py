@@ -35,7 +35,12 @@ optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightnin
 scipy.sparse scipy.stats sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
 """
 SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
-READ_AT_USE = {"MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"}
+READ_AT_USE = {
+    *("MLFLOW_TRACKING_URI", "PYTHONPATH", "MLFLOW_DISABLE_TELEMETRY", "PL_GLOBAL_SEED", "PL_SEED_WORKERS"),
+    *("TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_MAX_RESTARTS", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_ERROR_FILE"),
+    *("TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_SIGNALS_TO_HANDLE", "TORCH_NCCL_ASYNC_ERROR_HANDLING"),
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE",
+}
 SHIM = """#!{python} -IS
 import json, os, signal, socket, sys
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from unroll.checks import missing_key, unknown_key
+from unroll.cluster import is_speaker
 from unroll.files import reason, refusal, yaml_problem
 
 
@@ -69,7 +70,7 @@ def clear_errors() -> Iterator[None]:
         if not is_mistake(error):
             traceback.print_exc()
             sys.exit(1)
-        sys.exit(f"error: {message(error)}")
+        sys.exit(f"error: {message(error)}" if is_speaker() else 1)
 
 
 def is_mistake(error: BaseException) -> bool:

@@ -42,6 +42,9 @@ class RunRecord:
         size_bytes: of the model folder.
         seeded: whether the model depends on the seed.
         microseconds_per_token: of prediction on the validation split, on the CPU; None if it was not measured.
+        processes: number of processes that shared the batches; None for a baseline.
+        sequences_per_step: maximum number of sequences in a step of the optimizer: the batch size times the processes
+            times the accumulated batches; None for a baseline.
         device: that it was trained on, such as ``cpu`` or ``cuda (NVIDIA H100)``; None in records of earlier versions.
     """
 
@@ -60,6 +63,8 @@ class RunRecord:
     size_bytes: int
     microseconds_per_token: float | None = None
     device: str | None = None
+    processes: int | None = None
+    sequences_per_step: int | None = None
 
     @property
     def figures(self) -> dict[str, float]:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unroll.checks import check_name, unknown_key
+from unroll.cluster import Cluster, is_speaker
 from unroll.conf_files import check_choice_file, check_primary, groups_and_keys, message_with_file, typed_overrides
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, raise_terminated
 from unroll.keys import accept_keys
@@ -96,6 +97,11 @@ def _enter(project: Path) -> None:
             raise ValueError(f"{argument}: paths are relative to {project}; accepted: {here / value}")
     accepted = groups_and_keys(project, Path(sys.argv[0]).stem)
     is_multirun = any(it.startswith(("-m", "--m", "hydra.mode=")) for it in sys.argv[1:])
+    if is_multirun and (cluster := Cluster.here()) is not None:
+        raise ValueError(
+            f"-m by {cluster.starter}, which has started {cluster.processes} of this command; accepted: one "
+            "training, or hydra/launcher=submitit_slurm without it"
+        )
     for override in OverridesParser.create().parse_overrides([it for it in arguments if not it.startswith("-")]):
         if not override.key_or_group.startswith("hydra"):
             _check_override(override, project / "conf", accepted, is_multirun)
@@ -182,13 +188,16 @@ def _run(task: Callable[[DictConfig], Any], config: DictConfig) -> Any:
         value = task(config)
     except Pruned:
         raise
+    except JobFailed as error:  # its message has been printed
+        raise error if HydraConfig.get().mode == RunMode.MULTIRUN else SystemExit(1) from error
     except Exception as error:
         reason = repr(error)
         if is_mistake(error):
             job, overrides = HydraConfig.get().job, HydraConfig.get().overrides
             typed = [*typed_overrides(overrides.hydra), *typed_overrides(overrides.task)]
             reason = message_with_file(error, typed, str(job.config_name))
-            log.error("error: %s", reason)
+            if is_speaker():
+                log.error("error: %s", reason)
         else:
             log.exception("this is a bug in unroll or in a library that it uses:")
         _record(error=reason)

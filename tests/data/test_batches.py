@@ -292,6 +292,44 @@ def test_processes_train_on_equally_many_batches_that_cover_everything(
     assert sum(map(len, found)) - len(SequentialBatches(split, batch_size, batch_tokens)) < processes
 
 
+@given(
+    count=st.integers(1, 40),
+    batch_tokens=token_limits,
+    processes=st.integers(1, 4),
+    accumulated=st.integers(1, 4),
+    limit=st.sampled_from([None, 3, 0.5]),
+    task=st.sampled_from(["classification", "labeling"]),
+)
+def test_weighted_losses_of_a_step_have_the_mean_over_its_labels(
+    count: int, batch_tokens: int | None, processes: int, accumulated: int, limit: int | float | None, task: Task
+) -> None:
+    split = make_split(many_lengths(count), task)
+    found = []  # of each process: pairs of the number of labels and the weight, of each batch
+
+    def make() -> ShuffledBatches:
+        batches = ShuffledBatches(split, 0, 5, batch_tokens, limit=limit, accumulated=accumulated)
+        labels = [(batch.labels != IGNORE).sum().item() for batch in batches]
+        found.append([(number, batches.weight(index)) for index, number in enumerate(labels)])
+        return ShuffledBatches(split, 0, 5, batch_tokens, limit=limit, accumulated=accumulated)
+
+    shares(make, processes)
+    for start in range(0, len(found[0]), accumulated):
+        step = [pair for share in found for pair in share[start : start + accumulated]]
+        if processes * accumulated == 1:
+            assert step == [(step[0][0], None)]
+            continue
+        total = sum(number for number, _ in step)
+        # DDP divides the sum over processes by their number, and Lightning each loss by the accumulated batches.
+        for number, weight in step:
+            assert weight is not None
+            assert weight / processes / accumulated == pytest.approx(number / total)
+
+
+def test_equal_batches_have_the_weight_one() -> None:
+    batches = ShuffledBatches(make_split([3] * 12), 0, 4, accumulated=3)
+    assert [batches.weight(index) for index, _ in enumerate(batches)] == [1.0] * 3
+
+
 @pytest.mark.parametrize(("limit", "expected"), [(None, 5), (2, 2), (9, 5), (0.5, 2), (1.0, 5), (0.01, 1)])
 def test_a_limit_is_a_number_of_batches_or_a_fraction_of_them(limit: int | float | None, expected: int) -> None:
     split = make_split(many_lengths(10))

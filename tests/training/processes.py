@@ -1,5 +1,7 @@
 """Run each training in a new process."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,11 @@ def train_apart(
     process.start()
     process.join()
     return process.exitcode
+
+
+def print_to(file: Path) -> None:
+    """Let this process print to a file."""
+    os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), sys.stdout.fileno())
 
 
 def _train(

@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from unroll.training import callbacks
-from unroll.training.callbacks import History, ProcessState
+from unroll.training.callbacks import History, OwnSignals, ProcessState
 from unroll.training.metrics import Mean
 
 
@@ -87,8 +88,8 @@ def test_the_random_numbers_of_a_gpu_go_on_there_and_nowhere_else(monkeypatch: p
     for saved, resumed, expected in ((gpu, gpu, [(1, "cuda:1")]), (gpu, cpu, []), (cpu, gpu, []), (cpu, cpu, [])):
         checkpoint: dict[str, Any] = {}
         states.clear()
-        ProcessState(1, MeanMetric()).on_save_checkpoint(trainer, saved, checkpoint)  # type: ignore[arg-type]
-        restored = ProcessState(1, MeanMetric())
+        ProcessState(1, Mean()).on_save_checkpoint(trainer, saved, checkpoint)  # type: ignore[arg-type]
+        restored = ProcessState(1, Mean())
         restored.on_load_checkpoint(trainer, resumed, checkpoint)  # type: ignore[arg-type]
         restored.on_train_batch_start(trainer, resumed, None, 0)  # type: ignore[arg-type]
         assert states == expected
@@ -101,3 +102,23 @@ def test_each_process_draws_its_own_numbers() -> None:
         ProcessState(1, Mean()).on_fit_start(trainer, None)  # type: ignore[arg-type]
         draws.append(torch.rand(5))
     assert not torch.equal(*draws)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_of_several_processes_ends_by_itself_at_sigterm(processes: int) -> None:
+    """Lightning would tell the others, in the middle of another operation, and ask them before each step."""
+
+    def of_lightning(*args: Any) -> None: ...
+
+    def of_ours(*args: Any) -> None: ...
+
+    loop = SimpleNamespace(_broadcast_sigterm_tensor=of_lightning)
+    trainer: Any = SimpleNamespace(
+        world_size=processes,
+        fit_loop=SimpleNamespace(epoch_loop=loop),
+        _signal_connector=SimpleNamespace(_original_handlers={signal.SIGTERM: of_ours}),
+    )
+    signal.signal(signal.SIGTERM, of_lightning)
+    OwnSignals().on_train_start(trainer, None)  # type: ignore[arg-type]
+    assert signal.getsignal(signal.SIGTERM) is (of_lightning if processes == 1 else of_ours)
+    assert (loop._broadcast_sigterm_tensor is of_lightning) == (processes == 1)

@@ -1,6 +1,4 @@
 import csv
-import os
-import sys
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -16,7 +14,7 @@ from safetensors.torch import load_file
 from seqeval.metrics import f1_score
 
 from tests.tiny import OPTIONS, save_random_model, tiny_parts
-from tests.training.processes import train_apart
+from tests.training.processes import print_to, train_apart
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import PreparedData
 from unroll.files import sha256
@@ -244,10 +242,6 @@ def test_values_that_a_part_refuses_are_named(
 def test_a_missing_gpu_is_named_with_the_way_out(reviews: PreparedData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"trainer.accelerator='gpu'.*trainer=cpu works everywhere"):
         train(reviews, tiny_parts("lstm", trainer="gpu"), OPTIONS, tmp_path)
-
-
-def print_to(file: Path) -> None:
-    os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), sys.stdout.fileno())
 
 
 def test_two_processes_score_label_sets_together(topics: PreparedData, tmp_path: Path) -> None:

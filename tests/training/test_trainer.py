@@ -17,6 +17,7 @@ from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from safetensors.torch import load_file
 
 from tests.tiny import NETWORKS, OPTIONS, tiny_parts
+from tests.training.processes import print_to, train_apart
 from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import build_model
@@ -138,6 +139,29 @@ def test_several_devices_are_processes_of_this_command(strategy: str) -> None:
     assert isinstance(trainer.strategy.launcher, _MultiProcessingLauncher)
 
 
+def test_accumulated_batches_make_the_step_of_one_batch(entities: PreparedData, tmp_path: Path) -> None:
+    """Of one with all sentences, whose lengths differ: no batch counts more than its tokens."""
+    for name, batch_size, options in (("one", 44, {}), ("six", 8, {"accumulate_grad_batches": 6})):
+        parts = tiny_parts("gru", max_epochs=1)
+        parts["model"] |= {"dropout": 0.0, "word_dropout": 0.0}
+        parts["optimizer"] = {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.5}
+        parts["trainer"] |= {"gradient_clip_val": None, **options}
+        train(entities, parts, replace(PATIENT, batch_size=batch_size), tmp_path / name)
+    one, six = (load_file(tmp_path / name / "model" / "weights.safetensors") for name in ("one", "six"))
+    assert all(torch.allclose(one[name], six[name], rtol=0, atol=1e-6) for name in one)
+
+
+def test_two_processes_accumulate_batches_of_limited_tokens_in_16_bits(reviews: PreparedData, tmp_path: Path) -> None:
+    parts = tiny_parts("gru", trainer="ddp", max_epochs=1)
+    parts["trainer"] |= {"accelerator": "cpu", "strategy": "ddp_fork"}
+    parts["trainer"] |= {"accumulate_grad_batches": 2, "precision": "bf16-mixed"}
+    options = replace(PATIENT, batch_tokens=40)
+    assert train_apart(reviews, tmp_path, parts, options, partial(print_to, tmp_path / "stdout")) == 0
+    assert len(rows_of(tmp_path)) == 1
+    said = "2 processes; each step of the optimizer takes 4 batches, up to 32 sequences; the learning rate is"
+    assert said in (tmp_path / "stdout").read_text()
+
+
 def test_min_epochs_are_trained_however_the_score_develops(reviews: PreparedData, tmp_path: Path) -> None:
     parts = tiny_parts("gru", max_epochs=9)
     parts["trainer"] |= {"min_epochs": 4}
@@ -217,7 +241,11 @@ def test_other_options_are_passed_on(
         ({"accelerator": "tpu"}, "accelerator='tpu'; accepted: auto, cpu, "),
         ({"devices": 0}, ".*devices=0"),
         ({"devices": [0]}, r".*devices=\[0\]"),
-        ({"num_nodes": 2}, "num_nodes=2; accepted: 1"),
+        (
+            {"num_nodes": 2},
+            "num_nodes=2, but nothing has started .*; accepted: 1, or `torchrun .*srun python",
+        ),
+        ({"num_nodes": 0}, "num_nodes=0; accepted: 1 or more"),
         ({"profiler": "pytorch"}, "profiler='pytorch'; accepted: simple, advanced"),
         ({"fast_dev_run": True}, r"fast_dev_run=True; .* is trainer\.max_epochs=1 trainer\.limit_train_batches=1"),
         ({"overfit_batches": 3}, r"overfit_batches=3; .* is trainer\.limit_train_batches"),

@@ -14,7 +14,7 @@ from torch.distributed import get_rank, get_world_size, is_initialized
 from unroll.checks import check_least
 from unroll.data.padding import Batch, cut, pad
 from unroll.data.prefetch import made_ahead, pinned
-from unroll.data.tokens import Spelling, Tokens
+from unroll.data.tokens import TOKEN_TASKS, Spelling, Tokens
 
 if TYPE_CHECKING:
     from unroll.data.prepared import EncodedSplit
@@ -67,11 +67,11 @@ class SequentialBatches:
 
     def _batches(self) -> list[np.ndarray]:
         """The positions of the sequences of each batch of this process."""
-        return self._some(self._cut(np.argsort(self.split.lengths, kind="stable")))
+        batches = self._cut(np.argsort(self.split.lengths, kind="stable"))
+        return self._some(batches[get_rank() :: get_world_size()] if is_initialized() else batches)
 
-    def _some(self, batches: list[np.ndarray]) -> list[np.ndarray]:
-        """This process's share of the batches, up to the limit."""
-        own = batches[get_rank() :: get_world_size()] if is_initialized() else batches
+    def _some(self, own: list[np.ndarray]) -> list[np.ndarray]:
+        """The batches of a process up to the limit."""
         if self.limit is None:
             return own
         count = max(1, int(self.limit * len(own))) if isinstance(self.limit, float) else min(self.limit, len(own))
@@ -90,6 +90,9 @@ class ShuffledBatches(SequentialBatches):
 
     Each iteration is the next epoch. The first one after `load_state_dict` continues the epoch that the state was
     taken in, at the next batch.
+
+    Args:
+        accumulated: number of batches of each process in a step of the optimizer; see `weight`.
     """
 
     def __init__(
@@ -100,17 +103,29 @@ class ShuffledBatches(SequentialBatches):
         batch_tokens: int | None = None,
         characters: bool = False,
         limit: int | float | None = None,
+        accumulated: int = 1,
     ) -> None:
         super().__init__(split, batch_size, batch_tokens, characters, limit)
         self.seed, self._epoch, self._position, self._resumed = seed, -1, 0, False
+        self._accumulated, self._weights = accumulated, np.ones(0)
 
     def __iter__(self) -> Iterator[Batch[Tensor]]:
         if not self._resumed:
             self._epoch, self._position = self._epoch + 1, 0
         self._resumed = False
-        for batch in self._made(self._batches()[self._position :]):
+        batches = self._batches()
+        self._weights = self._weigh()
+        for batch in self._made(batches[self._position :]):
             self._position += 1  # of batches that were used, however many are made
             yield batch
+
+    def weight(self, batch: int) -> float | None:
+        """The factor of the mean loss of a batch of this process, by its number in the epoch; None for 1.
+
+        Of all batches in a step of the optimizer, over processes and accumulated batches, the plain mean of the losses
+        times their factors is the mean over all labels. Without, labels in small batches would count more than others.
+        """
+        return None if not len(self._weights) else float(self._weights[batch])
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "position": self._position}
@@ -119,7 +134,31 @@ class ShuffledBatches(SequentialBatches):
         self._epoch, self._position = state["epoch"], state["position"]
         self._resumed = 0 < self._position < len(self)
 
+    def _weigh(self) -> np.ndarray:
+        """The factors of this process's batches; none if each is a step by itself."""
+        processes, rank = (get_world_size(), get_rank()) if is_initialized() else (1, 0)
+        if processes * self._accumulated == 1:
+            return np.ones(0)
+        # The batches of all processes, which this one knows because they follow from the seed.
+        everyone = self._everyone()
+        labels = np.array(
+            [[self._count(batch) for batch in self._some(everyone[r::processes])] for r in range(processes)], np.int64
+        )  # (processes, batches of each)
+        starts = np.arange(0, labels.shape[1], self._accumulated)
+        totals = np.add.reduceat(labels.sum(axis=0), starts)  # of each step
+        step = np.arange(labels.shape[1]) // self._accumulated
+        return labels[rank] * processes * self._accumulated / totals[step]
+
+    def _count(self, batch: np.ndarray) -> int:
+        """The number of labels that the loss of a batch is the mean over, up to a factor."""
+        return int(self.split.lengths[batch].sum()) if self.split.task in TOKEN_TASKS else len(batch)
+
     def _batches(self) -> list[np.ndarray]:
+        batches = self._everyone()
+        return self._some(batches[get_rank() :: get_world_size()] if is_initialized() else batches)
+
+    def _everyone(self) -> list[np.ndarray]:
+        """The batches of all processes, in turns."""
         draw = np.random.default_rng([self.seed, max(self._epoch, 0)])
         order = draw.permutation(len(self.split))
         window = WINDOW * self.batch_size if self.batch_tokens is None else len(order)
@@ -130,7 +169,7 @@ class ShuffledBatches(SequentialBatches):
         if is_initialized():  # with unequal numbers of batches, the synchronisation of the processes would deadlock
             rounds = math.ceil(len(batches) / get_world_size())
             batches = list(islice(cycle(batches), rounds * get_world_size()))
-        return self._some(batches)
+        return batches
 
 
 def collate(split: "EncodedSplit", index: np.ndarray, characters: bool = False) -> Batch[Tensor]:

@@ -13,8 +13,10 @@ from hydra.types import RunMode
 from joblib import cpu_count
 from omegaconf import DictConfig
 
+from unroll.cluster import Cluster
 from unroll.config import choice, compose_again, source_of, task_overrides
 from unroll.data.prepared import PreparedData
+from unroll.exceptions import JobFailed
 from unroll.hardware import may_have_gpu
 from unroll.plan.evaluate import Evaluation, evaluate_run
 from unroll.plan.plan import read_plan
@@ -45,6 +47,10 @@ def train_all(config: DictConfig) -> None:
     Raises:
         ValueError: `jobs` or an override is not accepted, or a training failed; the others are completed first.
     """
+    if (cluster := Cluster.here()) is not None:
+        if cluster.rank:
+            raise JobFailed("process 0 says why")
+        raise ValueError(f"plan={config.plan} by {cluster.starter}; accepted: one training, model=… seed=…")
     dataset, trainings = choice("dataset"), []
     for model, seed, overrides in _runs(config):
         own = compose_again("train", [*overrides, f"output=models/{dataset}/{model}/{seed}"])

@@ -18,7 +18,9 @@ from unroll.training.options import without_device
 TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
 # Output paths, names and the number of jobs do not affect the results; the data have a separate checksum.
-WITHOUT_EFFECT = {"output", "run", "run_name", "reproduces", "plan", "jobs", "objectives", "data", "dataset"}
+WITHOUT_EFFECT = {
+    *("output", "run", "run_name", "reproduces", "plan", "jobs", "join_timeout", "objectives", "data", "dataset")
+}
 OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors", "matmul_precision"}
 
 

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 
 from unroll.arguments import check_factory
+from unroll.cluster import Cluster
 from unroll.config import build_options, choice, compose_again, composed_files, override, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
 from unroll.locks import run_lock
-from unroll.plan.fingerprint import is_baseline, training_inputs
+from unroll.plan.fingerprint import WITHOUT_EFFECT, is_baseline, training_inputs
 from unroll.run_folder import RunFolder, RunRecord
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
     from unroll.tracking.provenance import Provenance
+    from unroll.training.meeting import Meeting
     from unroll.training.options import TrainOptions
 
 PARTS = ("model", "optimizer", "scheduler", "trainer")
@@ -123,31 +125,68 @@ def _keep_replaced(training: Training) -> None:
         )
 
 
-def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_planned: bool = False) -> RunRecord:
+def train_together(training: Training, callbacks: "Sequence[Callback]" = ()) -> RunRecord | None:
+    """The same as `train_run`, by all processes of a cluster; None in those that are not the first.
+
+    The others take part in the computation only: the first process writes, tracks and prints.
+
+    Raises:
+        ValueError: as `train_run`, or the processes do not meet, or have not the same configuration, code or data.
+        JobFailed: the first process has failed, and says why.
+    """
+    if Cluster.here() is None:
+        return train_run(training, callbacks)
+    from unroll.training.meeting import together
+
+    with together(training.config["join_timeout"]) as meeting:
+        assert meeting is not None
+        data, parts, options = _checked(training)
+        meeting.agree(_facts(training, parts))
+        if meeting.is_first:
+            return train_run(training, callbacks, meeting=meeting)
+        from unroll.training.train import take_part
+
+        take_part(data, parts, options, training.folder.path, callbacks, meeting)
+    return None
+
+
+def _facts(training: Training, parts: dict[str, Any]) -> dict[str, str]:
+    """What must be the same in all processes of a training."""
+    import torch
+
+    from unroll.tracking.runs import flatten
+
+    config = {key: value for key, value in training.config.items() if key not in WITHOUT_EFFECT} | parts
+    checksums = {key: value[:12] for key, value in training.inputs.items() if key != "config"}
+    versions = {"torch": torch.__version__, "output": str(training.folder.path)}
+    return {key: str(value) for key, value in flatten(config).items()} | checksums | versions
+
+
+def train_run(
+    training: Training,
+    callbacks: "Sequence[Callback]" = (),
+    is_planned: bool = False,
+    meeting: "Meeting | None" = None,
+) -> RunRecord:
     """Train one model with one seed, as one MLflow run; an interrupted training is resumed.
 
     Args:
         callbacks: of Lightning, in addition to those of every training.
         is_planned: wait for another process that trains in the same folder, instead of raising; use earlier results of
             the same inputs, if there are any, otherwise keep the new results; do not resume with other code.
+        meeting: of the processes of a cluster, of which this is the first.
 
     Raises:
         ValueError: a value is not accepted, the data are not prepared, or MLflow cannot be used.
     """
-    from unroll.sweep.objectives import MEASURED, check_objectives
-    from unroll.training.options import TrainOptions
-
     config, folder = training.config, training.folder
-    options = build_options(TrainOptions, config)
-    data = PreparedData(Path(config["data"]))
-    parts = {name: config[name] for name in PARTS}
-    _check_parts(parts)
-    check_objectives(config["objectives"])
+    data, parts, options = _checked(training)
     if not is_planned and not is_baseline(parts):
         from unroll.training.placing import announce_device
 
         announce_device(parts["trainer"])
 
+    from unroll.sweep.objectives import MEASURED
     from unroll.tracking.offline import impatient, tolerating
     from unroll.tracking.provenance import MIXED_CODE, PROVENANCE
     from unroll.tracking.runs import training_run
@@ -172,7 +211,7 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
                 from unroll.tracking.logger import EpochLogger  # imports Lightning
 
                 logger = EpochLogger(run)
-            result = train(data, parts, options, output, logger, callbacks)
+            result = train(data, parts, options, output, logger, callbacks, meeting)
             if MEASURED in config["objectives"]:
                 result[MEASURED] = microseconds_per_token(folder.model, data, options.batch_size)
             folder.discard_evaluation()  # of an earlier model
@@ -189,16 +228,26 @@ def train_run(training: Training, callbacks: "Sequence[Callback]" = (), is_plann
     return record
 
 
-def _check_parts(parts: dict[str, Any]) -> None:
-    """Refuse a wrong option before a run is opened."""
-    check_model(parts["model"])
-    if is_baseline(parts):
-        return
-    from unroll.training.trainer import build_trainer  # importing what the parts name takes seconds
+def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOptions"]:
+    """The data, parts and options of a training; refuses a wrong one before a run is opened."""
+    from unroll.sweep.objectives import check_objectives
+    from unroll.training.options import TrainOptions
 
-    for name in ("optimizer", "scheduler"):
-        check_factory(parts[name], name)
-    build_trainer(parts["trainer"])
+    config = training.config
+    options = build_options(TrainOptions, config)
+    data = PreparedData(Path(config["data"]))
+    parts = {name: config[name] for name in PARTS}
+    check_model(parts["model"])
+    if not is_baseline(parts):
+        from unroll.training.processes import spread  # importing what the parts name takes seconds
+        from unroll.training.trainer import build_trainer
+
+        for name in ("optimizer", "scheduler"):
+            check_factory(parts[name], name)
+        build_trainer(parts["trainer"])
+        parts["trainer"] = spread(parts["trainer"], is_said=True)  # checkpoints are of as many processes
+    check_objectives(config["objectives"])
+    return data, parts, options
 
 
 def _begin(

@@ -1,5 +1,6 @@
 """Lightning callbacks of every training: resuming, early stopping and the history."""
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,22 @@ class ProcessState(Callback):
         elif kind == "mps" and kind in self._random:
             torch.mps.set_rng_state(self._random[kind])
         self._random = {}
+
+
+class OwnSignals(Callback):
+    """Leaves SIGTERM, in each of several processes, to the handler that was there before Lightning's.
+
+    Lightning's tells the other processes by a collective operation, in the middle of others, and asks all of them
+    before every step, which on a GPU waits for the device. Without it each process ends by itself, and with it the
+    others.
+    """
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.world_size > 1:
+            handlers: dict[int, Any] = trainer._signal_connector._original_handlers
+            if (before := handlers.get(signal.SIGTERM)) is not None:
+                signal.signal(signal.SIGTERM, before)
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
 
 
 class ResumableEarlyStopping(EarlyStopping):
@@ -153,6 +170,10 @@ class History(Callback):
             write_history(self.path, self.rows)
             if trainer.progress_bar_callback is None:
                 print_epoch(self.rows[-1], trainer.max_epochs)
+
+
+def _nothing() -> None:
+    """Take the place of a method."""
 
 
 def _of_every_process(value: Any) -> list[Any]:

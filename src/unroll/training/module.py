@@ -56,6 +56,8 @@ class SequenceTask(LightningModule):
     def setup(self, stage: str) -> None:
         # In each process of ddp.
         quiet_lightning()
+        for mean in (self.train_loss, self.val_loss):  # ddp_spawn shares the memory of their sums between processes
+            mean.reset()
         if self.trainer.strategy.root_device.type == "cuda":
             set_matmul_precision(self._matmul_precision)
 
@@ -78,7 +80,8 @@ class SequenceTask(LightningModule):
         logits = self.model(batch.tokens)
         loss = self.model.head.loss(logits, batch.labels, batch.tokens.lengths)
         self.train_loss.update(loss.detach())
-        return loss
+        weight = self._train_batches.weight(batch_index)
+        return loss if weight is None else loss * weight
 
     def validation_step(self, batch: Batch[Tensor], batch_index: int) -> None:
         head, lengths = self.model.head, batch.tokens.lengths

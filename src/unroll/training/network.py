@@ -17,11 +17,21 @@ from unroll.data.vectors import read_vectors
 from unroll.nn import SequenceModel
 from unroll.nn.devices import lacks_memory, too_large
 from unroll.run_folder import RunFolder
-from unroll.training.callbacks import History, LastBatch, LastStep, ProcessState, ResumableEarlyStopping, ResumePoint
+from unroll.training.callbacks import (
+    History,
+    LastBatch,
+    LastStep,
+    OwnSignals,
+    ProcessState,
+    ResumableEarlyStopping,
+    ResumePoint,
+)
 from unroll.training.checkpoints import BEST, LAST, is_intact, set_aside
+from unroll.training.meeting import Meeting
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
 from unroll.training.placing import able, placed, record_device
+from unroll.training.processes import spread
 from unroll.training.trainer import build_trainer
 
 
@@ -33,10 +43,15 @@ def fit_network(
     run: RunFolder,
     logger: Logger | None,
     callbacks: Sequence[Callback],
-) -> str:
+    meeting: Meeting | None = None,
+) -> dict[str, Any]:
     """Train the network, resuming from the checkpoints of the run if there are any; the arguments are those of `train`.
 
-    Afterwards the network has the weights of the epoch with the best validation score. Returns the device, in words.
+    Afterwards the network has the weights of the epoch with the best validation score; in a cluster, that of the first
+    process only.
+
+    Returns:
+        The entries of ``run.json`` on the device and how the batches were divided.
     """
     if options.vectors is not None:
         start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
@@ -45,10 +60,13 @@ def fit_network(
             f"{data.folder} was prepared with the words of {file}, whose embeddings would be random without "
             f"vectors={file}; accepted: that option here, or vectors=null in the prepare stage"
         )
-    max_steps = parts["trainer"].get("max_steps", -1)
+    max_steps, accumulated = (parts["trainer"].get(*it) for it in (("max_steps", -1), ("accumulate_grad_batches", 1)))
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
-    batches = ShuffledBatches(data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches"))
-    placing = able(placed(parts["trainer"]), parts["trainer"].get("accelerator", "auto"), model, batches)
+    batches = ShuffledBatches(
+        data.split("train"), options.seed, *limits, parts["trainer"].get("limit_train_batches"), accumulated
+    )
+    asked = parts["trainer"].get("accelerator", "auto")
+    placing = able(placed(spread(parts["trainer"])), asked, model, batches)
     task = SequenceTask(
         model,
         data,
@@ -70,25 +88,37 @@ def fit_network(
             best.parent, best.stem, task.monitor, mode="max", save_weights_only=True, enable_version_counter=False
         ),
         ResumePoint(last, options.checkpoint_steps),
+        OwnSignals(),
     ]
-    trainer = build_trainer(placing, [*own_callbacks, *callbacks], logger)
-    if last.exists():
+    trainer = build_trainer(placing, [*own_callbacks, *callbacks], logger, meeting)
+    processes, each_step = trainer.world_size, trainer.world_size * accumulated
+    if each_step > 1:
+        print(
+            f"{run.path}: {processes} processes; each step of the optimizer takes {each_step} batches, up to "
+            f"{each_step * options.batch_size} sequences; the learning rate is not scaled",
+            flush=True,
+        )
+    is_resumed = last.exists() if meeting is None else meeting.begin(last)
+    if is_resumed:
         print(f"{run.path}: resuming from the last checkpoint", flush=True)
-    device = record_device(trainer, run.checkpoints, last.exists(), placing.get("strategy") != "ddp_fork")
+    device = record_device(trainer, run.checkpoints, is_resumed, placing.get("strategy") != "ddp_fork")
     try:
-        _fit(trainer, task, last)
+        _fit(trainer, task, last if is_resumed else None)
     except Exception as error:
         if not lacks_memory(error):
             raise
         raise too_large(
             last_batch.shape, device.rpartition(", then ")[2], _smaller(last_batch.shape, options)
         ) from error
+    figures = {"device": device, "processes": processes, "sequences_per_step": each_step * options.batch_size}
+    if meeting is not None and not meeting.is_first:
+        return figures
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
-    return device
+    return figures
 
 
 def _smaller(shape: tuple[int, ...] | None, options: TrainOptions) -> str:
@@ -101,10 +131,10 @@ def _smaller(shape: tuple[int, ...] | None, options: TrainOptions) -> str:
     )
 
 
-def _fit(trainer: Trainer, task: SequenceTask, last: Path) -> None:
-    """Train, from the checkpoint `last` if it exists; Ctrl-C is a KeyboardInterrupt, as elsewhere."""
+def _fit(trainer: Trainer, task: SequenceTask, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint if there is one; Ctrl-C is a KeyboardInterrupt, as elsewhere."""
     try:
-        trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+        trainer.fit(task, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns it into an ordinary exit
             if launcher := trainer.strategy.launcher:

@@ -3,12 +3,14 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unroll.baselines import Baseline
+from unroll.cluster import Cluster
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import TOKEN_TASKS
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pytorch_lightning import Callback
     from pytorch_lightning.loggers import Logger
 
+    from unroll.training.meeting import Meeting
+
 REPETITIONS = 3  # of a measured prediction
 
 
@@ -34,6 +38,7 @@ def train(
     output: Path,
     logger: "Logger | None" = None,
     callbacks: "Sequence[Callback]" = (),
+    meeting: "Meeting | None" = None,
 ) -> dict[str, Any]:
     """Train a network or fit a baseline; write the model and ``history.csv`` into the run folder `output`.
 
@@ -46,32 +51,55 @@ def train(
             baseline uses the model only, and is fitted without importing Lightning.
         logger: a Lightning logger of the scores of each epoch; networks only.
         callbacks: Lightning callbacks, in addition to those of every training; networks only.
+        meeting: of the processes of a cluster, of which this is the first; the others call `take_part`.
 
     Raises:
         ValueError: a part does not accept a value, or the trainer needs an accelerator that is missing.
     """
-    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for processes that ddp starts
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
+    if meeting is None and Cluster.here() is not None:
+        raise ValueError("several processes would train apart; accepted: python pipelines/train.py as their command")
+    _set_up(options)
     data.warn_of_one_label()
-    open_checkpoints(output, data, parts, options)
-    run = RunFolder(output)
     model = build_model(parts["model"], data.schema)
+    if not isinstance(model, Baseline):
+        from unroll.training.processes import spread
+
+        parts = {**parts, "trainer": spread(parts["trainer"])}  # checkpoints are of as many processes
+    open_checkpoints(output, data, parts, options)
+    run, figures = RunFolder(output), dict[str, Any]()
     if isinstance(model, Baseline):
         _fit_baseline(model, data, options.batch_size, run.history)
-        device = "cpu"
+        figures["device"] = "cpu"
     else:
         from unroll.training.network import fit_network
 
-        device = fit_network(model, data, parts, options, run, logger, callbacks)
+        figures = fit_network(model, data, parts, options, run, logger, callbacks, meeting)
     TrainedModel(model, data.schema, parts["model"]).save(run.model)
     return {
         **summarise_history(run.history, list(validation_metrics(data.task, data.label_names))[-1]),
         "parameters": model.num_parameters,
         "seeded": not isinstance(model, Baseline),
         "size_bytes": sum(file.stat().st_size for file in run.model.iterdir()),
-        "device": device,
+        **figures,
     }
+
+
+def take_part(
+    data: PreparedData,
+    parts: dict[str, Any],
+    options: TrainOptions,
+    output: Path,
+    callbacks: "Sequence[Callback]",
+    meeting: "Meeting",
+) -> None:
+    """Compute this process's share of a training in a cluster, of which the first process calls `train`."""
+    _set_up(options)
+    model = build_model(parts["model"], data.schema)
+    if not isinstance(model, Baseline):
+        from unroll.training.network import fit_network
+
+        with redirect_stdout(None):
+            fit_network(model, data, parts, options, RunFolder(output), None, callbacks, meeting)
 
 
 def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:
@@ -84,6 +112,12 @@ def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) ->
         trained.predict(split, batch_size)
         seconds.append(time.perf_counter() - start)
     return 1e6 * min(seconds) / len(split.tokens)
+
+
+def _set_up(options: TrainOptions) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for processes that ddp starts
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
 
 
 def _fit_baseline(model: Baseline, data: PreparedData, batch_size: int, history: Path) -> None:

@@ -13,11 +13,13 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from unroll.arguments import check_targets
+from unroll.cluster import Cluster
+from unroll.training.meeting import Meeting
 from unroll.training.placing import placed
+from unroll.training.processes import STRATEGIES, Started, environment, spread
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = {"32-true": "32", "64-true": "64", "bf16-mixed": "bf16", "16-mixed": "16"}  # with Lightning's short names
-STRATEGIES = {"auto": "ddp_spawn", "ddp": "ddp_spawn", "ddp_spawn": "ddp_spawn", "ddp_fork": "ddp_fork"}
 
 _BATCHES = "a number of batches from 1, or a fraction of them above 0 and up to 1.0"
 _VALIDATION = "validation ends every epoch, and the best one is kept"
@@ -36,7 +38,7 @@ CHECKED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "accelerator": (lambda name: name in ACCELERATORS, f"{', '.join(ACCELERATORS)}; trainer=cpu works everywhere"),
     "precision": (lambda name: name is None or _precision(name) in PRECISIONS, ", ".join(PRECISIONS)),
     "strategy": (lambda name: name in list(STRATEGIES), ", ".join(STRATEGIES)),
-    "num_nodes": (lambda nodes: nodes == 1, "1, all processes run on this machine"),
+    "num_nodes": (lambda nodes: nodes > 0, "1 or more"),
     "profiler": (lambda name: name in (None, "simple", "advanced"), "simple, advanced"),
 }
 
@@ -73,8 +75,16 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", module="pytorch_lightning")
 
 
-def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), logger: Logger | None = None) -> Trainer:
+def build_trainer(
+    config: dict[str, Any],
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | None = None,
+    meeting: Meeting | None = None,
+) -> Trainer:
     """Build the trainer of a configuration, whose limits of batches and of steps others keep: see `fit_network`.
+
+    Args:
+        meeting: of the processes of a cluster.
 
     Raises:
         ValueError: an option is not accepted, or this machine does not have what it asks for.
@@ -99,11 +109,12 @@ def build_trainer(config: dict[str, Any], callbacks: Sequence[Callback] = (), lo
         if key in CHECKED and not CHECKED[key][0](value):
             raise ValueError(f"trainer.{key}={value!r}; accepted: {CHECKED[key][1]}")
     _check_end(config.get("max_epochs"), config.get("max_steps", -1), config)
-    config = placed(config)
+    config, is_started = placed(spread(config)), Cluster.here() is not None
     own |= {"callbacks": [*callbacks], "logger": logger or False}
     try:
+        own |= {"plugins": [environment()]} | ({"strategy": Started(meeting)} if is_started else {})
         trainer: Trainer = instantiate(config, **own)
-        if trainer.num_devices > 1:  # Lightning's choice runs the command again for every device
+        if trainer.num_devices > 1 and not is_started:  # Lightning's choice runs the command again for every device
             trainer = instantiate(config | {"strategy": STRATEGIES[config.get("strategy", "auto")]}, **own)
     except Exception as error:
         cause = error.__cause__ or error
