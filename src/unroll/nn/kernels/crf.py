@@ -4,14 +4,13 @@ A step is a log Σ exp, or a maximum, over an (L, L) tile in registers, so that 
 and any may be -∞. Labels of score -∞ pad L to a power of two.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from unroll.nn.crf_likelihood import Chain, Gradients, computed_in
+from unroll.nn.kernels.crf_tiles import edge_scores, finite, options, pointers, transition_tile
 
 STEPS = 8  # a program for gradients computes at least so many steps
 PROGRAMS = 2048  # and there are about so many at most, since each writes sums of shape (L + 2, L)
@@ -31,11 +30,11 @@ def forward_backward(logits: Tensor, chain: Chain, labels: Tensor | None, length
     known = lengths if labels is None else labels.contiguous()
     with torch.cuda.device_of(logits):
         forward_backward_kernel[(batch, 2)](
-            *(logits, known, lengths.contiguous(), *_pointers(chain), scores, losses),
+            *(logits, known, lengths.contiguous(), *pointers(chain), scores, losses),
             *(steps, *logits.stride()),
             HAS_LABELS=labels is not None,
             GOLD_STEPS=128,
-            **_options(chain, dtype, num_labels),
+            **options(chain, dtype, num_labels),
         )
     return scores, losses
 
@@ -50,11 +49,11 @@ def gradients(scores: Tensor, chain: Chain, labels: Tensor | None, lengths: Tens
     known = lengths if labels is None else labels.contiguous()
     with torch.cuda.device_of(scores):
         gradients_kernel[(batch, parts)](
-            *(scores, known, lengths.contiguous(), *_pointers(chain), weights, by_logits, sums),
+            *(scores, known, lengths.contiguous(), *pointers(chain), weights, by_logits, sums),
             *(batch, steps, size, weights.stride(0)),
             HAS_LABELS=labels is not None,
             HAS_WEIGHTS=True,
-            **_options(chain, scores.dtype, num_labels),
+            **options(chain, scores.dtype, num_labels),
         )
     total = sums.sum(dim=(0, 1))  # (L + 2, L)
     return Gradients(by_logits, total[num_labels], total[:num_labels], total[num_labels + 1])
@@ -67,11 +66,11 @@ def marginals(scores: Tensor, chain: Chain, lengths: Tensor) -> Tensor:
     lengths = lengths.contiguous()
     with torch.cuda.device_of(scores):
         gradients_kernel[(batch, triton.cdiv(steps, STEPS))](
-            *(scores, lengths, lengths, *_pointers(chain), scores, found, scores),
+            *(scores, lengths, lengths, *pointers(chain), scores, found, scores),
             *(batch, steps, STEPS, 0),
             HAS_LABELS=False,
             HAS_WEIGHTS=False,
-            **_options(chain, scores.dtype, num_labels),
+            **options(chain, scores.dtype, num_labels),
         )
     return found
 
@@ -83,92 +82,19 @@ def best_paths(logits: Tensor, chain: Chain, lengths: Tensor) -> Tensor:
     paths = torch.empty(batch, steps, dtype=torch.long, device=logits.device)
     with torch.cuda.device_of(logits):
         best_paths_kernel[(batch,)](
-            *(logits, lengths.contiguous(), *_pointers(chain), origins, paths),
+            *(logits, lengths.contiguous(), *pointers(chain), origins, paths),
             *(steps, *logits.stride()),
-            **_options(chain, computed_in(logits.dtype), num_labels),
+            **options(chain, computed_in(logits.dtype), num_labels),
         )
     return paths
 
 
-def _pointers(chain: Chain) -> list[Tensor]:
-    """The tensors of a chain, with scores, which are not read, in place of missing constraints."""
-    scores = [score.contiguous() for score in chain[:3]]
-    return [*scores, *(own if own is not None else scores[0] for own in chain[3:])]
-
-
-def _options(chain: Chain, dtype: torch.dtype, num_labels: int) -> dict[str, Any]:
-    padded = max(16, triton.next_power_of_2(num_labels))
-    return {
-        "num_labels": num_labels,
-        "CONSTRAINED": chain.forbidden_starts is not None,
-        "DOUBLE": dtype is torch.float64,
-        "LABELS": padded,
-        "num_warps": max(1, padded * padded * dtype.itemsize // 4096),  # 128 bytes of a tile in a thread
-    }
-
-
-@triton.jit
-def transition_tile(
-    transitions,
-    forbidden,
-    row,
-    column,
-    num_labels: tl.constexpr,
-    CONSTRAINED: tl.constexpr,
-    DTYPE: tl.constexpr,
-    LABELS: tl.constexpr,
-):
-    """Transitions (LABELS, LABELS), -∞ if forbidden or padding; the strides say which way they are read."""
-    x = tl.arange(0, LABELS)
-    places = x[:, None] * row + x[None, :] * column
-    real = (x < num_labels)[:, None] & (x < num_labels)[None, :]
-    tile = tl.load(transitions + places, mask=real, other=float("-inf")).to(DTYPE)
-    if CONSTRAINED:
-        tile = tl.where(tl.load(forbidden + places, mask=real, other=1) != 0, float("-inf"), tile)
-    return tile
-
-
-@triton.jit
-def edge_scores(
-    scores, forbidden, num_labels: tl.constexpr, CONSTRAINED: tl.constexpr, DTYPE: tl.constexpr, LABELS: tl.constexpr
-):
-    """Start or end scores (LABELS,), 0 at padding, where the logits are -∞."""
-    x = tl.arange(0, LABELS)
-    found = tl.load(scores + x, mask=x < num_labels, other=0).to(DTYPE)
-    if CONSTRAINED:
-        found = tl.where(tl.load(forbidden + x, mask=x < num_labels, other=0) != 0, float("-inf"), found)
-    return found
-
-
-@triton.jit
-def finite(peak):
-    """A maximum, with 0 in place of -∞, which cannot be subtracted from -∞."""
-    return tl.where(peak == float("-inf"), 0.0, peak)
-
-
 @triton.jit(do_not_specialize=["steps", "batch_stride", "time_stride"])
 def forward_backward_kernel(
-    logits,
-    labels,
-    lengths,
-    start,
-    transitions,
-    end,
-    forbidden_starts,
-    forbidden_transitions,
-    scores,
-    losses,
-    steps,
-    batch_stride,
-    time_stride,
-    label_stride,
-    num_labels: tl.constexpr,
-    HAS_LABELS: tl.constexpr,
-    GOLD_STEPS: tl.constexpr,
-    CONSTRAINED: tl.constexpr,
-    DOUBLE: tl.constexpr,
-    LABELS: tl.constexpr,
-):
+    logits, labels, lengths, start, transitions, end, forbidden_starts, forbidden_transitions, scores, losses, steps,
+    batch_stride, time_stride, label_stride, num_labels: tl.constexpr, HAS_LABELS: tl.constexpr,
+    GOLD_STEPS: tl.constexpr, CONSTRAINED: tl.constexpr, DOUBLE: tl.constexpr, LABELS: tl.constexpr,
+):  # fmt: skip
     """A program for each sequence and direction: forward, which writes the loss too, and backward."""
     DTYPE: tl.constexpr = tl.float64 if DOUBLE else tl.float32
     sequence = tl.program_id(0).to(tl.int64)
@@ -242,28 +168,10 @@ def forward_backward_kernel(
 
 @triton.jit(do_not_specialize=["batch", "steps", "size"])
 def gradients_kernel(
-    scores,
-    labels,
-    lengths,
-    start,
-    transitions,
-    end,
-    forbidden_starts,
-    forbidden_transitions,
-    weights,
-    by_logits,
-    sums,
-    batch,
-    steps,
-    size,
-    weight_stride,
-    num_labels: tl.constexpr,
-    HAS_LABELS: tl.constexpr,
-    HAS_WEIGHTS: tl.constexpr,
-    CONSTRAINED: tl.constexpr,
-    DOUBLE: tl.constexpr,
-    LABELS: tl.constexpr,
-):
+    scores, labels, lengths, start, transitions, end, forbidden_starts, forbidden_transitions, weights, by_logits,
+    sums, batch, steps, size, weight_stride, num_labels: tl.constexpr, HAS_LABELS: tl.constexpr,
+    HAS_WEIGHTS: tl.constexpr, CONSTRAINED: tl.constexpr, DOUBLE: tl.constexpr, LABELS: tl.constexpr,
+):  # fmt: skip
     """A program for each sequence and part of `size` steps; without weights they are 1, and no sums are written.
 
     Its sums (L + 2, L) are the gradients by the transitions, the start scores and the end scores.
@@ -323,24 +231,10 @@ def gradients_kernel(
 
 @triton.jit(do_not_specialize=["steps", "batch_stride", "time_stride"])
 def best_paths_kernel(
-    logits,
-    lengths,
-    start,
-    transitions,
-    end,
-    forbidden_starts,
-    forbidden_transitions,
-    origins,
-    paths,
-    steps,
-    batch_stride,
-    time_stride,
-    label_stride,
-    num_labels: tl.constexpr,
-    CONSTRAINED: tl.constexpr,
-    DOUBLE: tl.constexpr,
-    LABELS: tl.constexpr,
-):
+    logits, lengths, start, transitions, end, forbidden_starts, forbidden_transitions, origins, paths, steps,
+    batch_stride, time_stride, label_stride, num_labels: tl.constexpr, CONSTRAINED: tl.constexpr,
+    DOUBLE: tl.constexpr, LABELS: tl.constexpr,
+):  # fmt: skip
     """A program for each sequence: the Viterbi algorithm, whose back pointers are `origins`."""
     DTYPE: tl.constexpr = tl.float64 if DOUBLE else tl.float32
     sequence = tl.program_id(0).to(tl.int64)
