@@ -62,6 +62,22 @@ def test_programs_that_split_the_units_and_sequences_agree_with_the_plain_path(
     assert check(name, batch, steps, hidden_size, monkeypatch) == steps * ["_forward"] + steps * ["_backward"]
 
 
+@pytest.mark.parametrize("name", MATRICES)
+def test_programs_of_a_step_do_not_read_what_others_write_in_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU they run in any order: here in the reverse, with the same bits."""
+    from triton.runtime import interpreter
+
+    cell, x = make(name, batch=2, steps=2, hidden_size=9)
+    cell, x = cell.float(), x.float()
+    d_states = torch.ones_like(cell(x))
+    expected = states_and_gradients(cell, x, d_states)
+    # The interpreter's loops over the programs are range(n), those in a kernel range(start, stop, step).
+    monkeypatch.setattr(interpreter, "range", lambda *it: range(*it)[:: -1 if len(it) == 1 else 1], raising=False)
+    launched = record_launches(monkeypatch)
+    torch.testing.assert_close(states_and_gradients(cell, x, d_states), expected, rtol=0, atol=0)
+    assert launched
+
+
 def test_a_sum_longer_than_a_pass_over_the_slices_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     check("peephole_lstm", 1, 2, 40, monkeypatch)  # 4 · 40 rows of W in the gradient, by 4 slices of 32
 

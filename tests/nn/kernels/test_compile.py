@@ -67,6 +67,7 @@ for module, name, types, constants, warps in json.load(sys.stdin):
         if target.backend == "cuda":
             found["atomics"] = sorted(set(re.findall(r"(?<!\\\\w)(?:atom|red)\\\\.[\\\\w.]+", code["ptx"])))
             found["prefetches"] = "cp.async" in code["ptx"]
+            found["waits"] = "ld.global.gpu.acquire" in code["ptx"]
             with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
                 file.write(code["ptx"])
                 file.flush()
@@ -91,3 +92,4 @@ def test_every_kernel_compiles_without_spills_and_without_atomic_sums_of_floats(
             assert kernel["spilled"] == 0, kernel
             assert kernel["prefetches"], kernel
             assert kernel["atomics"] == (["atom.global.gpu.release.add.u32"] if kernel["cooperates"] else []), kernel
+            assert kernel["waits"] == kernel["cooperates"], kernel  # for all programs, which release their writes

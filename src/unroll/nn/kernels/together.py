@@ -15,8 +15,6 @@ from torch import Tensor
 
 SLICES: tl.constexpr = tl.constexpr(4)  # parts into which the sums of a product are split, one for each warp
 LINE: tl.constexpr = tl.constexpr(32)  # int32 numbers in a cache line; counters in one line would delay each other
-
-
 SIZES = ["start", "stop", "steps", "sequence", "batch"]  # arguments whose values need no code of their own
 
 
@@ -62,16 +60,23 @@ def launch(kernel: Any, *tensors: Tensor, steps: int, batch: int, heads: int, hi
     units = triton.cdiv(hidden, blocks.units)
     at_a_time = processors(x) // (units * heads) * blocks.sequences
     span = steps if x.is_cuda else 1
+    constants |= {"HIDDEN": hidden, "ROWS": blocks.sequences, "UNITS": blocks.units, "PRECISION": precision()}
     for sequence in range(0, batch, at_a_time):
         grid = (triton.cdiv(min(at_a_time, batch - sequence), blocks.sequences), units, heads)
         arrived = torch.zeros(grid[0] * heads * LINE.value, dtype=torch.int32, device=x.device)
         for step in range(0, steps, span):
             with torch.cuda.device_of(x):
                 kernel[grid](
-                    *tensors, arrived, step, step + span, steps, sequence, batch, HIDDEN=hidden, ROWS=blocks.sequences,
-                    UNITS=blocks.units, PRECISION=precision(), num_warps=SLICES.value, launch_cooperative_grid=True,
-                    **constants,
+                    *tensors, arrived, step, step + span, steps, sequence, batch,
+                    **constants, **resources(blocks, constants["PRECISION"]), launch_cooperative_grid=True,
                 )  # fmt: skip
+
+
+def resources(blocks: Blocks, precision: str) -> dict[str, int]:
+    """Warps, and stages of the loop over a sum, with which a program needs few more registers than there are and at
+    most 64 KiB of shared memory."""
+    full = precision == "ieee" and blocks == BLOCKS[-1]
+    return {"num_warps": 2 * SLICES.value if full else SLICES.value, "num_stages": 3 if blocks.units == 8 else 2}
 
 
 def precision() -> str:
