@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unroll.nn import GRU, LRU, LSTM, QRNN, SLSTM, SRU, Elman, IndRNN, MinGRU, MinLSTM, PeepholeLSTM
+from unroll.nn.gates import for_fused_loop
 from unroll.nn.slstm import ForgetGate
 
 each_forget_gate = pytest.mark.parametrize("forget_gate", get_args(ForgetGate))
@@ -279,3 +280,54 @@ def test_the_outermost_draws_have_finite_gradients(end: int, monkeypatch: pytest
 def test_arguments_out_of_range_are_refused(cell_type: type[nn.Module], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         cell_type(3, 6, **options)
+
+
+# Weights for the fused loops of a GPU
+
+
+def is_one_block(weights: list[Tensor]) -> bool:
+    """Whether the weights lie one after the other, from the start of their memory, as cuDNN reads them."""
+    ends = np.cumsum([weight.numel() for weight in weights]).tolist()
+    offsets = [weight.storage_offset() for weight in weights]
+    memories = {weight.untyped_storage().data_ptr() for weight in weights}
+    return offsets == [0, *ends[:-1]] and len(memories) == 1 and all(weight.is_contiguous() for weight in weights)
+
+
+def test_weights_for_a_fused_loop_are_one_block_but_on_a_cpu_themselves() -> None:
+    cell = LSTM(3, 4)
+    weights = cell.loop.all_weights[0]
+    given = for_fused_loop(weights, torch.device("cpu"))
+    assert all(ours is weight for ours, weight in zip(given, weights, strict=True))
+    block = for_fused_loop(weights, torch.device("cuda"))  # copies on the device of the weights
+    assert not is_one_block(given) and is_one_block(block)
+    for copy, weight in zip(block, weights, strict=True):
+        torch.testing.assert_close(copy, weight, rtol=0, atol=0)
+
+
+def test_gradients_pass_through_the_block() -> None:
+    weights = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((4, 3), (4, 4), (4,), (4,))]
+    block = for_fused_loop(weights, torch.device("cuda"))
+    factors = [torch.randn_like(weight) for weight in weights]
+    loss = sum((copy * factor).sum() for copy, factor in zip(block, factors, strict=True))
+    assert isinstance(loss, Tensor)
+    torch.testing.assert_close(torch.autograd.grad(loss, weights), tuple(factors))
+
+
+@pytest.mark.parametrize(
+    ("loop", "cell"),
+    [
+        ("rnn_tanh", Elman(3, 4)),
+        ("rnn_tanh", Elman(3, 4, "sigmoid")),
+        ("rnn_relu", Elman(3, 4, "relu", weight_dropout=0.5)),
+        ("lstm", LSTM(3, 4, weight_dropout=0.5)),
+        ("gru", GRU(3, 4, weight_dropout=0.5)),
+    ],
+)
+def test_on_another_device_than_a_cpu_the_fused_loops_get_one_block(
+    loop: str, cell: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the meta device, the weights' places in memory are the same as on a GPU."""
+    blocks: list[list[Tensor]] = []
+    monkeypatch.setattr(torch, loop, lambda x, start, weights, *_: blocks.append(weights) or (x, x))
+    cell.to("meta")(torch.empty(2, 5, 3, device="meta"))
+    assert [is_one_block(weights) for weights in blocks] == [True]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from unroll.checks import check_choice
 from unroll.nn.dropout import WeightDropout
-from unroll.nn.gates import initialise_gates
+from unroll.nn.gates import for_fused_loop, initialise_gates
 
 Activation = Literal["sigmoid", "tanh", "relu"]
 
@@ -43,5 +43,6 @@ class Elman(nn.Module):
         if self.activation == "sigmoid":
             U, W, b, start = U / 2, W / 4, b / 2 + W.sum(dim=1) / 4, start - 1
         loop = torch.rnn_relu if self.activation == "relu" else torch.rnn_tanh
-        states, _ = loop(x, start, [U, W, b, torch.zeros_like(b)], True, 1, 0.0, self.training, False, True)
+        weights = for_fused_loop([U, W, b, torch.zeros_like(b)], x.device)
+        states, _ = loop(x, start, weights, True, 1, 0.0, self.training, False, True)
         return (1 + states) / 2 if self.activation == "sigmoid" else states

@@ -1,5 +1,7 @@
 """Initial weights, activation gradients and precision, shared by several cells."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -30,8 +32,22 @@ def input_projection(input_size: int, hidden_size: int, parts: int) -> nn.Linear
 
 
 def project_steps(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """U x + b with the steps first, (B, T, I) → (T, B, ·), in the precision of the bias under autocast too."""
-    return linear(x.transpose(0, 1), weight, bias).to(bias.dtype)
+    """U x + b with the steps first, (B, T, I) → contiguous (T, B, ·), in the type of the bias under autocast too."""
+    return linear(x.transpose(0, 1), weight, bias).to(bias.dtype).contiguous()
+
+
+def for_fused_loop(weights: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """U, W and the biases as PyTorch's fused loops want them on this device.
+
+    cuDNN reads them from one block of memory in this order, as `nn.LSTM` holds its parameters. What lies elsewhere, as
+    a dropped weight does, is copied there: in one differentiable copy here, or else in one for each weight and with a
+    warning by PyTorch.
+    """
+    if device.type == "cpu":
+        return list(weights)
+    block = torch.cat([weight.flatten() for weight in weights])
+    parts = block.split([weight.numel() for weight in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
 
 
 def initialise_memory(bias: Tensor) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unroll.nn.dropout import WeightDropout
-from unroll.nn.gates import initialise_gates, project_steps, sigmoid_slope, tanh_slope
+from unroll.nn.gates import for_fused_loop, initialise_gates, project_steps, sigmoid_slope, tanh_slope
 
 
 class GRU(nn.Module):
@@ -27,12 +27,16 @@ class GRU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
         U, W, b, b2 = self.loop.all_weights[0]
-        if self.training and self.weight_dropout.p:
+        drops = self.training and self.weight_dropout.p > 0
+        if drops:
             W = self.weight_dropout(W)
         if x.device.type == "cpu" and torch.is_grad_enabled():  # PyTorch has no fused kernel for this case
             return GRULoop.apply(project_steps(x, U, b), W, b2).transpose(0, 1)
         start = x.new_zeros(1, len(x), self.loop.hidden_size)  # (layers, B, H)
-        return torch.gru(x, start, [U, W, b, b2], True, 1, 0.0, self.training, False, True)[0]  # what nn.GRU calls
+        weights: list[Tensor] = [U, W, b, b2]
+        if drops:
+            weights = for_fused_loop(weights, x.device)
+        return torch.gru(x, start, weights, True, 1, 0.0, self.training, False, True)[0]  # what nn.GRU calls
 
 
 class GRULoop(torch.autograd.Function):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unroll.nn.gates import project_steps, relu_slope
+from unroll.nn.kernels import has_kernels
 
 
 class IndRNN(nn.Module):
@@ -39,9 +40,14 @@ class IndRNNLoop(torch.autograd.Function):
     def forward(ctx: Any, states: Tensor, weight: Tensor) -> Tensor:
         """states: (T, B, H), U xᵢ + b, overwritten with the states; weight: (H,) → states (T, B, H)."""
         w = weight.clamp(-1, 1)
-        states[0].relu_()
-        for previous, state in pairwise(states):
-            state.addcmul_(previous, w).relu_()
+        if has_kernels(states):
+            from unroll.nn.kernels import indrnn as kernels
+
+            kernels.forward(states, w)
+        else:
+            states[0].relu_()
+            for previous, state in pairwise(states):
+                state.addcmul_(previous, w).relu_()
         ctx.mark_dirty(states)
         ctx.save_for_backward(states, weight)
         return states
@@ -50,10 +56,16 @@ class IndRNNLoop(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor]:
         states, weight = ctx.saved_tensors
-        d_inputs = relu_slope(d_states, states, 0, grad_input=torch.empty_like(states))
-        passed_on = relu_slope(weight.clamp(-1, 1).expand_as(states), states, 0)
-        for t in reversed(range(len(states) - 1)):
-            d_inputs[t].addcmul_(d_inputs[t + 1], passed_on[t])  # dᵢ = relu' (∂L/∂sᵢ + w dᵢ₊₁)
-        d_weight = (d_inputs[1:] * states[:-1]).sum(dim=(0, 1))
+        w = weight.clamp(-1, 1)
+        if has_kernels(states):
+            from unroll.nn.kernels import indrnn as kernels
+
+            d_inputs, d_weight = kernels.backward(states, w, d_states)
+        else:
+            d_inputs = relu_slope(d_states, states, 0, grad_input=torch.empty_like(states))
+            passed_on = relu_slope(w.expand_as(states), states, 0)
+            for t in reversed(range(len(states) - 1)):
+                d_inputs[t].addcmul_(d_inputs[t + 1], passed_on[t])  # dᵢ = relu' (∂L/∂sᵢ + w dᵢ₊₁)
+            d_weight = (d_inputs[1:] * states[:-1]).sum(dim=(0, 1))
         outwards = (weight.abs() > 1) & (weight * d_weight < 0)  # a descent step would increase |w|
         return d_inputs, d_weight.masked_fill(outwards, 0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
 from unroll.nn.gates import at_least_float32
+from unroll.nn.kernels import has_kernels
 
 
 def linear_recurrence(decay: Tensor, drive: Tensor) -> Tensor:
@@ -21,7 +22,12 @@ def linear_recurrence(decay: Tensor, drive: Tensor) -> Tensor:
 class _LinearRecurrence(Function):
     @staticmethod
     def forward(ctx: Any, decay: Tensor, drive: Tensor) -> Tensor:
-        states = scan(decay.expand_as(drive), drive)
+        if decay.dtype == drive.dtype and has_kernels(drive):
+            from unroll.nn.kernels import linear_recurrence as kernels
+
+            states = kernels.forward(decay.expand_as(drive), drive)
+        else:
+            states = scan(decay.expand_as(drive), drive)
         ctx.save_for_backward(decay, states)
         return states
 
@@ -29,6 +35,11 @@ class _LinearRecurrence(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         decay, states = ctx.saved_tensors
+        if decay.dtype == grad.dtype and has_kernels(grad):
+            from unroll.nn.kernels import linear_recurrence as kernels
+
+            grad_decay, grad_drive = kernels.backward(decay.expand_as(grad), states, grad)
+            return grad_decay.sum_to_size(decay.shape), grad_drive
         grad_drive = scan(decay.conj_physical().expand_as(grad), grad, backward=True)
         grad_decay = torch.empty_like(states)
         grad_decay[:, 0] = 0

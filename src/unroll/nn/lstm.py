@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unroll.nn.dropout import WeightDropout
-from unroll.nn.gates import initialise_gates
+from unroll.nn.gates import for_fused_loop, initialise_gates
 
 
 class LSTM(nn.Module):
@@ -41,7 +41,7 @@ class LSTM(nn.Module):
             return self.loop(x)[0]
         U, W, b, b2 = self.loop.all_weights[0]
         start = x.new_zeros(1, len(x), self.loop.hidden_size)  # (layers, B, H)
-        weights = [U, self.weight_dropout(W), b, b2]
+        weights = for_fused_loop([U, self.weight_dropout(W), b, b2], x.device)
         return torch.lstm(x, (start, start), weights, True, 1, 0.0, True, False, True)[0]  # what nn.LSTM calls
 
 

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from unroll.nn.gates import at_least_float32, initialise_memory, input_projection
+from unroll.nn.kernels import has_float32_kernels
 from unroll.nn.linear_recurrence import linear_recurrence
 
 
@@ -22,7 +23,12 @@ class MinGRU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
-        forget, candidate = at_least_float32(self.input(x)).chunk(2, dim=2)  # (B, T, H) each
+        inputs = self.input(x)
+        if has_float32_kernels(inputs):
+            from unroll.nn.kernels.gated_recurrence import gated_recurrence
+
+            return gated_recurrence(inputs, "min_gru")
+        forget, candidate = at_least_float32(inputs).chunk(2, dim=2)  # (B, T, H) each
         keep = forget.sigmoid()  # 1 - z
         return linear_recurrence(keep, candidate - keep * candidate)
 
@@ -42,6 +48,11 @@ class MinLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, T, I) → states (B, T, H)."""
-        forget, write, candidate = at_least_float32(self.input(x)).chunk(3, dim=2)  # (B, T, H) each
+        inputs = self.input(x)
+        if has_float32_kernels(inputs):
+            from unroll.nn.kernels.gated_recurrence import gated_recurrence
+
+            return gated_recurrence(inputs, "min_lstm")
+        forget, write, candidate = at_least_float32(inputs).chunk(3, dim=2)  # (B, T, H) each
         keep = (logsigmoid(forget) - logsigmoid(write)).sigmoid()  # f / (f + i), also where both underflow to 0
         return linear_recurrence(keep, candidate - keep * candidate)

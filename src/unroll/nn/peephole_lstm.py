@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from unroll.nn.gates import initialise_gates, project_steps, sigmoid_slope, tanh_slope
+from unroll.nn.kernels import has_recurrent_kernels
 
 
 class PeepholeLSTM(nn.Module):
@@ -41,6 +42,12 @@ class PeepholeLoop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, W: Tensor, peepholes: Tensor) -> Tensor:
         """gates: (T, B, 4H), U xᵢ + b, set to i, f, g, o; W: (4H, H); peepholes: (3, H) → states (T, B, H)."""
+        if has_recurrent_kernels(gates, hidden=W.shape[1]):
+            from unroll.nn.kernels import peephole_lstm as kernels
+
+            cells, states = kernels.forward(gates, W, peepholes)
+            ctx.save_for_backward(gates, W, peepholes, cells, None, states)
+            return states[1:]
         T, B, H = len(gates), gates.shape[1], W.shape[1]
         i, f, g, o = gates.chunk(4, dim=2)
         i_and_f = gates[:, :, : 2 * H].unflatten(2, (2, H))
@@ -60,30 +67,44 @@ class PeepholeLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Computes for all steps at once what does not depend on later steps; the loop does the rest."""
         gates, W, peepholes, cells, squashed, states = ctx.saved_tensors
-        H = W.shape[1]
-        i, f, g, o = gates.chunk(4, dim=2)
-        d_gates = torch.empty_like(gates)  # at first ∂c/∂i, ∂c/∂f, ∂c/∂g, ∂s/∂o, by the arguments of σ and tanh
-        d_i, d_f, d_g, d_o = d_gates.chunk(4, dim=2)
-        sigmoid_slope(g, i, grad_input=d_i)
-        sigmoid_slope(cells[:-1], f, grad_input=d_f)
-        tanh_slope(i, g, grad_input=d_g)
-        sigmoid_slope(squashed, o, grad_input=d_o)
-        to_cell = tanh_slope(o, squashed).addcmul_(d_o, peepholes[2])  # dsᵢ/dcᵢ
-        to_previous = torch.addcmul(f, d_i, peepholes[0]).addcmul_(d_f, peepholes[1])  # ∂cᵢ/∂cᵢ₋₁
+        if squashed is None:
+            from unroll.nn.kernels import peephole_lstm as kernels
 
-        d_ifg = d_gates[:, :, : 3 * H].unflatten(2, (3, H))
-        d_state, d_cell = cells.new_zeros(2, *cells.shape[1:])
-        for t in reversed(range(len(gates))):
-            d_state += d_states[t]
-            d_o[t].mul_(d_state)
-            d_cell.addcmul_(d_state, to_cell[t])
-            d_ifg[t].mul_(d_cell[:, None])
-            d_cell *= to_previous[t]
-            torch.mm(d_gates[t], W, out=d_state)
-
+            d_gates, d_peepholes = kernels.backward(gates, W, peepholes, cells, d_states)
+        else:
+            d_gates, d_peepholes = _gradients(gates, W, peepholes, cells, squashed, d_states)
         d_W = d_gates.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
-        seen = zip((d_i, d_f, d_o), (cells[:-1], cells[:-1], cells[1:]), strict=True)
-        d_peepholes = torch.stack([(d * cell).sum(dim=(0, 1)) for d, cell in seen])
         return d_gates, d_W, d_peepholes
+
+
+def _gradients(
+    gates: Tensor, W: Tensor, peepholes: Tensor, cells: Tensor, squashed: Tensor, d_states: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Of the arguments of the gates and of the peepholes.
+
+    Computes for all steps at once what does not depend on later steps; the loop does the rest.
+    """
+    H = W.shape[1]
+    i, f, g, o = gates.chunk(4, dim=2)
+    d_gates = torch.empty_like(gates)  # at first ∂c/∂i, ∂c/∂f, ∂c/∂g, ∂s/∂o, by the arguments of σ and tanh
+    d_i, d_f, d_g, d_o = d_gates.chunk(4, dim=2)
+    sigmoid_slope(g, i, grad_input=d_i)
+    sigmoid_slope(cells[:-1], f, grad_input=d_f)
+    tanh_slope(i, g, grad_input=d_g)
+    sigmoid_slope(squashed, o, grad_input=d_o)
+    to_cell = tanh_slope(o, squashed).addcmul_(d_o, peepholes[2])  # dsᵢ/dcᵢ
+    to_previous = torch.addcmul(f, d_i, peepholes[0]).addcmul_(d_f, peepholes[1])  # ∂cᵢ/∂cᵢ₋₁
+
+    d_ifg = d_gates[:, :, : 3 * H].unflatten(2, (3, H))
+    d_state, d_cell = cells.new_zeros(2, *cells.shape[1:])
+    for t in reversed(range(len(gates))):
+        d_state += d_states[t]
+        d_o[t].mul_(d_state)
+        d_cell.addcmul_(d_state, to_cell[t])
+        d_ifg[t].mul_(d_cell[:, None])
+        d_cell *= to_previous[t]
+        torch.mm(d_gates[t], W, out=d_state)
+
+    seen = zip((d_i, d_f, d_o), (cells[:-1], cells[:-1], cells[1:]), strict=True)
+    return d_gates, torch.stack([(d * cell).sum(dim=(0, 1)) for d, cell in seen])

@@ -6,6 +6,7 @@ from torch.nn.functional import pad
 
 from unroll.checks import check_least
 from unroll.nn.gates import at_least_float32, initialise_memory, input_projection
+from unroll.nn.kernels import has_float32_kernels
 from unroll.nn.linear_recurrence import linear_recurrence
 
 
@@ -28,6 +29,11 @@ class QRNN(nn.Module):
         """x: (B, T, I) → states (B, T, H)."""
         padded = pad(x, (0, 0, self.window - 1, 0))  # (B, k - 1 + T, I)
         windows = torch.cat([padded[:, i : i + x.shape[1]] for i in range(self.window)], dim=2)  # (B, T, k I)
-        forget, candidate, output = at_least_float32(self.input(windows)).chunk(3, dim=2)  # (B, T, H) each
+        inputs = self.input(windows)
+        if has_float32_kernels(inputs):
+            from unroll.nn.kernels.gated_recurrence import gated_recurrence
+
+            return gated_recurrence(inputs, "qrnn")
+        forget, candidate, output = at_least_float32(inputs).chunk(3, dim=2)  # (B, T, H) each
         keep, candidate = forget.sigmoid(), candidate.tanh()
         return output.sigmoid() * linear_recurrence(keep, candidate - keep * candidate)

@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from unroll.checks import check_choice
 from unroll.nn.gates import project_steps, sigmoid_slope, tanh_slope
+from unroll.nn.kernels import has_recurrent_kernels
 
 ForgetGate = Literal["sigmoid", "exponential"]
 
@@ -62,6 +63,14 @@ class SLSTMLoop(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gates: Tensor, W: Tensor, sigmoid_forget: bool) -> Tensor:
         """gates: (T, B, heads, 4, H / heads), U xᵢ + b, set to z, α, f̃, o → states (T, B, heads, H / heads)."""
+        ctx.sigmoid_forget = sigmoid_forget
+        ctx.has_kernels = has_recurrent_kernels(gates, W.shape[1], heads=len(W))
+        if ctx.has_kernels:
+            from unroll.nn.kernels import slstm as kernels
+
+            means, states = kernels.forward(gates, W, sigmoid_forget)
+            ctx.save_for_backward(gates, W, means, states)
+            return states[1:]
         z, i, f, o = gates.unbind(dim=3)
         products = gates.flatten(3).transpose(1, 2)  # (T, heads, B, 4H / heads)
         means = z.new_zeros(len(z) + 1, *z.shape[1:])  # from h₀
@@ -75,37 +84,48 @@ class SLSTMLoop(torch.autograd.Function):
             torch.lerp(means[t], z[t].tanh_(), share, out=means[t + 1])
             torch.mul(o[t].sigmoid_(), means[t + 1], out=states[t + 1])
         ctx.save_for_backward(gates, W, means, states)
-        ctx.sigmoid_forget = sigmoid_forget
         return states[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Computes for all steps at once what does not depend on later steps; the loop does the rest."""
         gates, W, means, states = ctx.saved_tensors
-        z, share, f, o = gates.unbind(dim=3)
-        d_gates = torch.empty_like(gates)  # at first ∂h/∂z̃, ∂h/∂(ĩ - r), ∂r/∂f̃, ∂s/∂õ
-        d_z, d_i, d_f, d_o = d_gates.unbind(dim=3)
-        tanh_slope(share, z, grad_input=d_z)
-        sigmoid_slope(z - means[:-1], share, grad_input=d_i)
-        d_f.fill_(1)
-        if ctx.sigmoid_forget:
-            d_f -= f.sigmoid()
-        sigmoid_slope(means[1:], o, grad_input=d_o)
-        kept = 1 - share
+        if ctx.has_kernels:
+            from unroll.nn.kernels import slstm as kernels
 
-        products = d_gates.flatten(3).transpose(1, 2)  # (T, heads, B, 4H / heads)
-        d_state, d_mean, d_log_n = means.new_zeros(3, *means.shape[1:])
-        for t in reversed(range(len(gates))):
-            d_state += d_states[t]
-            d_o[t].mul_(d_state)
-            d_mean.addcmul_(d_state, o[t])
-            d_z[t].mul_(d_mean)
-            d_i[t].mul_(d_mean).addcmul_(d_log_n, share[t])
-            d_log_n -= d_i[t]  # α depends on ĩ - r, and ∂ log n is split between ĩ and r: now ∂r = ∂ log nᵢ₋₁
-            d_f[t].mul_(d_log_n)
-            d_mean *= kept[t]
-            torch.bmm(products[t], W.transpose(1, 2), out=d_state.transpose(0, 1))
-
+            d_gates = kernels.backward(gates, W, means, d_states, ctx.sigmoid_forget)
+        else:
+            d_gates = _gradients(gates, W, means, d_states, ctx.sigmoid_forget)
         d_W = torch.einsum("nhi,nhj->hij", states[:-1].flatten(0, 1), d_gates.flatten(3).flatten(0, 1))
         return d_gates, d_W, None
+
+
+def _gradients(gates: Tensor, W: Tensor, means: Tensor, d_states: Tensor, sigmoid_forget: bool) -> Tensor:
+    """Of the arguments of the gates.
+
+    Computes for all steps at once what does not depend on later steps; the loop does the rest.
+    """
+    z, share, f, o = gates.unbind(dim=3)
+    d_gates = torch.empty_like(gates)  # at first ∂h/∂z̃, ∂h/∂(ĩ - r), ∂r/∂f̃, ∂s/∂õ
+    d_z, d_i, d_f, d_o = d_gates.unbind(dim=3)
+    tanh_slope(share, z, grad_input=d_z)
+    sigmoid_slope(z - means[:-1], share, grad_input=d_i)
+    d_f.fill_(1)
+    if sigmoid_forget:
+        d_f -= f.sigmoid()
+    sigmoid_slope(means[1:], o, grad_input=d_o)
+    kept = 1 - share
+
+    products = d_gates.flatten(3).transpose(1, 2)  # (T, heads, B, 4H / heads)
+    d_state, d_mean, d_log_n = means.new_zeros(3, *means.shape[1:])
+    for t in reversed(range(len(gates))):
+        d_state += d_states[t]
+        d_o[t].mul_(d_state)
+        d_mean.addcmul_(d_state, o[t])
+        d_z[t].mul_(d_mean)
+        d_i[t].mul_(d_mean).addcmul_(d_log_n, share[t])
+        d_log_n -= d_i[t]  # α depends on ĩ - r, and ∂ log n is split between ĩ and r: now ∂r = ∂ log nᵢ₋₁
+        d_f[t].mul_(d_log_n)
+        d_mean *= kept[t]
+        torch.bmm(products[t], W.transpose(1, 2), out=d_state.transpose(0, 1))
+    return d_gates

@@ -9,6 +9,7 @@ from torch.autograd.function import Function, once_differentiable
 from torch.nn.functional import linear, pad
 
 from unroll.nn.gates import at_least_float32, initialise_memory
+from unroll.nn.kernels import has_float32_kernels
 from unroll.nn.linear_recurrence import scan
 
 SCALE = math.sqrt(3)  # α = √(1 + 2 exp b) for the initial reset bias b = 0
@@ -44,8 +45,13 @@ class SRU(nn.Module):
         """x: (B, T, I) → states (B, T, H)."""
         hidden_size = self.peephole.shape[1]
         bias = pad(self.bias, (hidden_size, len(self.input_weight) - 3 * hidden_size))
-        projected = at_least_float32(linear(x, self.input_weight, bias))
-        candidate, forget, reset, *highway = projected.split(hidden_size, dim=2)  # (B, T, H) each
+        projected = linear(x, self.input_weight, bias)
+        if has_float32_kernels(projected):
+            from unroll.nn.kernels.sru import sru
+
+            has_highway = len(self.input_weight) == 4 * hidden_size
+            return sru(projected, None if has_highway else x, self.peephole, SCALE)
+        candidate, forget, reset, *highway = at_least_float32(projected).split(hidden_size, dim=2)  # (B, T, H) each
         memories: Tensor = _Memories.apply(candidate, forget, self.peephole[0])  # (B, 1 + T, H)
         carry = torch.addcmul(reset, self.peephole[1], memories[:, :-1]).sigmoid()
         return torch.lerp(SCALE * (highway[0] if highway else at_least_float32(x)), memories[:, 1:], carry)

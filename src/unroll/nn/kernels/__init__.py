@@ -7,6 +7,7 @@ on a CPU, without Triton, and in a traced graph.
 import os
 from functools import cache
 from importlib.util import find_spec
+from shutil import which
 
 import torch
 from torch import Tensor
@@ -22,6 +23,26 @@ def has_kernels(x: Tensor) -> bool:
     return x.is_cuda or (x.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1")
 
 
+def has_float32_kernels(x: Tensor) -> bool:
+    """Whether the kernels run that compute gates, which is in float32; a cell in float64 takes the plain path."""
+    return x.dtype != torch.float64 and has_kernels(x)
+
+
+def has_recurrent_kernels(gates: Tensor, hidden: int, heads: int = 1) -> bool:
+    """Whether the kernels run that multiply a state by a matrix at every step of the gates (T, B, …).
+
+    `hidden` units depend on each other, in each of the `heads`. A product of both of more than 16 for each processor of
+    the device is too much, and float64 takes the plain path.
+    """
+    if gates.dtype != torch.float32 or not has_kernels(gates):
+        return False
+    from unroll.nn.kernels.together import blocks_for
+
+    return blocks_for(gates, gates.shape[1], heads, hidden) is not None
+
+
 @cache
 def _has_triton() -> bool:
-    return find_spec("triton") is not None
+    """Triton compiles what starts a kernel with the C compiler that it finds."""
+    compilers = (os.environ.get("CC"), "gcc", "clang")
+    return find_spec("triton") is not None and any(which(it) for it in compilers if it)
