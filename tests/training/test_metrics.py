@@ -14,7 +14,16 @@ from torch import Tensor
 from tests.nn.launches import Launches
 from unroll.data.tags import spans
 from unroll.data.tokens import IGNORE, Task
-from unroll.training.metrics import EntityF1, MacroF1, Ratio, accuracy, label_f1, subset_accuracy, validation_metrics
+from unroll.training.metrics import (
+    EntityF1,
+    MacroF1,
+    Mean,
+    Ratio,
+    accuracy,
+    label_f1,
+    subset_accuracy,
+    validation_metrics,
+)
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 tags = st.integers(0, len(TAGS) - 1)
@@ -150,3 +159,41 @@ def test_a_batch_is_counted_without_waiting_for_its_device(task: Task) -> None:
     for metric in validation_metrics(task, TAGS).values():
         with Launches():
             metric.to("meta").update(predicted, labels)
+
+
+def test_a_mean_weighs_its_values_and_starts_anew_after_a_reset() -> None:
+    mean = Mean()
+    mean.update(torch.tensor(2.0))
+    mean.update(torch.tensor(5.0), torch.tensor(3))
+    assert mean.compute().item() == pytest.approx(17 / 4)
+    mean.reset()
+    assert mean.compute().isnan()
+    mean.update(torch.tensor(7.0))
+    assert mean.compute().item() == 7.0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_mean_is_not_finite_once_a_value_is_not(value: float) -> None:
+    mean = Mean()
+    for it in (1.0, value, 1.0):
+        mean.update(torch.tensor(it))
+    assert not mean.compute().isfinite()
+
+
+def test_a_mean_is_saved_only_where_it_is_asked_for() -> None:
+    assert list(Mean().state_dict()) == []
+    saved, restored = Mean(is_saved=True), Mean(is_saved=True)
+    saved.update(torch.tensor(2.0), 3)
+    restored.load_state_dict(saved.state_dict())
+    restored.update(torch.tensor(6.0))
+    assert restored.compute().item() == 3.0
+
+
+def test_a_mean_is_over_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process has the sum 10 of a weight of 4."""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: sums.add_(torch.tensor([10.0, 4.0])))
+    mean = Mean()
+    mean.update(torch.tensor(5.0))
+    for _ in range(2):  # what is added to is not the sums of this process
+        assert mean.compute().item() == 3.0

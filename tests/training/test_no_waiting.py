@@ -25,7 +25,7 @@ from unroll.data.prefetch import pinned
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
 from unroll.inference.building import build_model
-from unroll.nn import crf, encoder
+from unroll.nn import crf_loop, encoder
 from unroll.training.metrics import Mean, accuracy, label_counts, label_f1, subset_accuracy
 from unroll.training.module import SequenceTask
 from unroll.training.schedules import linear
@@ -155,7 +155,7 @@ def test_lightning_reads_no_value_in_a_step(
 ) -> None:
     """A training of five steps reads as many values as one of two: those of its end."""
     monkeypatch.setattr(encoder, "check_sequences", lambda *_: None)  # which reads values on a CPU only
-    monkeypatch.setattr(crf, "_readable", lambda x: False)
+    monkeypatch.setattr(crf_loop, "readable", lambda x: False)
     reads = []
     for steps in (2, 5):
         parts = tiny_parts("bilstm_char_crf", max_epochs=1)

@@ -96,7 +96,7 @@ class SequenceTask(LightningModule):
         metrics: dict[str, Any] = {"train/loss": self.train_loss, "val/loss": self.val_loss, **self.metrics}
         for name, metric in metrics.items():
             value = metric.compute()
-            if name == "train/loss":
+            if name == "train/loss" and not self.trainer.sanity_checking:  # which comes before any step
                 self._check_loss(value.item())
             self.log(name, value, prog_bar=name == self.monitor)
             metric.reset()
