@@ -176,6 +176,7 @@ def test_a_model_uses_a_gpu_only_where_there_is_one(
     network, baseline = folders("network"), folders("baseline")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     monkeypatch.setattr("unroll.inference.predictor.may_have_gpu", lambda: True)
+    monkeypatch.setattr(devices, "_refusal", lambda device: None)
     for found in (None, torch.device("cuda")):
         monkeypatch.setattr(devices, "accelerator", lambda found=found: found)
         assert uses_gpu(network, "auto") == (found is not None)

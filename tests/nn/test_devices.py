@@ -114,7 +114,8 @@ def test_another_name_is_refused_with_the_list() -> None:
             f"NVIDIA H100 is not used: PyTorch {torch.__version__} is built without CUDA",
         ),
         ({"driver": "NVIDIA H100", "fails": "too old"}, "NVIDIA H100 is not used: too old"),
-        ({"cuda": True, "fails": "no kernel image"}, "cuda (NVIDIA H100) is not used: no kernel image"),
+        ({"cuda": True, "driver": "GTX 680", "fails": "no kernel image"}, "GTX 680 is not used: no kernel image"),
+        ({"mps": True, "fails": "macOS 12"}, "mps is not used: macOS 12"),
     ],
 )
 def test_what_auto_takes_is_said_once_and_nothing_where_there_is_no_gpu(

@@ -18,6 +18,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(all_runs, "cpu_count", lambda: 16)
     monkeypatch.setattr(all_runs, "may_have_gpu", lambda: True)
     monkeypatch.setattr(devices, "accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(devices, "_refusal", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
 
 
@@ -44,6 +45,18 @@ def test_few_runs_share_a_gpu_and_each_core_has_one(
 def test_apples_gpu_has_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "accelerator", lambda: torch.device("mps"))
     assert _places("auto", 1, 1, None).processes == 1
+
+
+def test_each_core_has_a_run_if_the_gpu_cannot_be_used_and_it_is_said_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here, since the processes of the runs say nothing."""
+    devices.note.cache_clear()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "nvidia_gpu", lambda: "NVIDIA H100")
+    monkeypatch.setattr(devices, "_refusal", lambda device: "the driver is too old")
+    assert _places("auto", 1, 1, None) == Places(16)
+    assert capsys.readouterr().err == "NVIDIA H100 is not used: the driver is too old\n"
 
 
 def test_pytorch_is_not_asked_on_a_machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

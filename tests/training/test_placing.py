@@ -123,7 +123,6 @@ def test_apples_gpu_is_left_for_the_cpu_if_it_lacks_an_operation(
 def test_the_cpu_trains_the_same_to_the_bit_by_auto_and_says_nothing(
     reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placing, "announce", devices.announce)
     said, weights, records = [], [], []
     monkeypatch.setattr(devices, "accelerator", lambda: None)
     for trainer in ("cpu", "auto"):

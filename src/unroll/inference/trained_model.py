@@ -139,6 +139,6 @@ def _predict_with_network(
 
 def device_of(asked: str) -> str:
     """`cpu`, `cuda` or `mps`: what a network would be on; raises ValueError as `choose`."""
-    device = choose(asked, tries=False)
+    device = choose(asked)
     announce(device, asked)
     return device.type

@@ -56,8 +56,8 @@ def choose(asked: str, where: str = "device", accepted: str = "auto, cpu", tries
         return found
     if asked == "auto":
         return CPU
-    usable = found is not None and asked not in ("gpu", found.type)
-    here = describe(found) if found is not None and usable else "the CPU alone"
+    is_other = found is not None and asked not in ("gpu", found.type)
+    here = describe(found) if found is not None and is_other and not _refusal(found) else "the CPU alone"
     raise ValueError(f"{where}={asked!r}: {_missing(asked, found)}; here: {here}; accepted: {accepted}")
 
 
@@ -66,8 +66,10 @@ def unused_gpu() -> str | None:
     if hidden():
         return None
     found = accelerator()
-    name = nvidia_gpu() if found is None else describe(found)
-    return name and f"{name} is not used: {_missing('cuda', found)}"
+    name = nvidia_gpu()
+    if found is not None:  # PyTorch does not name a GPU that it cannot use
+        name = (name or "the GPU") if found.type == "cuda" else found.type
+    return name and f"{name} is not used: {_missing('gpu' if found else 'cuda', found)}"
 
 
 def describe(device: torch.device, count: int = 1, is_named: bool = True) -> str:

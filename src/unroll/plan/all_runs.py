@@ -149,7 +149,7 @@ def _places(asked: str, devices: Any, threads: int, jobs: int | None) -> Places:
         return Places(jobs or (cores if devices == 1 else 1))
     from unroll.nn.devices import CPU, announce, choose
 
-    device = choose(asked, "trainer.accelerator", "trainer=auto; trainer=cpu works everywhere", tries=False)
+    device = choose(asked, "trainer.accelerator", "trainer=auto; trainer=cpu works everywhere")
     announce(device, asked)
     if device == CPU or devices != 1:
         return Places(jobs or (cores if devices == 1 else 1))
