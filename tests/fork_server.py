@@ -29,10 +29,15 @@ from typing import Any
 from unittest.mock import patch
 
 LIBRARIES = """
-filelock hydra.core.utils hydra._internal.core_plugins.basic_launcher hydra._internal.core_plugins.basic_sweeper jinja2
-joblib matplotlib.pyplot mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store mlflow.tracking optuna optuna.importance
-optuna.visualization.matplotlib pandas pyarrow.parquet pydantic pytorch_lightning ruamel.yaml safetensors.torch
-scipy.sparse scipy.stats sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection torch yaml
+alembic.command alembic.config dvc.data_cloud dvc.dependency dvc.lock dvc.output dvc.repo dvc.repo.graph
+dvc.repo.index dvc.repo.plots dvc.repo.status dvc.rwlock dvc.scm dvc.stage.cache filelock httpcore2 httpx2
+hydra._internal.core_plugins.basic_launcher hydra._internal.core_plugins.basic_sweeper hydra.core.utils hydra.main
+icu4py.breakers jinja2 joblib matplotlib.backends.backend_agg matplotlib.backends.backend_svg matplotlib.pyplot
+mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store mlflow.tracking multiprocess networkx optuna optuna.importance
+optuna.visualization.matplotlib pandas PIL.JpegImagePlugin PIL.PngImagePlugin pyarrow.dataset pyarrow.parquet pydantic
+pytorch_lightning ruamel.yaml safetensors.torch scipy.io scipy.sparse scipy.stats sentencepiece
+sklearn.feature_extraction.text sklearn.linear_model sklearn.model_selection sqlalchemy.dialects.sqlite torch
+truststore xxhash yaml
 """
 SETTINGS = ("MLFLOW_", "MKL_", "OMP_", "ONEDNN_", "TORCH", "PL_", "PYTHON", "RAY_", "TZ")
 READ_AT_USE = {

@@ -1,7 +1,7 @@
 """Finds the files of this package that a module depends on."""
 
 import ast
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -16,12 +16,15 @@ def source_files(modules: Iterable[str], left_out: Collection[str] = ()) -> set[
     """
     without = {file for name in left_out for file in module_files(name)[:1]}
     found: set[Path] = set()
-    waiting = [file for module in modules for file in module_files(module)]
+    waiting = list(modules)
+    names = set(waiting)
     while waiting:
-        file = waiting.pop()
-        if file not in found | without:
-            found.add(file)
-            waiting += [other for name in imported_names(file) for other in module_files(name)]
+        for file in module_files(waiting.pop()):
+            if file not in found and file not in without:
+                found.add(file)
+                new = imported_names(file) - names
+                names |= new
+                waiting += new
     return found
 
 
@@ -33,12 +36,22 @@ def imported_names(file: Path) -> frozenset[str]:
 @cache
 def _imported_names(code: str) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(code)):
+    for node in _statements(ast.parse(code)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return frozenset(name for name in names if name.startswith("unroll."))
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """All statements, also within others; `ast.walk` would visit every expression too."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for part in ("body", "orelse", "handlers", "finalbody", "cases"):
+            waiting += getattr(node, part, ())
 
 
 def module_files(name: str) -> list[Path]:

@@ -1,10 +1,10 @@
 """Finds words in a text by several rules, and classifies their casing."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache, partial
 from itertools import accumulate, chain, pairwise
+from unicodedata import category
 
 from icu4py.breakers import WordBreaker
 
@@ -22,9 +22,9 @@ _UNSPACED = re.compile(f"[{_LETTERS}]")
 _ONLY_UNSPACED = re.compile(f"[{_LETTERS}\u3000-\u303f\uff01-\uff65]+")  # or their punctuation
 # Accents, vowel signs and variation selectors, which belong to the preceding character.
 _MARKS = {
-    chr(code)
-    for code in chain(range(0x20000), range(0xE0100, 0xE01F0))
-    if unicodedata.category(chr(code)).startswith("M")
+    character
+    for character in map(chr, chain(range(0x3400), range(0xA000, 0x20000), range(0xE0100, 0xE01F0)))  # none among Han
+    if category(character) in {"Mn", "Mc", "Me"}
 }
 _JOINERS = {"\u200c", "\u200d"}
 _SKIN_TONES = set("🏻🏼🏽🏾🏿")
