@@ -159,10 +159,23 @@ def test_a_client_is_not_read_while_its_requests_wait_and_nothing_is_kept_behind
         assert transport.is_closed or (transport.is_read and not connection._rest)
         return found
 
-    data = HEALTH * 500
+    data = HEALTH * 500  # longer than a piece
     is_read, requests, rest = asyncio.run(talk(501, REQUEST + data))
     assert not is_read and requests <= PIECE // len(HEALTH) and rest > len(data) - PIECE
     assert asyncio.run(talk(1, LAST + data, data, data)) == (True, 0, 0)
+
+
+def test_what_was_received_is_not_kept_when_it_is_read() -> None:
+    async def answer(call: Call) -> Answer:
+        await call.read()
+        return Answer(200, b"")
+
+    async def talk() -> object:
+        _, connection = connected(answer)
+        connection.data_received(HEAD + b"content-length: 100000\r\n\r\n" + bytes(50_000))
+        return connection._rest.obj  # what the view was cut from
+
+    assert asyncio.run(talk()) == b""
 
 
 def test_requests_of_a_client_that_does_not_read_wait_for_it() -> None:

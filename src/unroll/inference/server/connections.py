@@ -17,6 +17,7 @@ log = logging.getLogger("unroll.server")
 
 LINGER = 2.0  # seconds for a client to read why it was refused
 CLOSE = "connection: close\r\n"
+NOTHING = memoryview(b"")
 
 
 class Shared:
@@ -50,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._client = str((transport.get_extra_info("peername") or "-")[0])
         self._request: Incoming | None = None  # that is being answered
         self._task: asyncio.Task[None] | None = None  # that answers it
-        self._rest: memoryview[int] = memoryview(b"")  # bytes that are read after it is answered
+        self._rest = NOTHING  # bytes that are read after it is answered
         self._error: NotHTTP | None = None  # follows the requests that were complete
         self._stage = ("", 0)  # what it waits for, since a time
         self._since = time.monotonic()
@@ -97,11 +98,10 @@ class Connection(asyncio.Protocol):
                     parser.feed(piece)
                 except NotHTTP as error:
                     self._error = error
-        if parser.is_over:
-            self._rest = memoryview(b"")
-        if self._rest:
+        if self._rest and not parser.is_over:
             self.transport.pause_reading()
         else:
+            self._rest = NOTHING  # an empty view would keep what it was cut from
             self.transport.resume_reading()
 
     async def _answer(self, request: Incoming) -> None:
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
             return
         self._is_refused, self._since = True, time.monotonic()
-        self._rest = memoryview(b"")
+        self._rest = NOTHING
         self.transport.resume_reading()
         with contextlib.suppress(OSError, RuntimeError):
             self.transport.write_eof()
