@@ -94,7 +94,14 @@ def by_command(
 
 
 def by_score(file: Path, folder: Path, output: Path) -> list[Any]:
-    score(FolderSource(folder), [str(file)], output, ScoreOptions(columns=(), probabilities=True), part_bytes=100)
+    score(
+        FolderSource(folder),
+        [str(file)],
+        output,
+        ScoreOptions(columns=(), probabilities=True),
+        Predictor.load,
+        part_bytes=100,
+    )
     rows = [row for part in sorted(output.glob("part-*")) for row in pq.read_table(part).to_pylist()]
     assert [row.pop("error") for row in rows] == [None] * len(rows)
     return rows

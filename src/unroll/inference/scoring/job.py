@@ -1,5 +1,6 @@
 """What is to be done to every row: which columns are read, and which are written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from unroll.checks import first_names
 from unroll.data.tokens import PAIR, TEXT, TOKEN_TASKS, TOKENS
 from unroll.inference.scoring.answers import answer_fields
 from unroll.inference.scoring.inputs import Chunk
+from unroll.inference.text_predictor import TextPredictor
+
+Load = Callable[[Path], TextPredictor]
 
 ERROR = "error"  # the column with the reason why there is no answer
 
@@ -47,6 +51,7 @@ class Job:
         texts: the columns of the text, or of the two texts of a pair.
         answers: the columns of the answers.
         options: see there.
+        load: loads the model, in each process.
     """
 
     parts: Path
@@ -56,6 +61,7 @@ class Job:
     texts: tuple[str, ...]
     answers: dict[str, pa.DataType]
     options: ScoreOptions
+    load: Load
 
     @property
     def schema(self) -> pa.Schema:
@@ -71,7 +77,9 @@ class Job:
         return self.parts / f"part-{chunk.number:06d}.parquet"
 
 
-def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, parts: Path, model: Path) -> Job:
+def build_job(
+    schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, parts: Path, model: Path, load: Load
+) -> Job:
     """Choose the columns.
 
     Args:
@@ -101,7 +109,7 @@ def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, p
             "columns that are added, or --columns without it"
         )
     read = pa.schema([field for field in schema if field.name in (*kept, *texts)])
-    return Job(parts, model, read, tuple(kept), tuple(texts), answers, options)
+    return Job(parts, model, read, tuple(kept), tuple(texts), answers, options, load)
 
 
 def _text_column(schema: pa.Schema, name: str | None, takes_tokens: bool) -> str:

@@ -12,7 +12,7 @@ from unroll.checks import check_choice, check_least
 from unroll.files import delete, make_folder
 from unroll.inference.scoring.engines import ENGINES, Events
 from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size, would_find
-from unroll.inference.scoring.job import Job, ScoreOptions, build_job
+from unroll.inference.scoring.job import Job, Load, ScoreOptions, build_job
 from unroll.inference.scoring.manifest import Place, file_facts, manifest_of
 from unroll.inference.scoring.output import FILES, NOT_WRITTEN, is_one_file, join
 from unroll.inference.scoring.part import Counts, read_counts, score_chunk
@@ -45,6 +45,7 @@ def score(
     inputs: Sequence[str],
     output: Path,
     options: ScoreOptions,
+    load: Load,
     part_bytes: int | None = None,
     engine: str = "local",
     processes: int | None = None,
@@ -59,6 +60,7 @@ def score(
         source: the model.
         inputs: files, folders or patterns.
         output: one file if it has an extension of `FILES`, otherwise a folder of Parquet files.
+        load: loads the model of a folder; is called in each process, which imports it by its name.
         part_bytes: of the input for each part; by default it depends on the size of the input.
         processes: with the engine `local`; one for each core by default.
         address: of the cluster, with the others.
@@ -91,7 +93,7 @@ def score(
         def job_in(folder: Path) -> Job:
             folder = folder.absolute()  # processes of a cluster begin elsewhere
             model = ServedModel("", version, folder / place.model.name)
-            return build_job(schema, model.facts(), options, folder, model.folder)
+            return build_job(schema, model.facts(), options, folder, model.folder, load)
 
         if place.read_plan() is None:
             with place.begin() as folder:
