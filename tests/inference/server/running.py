@@ -37,7 +37,9 @@ class Lengths:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def predict(self, texts: list[Any], batch_size: int = 64, errors: str = "raise") -> list[dict[str, Any]]:
+    def predict(
+        self, texts: list[Any], batch_size: int = 64, errors: str = "raise", probabilities: bool = False
+    ) -> list[dict[str, Any]]:
         self.batches.append(list(texts))
         self.entered.set()
         self.gate.wait()

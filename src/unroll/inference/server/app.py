@@ -30,7 +30,7 @@ LARGE_BODIES = 64 << 20  # bytes of large bodies that are read at the same time
 class Model(Protocol):
     """What the server needs of `unroll.inference.predictor.Predictor`."""
 
-    def predict(self, texts: list[Text], batch_size: int, errors: Any) -> list[dict[str, Any]]: ...
+    def predict(self, texts: list[Text], batch_size: int, errors: Any, probabilities: bool) -> list[dict[str, Any]]: ...
 
     def count_tokens(self, text: Text) -> int: ...
 
@@ -45,7 +45,11 @@ class Loaded:
 
     def predict(self, texts: list[Text]) -> list[dict[str, Any]]:
         """One prediction for each text; its values are None if the text cannot be used."""
-        return self._model.predict(texts, self._batch_texts, "coerce")
+        return self._model.predict(texts, self._batch_texts, "coerce", False)
+
+    def predict_all(self, texts: list[Text]) -> list[dict[str, Any]]:
+        """The same with all probabilities."""
+        return self._model.predict(texts, self._batch_texts, "coerce", True)
 
     def count_tokens(self, text: Text) -> int:
         return self._model.count_tokens(text)
@@ -192,7 +196,8 @@ async def _check_tokens(wanted: Request, loaded: Loaded, options: ServerOptions)
 
 async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher) -> list[dict[str, Any]]:
     tokens = [estimated_tokens(text, wanted.key == "tokens") for text in wanted.texts]
-    answers = await batcher.submit(loaded.predict, wanted.texts, tokens)
+    predict = loaded.predict_all if wanted.probabilities else loaded.predict
+    answers = await batcher.submit(predict, wanted.texts, tokens)
     for position, answer in enumerate(answers):
         if not wanted.coerce and is_empty(answer):
             place = wanted.place(position)
