@@ -266,6 +266,7 @@ def _score_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
+    from unroll.inference.predictor import Predictor
     from unroll.inference.scoring.job import ScoreOptions
     from unroll.inference.scoring.score import score
     from unroll.loading import find_source
@@ -279,7 +280,8 @@ def _score(arguments: argparse.Namespace) -> None:
         it: given[it] for it in ("part_bytes", "engine", "processes", "address", "device", "batch_size") if it in given
     }
     report = partial(print, file=sys.stderr, flush=True)
-    done = score(find_source(arguments.model), arguments.input, output, options, **others, report=report)
+    source = find_source(arguments.model)
+    done = score(source, arguments.input, output, options, Predictor, **others, report=report)
     speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
     unusable = f"; {done.problems} have a reason in the column {options.prefix}error" if done.problems else ""
     print(f"{output}: {done.rows} rows, {speed or 'nothing to do'}{unusable}")

@@ -16,6 +16,10 @@ from unroll.checks import missing_key, unknown_key
 from unroll.cluster import is_speaker
 from unroll.files import reason, refusal, yaml_problem
 
+YAML, HYDRA = "yaml.error.YAMLError", "hydra.errors.HydraException"
+OMEGACONF = "omegaconf.errors.OmegaConfBaseException"
+MISSING_KEY = ("omegaconf.errors.ConfigAttributeError", "omegaconf.errors.ConfigKeyError")
+
 
 class JobFailed(Exception):
     """A job failed and has already printed the message."""
@@ -77,53 +81,48 @@ def is_mistake(error: BaseException) -> bool:
     """Whether the user can correct the error: a ``ValueError``, a refusal of the disk, an error of Hydra or YAML."""
     if isinstance(error, RecursionError):
         return _file_in_reading(error) is not None
-    libraries = {"yaml": "YAMLError", "hydra.errors": "HydraException", "omegaconf.errors": "OmegaConfBaseException"}
-    kinds: list[type[Exception]] = [ValueError, *(it for pair in libraries.items() for it in _class(*pair))]
-    return isinstance(error, tuple(kinds)) or bool(refusal(error))
+    return isinstance(error, ValueError) or _is(error, YAML, HYDRA, OMEGACONF) or bool(refusal(error))
 
 
 def message(error: BaseException) -> str:
     """The text of an error, without Hydra's search paths: the wrong value, and what is accepted."""
-    if isinstance(error, _class("yaml", "YAMLError")):
+    if _is(error, YAML):
         return yaml_problem(error)
     if isinstance(error, UnicodeDecodeError | RecursionError):
         return f"{_file_in_reading(error) or 'a file'}: {reason(error)}"
     if not isinstance(error, ValueError) and (refused := refusal(error)):
         again = "; the same command goes on when that is mended"
         return f"{refused.path}: {refused.cause}{again}" if refused.path else f"{_first_line(error)}{again}"
-    has_hydra = not sys.modules.keys().isdisjoint({"hydra.errors", "omegaconf.errors"})
-    return _message_of_hydra(error) if has_hydra else str(error).strip()
+    return _message_of_hydra(error) if _is(error, HYDRA, OMEGACONF) else str(error).strip()
 
 
-def _class(module: str, name: str) -> tuple[type[Exception], ...]:
-    """The error of a module; none if nothing has imported the module, which a plain installation does not have."""
-    return (getattr(sys.modules[module], name),) if sys.modules.get(module) else ()
+def _is(value: object, *names: str) -> bool:
+    """Whether a value is of one of the classes, or of one derived from them.
+
+    By their full names, because a plain installation does not have their packages.
+    """
+    return not {f"{it.__module__}.{it.__qualname__}" for it in type(value).__mro__}.isdisjoint(names)
 
 
-def _message_of_hydra(error: BaseException) -> str:
-    """The text of an error that may be one of Hydra or OmegaConf."""
-    from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
-    from omegaconf import DictConfig
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
-
-    if isinstance(error, MissingConfigException) and error.options:
+def _message_of_hydra(error: Any) -> str:
+    """The text of an error of Hydra or OmegaConf."""
+    if _is(error, "hydra.errors.MissingConfigException") and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         by = re.match("In '(.+?)'", str(error))  # the file whose defaults name the choice
         is_typed = any(argument.lstrip("+").startswith(f"{group}=") for argument in sys.argv[1:])
         where = f" (in conf/{by[1]}.yaml)" if by and not is_typed else ""
         return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
-    if isinstance(error, OverrideParseException):
+    if _is(error, "hydra.errors.OverrideParseException"):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
-    culprit = error.__cause__ if isinstance(error, HydraException) else error
+    culprit = error.__cause__ if _is(error, HYDRA) else error
     if culprit is not None and not str(error).strip():  # Hydra has wrapped the cause in an error without a text
         return message(culprit)
-    if isinstance(error, InstantiationException) and isinstance(culprit, ValueError):
+    is_instantiation = _is(error, "hydra.errors.InstantiationException")
+    if is_instantiation and isinstance(culprit, ValueError):
         return str(culprit)
-    if isinstance(error, InstantiationException) and (
-        place := re.search(r"^full_key: (\S+)", str(error), re.MULTILINE)
-    ):
+    if is_instantiation and (place := re.search(r"^full_key: (\S+)", str(error), re.MULTILINE)):
         return f"{place[1]}: {_first_line(error)}"
-    if isinstance(culprit, ConfigAttributeError | ConfigKeyError) and isinstance(culprit.parent_node, DictConfig):
+    if _is(culprit, *MISSING_KEY) and _is(culprit.parent_node, "omegaconf.dictconfig.DictConfig"):
         accepted = [str(key) for key in culprit.parent_node if key != "hydra"]
         name, last = str(culprit.full_key or culprit.key), str(culprit.key)
         if name.startswith("hydra.runtime.choices."):  # where Hydra keeps the choice of each group
@@ -133,10 +132,8 @@ def _message_of_hydra(error: BaseException) -> str:
             return f"{name}: missing, as is every key of {group}; is its file in conf/{group}/ empty?"
         # The code reads a key that must be there; an override is Hydra's error, of a key that nothing reads.
         return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
-    if isinstance(error, OmegaConfBaseException | HydraException):  # the other lines are search paths and Python types
-        key = getattr(error, "full_key", None)
-        return f"{key}: {_first_line(error)}" if key else _first_line(error)
-    return str(error).strip()
+    key = getattr(error, "full_key", None)  # the other lines are search paths and Python types
+    return f"{key}: {_first_line(error)}" if key else _first_line(error)
 
 
 def _file_in_reading(error: BaseException) -> str | None:

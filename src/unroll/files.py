@@ -188,7 +188,7 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(yaml_problem(error, path)) from error
 
 
-def yaml_problem(error: Exception, path: Path | None = None) -> str:
+def yaml_problem(error: BaseException, path: Path | None = None) -> str:
     """What an error of a YAML parser says is wrong with a file, by default the one that it names."""
     mark = getattr(error, "problem_mark", None)
     name = path or getattr(mark, "name", None) or getattr(error, "name", "")

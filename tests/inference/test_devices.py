@@ -17,7 +17,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.inference import onnx_model, trained_model
 from unroll.inference.explaining.explain import network_of
 from unroll.inference.exporting.export import export
-from unroll.inference.predictor import Predictor, uses_gpu
+from unroll.inference.predictor import Predictor
 from unroll.inference.trained_model import TrainedModel
 from unroll.nn import devices
 
@@ -160,7 +160,7 @@ def test_an_exported_model_runs_on_what_onnx_runtime_has(
     for device in ("auto", "cpu"):
         assert Predictor.load(folder, device).predict(["good"])
         assert chosen == [cuda] * (has_cuda and device == "auto") + ["CPUExecutionProvider"]
-        assert uses_gpu(folder, device) == (has_cuda and device == "auto")
+        assert Predictor.uses_gpu(folder, device) == (has_cuda and device == "auto")
     why = "finds no GPU that it can use" if has_cuda else ".*which does not have it; the package onnxruntime-gpu has it"
     with pytest.raises(ValueError, match=rf"^device='cuda': .*{why}; accepted: auto, cpu$"):
         Predictor.load(folder, "cuda")
@@ -179,8 +179,8 @@ def test_a_model_uses_a_gpu_only_where_there_is_one(
     monkeypatch.setattr(devices, "_refusal", lambda device: None)
     for found in (None, torch.device("cuda")):
         monkeypatch.setattr(devices, "accelerator", lambda found=found: found)
-        assert uses_gpu(network, "auto") == (found is not None)
-        assert not uses_gpu(network, "cpu") and not uses_gpu(baseline, "auto")
+        assert Predictor.uses_gpu(network, "auto") == (found is not None)
+        assert not Predictor.uses_gpu(network, "cpu") and not Predictor.uses_gpu(baseline, "auto")
 
 
 def test_an_explanation_is_made_on_the_cpu(reviews: PreparedData, monkeypatch: pytest.MonkeyPatch) -> None:

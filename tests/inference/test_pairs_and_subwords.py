@@ -61,7 +61,14 @@ def test_pairs_of_a_file_are_scored_from_two_columns(pairs: PreparedData, tmp_pa
     pq.write_table(pa.table({"text": [*QUESTIONS, "alone"], "other": [*ANSWERS, None]}), tmp_path / "in.parquet")
     (chunk,) = cut([tmp_path / "in.parquet"], 10**6)
     facts = ServedModel("", "", folder).facts()
-    job = build_job(common_schema([tmp_path / "in.parquet"]), facts, ScoreOptions(text_pair="other"), tmp_path, folder)
+    job = build_job(
+        common_schema([tmp_path / "in.parquet"]),
+        facts,
+        ScoreOptions(text_pair="other"),
+        tmp_path,
+        folder,
+        Predictor,
+    )
     assert score_chunk(job, chunk) == (13, 1)
     *found, alone = pq.read_table(job.part(chunk)).to_pylist()
     expected = Predictor.load(folder).predict(list(zip(QUESTIONS, ANSWERS, strict=True)))

@@ -17,6 +17,7 @@ import pytest
 from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer
 from unroll.inference import texts
+from unroll.inference.predictor import Predictor
 from unroll.inference.scoring.inputs import FORMATS as SCORED
 from unroll.inference.scoring.inputs import common_schema
 from unroll.inference.scoring.job import ScoreOptions, build_job
@@ -82,7 +83,7 @@ def test_the_texts_of_a_file_are_those_that_scoring_reads_of_it(
     WRITERS[kind](pa.table(columns), file)
     assert read_texts(file, None, schema) == expected
     facts = {"task": schema.task, "is_pair": schema.is_pair, "given_tokens": False, "labels": schema.label_names}
-    job = build_job(common_schema([file]), facts, ScoreOptions(columns=()), tmp_path, tmp_path)
+    job = build_job(common_schema([file]), facts, ScoreOptions(columns=()), tmp_path, tmp_path, Predictor)
     assert job.texts == ((name, "text_pair") if schema.is_pair else (name,))
 
 

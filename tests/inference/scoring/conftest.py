@@ -12,6 +12,7 @@ from tests.inference.scoring.here import in_this_process
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.inference.exporting.export import export
+from unroll.inference.predictor import Predictor
 from unroll.inference.scoring import engines
 from unroll.inference.scoring.job import ScoreOptions
 from unroll.inference.scoring.score import Summary, score
@@ -52,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch, classifier: Path, tmp_path: Path) -> Sc
     def call(*inputs: Path, output: str = "out", model: Path = classifier, **options: Any) -> Summary:
         others = {name: options.pop(name) for name in ("part_bytes", "report") if name in options}
         inputs_ = [str(it) for it in inputs]
-        return score(FolderSource(model), inputs_, tmp_path / output, ScoreOptions(**options), **others)
+        return score(FolderSource(model), inputs_, tmp_path / output, ScoreOptions(**options), Predictor, **others)
 
     return call
 

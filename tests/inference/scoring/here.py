@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from unroll.inference.predictor import Predictor
 from unroll.inference.scoring import engines
 from unroll.inference.scoring.job import ScoreOptions
 from unroll.inference.scoring.score import score
@@ -38,4 +39,4 @@ def score_until(step: int, rows: str, output: str, model: str) -> None:
 
     os.replace, os.rename = counted(os.replace), counted(os.rename)
     engines.ENGINES["local"] = in_this_process
-    score(FolderSource(Path(model)), [rows], Path(output), ScoreOptions(), part_bytes=HALF)
+    score(FolderSource(Path(model)), [rows], Path(output), ScoreOptions(), Predictor, part_bytes=HALF)

@@ -15,6 +15,7 @@ from joblib.externals.loky.backend import context
 from tests.inference.scoring.conftest import Score
 from tests.inference.scoring.here import MANY
 from unroll.files import checksums
+from unroll.inference.predictor import Predictor
 from unroll.inference.scoring import engines
 from unroll.inference.scoring.engines import in_processes, on_ray, on_spark
 from unroll.inference.scoring.job import ScoreOptions
@@ -50,7 +51,9 @@ def test_a_cluster_writes_the_same_parts_as_one_process(
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # which else writes into the home folder
     run(rows, part_bytes=MANY)
     output = tmp_path / engine
-    done = score(FolderSource(classifier), [str(rows)], output, ScoreOptions(), MANY, engine, address=address)
+    done = score(
+        FolderSource(classifier), [str(rows)], output, ScoreOptions(), Predictor, MANY, engine, address=address
+    )
     assert done.scored == 60
     assert parts(output) == parts(tmp_path / "out")
 
@@ -108,7 +111,7 @@ def test_processes_get_paths_that_do_not_depend_on_the_current_folder(
 
     monkeypatch.setitem(engines.ENGINES, "local", elsewhere)  # type: ignore[arg-type]
     monkeypatch.chdir(tmp_path)
-    assert score(FolderSource(classifier), [rows.name], Path("out"), ScoreOptions()).rows == 60
+    assert score(FolderSource(classifier), [rows.name], Path("out"), ScoreOptions(), Predictor).rows == 60
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:

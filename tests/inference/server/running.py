@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from unroll.inference.server.app import Service
-from unroll.inference.server.connections import DrainingServer, Listener
 from unroll.inference.server.options import ServerOptions
+from unroll.inference.server.server import Listener, Server
 from unroll.inference.server.source import ServedModel
 from unroll.inference.server.worker import build_server
 
@@ -37,7 +37,9 @@ class Lengths:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def predict(self, texts: list[Any], batch_size: int = 64, errors: str = "raise") -> list[dict[str, Any]]:
+    def predict(
+        self, texts: list[Any], batch_size: int = 64, errors: str = "raise", probabilities: bool = False
+    ) -> list[dict[str, Any]]:
         self.batches.append(list(texts))
         self.entered.set()
         self.gate.wait()
@@ -53,13 +55,13 @@ class Lengths:
 class Running:
     """A server that runs; `stop` does what SIGTERM does."""
 
-    server: DrainingServer
+    server: Server
     service: Service
     port: int
     thread: threading.Thread
 
     def stop(self) -> None:
-        self.server.should_exit = True
+        self.server.stop()
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port))
@@ -102,13 +104,12 @@ def running(
         service = Service(ServerOptions(**options))
         service.serve(served(folder, facts), model)
         server = build_server(service, listener, token)
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # they are the main thread's
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
         thread.start()
         try:
             yield Running(server, service, port, thread)
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join()
             service.batcher.close()
 

@@ -220,16 +220,19 @@ def test_answers_are_those_of_the_predictor_and_fit_the_description(
         server.service.serve(ServedModel("tiny", "1", folder), predictor)
         found = server.ask({"texts": texts})[1]
         coerced = server.ask({"texts": ["", *texts], "errors": "coerce"})[1]
+        full = server.ask({"texts": ["", *texts], "errors": "coerce", "probabilities": True})[1]
         described = server.ask(path="/openapi.json")[1]
         if task == "labeling":
             tokens = server.ask({"tokens": [["Ada", "met", "us"]]})[1]["predictions"]
             assert tokens == json.loads(json.dumps(predictor.predict([["Ada", "met", "us"]])))
     schema = described["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
-    for answer in (found, coerced):
+    for answer in (found, coerced, full):
         jsonschema.validate(answer, schema)
     assert _rounded(found["predictions"]) == _rounded(expected)
     assert set(coerced["predictions"][0].values()) == {None}
     assert _rounded(coerced["predictions"][1:]) == _rounded(expected)
+    assert full["predictions"][0].keys() == full["predictions"][1].keys()
+    assert _rounded(full["predictions"][1:]) == _rounded(predictor.predict(texts, probabilities=True))
 
 
 def _rounded(value: Any) -> Any:

@@ -9,8 +9,9 @@ from unroll.inference.server.options import ServerOptions
 TEXTS = {"task": "classification", "is_pair": False, "given_tokens": False}
 PAIRS = TEXTS | {"is_pair": True}
 ENTITIES = TEXTS | {"task": "labeling"}
-KEYS, AS_MANY = "accepted: text, texts, errors", "accepted: a list of the length of texts, 1"
+KEYS, AS_MANY = "accepted: text, texts, errors, probabilities", "accepted: a list of the length of texts, 1"
 PAIR = 'accepted by this model: {"text": "…", "text_pair": "…"}'
+PAIRED = "accepted: a string, and the second text of a pair in text_pair"
 OPTIONS = ServerOptions(max_texts=3, max_tokens=5, max_characters=40)
 
 
@@ -29,11 +30,12 @@ OPTIONS = ServerOptions(max_texts=3, max_tokens=5, max_characters=40)
 def test_a_body_becomes_texts(content: Any, facts: dict[str, Any], texts: list[Any]) -> None:
     request = read_body(json.dumps(content).encode(), facts, OPTIONS)
 
-    assert (request.texts, request.coerce) == (texts, False)
+    assert (request.texts, request.coerce, request.probabilities) == (texts, False, False)
 
 
-def test_errors_can_be_coerced() -> None:
+def test_errors_can_be_coerced_and_probabilities_asked_for() -> None:
     assert read_body(b'{"text": "a", "errors": "coerce"}', TEXTS, OPTIONS).coerce
+    assert read_body(b'{"text": "a", "probabilities": true}', TEXTS, OPTIONS).probabilities
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,8 @@ def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
         ({"texts": ["a", {"b": 1}]}, TEXTS, "texts[1] is an object of 1; accepted: a string"),
         ({"text": "a", "errors": "ignore"}, TEXTS, 'errors is "ignore"; accepted: raise, coerce'),
         ({"text": "a", "errors": ["raise"]}, TEXTS, "errors is a list of 1; accepted: raise, coerce"),
-        ({"txt": "a"}, TEXTS, "\"txt\": unknown key (did you mean 'text'?); accepted: text, texts, errors"),
-        ({"x" * 999: "a"}, TEXTS, f'"{"x" * 60}"…: unknown key; accepted: text, texts, errors'),
+        ({"txt": "a"}, TEXTS, f"\"txt\": unknown key (did you mean 'text'?); {KEYS}"),
+        ({"x" * 999: "a"}, TEXTS, f'"{"x" * 60}"…: unknown key; {KEYS}'),
         (
             {"tokens": [["a"]]},
             TEXTS,
@@ -77,6 +79,9 @@ def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
         ),
         ({"text": "a"}, PAIRS, f"the body has no text_pair; {PAIR}"),
         ({"texts": ["a"]}, PAIRS, f"the body has no text_pairs; {PAIR}"),
+        ({"texts": [["a", "b"]]}, PAIRS, f"texts[0] is a list of 2; {PAIRED}s"),
+        ({"text": ["a", "b"]}, PAIRS, f"text is a list of 2; {PAIRED}"),
+        ({"text": "a", "probabilities": 1}, TEXTS, "probabilities is 1; accepted: true, false"),
         ({"text": "a", "text_pair": None}, PAIRS, "text_pair is null; accepted: a string"),
         (
             {"texts": ["a"], "text_pairs": []},

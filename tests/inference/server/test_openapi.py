@@ -27,6 +27,8 @@ BODIES: list[dict[str, Any]] = [
     {"texts": ["a"] * 1001},
     {"text": "a", "errors": None},
     {"text": 7, "errors": "coerce"},
+    {"text": "a", "probabilities": True},
+    {"text": "a", "probabilities": 1},
     {"tokens": [["a", "b"]]},
     {"tokens": [["a", "\u200b"], ["b"]]},
     {"tokens": [["\u200b"]]},

@@ -19,8 +19,8 @@ from tests.inference.server.running import until
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.inference.predictor import Predictor
-from unroll.inference.server.connections import Listener
 from unroll.inference.server.options import TOKEN, ServerOptions
+from unroll.inference.server.server import Listener
 from unroll.inference.server.worker import Worker
 
 

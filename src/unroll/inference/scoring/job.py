@@ -10,6 +10,7 @@ from unroll.checks import first_names
 from unroll.data.tokens import PAIR, TEXT, TOKEN_TASKS, TOKENS
 from unroll.inference.scoring.answers import answer_fields
 from unroll.inference.scoring.inputs import Chunk
+from unroll.inference.text_predictor import Loader
 
 BATCH_SIZE = 64  # texts that the model reads at once
 ERROR = "error"  # the column with the reason why there is no answer
@@ -48,6 +49,7 @@ class Job:
         texts: the columns of the text, or of the two texts of a pair.
         answers: the columns of the answers.
         options: see there.
+        loader: loads the model, in each process, which imports it by its name.
         device, batch_size: see `Predictor`; the rows do not depend on them.
     """
 
@@ -58,6 +60,7 @@ class Job:
     texts: tuple[str, ...]
     answers: dict[str, pa.DataType]
     options: ScoreOptions
+    loader: Loader
     device: str = "cpu"
     batch_size: int = BATCH_SIZE
 
@@ -75,7 +78,9 @@ class Job:
         return self.parts / f"part-{chunk.number:06d}.parquet"
 
 
-def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, parts: Path, model: Path) -> Job:
+def build_job(
+    schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, parts: Path, model: Path, loader: Loader
+) -> Job:
     """Choose the columns.
 
     Args:
@@ -105,7 +110,7 @@ def build_job(schema: pa.Schema, facts: dict[str, Any], options: ScoreOptions, p
             "columns that are added, or --columns without it"
         )
     read = pa.schema([field for field in schema if field.name in (*kept, *texts)])
-    return Job(parts, model, read, tuple(kept), tuple(texts), answers, options)
+    return Job(parts, model, read, tuple(kept), tuple(texts), answers, options, loader)
 
 
 def _text_column(schema: pa.Schema, name: str | None, takes_tokens: bool) -> str:

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 
 from unroll.files import whole_file
 from unroll.inference.answers import is_empty
-from unroll.inference.predictor import Predictor
 from unroll.inference.scoring.answers import answer_columns
 from unroll.inference.scoring.inputs import Chunk, Input, open_input
 from unroll.inference.scoring.job import Job
 from unroll.inference.scoring.rows import Rows
+from unroll.inference.text_predictor import Loader, TextPredictor
 
 
 class Counts(NamedTuple):
@@ -28,7 +28,7 @@ class Counts(NamedTuple):
 
 def score_chunk(job: Job, chunk: Chunk) -> Counts:
     """Write the part of a chunk, all or nothing; several processes may do so at the same time."""
-    predictor, batches, problems = _predictor(job.model, job.device), [], 0
+    predictor, batches, problems = _predictor(job.loader, job.model, job.device), [], 0
     is_whole = job.options.columns is None
     for rows in _opened(chunk.file).read(chunk.start, chunk.stop, chunk.line, job.read, is_whole):
         batch = _scored(job, predictor, rows)
@@ -40,7 +40,7 @@ def score_chunk(job: Job, chunk: Chunk) -> Counts:
     return Counts(len(table), problems)
 
 
-def _scored(job: Job, predictor: Predictor, rows: Rows) -> pa.RecordBatch:
+def _scored(job: Job, predictor: TextPredictor, rows: Rows) -> pa.RecordBatch:
     """The columns that are kept, the answers, and the problems."""
     texts = [rows.columns[name].to_pylist() for name in job.texts]
     given: list[Any] = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
@@ -68,10 +68,10 @@ def _characters(text: Any) -> int:
 
 
 @lru_cache(maxsize=1)
-def _predictor(model: Path, device: str) -> Predictor:
+def _predictor(loader: Loader, model: Path, device: str) -> TextPredictor:
     """Loaded once for all chunks of a process."""
     pa.set_cpu_count(1)
-    return Predictor.load(model, device)
+    return loader.load(model, device)
 
 
 @lru_cache(maxsize=1)

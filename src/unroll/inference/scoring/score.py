@@ -11,7 +11,6 @@ from typing import Any
 from unroll.checks import check_choice, check_least
 from unroll.files import delete, make_folder
 from unroll.hardware import DEVICES
-from unroll.inference.predictor import uses_gpu
 from unroll.inference.scoring.engines import ENGINES, Events
 from unroll.inference.scoring.inputs import Chunk, common_schema, cut, find_files, part_size, would_find
 from unroll.inference.scoring.job import BATCH_SIZE, Job, ScoreOptions, build_job
@@ -19,6 +18,7 @@ from unroll.inference.scoring.manifest import Place, file_facts, manifest_of
 from unroll.inference.scoring.output import FILES, NOT_WRITTEN, is_one_file, join
 from unroll.inference.scoring.part import Counts, read_counts, score_chunk
 from unroll.inference.server.source import ServedModel, Source
+from unroll.inference.text_predictor import Loader
 from unroll.locks import output_lock
 from unroll.side_by_side import Line
 
@@ -48,6 +48,7 @@ def score(
     inputs: Sequence[str],
     output: Path,
     options: ScoreOptions,
+    loader: Loader,
     part_bytes: int | None = None,
     engine: str = "local",
     processes: int | None = None,
@@ -64,6 +65,7 @@ def score(
         source: the model.
         inputs: files, folders or patterns.
         output: one file if it has an extension of `FILES`, otherwise a folder of Parquet files.
+        loader: loads the model, in each process, which imports it by its name.
         part_bytes: of the input for each part; by default it depends on the size of the input.
         processes: with the engine `local`; by default one for each core, or `ON_GPU` of them.
         address: of the cluster, with the others.
@@ -100,7 +102,7 @@ def score(
         def job_in(folder: Path) -> Job:
             folder = folder.absolute()  # processes of a cluster begin elsewhere
             model = ServedModel("", version, folder / place.model.name)
-            job = build_job(schema, model.facts(), options, folder, model.folder)
+            job = build_job(schema, model.facts(), options, folder, model.folder, loader)
             return replace(
                 job, device="cpu" if device == "auto" and engine != "local" else device, batch_size=batch_size
             )
@@ -117,7 +119,7 @@ def score(
             report(f"{output}: {len(counts)} of {len(chunks)} parts with {there} rows are there")
         missing = [chunk for chunk in chunks if chunk not in counts]
         if missing:
-            if engine == "local" and processes is None and uses_gpu(job.model, job.device):
+            if engine == "local" and processes is None and loader.uses_gpu(job.model, job.device):
                 processes = ON_GPU
             events = ENGINES[engine](partial(score_chunk, job), missing, processes, address)
             _follow(events, missing, counts, report)

@@ -13,7 +13,7 @@ import orjson
 from unroll.inference.answers import is_empty
 from unroll.inference.server.batcher import Batcher, Overloaded, Text
 from unroll.inference.server.body import Refused, Request, characters, estimated_tokens, read_body, too_many_tokens
-from unroll.inference.server.http import Answer, Call, Gone, check_content_type
+from unroll.inference.server.http import Answer, Call, check_content_type
 from unroll.inference.server.metrics import CONTENT_TYPE as METRICS
 from unroll.inference.server.metrics import Metrics
 from unroll.inference.server.openapi import openapi
@@ -30,7 +30,7 @@ LARGE_BODIES = 64 << 20  # bytes of large bodies that are read at the same time
 class Model(Protocol):
     """What the server needs of `unroll.inference.predictor.Predictor`."""
 
-    def predict(self, texts: list[Text], batch_size: int, errors: Any) -> list[dict[str, Any]]: ...
+    def predict(self, texts: list[Text], batch_size: int, errors: Any, probabilities: bool) -> list[dict[str, Any]]: ...
 
     def count_tokens(self, text: Text) -> int: ...
 
@@ -45,7 +45,11 @@ class Loaded:
 
     def predict(self, texts: list[Text]) -> list[dict[str, Any]]:
         """One prediction for each text; its values are None if the text cannot be used."""
-        return self._model.predict(texts, self._batch_texts, "coerce")
+        return self._model.predict(texts, self._batch_texts, "coerce", False)
+
+    def predict_all(self, texts: list[Text]) -> list[dict[str, Any]]:
+        """The same with all probabilities."""
+        return self._model.predict(texts, self._batch_texts, "coerce", True)
 
     def count_tokens(self, text: Text) -> int:
         return self._model.count_tokens(text)
@@ -69,7 +73,7 @@ class Service:
             self.metrics.serves(former.facts["name"], former.facts["version"], False)
         self.metrics.serves(served.name, served.version)
 
-    async def report(self) -> None:
+    def report(self) -> None:
         """Write the state of this worker into the metrics; called about once a second, and for a request to them."""
         self.metrics.load(self.batcher.queued, self.connections())
 
@@ -91,7 +95,7 @@ def build_app(service: Service) -> Handler:
         loaded = service.present()
         wanted = read_body(await _read(call, service), loaded.facts, service.options)
         await _check_tokens(wanted, loaded, service.options)
-        answers = await _predict(wanted, loaded, service.batcher, call.state)
+        answers = await _predict(wanted, loaded, service.batcher)
         return Answer.json({"predictions": answers}, headers={"x-model-version": loaded.facts["version"]})
 
     async def health(call: Call) -> Answer:
@@ -107,7 +111,7 @@ def build_app(service: Service) -> Handler:
         return Answer.json({"models": [service.present().facts]})
 
     async def metrics(call: Call) -> Answer:
-        await service.report()
+        service.report()
         return Answer(200, await asyncio.to_thread(service.metrics.page), METRICS)
 
     async def description(call: Call) -> Answer:
@@ -129,7 +133,7 @@ def build_app(service: Service) -> Handler:
                 raise Refused(404, f"no such path; accepted: {PATHS}")
             if call.method not in by_method:
                 allowed = ", ".join(by_method)
-                raise Refused(405, f"method {call.method[:20]}; accepted here: {allowed}", {"allow": allowed})
+                raise Refused(405, f"method {call.method}; accepted here: {allowed}", {"allow": allowed})
             return await by_method[call.method](call)
         except Refused as error:
             return Answer.error(error.status, error.reason, error.headers)
@@ -144,21 +148,22 @@ async def _read(call: Call, service: Service) -> bytes:
     limit = service.options.max_body
     too_large = Refused(413, f"the body is too large; accepted: at most {limit} bytes")
     length = call.headers.get(b"content-length")
-    if length is not None and int(length) > limit:  # h11 has checked that it is a number
+    if length is not None and int(length) > limit:  # the parser has checked that it is a number
         raise too_large
-    parts: list[bytes] = []
-    size, is_complete = 0, False
+    part, is_complete = await call.read()
+    if is_complete and len(part) <= min(limit, SMALL_BODY):
+        return part
+    parts, size = [part], len(part)
     with _large_body(service) as reserve:
-        while not is_complete:
-            message = await call.receive()
-            if message["type"] != "http.request":
-                raise Gone
-            parts.append(message["body"])
-            size, is_complete = size + len(message["body"]), not message.get("more_body", False)
+        while True:
             if size > limit:
                 raise too_large
             reserve(size)
-    return b"".join(parts)
+            if is_complete:
+                return b"".join(parts)
+            part, is_complete = await call.read()
+            parts.append(part)
+            size += len(part)
 
 
 @contextmanager
@@ -189,25 +194,13 @@ async def _check_tokens(wanted: Request, loaded: Loaded, options: ServerOptions)
                 raise too_many_tokens(wanted, position, tokens, options)
 
 
-async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher, state: dict[str, Any]) -> list[dict[str, Any]]:
+async def _predict(wanted: Request, loaded: Loaded, batcher: Batcher) -> list[dict[str, Any]]:
     tokens = [estimated_tokens(text, wanted.key == "tokens") for text in wanted.texts]
-    future = batcher.submit(loaded.predict, wanted.texts, tokens)
-    state["cancel"] = future.cancel  # by the connection, if it is lost
-    try:
-        answers = await future
-    except asyncio.CancelledError:
-        if future.cancelled() and not _is_being_cancelled():
-            raise Gone from None
-        future.cancel()
-        raise
+    predict = loaded.predict_all if wanted.probabilities else loaded.predict
+    answers = await batcher.submit(predict, wanted.texts, tokens)
     for position, answer in enumerate(answers):
         if not wanted.coerce and is_empty(answer):
             place = wanted.place(position)
             reason = f'{place} has no token that the model reads; accepted: such a text with "errors": "coerce"'
             raise Refused(422, reason)
     return answers
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

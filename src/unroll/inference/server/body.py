@@ -35,11 +35,13 @@ class Request:
         texts: at least one.
         key: of the body, for messages: `text`, `texts` or `tokens`.
         coerce: whether a text that cannot be used gets null in place of an error.
+        probabilities: whether the answer has all of them.
     """
 
     texts: list[Text]
     key: str
     coerce: bool
+    probabilities: bool
 
     def place(self, position: int) -> str:
         return self.key if self.key == "text" else f"{self.key}[{position}]"
@@ -70,8 +72,11 @@ def read_body(body: bytes, facts: dict[str, Any], options: ServerOptions) -> Req
     errors = content.get("errors", "raise")
     if errors not in ("raise", "coerce"):
         raise Refused(422, f"errors is {_shown(errors)}; accepted: raise, coerce")
+    probabilities = content.get("probabilities", False)
+    if not isinstance(probabilities, bool):
+        raise Refused(422, f"probabilities is {_shown(probabilities)}; accepted: true, false")
     key = keys[0]
-    request = Request(_texts(key, content, facts, options), key, errors == "coerce")
+    request = Request(_texts(key, content, facts, options), key, errors == "coerce", probabilities)
     _check_lengths(request, options)
     return request
 
@@ -87,8 +92,8 @@ def _texts(key: str, content: dict[str, Any], facts: dict[str, Any], options: Se
             if not isinstance(tokens, list) or not all(isinstance(it, str) for it in tokens):
                 raise Refused(422, f"tokens[{position}] is {_shown(tokens)}; accepted: a list of strings")
         return values
-    _check_strings(key, values)
     second = "text_pair" if key == "text" else "text_pairs"
+    _check_strings(key, values, f", and the second text of a pair in {second}" if facts["is_pair"] else "")
     other = "text_pairs" if key == "text" else "text_pair"
     if other in content:
         raise Refused(422, f"the body has {key} and {other}; accepted: text and text_pair, or texts and text_pairs")
@@ -105,11 +110,11 @@ def _texts(key: str, content: dict[str, Any], facts: dict[str, Any], options: Se
     return list(zip(values, pairs, strict=True))
 
 
-def _check_strings(key: str, values: list[Any]) -> None:
+def _check_strings(key: str, values: list[Any], others: str = "") -> None:
     for position, value in enumerate(values):
         if not isinstance(value, str):
             place = f"{key}[{position}]" if key.endswith("s") else key
-            raise Refused(422, f"{place} is {_shown(value)}; accepted: a string")
+            raise Refused(422, f"{place} is {_shown(value)}; accepted: a string{others}")
 
 
 def _check_lengths(request: Request, options: ServerOptions) -> None:
@@ -141,7 +146,7 @@ def estimated_tokens(text: Text, is_tokens: bool) -> int:
 
 def _keys(facts: dict[str, Any]) -> list[str]:
     pairs = ["text_pair", "text_pairs"] if facts["is_pair"] else []
-    return ["text", "texts", *pairs, *(["tokens"] if takes_tokens(facts) else []), "errors"]
+    return ["text", "texts", *pairs, *(["tokens"] if takes_tokens(facts) else []), "errors", "probabilities"]
 
 
 def takes_tokens(facts: dict[str, Any]) -> bool:

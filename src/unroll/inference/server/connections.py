@@ -1,130 +1,163 @@
-"""Connections that give up on slow clients, and a server that stops without losing a request."""
+"""Connections that answer one request after the other, and give up on slow clients."""
 
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
-from http import HTTPStatus
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from functools import partial
+from typing import Literal
 
-import h11
-import orjson
-import uvicorn
-from h11 import RemoteProtocolError
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
+from unroll.inference.server.http import Answer, Call
+from unroll.inference.server.incoming import PIECE, Incoming, NotHTTP, Parser
 from unroll.inference.server.options import ServerOptions
 
 log = logging.getLogger("unroll.server")
 
-BACKLOG = 2048
-MAX_HEADER = 16 * 1024  # bytes
 LINGER = 2.0  # seconds for a client to read why it was refused
-IDLE_AT_END = 1.0  # seconds without a request after which a stopping server closes a connection
+CLOSE = "connection: close\r\n"
+NOTHING = memoryview(b"")
 
 
-class Listener(socket.socket):
-    """A listening socket that several processes share.
+class Shared:
+    """What the connections of a server share.
 
-    asyncio accepts as many connections at once as its backlog is long, so that the first process to wake up would get
-    all of them. This socket lets it accept one at a time, and keeps the queue of the kernel long.
+    Args:
+        answer: is called with each request.
+        options: how many connections there may be, and how long a client may make the server wait.
     """
 
-    def listen(self, backlog: int = 1) -> None:
-        super().listen(BACKLOG)
+    def __init__(self, answer: Callable[[Call], Awaitable[Answer]], options: ServerOptions) -> None:
+        self.answer, self.options = answer, options
+        self.connections: set[Connection] = set()
+        self.is_draining = False
+        self.tell_time()
+
+    def tell_time(self) -> None:
+        """Set the header that says when an answer was made. Called about once a second."""
+        self.date = f"date: {formatdate(usegmt=True)}\r\n"
 
 
-class _Parser(h11.Connection):
-    """h11's, which bounds only headers that arrive in parts, and sends headers and bodies apart."""
+class Connection(asyncio.Protocol):
+    """One client's connection."""
 
-    _header = b""
+    def __init__(self, shared: Shared) -> None:
+        self._shared, self._parser = shared, Parser()
 
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        event = super().next_event()
-        if isinstance(event, h11.Request):
-            size = len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers)
-            if size > MAX_HEADER:
-                raise RemoteProtocolError("the header is too long", error_status_hint=431)
-        return event
-
-    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # None for ConnectionClosed
-        data = super().send(event)
-        if isinstance(event, h11.Response):
-            self._header = data or b""
-            return b""
-        header, self._header = self._header, b""
-        return data if data is None or not header else header + data
-
-
-class Connection(H11Protocol):
-    """uvicorn's connection, with limits on how long and how often a client may make the server wait."""
-
-    max_connections = 1000
-    timeout = 20.0  # seconds
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.conn = _Parser(h11.SERVER, MAX_HEADER)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._client = str((transport.get_extra_info("peername") or "-")[0])
+        self._request: Incoming | None = None  # that is being answered
+        self._task: asyncio.Task[None] | None = None  # that answers it
+        self._rest = NOTHING  # bytes that are read after it is answered
+        self._error: NotHTTP | None = None  # follows the requests that were complete
         self._stage = ("", 0)  # what it waits for, since a time
         self._since = time.monotonic()
         self._answered = 0
-        self._is_refused = self._has_begun = False
-        if len(self.connections) > self.max_connections:
+        self._is_refused = self._has_begun = self._is_blocked = False
+        self._shared.connections.add(self)
+        if len(self._shared.connections) > self._shared.options.max_connections:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
-            return
-        self._has_begun = True
-        super().data_received(data)
+        if not self._is_refused and not self.transport.is_closing():
+            self._has_begun = True
+            self._rest = memoryview(bytes(self._rest) + data if self._rest else data)
+            self._go_on()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self.cycle is not None and not self.cycle.response_complete:
-            cancel = self.cycle.scope["state"].get("cancel")
-            if cancel is not None:
-                cancel()
+    def connection_lost(self, error: Exception | None) -> None:
+        self._shared.connections.discard(self)
+        self._drop()
+        self._parser.close()
 
-    def on_response_complete(self) -> None:
-        self._answered += 1
-        super().on_response_complete()
+    def pause_writing(self) -> None:
+        self._is_blocked = True
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP; called by uvicorn while it handles the error of the parser."""
-        error = sys.exc_info()[1]
-        status = error.error_status_hint if isinstance(error, RemoteProtocolError) else 400
-        if status == 431:
-            self.refuse(431, f"the header is longer than {MAX_HEADER} bytes")
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what has arrived, up to the end of a request, and begin to answer the request."""
+        requests, parser = self._parser.requests, self._parser
+        while not self._is_refused and not self.transport.is_closing():
+            if self._request is None and requests and not self._is_blocked:
+                self._request = requests.popleft()
+                self._task = asyncio.create_task(self._answer(self._request))
+            elif self._error is not None:
+                if self._request is None or not self._request.is_complete:
+                    self.refuse(self._error.status, self._error.reason)
+                break
+            elif not self._rest or parser.is_over or requests or (self._request and self._request.is_complete):
+                break
+            else:
+                piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
+                try:
+                    parser.feed(piece)
+                except NotHTTP as error:
+                    self._error = error
+        if self._rest and not parser.is_over:
+            self.transport.pause_reading()
         else:
-            self.refuse(400, f"not a valid HTTP request: {str(error or msg).partition(': bytearray')[0][:200]}")
+            self._rest = NOTHING  # an empty view would keep what it was cut from
+            self.transport.resume_reading()
 
-    def refuse(self, status: int, reason: str, headers: str = "") -> None:
-        """Send an error, and close the connection when the client has had time to read it."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            if self.cycle.response_started:
-                self.transport.abort()
-                return
-            self.cycle.disconnected = True  # so that the application does not answer
-            self.cycle.message_event.set()
-        self._unset_keepalive_if_required()
+    async def _answer(self, request: Incoming) -> None:
+        read = partial(self._read, request)
+        try:
+            answer = await self._shared.answer(
+                Call(request.method, request.target, request.path, request.headers, read, self._client)
+            )
+            is_last = request.is_last or request.waits or (self._shared.is_draining and not self._has_more())
+            others = self._shared.date + (CLOSE if is_last else "")
+            self.transport.write(answer.message(others, has_body=request.method != "HEAD"))
+        except Exception:
+            log.exception("a request cannot be answered; this is a bug in unroll or in a library that it uses:")
+            self.transport.abort()
+            return
+        request.is_answered = True
+        self._request = self._task = None
+        self._answered += 1
+        if is_last:
+            self._end(request.is_complete)
+        else:
+            self._go_on()
+
+    async def _read(self, request: Incoming) -> tuple[bytes, bool]:
+        if request.waits:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.waits = False
+        return await request.read()
+
+    def _has_more(self) -> bool:
+        """Whether something has arrived behind the present request."""
+        return bool(self._rest or self._parser.requests)
+
+    def _end(self, is_read: bool) -> None:
+        """Close the connection; if the client may be sending still, when it has had time to read the answer."""
+        if is_read:
+            self.transport.close()
+            return
         self._is_refused, self._since = True, time.monotonic()
-        body = orjson.dumps({"error": reason})
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n{headers}\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self._rest = NOTHING
+        self.transport.resume_reading()
         with contextlib.suppress(OSError, RuntimeError):
             self.transport.write_eof()
+
+    def _drop(self) -> None:
+        """Answer none of the requests that have arrived."""
+        self._parser.requests.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self._request = self._task = None
+
+    def refuse(self, status: int, reason: str, headers: str = "") -> None:
+        """Send an error in place of an answer, and close the connection."""
+        self._drop()
+        self.transport.write(Answer.error(status, reason).message(self._shared.date + CLOSE + headers))
+        self._end(False)
 
     def check(self, now: float) -> None:
         """Close the connection if the client has taken too long. Called about once a second."""
@@ -132,12 +165,15 @@ class Connection(H11Protocol):
             if now - self._since > LINGER:
                 self.transport.abort()
             return
+        timeout = self._shared.options.timeout
         stage = (self._awaited(), self._answered)
         if stage != self._stage:
             self._stage, self._since = stage, now
-        elif stage[0] in ("request", "reading") and now - self._since > self.timeout:
+        elif stage[0] == "next" and now - self._since > self._shared.options.keep_alive:
+            self.transport.close()
+        elif stage[0] in ("request", "reading") and now - self._since > timeout:
             if stage[0] == "request" and self._has_begun:
-                self.refuse(408, f"no complete request within {self.timeout:g} s")
+                self.refuse(408, f"no complete request within {timeout:g} s")
             else:
                 self.transport.abort()
 
@@ -147,97 +183,17 @@ class Connection(H11Protocol):
 
     def _awaited(self) -> Literal["reading", "request", "next", "nothing"]:
         """What the client is to do: read its answer, send the rest of a request, or begin one if it likes."""
-        if self.flow.write_paused or (self.transport.is_closing() and self.transport.get_write_buffer_size()):
+        if self._is_blocked or (self.transport.is_closing() and self.transport.get_write_buffer_size()):
             return "reading"
-        if self.cycle is None or self.cycle.response_complete:
-            has_begun = self.timeout_keep_alive_task is None or self.conn.trailing_data[0]
-            return "request" if has_begun else "next"
-        return "request" if self.cycle.more_body else "nothing"
+        if self._request is None:
+            return "next" if self._answered and self._parser.is_between else "request"
+        return "nothing" if self._request.is_complete else "request"
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for its first or next request, or else this one."""
-        idle = [it for it in self.connections if isinstance(it, Connection) and it is not self and it.is_idle()]
+        idle = [it for it in self._shared.connections if it is not self and it.is_idle()]
         if idle:
             min(idle, key=lambda it: (it._has_begun, it._since)).transport.abort()
         else:
-            self.refuse(503, f"{self.max_connections} connections are open", "retry-after: 1\r\n")
-
-
-class DrainingServer(uvicorn.Server):
-    """A server that answers, when it stops, all requests of connections that the kernel has accepted.
-
-    Args:
-        options: how long this may take, and how long clients may take.
-        on_drain: is called when it begins.
-    """
-
-    def __init__(
-        self, config: Config, listener: Listener, options: ServerOptions, on_drain: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._listener, self._options, self._on_drain = listener, options, on_drain
-        self._next_check = 0.0
-        self.is_draining = False
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM. Ctrl-C in a terminal reaches the supervisor too, which tells the workers to stop."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda number, frame: setattr(self, "should_exit", True))
-        yield
-
-    async def on_tick(self, counter: int) -> bool:
-        if (now := time.monotonic()) >= self._next_check:
-            self._next_check = now + min(1.0, self._options.timeout / 4)
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
-                    connection.check(now)
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept what waits in the kernel, answer all with ``Connection: close``, and wait for the connections."""
-        self.is_draining = True
-        self._on_drain()
-        # Cycles share this list, so that answers to requests that have begun carry the header too.
-        self.server_state.default_headers.append((b"connection", b"close"))
-        await self._accept_rest()
-        end = time.monotonic() + self._options.drain
-        idle_since: dict[Connection, float] = {}
-        while self.server_state.connections and (now := time.monotonic()) < end:
-            connections = [it for it in self.server_state.connections if isinstance(it, Connection)]
-            idle_since = {it: idle_since.get(it, now) for it in connections if it.is_idle()}
-            for connection, since in idle_since.items():
-                if now - since > IDLE_AT_END:
-                    connection.transport.close()
-            for connection in connections:
-                connection.check(now)
-            await asyncio.sleep(0.02)
-        if self.server_state.connections:
-            log.warning(
-                "stopped after %g s with %d open connections", self._options.drain, len(self.server_state.connections)
-            )
-        for left in list(self.server_state.connections):
-            left.transport.abort()
-        await self.lifespan.shutdown()
-
-    async def _accept_rest(self) -> None:
-        rest = socket.socket(fileno=os.dup(self._listener.fileno()))
-        rest.setblocking(False)
-        for server in self.servers:
-            server.close()
-        self._listener.close()
-        loop = asyncio.get_running_loop()
-        with rest:
-            while True:
-                try:
-                    accepted, _ = rest.accept()
-                except (BlockingIOError, ConnectionError):
-                    return
-                await loop.connect_accepted_socket(self._connection, accepted)
-
-    def _connection(self) -> asyncio.Protocol:
-        protocol: Any = self.config.http_protocol_class
-        made: asyncio.Protocol = protocol(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return made
+            count = self._shared.options.max_connections
+            self.refuse(503, f"{count} connections are open", "retry-after: 1\r\n")

@@ -1,36 +1,33 @@
 """A request and its answer, between the server's connections and its paths."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import orjson
 
 from unroll.inference.server.body import Refused
 
-Receive = Callable[[], Awaitable[Any]]  # as in ASGI
-Send = Callable[[Any], Awaitable[None]]
-
 JSON = "application/json"
-
-
-class Gone(Exception):
-    """The client has closed its connection."""
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Call(NamedTuple):
     """A request.
 
     Args:
+        target: the path as it was sent, with the query.
         headers: their names in lower case.
-        receive: for the parts of the body, as in ASGI.
-        state: of the request; the connection calls its `cancel` if the client has gone.
+        read: returns the next part of the body, and whether it is the last one.
+        client: the address that it came from.
     """
 
     method: str
+    target: str
     path: str
     headers: Mapping[bytes, bytes]
-    receive: Receive
-    state: dict[str, Any]
+    read: Callable[[], Awaitable[tuple[bytes, bool]]]
+    client: str
 
 
 class Answer(NamedTuple):
@@ -49,6 +46,20 @@ class Answer(NamedTuple):
     @classmethod
     def error(cls, status: int, reason: str, headers: Mapping[str, str] | None = None) -> "Answer":
         return cls.json({"error": reason}, status, headers)
+
+    def message(self, others: str = "", has_body: bool = True) -> bytes:
+        """The bytes of the whole answer in HTTP/1.1.
+
+        Args:
+            others: more headers, as lines.
+            has_body: False for the answer to HEAD.
+        """
+        own = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        head = (
+            f"HTTP/1.1 {self.status} {PHRASES[self.status]}\r\ncontent-type: {self.kind}\r\n"
+            f"content-length: {len(self.body)}\r\n{own}{others}\r\n"
+        ).encode("latin-1")
+        return head + self.body if has_body else head
 
 
 def check_content_type(content_type: str) -> None:

@@ -1,6 +1,7 @@
 """What the server counts, in the format of Prometheus; summed over the workers if there is a folder for them."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -19,6 +20,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._requests = self._counter("unroll_requests", "Answered requests.", "path", "status")
+        self._answered = cache(self._requests.labels)
         self._seconds = self._histogram("unroll_predict_seconds", "Time from a request to its answer.", _SECONDS)
         self._texts = self._counter("unroll_texts", "Predicted texts.")
         self._batch_texts = self._histogram("unroll_batch_texts", "Texts that the model read at once.", _TEXTS)
@@ -29,7 +31,7 @@ class Metrics:
         self._failures = self._counter("unroll_model_load_failures", "New versions that a worker could not load.")
 
     def answered(self, path: str, status: int, seconds: float) -> None:
-        self._requests.labels(path, status).inc()
+        self._answered(path, status).inc()
         if path == "/predict":
             self._seconds.observe(seconds)
 

@@ -16,6 +16,7 @@ _ENTITY = {
         "type": _STRING,
         "text": _STRING,
         **{key: {"type": "integer", "minimum": 0} for key in ("start", "end", "start_char", "end_char")},
+        "probability": _PROBABILITY,
     },
 }
 
@@ -75,7 +76,7 @@ def _request(facts: dict[str, Any], options: ServerOptions) -> dict[str, Any]:
 def _forms(
     text: dict[str, Any], words: dict[str, Any], facts: dict[str, Any], options: ServerOptions
 ) -> list[dict[str, Any]]:
-    """The keys of each form of a request, but for `errors`."""
+    """The keys of each form of a request, but for `errors` and `probabilities`."""
     many = {"type": "array", "minItems": 1, "maxItems": options.max_texts}
     texts = many | {"items": text}
     if facts["is_pair"]:
@@ -86,18 +87,19 @@ def _forms(
 
 
 def _object(form: dict[str, Any], required: list[str], errors: dict[str, Any]) -> dict[str, Any]:
-    properties = form | {"errors": errors}
+    properties = form | {"errors": errors, "probabilities": {"type": "boolean", "default": False}}
     return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
 
 
 def _prediction(task: Task, labels: list[str]) -> dict[str, Any]:
     label: dict[str, Any] = {"enum": labels}
-    words = {"type": "array", "items": _STRING}
+    words, of_words = {"type": "array", "items": _STRING}, {"type": "array", "items": _PROBABILITY}
+    by_label = {"type": "object", "additionalProperties": _PROBABILITY}
     properties: dict[Task, dict[str, Any]] = {
         "classification": {"label": label, "probability": _PROBABILITY},
         "multilabel": {
             "labels": {"type": "array", "items": label},
-            "probabilities": {"type": "object", "additionalProperties": _PROBABILITY},
+            "probabilities": by_label,
         },
         "labeling": {
             "tokens": words,
@@ -106,9 +108,10 @@ def _prediction(task: Task, labels: list[str]) -> dict[str, Any]:
         },
         "tagging": {"tokens": words, "labels": {"type": "array", "items": label}},
     }
+    asked = {"probabilities": by_label if task in ("classification", "multilabel") else of_words}
     # With "errors": "coerce", the values for a text that cannot be used are null.
-    nullable = {key: {"anyOf": [value, {"type": "null"}]} for key, value in properties[task].items()}
-    return {"type": "object", "required": list(nullable), "properties": nullable}
+    nullable = {key: {"anyOf": [value, {"type": "null"}]} for key, value in (asked | properties[task]).items()}
+    return {"type": "object", "required": list(properties[task]), "properties": nullable}
 
 
 def _get(summary: str, others: dict[str, Any] | None = None, kind: str = "application/json") -> dict[str, Any]:

@@ -10,20 +10,19 @@ import gc
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from unroll.files import reason
 from unroll.inference.predictor import Predictor
 from unroll.inference.server.app import Model, Service, build_app
-from unroll.inference.server.connections import Connection, DrainingServer, Listener
 from unroll.inference.server.gate import Gate
 from unroll.inference.server.options import ServerOptions, token_of_environment
+from unroll.inference.server.server import Listener, Server
 from unroll.inference.server.source import ServedModel
 
 log = logging.getLogger("unroll.server")
@@ -48,14 +47,16 @@ class Worker:
             self._service, self._listener, token_of_environment(), first["logs_all"], lambda: self._tell(draining=True)
         )
         listening = asyncio.create_task(self._listen(reader, server))
-        await server.serve(sockets=[self._listener])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor too, which stops the workers
+        signal.signal(signal.SIGTERM, lambda number, frame: server.stop())
+        await server.serve()
         listening.cancel()
 
-    async def _listen(self, reader: asyncio.StreamReader, server: DrainingServer) -> None:
+    async def _listen(self, reader: asyncio.StreamReader, server: Server) -> None:
         """Take the models that the supervisor names; stop when it has gone."""
         while line := await reader.readline():
             await self._load(json.loads(line)["model"])
-        server.should_exit = True
+        server.stop()
 
     async def _load(self, model: dict[str, str]) -> bool:
         """Load a model beside the present one, let it predict once, and answer with it."""
@@ -87,29 +88,12 @@ def build_server(
     token: str | None = None,
     logs_all: bool = False,
     on_drain: Callable[[], None] = lambda: None,
-) -> DrainingServer:
-    """A server that is to run with ``serve(sockets=[listener])``; for the arguments see `Gate` and `DrainingServer`."""
-    options = service.options
-    limits = {"timeout": options.timeout, "max_connections": options.max_connections}
-    config = uvicorn.Config(
-        Gate(build_app(service), service.metrics, token, logs_all),
-        http=type("LimitedConnection", (Connection,), limits),
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=1,  # see Listener
-        callback_notify=service.report,
-        timeout_notify=1,
-        timeout_keep_alive=options.keep_alive,  # type: ignore[arg-type]  # passed to call_later
-    )
-    server = DrainingServer(config, listener, options, on_drain)
+) -> Server:
+    """A server of what `service` has; for the arguments see `Gate` and `Server`."""
+    gate = Gate(build_app(service), service.metrics, token, logs_all)
+    server = Server(listener, gate, service.options, service.report, on_drain)
     service.is_draining = lambda: server.is_draining
-    service.connections = lambda: len(server.server_state.connections)
+    service.connections = lambda: len(server.connections)
     return server
 
 
@@ -122,8 +106,7 @@ def _load_and_try(folder: Path, facts: dict[str, Any], device: str) -> Model:
 def main() -> None:
     control, listener = map(int, sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
     asyncio.run(Worker(socket.socket(fileno=control), Listener(fileno=listener)).run())
     sys.stderr.flush()
     os._exit(0)  # the model's thread need not end what nobody waits for
