@@ -10,6 +10,7 @@ import torch
 from tests.tiny import OPTIONS, tiny_parts
 from unroll.data.prepared import PreparedData
 from unroll.training import module
+from unroll.training.metrics import Mean
 from unroll.training.module import SequenceTask, set_matmul_precision
 from unroll.training.options import MatmulPrecision, TrainOptions
 from unroll.training.train import train
@@ -38,7 +39,8 @@ def test_it_is_set_in_every_process_that_uses_a_gpu(
     found: list[str] = []
     monkeypatch.setattr(module, "set_matmul_precision", found.append)
     trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
-    task: Any = SimpleNamespace(trainer=trainer, _matmul_precision="highest")
+    means = {"train_loss": Mean(), "val_loss": Mean()}
+    task: Any = SimpleNamespace(trainer=trainer, _matmul_precision="highest", **means)
     SequenceTask.setup(task, "fit")
     assert found == calls
 

@@ -28,7 +28,8 @@ class Counts(NamedTuple):
 
 def score_chunk(job: Job, chunk: Chunk) -> Counts:
     """Write the part of a chunk, all or nothing; several processes may do so at the same time."""
-    predictor, batches, problems = _predictor(job.loader, job.model, job.device), [], 0
+    predictor = _predictor(job.loader, job.model, job.device)  # type: ignore[arg-type]  # a class, which has a hash
+    batches, problems = [], 0
     is_whole = job.options.columns is None
     for rows in _opened(chunk.file).read(chunk.start, chunk.stop, chunk.line, job.read, is_whole):
         batch = _scored(job, predictor, rows)
