@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unroll.nn.crf
+from tests.launches import Launches
 from tests.nn import test_crf as of_loop
-from tests.nn.launches import Launches
 from tests.nn.test_crf import NAMES, Case, cases, loss_and_gradients, random_batch
 from unroll.nn import crf_tree
 from unroll.nn.crf import LinearChainCRF, iob2_constraints

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from tests.nn.launches import Launches
+from tests.launches import Launches
 from unroll.data.tokens import IGNORE, Task
 from unroll.nn.heads import LABELING_HEADS, SEQUENCE_HEADS, ClassificationHead, CRFHead, MultilabelHead, SoftmaxHead
 
@@ -212,7 +212,7 @@ def test_no_head_waits_for_its_device(name: str) -> None:
     head.to("meta")
     outputs, lengths = torch.randn(3, 7, 4, device="meta"), torch.ones(3, dtype=torch.long, device="meta")
     shape = (3, 7) if is_of_tokens else (3, 5) if name == "multilabel" else (3,)
-    with Launches():
+    with Launches("meta"):
         scores = head(outputs, outputs[:, 0], lengths)
         head.loss(scores, torch.ones(shape, dtype=torch.long, device="meta"), lengths).backward()
         head.decode(scores, lengths)

@@ -11,7 +11,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
-from tests.nn.launches import Launches
+from tests.launches import Launches
 from unroll.data.tags import spans
 from unroll.data.tokens import IGNORE, Task
 from unroll.training.metrics import (
@@ -157,8 +157,9 @@ def test_a_batch_is_counted_without_waiting_for_its_device(task: Task) -> None:
     shape = {"classification": (4,), "multilabel": (4, len(TAGS))}.get(task, (4, 6))
     predicted, labels = torch.ones(2, *shape, dtype=torch.bool if task == "multilabel" else torch.long, device="meta")
     for metric in validation_metrics(task, TAGS).values():
-        with Launches():
-            metric.to("meta").update(predicted, labels)
+        metric.to("meta")
+        with Launches("meta"):
+            metric.update(predicted, labels)
 
 
 def test_a_mean_weighs_its_values_and_starts_anew_after_a_reset() -> None:

@@ -4,7 +4,6 @@ The step runs on the `meta` device, which, like a GPU, is not the CPU, and whose
 one raises an error. The same holds for what has a shape that depends on values, such as a selection by a mask.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.launches import Launches
 from tests.tiny import NETWORKS, OPTIONS, tiny_parts
 from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.padding import Batch
@@ -30,21 +29,6 @@ from unroll.training.metrics import Mean, accuracy, label_counts, label_f1, subs
 from unroll.training.module import SequenceTask
 from unroll.training.schedules import linear
 from unroll.training.train import train
-
-
-class Operations(TorchDispatchMode):
-    """Counts PyTorch's operations, and refuses those that move values between the CPU and another device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.counts[function.overloadpacket.__name__] += 1
-        result = function(*args, **(kwargs or {}))
-        devices = {it.device.type for it in (*args, result) if isinstance(it, Tensor) and it.ndim}
-        assert len(devices) < 2, f"{function} copies between {devices}"
-        return result
 
 
 def on_meta(batch: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -90,9 +74,9 @@ def check_step(module: SequenceTask, batch: Batch[Tensor], monkeypatch: pytest.M
     module.to("meta")
     batch = on_meta(batch, monkeypatch)
     optimizer = module.configure_optimizers()["optimizer"]
-    with Operations() as operations:
+    with Launches("meta") as operations:
         run_step(module, optimizer, batch)
-    assert operations.counts["_foreach_addcdiv_"] == 1  # the step went to its end
+    assert operations.names.count("_foreach_addcdiv_") == 1  # the step went to its end
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention", "concat"])
@@ -100,13 +84,13 @@ def test_no_pooling_waits(pooling: str, reviews: PreparedData, monkeypatch: pyte
     module, batch = make_task(reviews, "gru", pooling=pooling)
     module.to("meta")
     batch = on_meta(batch, monkeypatch)
-    with Operations():
+    with Launches("meta"):
         module.training_step(batch, 0).backward()
 
 
 def test_the_device_is_asked_for_no_value_by_the_scores(reviews: PreparedData) -> None:
     tags, sets = torch.zeros(3, 4, dtype=torch.long, device="meta"), torch.zeros(3, 4, device="meta").bool()
-    with Operations():
+    with Launches("meta"):
         accuracy(tags, tags)
         label_counts(5, tags, tags)
         subset_accuracy(sets, sets)
@@ -129,7 +113,7 @@ def test_what_waits_is_found() -> None:
         lambda: x.long().bincount(),
     ]
     for wait in waiting:
-        with Operations(), pytest.raises((RuntimeError, NotImplementedError, AssertionError)):
+        with Launches("meta"), pytest.raises((RuntimeError, NotImplementedError, AssertionError)):
             wait()
 
 
@@ -160,7 +144,7 @@ def test_lightning_reads_no_value_in_a_step(
     for steps in (2, 5):
         parts = tiny_parts("bilstm_char_crf", max_epochs=1)
         parts["trainer"] |= {"limit_train_batches": steps, "precision": precision}
-        with Operations() as operations:
+        with Launches(may_wait=True) as operations:
             train(entities, parts, replace(OPTIONS, checkpoint_steps=100), tmp_path / str(steps))
-        reads.append(operations.counts["_local_scalar_dense"])
+        reads.append(operations.names.count("_local_scalar_dense"))
     assert 0 < reads[0] == reads[1]

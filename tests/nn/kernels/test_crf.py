@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import unroll.nn.crf
+from tests.launches import Launches
 from tests.nn import test_crf as of_loop
-from tests.nn.launches import Launches
 from tests.nn.test_crf import NAMES, Case, cases, close, log_sum, loss_and_gradients, paths_of_each, random_batch
 from unroll.nn.crf import LinearChainCRF, iob2_constraints
 

@@ -31,22 +31,28 @@ FREE = {
 class Launches(TorchDispatchMode):
     """The names of the operators of PyTorch that were called, without views.
 
+    Args:
+        device: stands for the GPU.
+        may_wait: whether the host may wait for the device.
+
     Raises:
-        AssertionError: the host would wait for the device.
+        AssertionError: it would.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu", may_wait: bool = False) -> None:
         super().__init__()
         self.names: list[str] = []
+        self.device, self.may_wait = device, may_wait
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.removeprefix("aten::")
         found = func(*args, **(kwargs or {}))
-        results = [it for it in (found if isinstance(found, tuple | list) else [found]) if isinstance(it, torch.Tensor)]
-        masks = [it for it in args[1] or [] if it is not None and it.dtype is torch.bool] if name == "index" else []
-        sources = [it for it in args if isinstance(it, torch.Tensor) and it.device.type != "cpu"]
-        is_copied_back = bool(sources) and any(it.device.type == "cpu" for it in results)
-        assert name not in WAITING and not masks and not is_copied_back, f"{name} waits for the device"
+        results = found if isinstance(found, tuple | list) else [found]
+        is_there = any(isinstance(it, torch.Tensor) and it.device.type == self.device for it in args)
+        devices = {it.device.type for it in (*args, *results) if isinstance(it, torch.Tensor) and it.ndim}
+        has_mask = name == "index" and any(it is not None and it.dtype is torch.bool for it in args[1])
+        waits = (is_there and (name in WAITING or has_mask)) or len(devices) > 1
+        assert self.may_wait or not waits, f"{name} waits for the device"
         if not func.is_view and name not in FREE:
             self.names.append(name)
         return found
