@@ -17,10 +17,13 @@ def has_kernels(x: Tensor) -> bool:
     """Whether the kernels run on the device of x.
 
     That is a GPU of CUDA or ROCm, or, with ``TRITON_INTERPRET=1``, Triton's interpreter on a CPU, for tests.
+    ``UNROLL_KERNELS=0`` turns them off.
     """
     if torch.compiler.is_compiling() or not _has_triton():
         return False
-    return x.is_cuda or (x.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1")
+    if x.is_cuda:
+        return _is_supported(x.device)
+    return x.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def has_float32_kernels(x: Tensor) -> bool:
@@ -45,4 +48,11 @@ def has_recurrent_kernels(gates: Tensor, hidden: int, heads: int = 1) -> bool:
 def _has_triton() -> bool:
     """Triton compiles what starts a kernel with the C compiler that it finds."""
     compilers = (os.environ.get("CC"), "gcc", "clang")
-    return find_spec("triton") is not None and any(which(it) for it in compilers if it)
+    has_compiler = any(which(it) for it in compilers if it)
+    return has_compiler and find_spec("triton") is not None and os.environ.get("UNROLL_KERNELS") != "0"
+
+
+@cache
+def _is_supported(device: torch.device) -> bool:
+    """Triton supports GPUs of AMD, and those of NVIDIA from Ampere on."""
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
