@@ -165,7 +165,7 @@ def test_every_value_of_a_sweep_is_checked_before_it_starts(override: str, said:
 @pytest.mark.parametrize("override", ["model=lstm", "+model=lstm", "~model", "tokenizer=bpe"])
 def test_a_group_that_a_stage_does_not_have_is_an_unknown_key(override: str, project: Path) -> None:
     (parsed,) = OverridesParser.create().parse_overrides([override])
-    said = r"unknown key; accepted: dataset, against, run, data, output, watch, retrain, level$"
+    said = r"unknown key; accepted: dataset, against, run, batch_size, device, data, output, watch, retrain, level$"
     with pytest.raises(ValueError, match=f"^{parsed.key_or_group}: {said}"):
         _check_override(parsed, project / "conf", groups_and_keys(project, "drift"), is_multirun=False)
 

@@ -448,7 +448,8 @@ def test_a_run_that_was_uploaded_again_and_then_deleted_stays_deleted(store: Sto
 def test_an_evaluation_warns_of_a_deleted_run_with_the_command_that_restores_it(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = {"run": str(store.models / "second" / "1"), "data": str(store.data.folder), "batch_size": 8, "threads": 1}
+    paths = {"run": str(store.models / "second" / "1"), "data": str(store.data.folder)}
+    config = {**paths, "batch_size": 8, "threads": 1, "device": "cpu"}
     store.delete_run()
     assert evaluate_run(Evaluation(config))
     (warning,) = (record.getMessage() for record in caplog.records if record.name == "unroll")

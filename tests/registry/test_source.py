@@ -62,7 +62,7 @@ def test_a_registered_model_scores_files(client: MlflowClient, reviews: Prepared
     register(RegisteredModel(client, "scoring"), reviews, tmp_path, 1)
     (tmp_path / "in.csv").write_text("text\nnot good\n")
     source = RegistrySource(RegisteredName.parse("models:/scoring/1"))
-    score(source, [str(tmp_path / "in.csv")], tmp_path / "out.jsonl", ScoreOptions(), Predictor.load, processes=1)
+    score(source, [str(tmp_path / "in.csv")], tmp_path / "out.jsonl", ScoreOptions(), Predictor, processes=1)
     (expected,) = Predictor.load(tmp_path / "model1").predict(["not good"])
     assert json.loads((tmp_path / "out.jsonl").read_text()) == {"text": "not good", **expected, "error": None}
     manifest = json.loads((tmp_path / "out.jsonl.manifest.json").read_text())

@@ -35,7 +35,7 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
         keep: keep the results with those of the training.
     """
     from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-    from unroll.inference.model_folder import is_network
+    from unroll.inference.model_folder import CONFIG, is_network
     from unroll.nn.devices import announce, choose
     from unroll.tracking.offline import tolerating
     from unroll.tracking.upload import upload
@@ -44,7 +44,7 @@ def evaluate_run(evaluation: Evaluation, keep: bool = False) -> dict[str, float]
     options = build_options(EvaluateOptions, evaluation.config)
     with run_lock(folder.path, wait=True):
         inputs = evaluation.inputs  # before the model is read
-        if not keep and is_network(folder.model):
+        if not keep and (folder.model / CONFIG).exists() and is_network(folder.model):
             announce(choose(options.device), options.device)
         folder.discard_evaluation()
         metrics = evaluate(data, folder.path, options)

@@ -35,7 +35,8 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
     note += ["", *(_link(client, run) for run in runs)]
     for name, value in {**source_tags("compare"), "comparison.winner": model, MLFLOW_RUN_NOTE: "\n".join(note)}.items():
         client.set_tag(run_id, name, value)
-    scores = {str(name): float(it) for name, it in winner.drop(["model", "seeds", *TIMED.values()]).dropna().items()}
+    figures = winner.drop(["model", "seeds", *TIMED.values()], errors="ignore")  # earlier versions named no devices
+    scores = {str(name): float(it) for name, it in figures.dropna().items()}
     logged = client.get_run(run_id).data.metrics
     TrackedRun(client, run_id).log_metrics({name: it for name, it in scores.items() if logged.get(name) != it})
     for name in FILES:
