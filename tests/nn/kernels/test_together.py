@@ -1,5 +1,8 @@
 """How a recurrence with a matrix is split between programs."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,31 +18,34 @@ H100 = 132
     ("batch", "heads", "hidden", "expected"),
     [
         (64, 1, 128, (16, 8)),
-        (64, 1, 256, (16, 8)),  # 4 blocks of sequences by 32 of units
-        (64, 1, 512, (32, 8)),
-        (64, 1, 1024, (32, 16)),
-        (64, 4, 64, (16, 8)),
-        (4096, 1, 256, (32, 16)),  # in several launches
-        (1, 1, 16 * H100, (16, 16)),
-        (1, 1, 16 * H100 + 1, None),
-        (1, 2, 16 * H100 // 2 + 16, None),
+        (64, 1, 256, (32, 8)),  # 2 blocks of sequences by 32 of units
+        (64, 1, 512, (32, 16)),
+        (64, 1, 1024, (32, 16)),  # in several launches
+        (64, 4, 64, (32, 8)),
+        (4096, 1, 256, (32, 16)),
+        (1, 1, 8 * H100, (16, 16)),
+        (1, 1, 8 * H100 + 1, None),
+        (1, 2, 4 * H100, (16, 16)),
+        (1, 2, 4 * H100 + 16, None),
     ],
 )
-def test_all_programs_fit_on_the_device_at_a_time(
+def test_the_programs_of_both_directions_fit_on_the_device_at_a_time(
     batch: int, heads: int, hidden: int, expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Programs wait for others of their launch: with only some of each launch running, both would wait for ever."""
     from unroll.nn.kernels import together
 
-    monkeypatch.setattr(together, "processors", lambda x: H100)
-    blocks = together.blocks_for(torch.empty(0), batch, heads, hidden)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(multi_processor_count=H100))
+    x: Any = SimpleNamespace(is_cuda=True, device=torch.device("cuda", 0))
+    blocks = together.blocks_for(x, batch, heads, hidden)
     assert blocks == expected
-    assert blocks is None or together.programs(1, heads, hidden, blocks) <= H100
+    assert blocks is None or 2 * together.programs(1, heads, hidden, blocks) <= H100
 
 
 def test_more_units_than_the_device_has_room_for_take_the_plain_path() -> None:
     from unroll.nn.kernels import together
 
-    most = 16 * together.processors(torch.empty(0))
+    most = 16 * together.room_on(torch.empty(0))
     assert has_recurrent_kernels(torch.empty(1, 1, 1), most)
     assert not has_recurrent_kernels(torch.empty(1, 1, 1), most + 1)
     assert not has_recurrent_kernels(torch.empty(1, 1, 1, dtype=torch.float64), 1)
@@ -49,7 +55,7 @@ def test_more_units_than_the_device_has_room_for_take_the_plain_path() -> None:
 def test_a_batch_too_large_for_one_launch_takes_several(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from unroll.nn.kernels import together
 
-    monkeypatch.setattr(together, "processors", lambda x: 2)
+    monkeypatch.setattr(together, "room_on", lambda x: 2)
     cell, x = make(name, batch=70, steps=1, hidden_size=3)  # by blocks of 32 sequences
     launched = record_launches(monkeypatch)
     cell, x = cell.float(), x.float().requires_grad_()

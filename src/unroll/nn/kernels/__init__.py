@@ -34,8 +34,8 @@ def has_float32_kernels(x: Tensor) -> bool:
 def has_recurrent_kernels(gates: Tensor, hidden: int, heads: int = 1) -> bool:
     """Whether the kernels run that multiply a state by a matrix at every step of the gates (T, B, …).
 
-    `hidden` units depend on each other, in each of the `heads`. A product of both of more than 16 for each processor of
-    the device is too much, and float64 takes the plain path.
+    `hidden` units depend on each other, in each of the `heads`. They do not run for float64, nor for more than 8 units,
+    of all heads together, for each processor of the device.
     """
     if gates.dtype != torch.float32 or not has_kernels(gates):
         return False

@@ -3,7 +3,9 @@
 A program for whole sequences would read all of W at every step: a megabyte at 256 hidden units, ten microseconds from
 the L2 cache to one processor. So the hidden units are split between programs, each reads its own part of W only, and
 the loop over the steps is one cooperative launch, in which all programs run at the same time and those of the same
-sequences wait, after each step, until every one of them has written its part of the state.
+sequences wait, after each step, until every one of them has written its part of the state. A launch takes half of the
+device, since both directions of an encoder run at the same time: if each had only some of its programs running, they
+would wait for ever.
 """
 
 from typing import Any, NamedTuple
@@ -29,12 +31,12 @@ BLOCKS = (Blocks(16, 8), Blocks(32, 8), Blocks(16, 16), Blocks(32, 16))  # from 
 
 
 def blocks_for(x: Tensor, batch: int, heads: int, hidden: int) -> Blocks | None:
-    """Blocks with which no more programs run at a time than the device of x has processors; `heads` groups of `hidden`
-    units depend on each other.
+    """Blocks with which no more programs run at a time than there is room for on the device of x; `heads` groups of
+    `hidden` units depend on each other.
 
     They are the smallest that take the batch in one launch, or else the largest; None if there are too many units.
     """
-    room = processors(x)
+    room = room_on(x)
     possible = [blocks for blocks in BLOCKS if programs(1, heads, hidden, blocks) <= room]
     enough = [blocks for blocks in possible if programs(batch, heads, hidden, blocks) <= room]
     return enough[0] if enough else possible[-1] if possible else None
@@ -44,9 +46,9 @@ def programs(batch: int, heads: int, hidden: int, blocks: Blocks) -> int:
     return triton.cdiv(batch, blocks.sequences) * triton.cdiv(hidden, blocks.units) * heads
 
 
-def processors(x: Tensor) -> int:
-    """The number of programs that can run at the same time on the device of x; any number in the interpreter."""
-    return torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 16
+def room_on(x: Tensor) -> int:
+    """The number of programs of a launch, half of the processors of the device of x; any number in the interpreter."""
+    return torch.cuda.get_device_properties(x.device).multi_processor_count // 2 if x.is_cuda else 16
 
 
 def launch(kernel: Any, *tensors: Tensor, steps: int, batch: int, heads: int, hidden: int, **constants: Any) -> None:
@@ -58,7 +60,7 @@ def launch(kernel: Any, *tensors: Tensor, steps: int, batch: int, heads: int, hi
     blocks = blocks_for(x, batch, heads, hidden)
     assert blocks is not None
     units = triton.cdiv(hidden, blocks.units)
-    at_a_time = processors(x) // (units * heads) * blocks.sequences
+    at_a_time = room_on(x) // (units * heads) * blocks.sequences
     span = steps if x.is_cuda else 1
     constants |= {"HIDDEN": hidden, "ROWS": blocks.sequences, "UNITS": blocks.units, "PRECISION": precision()}
     for sequence in range(0, batch, at_a_time):
