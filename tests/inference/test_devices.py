@@ -144,7 +144,7 @@ def test_a_gpu_that_is_not_used_is_said_by_the_command_and_not_by_its_processes(
 def test_an_exported_model_runs_on_what_onnx_runtime_has(
     has_cuda: bool, folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the provider of CUDA, but no GPU, ONNX Runtime goes on on the CPU: `auto` may, and `cuda` is an error."""
+    """With the provider of CUDA, but no GPU, ONNX Runtime falls back to the CPU: `auto` may, and `cuda` is an error."""
     folder = folders("exported")
     chosen: list[Any] = []
     session = onnxruntime.InferenceSession

@@ -149,7 +149,7 @@ def test_a_training_that_goes_on_elsewhere_says_so_and_is_of_both_devices(
     both = "cpu, then 2 x cuda (NVIDIA H100)"
     assert record_device(trainer_on("cuda", 2), tmp_path, True, True) == both
     assert record_device(trainer_on("cuda", 2), tmp_path, True, True) == both
-    assert capsys.readouterr().out == "the checkpoint is of cpu, and the training goes on on 2 x cuda (NVIDIA H100)\n"
+    assert capsys.readouterr().out == "the checkpoint is of cpu, and the training continues on 2 x cuda (NVIDIA H100)\n"
     assert record_device(trainer_on("cuda"), tmp_path, False, False) == "cuda"  # begins anew
 
 
@@ -191,7 +191,7 @@ def test_a_lack_of_memory_names_the_batch_and_the_training_goes_on_elsewhere(
     capsys.readouterr()
     record = train(reviews, tiny_parts("gru", "auto", 1), OPTIONS, tmp_path)  # another trainer, the same training
     out = capsys.readouterr().out
-    assert "resuming from the last checkpoint\nthe checkpoint is of cuda (NVIDIA H100), and the training goes on" in out
+    assert "resuming from the last checkpoint\nthe checkpoint is of cuda (NVIDIA H100), and the training continues" in out
     assert record["device"] == "cuda (NVIDIA H100), then cpu"
 
 

@@ -50,7 +50,7 @@ class OnnxModel:
         with loading(folder):
             schema, _ = read_folder(folder, ONNX_MODEL)
             model = cls(folder / ONNX_MODEL, schema, device)
-        if device == "cuda" != model.device:  # ONNX Runtime goes on without a word
+        if device == "cuda" and model.device != "cuda":  # ONNX Runtime falls back to the CPU silently
             raise ValueError("device='cuda': ONNX Runtime finds no GPU that it can use; accepted: auto, cpu")
         return model
 

@@ -95,7 +95,7 @@ def record_device(trainer: "Trainer", folder: Path, is_resumed: bool, is_named: 
     now = describe(first, trainer.num_devices * trainer.num_nodes, is_named)
     before = read_mapping(folder / DEVICES).get("devices", []) if is_resumed else []
     if before and before[-1] != now:
-        print(f"the checkpoint is of {before[-1]}, and the training goes on on {now}", flush=True)
+        print(f"the checkpoint is of {before[-1]}, and the training continues on {now}", flush=True)
     devices = before if before[-1:] == [now] else [*before, now]
     if trainer.is_global_zero:
         write_json(folder / DEVICES, {"devices": devices})
