@@ -1,6 +1,6 @@
 import shutil
 import sqlite3
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -134,6 +134,19 @@ def test_a_version_that_is_registered_meanwhile_is_found_with_its_alias(
     assert version(database, "models:/read@champion") == "2"
     for connection in (read, others):
         connection.close()
+
+
+def test_a_name_that_a_changed_bit_has_made_bytes_is_listed(
+    client: MlflowClient, database: RegistryDatabase, tmp_path: Path
+) -> None:
+    client.create_registered_model("changed")
+    with closing(sqlite3.connect(database.path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "mlflow.db"),))
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute("UPDATE registered_models SET name = CAST(name AS BLOB) WHERE name = 'changed'")
+        connection.commit()
+    with pytest.raises(StoreError, match=r"no such model; registered models: .*changed"):
+        version(RegistryDatabase(tmp_path / "mlflow.db"), "models:/other/1")
 
 
 @pytest.mark.parametrize("content", ["text", "nothing", "other tables"])

@@ -177,6 +177,32 @@ def test_a_damaged_database_is_named_with_the_way_back(
         open_store()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE sqlite_master SET name = CAST(name AS BLOB) WHERE name = 'metrics'",  # TypeError
+        "UPDATE sqlite_master SET name = CAST('x' AS BLOB) WHERE name LIKE 'index_%'",  # DatabaseError
+    ],
+)
+def test_what_mlflow_makes_of_a_changed_bit_is_one_line(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can make any value one of another type, whatever MLflow's code then does with it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/sound.db")
+    open_store()
+    with closing(sqlite3.connect(tmp_path / "sound.db")) as connection:
+        connection.execute("VACUUM INTO ?", (f"{tmp_path}/mlflow.db",))  # which MLflow has not opened before
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(damage)
+        connection.commit()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(StoreUnavailable) as refused:
+        open_store()
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).endswith(RECOVERY)
+
+
 def test_a_folder_in_place_of_the_database_is_named_with_the_way_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

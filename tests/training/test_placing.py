@@ -191,7 +191,9 @@ def test_a_lack_of_memory_names_the_batch_and_the_training_goes_on_elsewhere(
     capsys.readouterr()
     record = train(reviews, tiny_parts("gru", "auto", 1), OPTIONS, tmp_path)  # another trainer, the same training
     out = capsys.readouterr().out
-    assert "resuming from the last checkpoint\nthe checkpoint is of cuda (NVIDIA H100), and the training continues" in out
+    assert (
+        "resuming from the last checkpoint\nthe checkpoint is of cuda (NVIDIA H100), and the training continues" in out
+    )
     assert record["device"] == "cuda (NVIDIA H100), then cpu"
 
 

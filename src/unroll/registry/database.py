@@ -41,12 +41,19 @@ class RegistryDatabase:
         Raises:
             StoreError: there is no such model, version or alias; lists what there is.
         """
-        aliased = "SELECT version FROM registered_model_aliases WHERE workspace = 'default' AND name = ? AND alias = ?"
-        known = "SELECT name FROM registered_models WHERE workspace = 'default' ORDER BY name"
+        # In a damaged file a value may have another type than its column.
+        aliased = (
+            "SELECT CAST(version AS INTEGER) FROM registered_model_aliases "
+            "WHERE workspace = 'default' AND name = ? AND alias = ?"
+        )
+        known = "SELECT CAST(name AS TEXT) FROM registered_models WHERE workspace = 'default' ORDER BY name"
         try:
             with self._open() as connection:
                 connection.execute("BEGIN")  # all of it as at one moment, while others register and delete
-                versions = [number for (number,) in connection.execute(f"SELECT version {_OF_NAME}", (name.name,))]
+                versions = [
+                    number
+                    for (number,) in connection.execute(f"SELECT CAST(version AS INTEGER) {_OF_NAME}", (name.name,))
+                ]
                 found = connection.execute(aliased, (name.name, name.chosen)).fetchone() if name.is_alias else None
                 names = [it for (it,) in connection.execute(known)]
         except sqlite3.Error:
@@ -64,7 +71,7 @@ class RegistryDatabase:
         """The model folder of a version; None if it is not on this machine, or damaged, or unroll did not log it."""
         try:
             with self._open() as connection:
-                query = f"SELECT storage_location {_OF_NAME} AND version = ?"
+                query = f"SELECT CAST(storage_location AS TEXT) {_OF_NAME} AND version = ?"
                 (location,) = connection.execute(query, (name, int(version))).fetchone() or (None,)
                 location = location and urlparse(present_location(connection, self.path, location))
         except sqlite3.Error:

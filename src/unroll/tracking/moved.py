@@ -54,7 +54,10 @@ def _moved(connection: sqlite3.Connection, database: Path) -> Iterator[tuple[str
     """The recorded and the present URI of each experiment whose artifacts were moved or copied."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone() is None:
         return  # a new database
-    rows = connection.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:///%'")
+    rows = connection.execute(
+        "SELECT artifact_location FROM experiments "
+        "WHERE artifact_location LIKE 'file:///%' AND typeof(artifact_location) = 'text'"  # bytes in a damaged file
+    )
     for (old,) in rows:
         recorded = Path(unquote(urlparse(old).path))
         folder = artifact_folder(database, recorded.name)

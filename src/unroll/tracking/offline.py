@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 from unroll.exceptions import StoreError, StoreUnavailable, without_password
 
@@ -17,7 +18,8 @@ log = logging.getLogger("unroll")
 UPLOAD = "python pipelines/upload.py"
 RECOVERY = f"move it away, run {UPLOAD}, and see docs/tracking.md, 'If the store is unreachable'"  # a damaged database
 REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}  # of a working store
-STORES = {"mlflow", "sqlite3", "sqlalchemy", "psycopg2", "requests", "urllib3", "boto3", "botocore"}  # packages
+READERS = {"mlflow", "sqlalchemy", "alembic"}  # packages that read what is in a database
+STORES = READERS | {"sqlite3", "psycopg2", "requests", "urllib3", "boto3", "botocore"}
 
 # These log a traceback at each attempt; the errors below contain the reason.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -69,13 +71,29 @@ def is_store_error(error: Exception) -> bool:
     if isinstance(error, OSError):  # a full disk, a lost connection, ...
         return not isinstance(error, FileNotFoundError)
     packages = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, StoreError) or not STORES.isdisjoint(packages)
+    return isinstance(error, StoreError) or not STORES.isdisjoint(packages) or _is_of_damage(error)
+
+
+def _is_of_damage(error: Exception) -> bool:
+    """Whether MLflow, called by unroll, failed at what it has read from an SQLite file, whose pages have no checksums.
+
+    A changed bit there can make any value one of another type, so that any kind of error may follow.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite"):
+        return False
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    after = packages[len(packages) - packages[::-1].index("unroll") :] if "unroll" in packages else []
+    return bool(after) and after[0] in READERS
 
 
 def reason(error: Exception) -> str:
     """The message of an error in one line: for a failed request or statement, only its cause."""
     text = str(error).strip()
-    if damage := re.search("file is not a database|database disk image is malformed|duplicate column name", text):
+    if _is_of_damage(error) and type(error).__module__ == "builtins":
+        return f"{type(error).__name__} in MLflow: {text.partition(chr(10))[0]}; if the file is damaged: {RECOVERY}"
+    if damage := re.search(
+        "file is not a database|database disk image is malformed|malformed database schema|duplicate column name", text
+    ):
         return f"{damage[0]}: {RECOVERY}"
     for cause in (r"""Caused by \w+\(["'].*\): (.+?)["']\)""", r"\((?:sqlite3|psycopg2)\.\S+\) (.+)"):
         if found := re.search(cause, text):
