@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.data.encoding import MAX_SPELLING, DistinctTokens, TokenEncoder, TokenTable, build_vocabulary
+from unroll.data.encoding import MAX_SPELLING, DistinctTokens, TokenEncoder, TokenTable, build_vocabulary, spelling
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 
 ALPHABET = [*SPECIAL_WORDS, *"abcde"]
@@ -107,3 +107,10 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
     for before, after in pairs:
         assert before.dtype == after.dtype
         np.testing.assert_array_equal(before, after)
+
+
+def test_a_character_that_is_missing_from_the_alphabet_is_taken_from_the_word() -> None:
+    """A character of a single word is not in the alphabet; that word is in the vocabulary."""
+    alphabet = ["<pad>", "<unk>", "a", "B"]
+    assert spelling(np.array([3, 1, 2, 0]), "b.a", alphabet) == "B.a"
+    assert spelling(np.array([3, 1, 2, 0]), "<unk>", alphabet) == "B\N{REPLACEMENT CHARACTER}a"

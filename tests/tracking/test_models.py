@@ -23,7 +23,7 @@ from tests.tiny import NETWORKS, save_baseline, save_random_model
 from tests.tracking.trained import make_provenance
 from unroll.data.prepared import PreparedData
 from unroll.data.tokens import Task
-from unroll.inference.exporting.cells import CELLS
+from unroll.inference.exporting.encoders import CELLS
 from unroll.inference.exporting.export import add_export
 from unroll.inference.predictor import Predictor
 from unroll.nn import GRU

@@ -14,6 +14,7 @@ from unroll.data.text import casing
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing
 from unroll.files import whole_file
 
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # a character that does not occur in train
 MAX_SPELLING = 40  # characters kept per token; longer tokens are rarely words
 
 
@@ -107,3 +108,16 @@ class TokenEncoder:
             casing=np.array([Casing.PADDING, *map(casing, tokens)], np.int64),
             spellings=Ragged.from_lengths(characters, [len(spelling) for spelling in spellings]),
         )
+
+
+def written_tokens(schema: DataSchema, table: TokenTable, rows: np.ndarray) -> list[str]:
+    """The tokens in these rows (T,) of a table, spelled by their characters."""
+    spelled = zip(table.spell(rows), table.words[rows], strict=True)
+    return [spelling(codes, schema.vocabulary[word], schema.alphabet) for codes, word in spelled]
+
+
+def spelling(codes: np.ndarray, word: str, alphabet: list[str]) -> str:
+    """A token from its characters; characters that are missing from the alphabet are taken from its word."""
+    codes = codes[codes != PADDING]
+    known = word if len(word) == len(codes) and word not in SPECIAL_WORDS else REPLACEMENT * len(codes)
+    return "".join(known[i] if code == UNKNOWN else alphabet[code] for i, code in enumerate(codes))

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
+from unroll.data.encoding import written_tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.raw import check_raw
-from unroll.data.spelling import written_tokens
 from unroll.data.subwords import INSIDE
 from unroll.data.tags import Span
 from unroll.data.tokenizer import Tokenizer

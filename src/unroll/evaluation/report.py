@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pandas as pd
 from markupsafe import Markup
 
+from unroll.data.encoding import REPLACEMENT
 from unroll.data.prepared import PreparedData
-from unroll.data.spelling import REPLACEMENT
 from unroll.evaluation import figures, slices, tables
 from unroll.evaluation.hardest import hardest_examples
 from unroll.evaluation.leaderboard import leaderboard, main_metric, single_device, with_intervals_over_texts

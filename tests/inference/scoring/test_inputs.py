@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from unroll.inference.scoring.columns import Rows
 from unroll.inference.scoring.inputs import common_schema, cut, find_files, open_input, part_size
 from unroll.inference.scoring.parquet_input import ParquetInput
-from unroll.inference.scoring.rows import Rows
 
 MANY = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELL = st.text(st.sampled_from('ab,;"\n\té\u2028 '), max_size=5)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from unroll.data.batches import collate
+from unroll.data.encoding import written_tokens
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.schema import DataSchema
-from unroll.data.spelling import written_tokens
 from unroll.inference.explaining.explanation import Explanation
 from unroll.inference.explaining.gradients import Sensitivity, mean_sensitivity, sensitivity
 from unroll.inference.explaining.occlusion import influence, occlude

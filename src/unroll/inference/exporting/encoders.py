@@ -1,14 +1,45 @@
-"""Exporters of the encoders: (sequences, x: (T, B, I), I, encoder) → the outputs and the final vectors."""
+"""Exporters of the cells and of the encoders: (sequences, x: (T, B, I), I, encoder) → outputs and final vectors."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import nn
 
-from unroll.inference.exporting.cells import CELLS
 from unroll.inference.exporting.graph import Sequences, Value
 from unroll.inference.exporting.parts import Exporter, find_exporter
-from unroll.nn import FeedForwardEncoder, RecurrentEncoder
+from unroll.inference.exporting.recurrent import elman, gru, lstm, peephole_lstm
+from unroll.inference.exporting.scans import each_way, indrnn, lru, min_gru, min_lstm, qrnn, slstm, sru
+from unroll.nn import (
+    GRU,
+    LRU,
+    LSTM,
+    QRNN,
+    SLSTM,
+    SRU,
+    Elman,
+    FeedForwardEncoder,
+    IndRNN,
+    MinGRU,
+    MinLSTM,
+    PeepholeLSTM,
+    RecurrentEncoder,
+)
+
+# The exporters of all cells; a new cell is exported by a function and its line here:
+# (sequences, cells of one or two directions, x: (T, B, I)) → states (T, B, D · H).
+CELLS: dict[type[nn.Module], Exporter] = {
+    LSTM: lstm,
+    GRU: gru,
+    Elman: elman,
+    PeepholeLSTM: peephole_lstm,
+    IndRNN: each_way(indrnn),
+    LRU: each_way(lru),
+    MinGRU: each_way(min_gru),
+    MinLSTM: each_way(min_lstm),
+    QRNN: each_way(qrnn),
+    SLSTM: each_way(slstm),
+    SRU: each_way(sru),
+}
 
 
 class States(NamedTuple):

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 import pyarrow as pa
 
 from unroll.data.text_files import extension
+from unroll.inference.scoring.columns import Rows
 from unroll.inference.scoring.json_input import JsonInput
 from unroll.inference.scoring.parquet_input import ParquetInput
-from unroll.inference.scoring.rows import Rows
 from unroll.inference.scoring.table_input import TableInput
 
 _SMALLEST, _LARGEST, _PARTS = 1 << 16, 1 << 24, 256  # bytes of a part; parts of an input that is not too large for them

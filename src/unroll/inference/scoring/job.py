@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from unroll.checks import first_names
 from unroll.data.tokens import PAIR, TEXT, TOKEN_TASKS, TOKENS
-from unroll.inference.scoring.answers import answer_fields
+from unroll.inference.scoring.columns import answer_fields
 from unroll.inference.scoring.inputs import Chunk
 from unroll.inference.text_predictor import Loader
 

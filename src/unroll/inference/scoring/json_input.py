@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from unroll.files import reason
-from unroll.inference.scoring.rows import BLOCK, Rows
+from unroll.inference.scoring.columns import BLOCK, Rows
 from unroll.inference.scoring.text_input import TextInput
 
 SAMPLE = 1 << 20  # bytes at the beginning of a file, from which the columns are found

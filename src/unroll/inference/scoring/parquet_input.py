@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unroll.files import reason, refusal
-from unroll.inference.scoring.rows import BLOCK, Rows
+from unroll.inference.scoring.columns import BLOCK, Rows
 
 _BUFFER = 1 << 20  # bytes that are read at once of a column
 

@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 
 from unroll.files import whole_file
 from unroll.inference.answers import is_empty
-from unroll.inference.scoring.answers import answer_columns
+from unroll.inference.scoring.columns import Rows, answer_columns
 from unroll.inference.scoring.inputs import Chunk, Input, open_input
 from unroll.inference.scoring.job import Job
-from unroll.inference.scoring.rows import Rows
 from unroll.inference.text_predictor import Loader, TextPredictor
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from unroll.data.csv_rows import QUOTES, Row, cause, column_names, csv_reader, dialect_of, table_rows
 from unroll.data.text_files import extension
-from unroll.inference.scoring.rows import BLOCK, Rows
+from unroll.inference.scoring.columns import BLOCK, Rows
 from unroll.inference.scoring.text_input import TextInput
 
 

@@ -1,13 +1,28 @@
-"""What `Predictor.predict` returns, as columns."""
+"""Arrow columns: rows of an input, and answers to them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from unroll.data.tokens import Task
 
+BLOCK = 2048  # rows that are in memory as Python objects at once
 _TEXTS = pa.list_(pa.string())
+
+
+class Rows(NamedTuple):
+    """Consecutive rows.
+
+    Args:
+        columns: in a row that cannot be read, every value is null.
+        problems: by position, why a row, or a value of it, could not be read.
+        unread: positions of the rows that could not be read at all.
+    """
+
+    columns: pa.RecordBatch
+    problems: dict[int, str]
+    unread: frozenset[int] = frozenset()
 
 
 def answer_fields(task: Task, label_names: Sequence[str], probabilities: bool) -> dict[str, pa.DataType]:
