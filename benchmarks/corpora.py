@@ -1,8 +1,10 @@
 """Datasets for the benchmarks, downloaded and prepared by the package's first two stages."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,10 +41,26 @@ class Corpora:
         Raises:
             MissingCorpus: there is no copy of the dataset.
         """
-        if not (self.folder / name).is_dir():
-            raise MissingCorpus(f"no folder {self.folder / name}; accepted: a copy in the Hub's layout")
-        source = Source(**configuration("dataset", name) | {"path": str(self.folder / name)})
-        return self._prepare(source, name, vectors)
+        return self._prepare(self._source(name), name, vectors)
+
+    def part(self, name: str, labels: int, seed: int) -> PreparedData:
+        """A public dataset with `labels` rows of train and at most as many of validation, drawn by seed; test is whole.
+
+        Raises:
+            MissingCorpus: there is no copy of the dataset.
+        """
+        source = self._source(name)
+        part = f"{name}_{labels}_{seed}"
+        folder = self.work / part / "hub"
+        folder.mkdir(parents=True)
+        for split, files in ((it, sorted((self.folder / name).rglob(f"{it}-*.parquet"))) for it in SPLITS):
+            if not files:
+                continue
+            rows = pa.concat_tables([pq.read_table(file) for file in files])
+            if split != "test":
+                rows = rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:labels]))
+            pq.write_table(rows, folder / f"{split}.parquet")
+        return self._prepare(replace(source, path=str(folder)), part)
 
     def made_up(self, sentences: int, length: int, words: int) -> PreparedData:
         """A labeling dataset of random sentences, each `length` tokens drawn from `words` words."""
@@ -58,6 +76,11 @@ class Corpora:
             pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}.parquet")
         columns = {"tokens": "tokens", "labels": "labels"}
         return self._prepare(Source("labeling", str(folder), columns), "made_up")
+
+    def _source(self, name: str) -> Source:
+        if not (self.folder / name).is_dir():
+            raise MissingCorpus(f"no folder {self.folder / name}; accepted: a copy in the Hub's layout")
+        return Source(**configuration("dataset", name) | {"path": str(self.folder / name)})
 
     def _prepare(self, source: Source, name: str, vectors: Path | None = None) -> PreparedData:
         raw = self.work / name / "raw"

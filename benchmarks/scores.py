@@ -146,11 +146,17 @@ def lines(entries: list[Entry], corpora: Corpora, vectors: Path | None, pool: Pr
 
 def trained(data: Path, dataset: str, overrides: list[str]) -> Result:
     """Train and evaluate in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        return train_and_evaluate(data, dataset, overrides, Path(folder))
+
+
+def train_and_evaluate(data: Path, dataset: str, overrides: list[str], run: Path) -> Result:
+    """Train on prepared data as `python pipelines/train.py dataset=DATASET OVERRIDES`, and evaluate, in the folder."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", [f"dataset={dataset}", *overrides])
     parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-        run, prepared = Path(folder), PreparedData(data)
+    with redirect_stdout(io.StringIO()):
+        prepared = PreparedData(data)
         seconds = train(prepared, parts, build_options(TrainOptions, config), run)["training_seconds"]
         score = evaluate(prepared, run, EvaluateOptions(batch_size=64, threads=1))[METRICS[dataset]]
     print(f"{dataset} {' '.join(overrides)}: {score:.2%}, {seconds:.0f} s", file=sys.stderr, flush=True)
