@@ -5,54 +5,43 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
 
-from unroll.files import delete, whole_file
+from unroll.files import reason, whole_file
 
 
 class Checkpoint:
-    """The last state of a training, in one file that is replaced as a whole and has checksums (ZIP).
+    """The last state of a training, in one file that is replaced as a whole and has checksums (ZIP)."""
 
-    Args:
-        file: the state; None keeps none.
-        identity: a checksum of all that the training depends on; the state of another training is ignored.
-    """
-
-    def __init__(self, file: Path | None = None, identity: str = "") -> None:
-        self.file, self._identity = file, identity
+    def __init__(self, file: Path) -> None:
+        self.file = file
 
     def save(self, arrays: dict[str, Tensor], position: tuple[int, int], figures: dict[str, float]) -> None:
         """Keep the arrays, the epoch and block that follow, and the sums of figures of this epoch."""
-        if self.file is None:
-            return
-        facts = json.dumps({"identity": self._identity, "position": position, "figures": figures})
+        facts = json.dumps({"position": position, "figures": figures})
         with whole_file(self.file) as temporary, temporary.open("wb") as file:
-            np.savez(file, facts=np.array(facts), **{name: array.numpy() for name, array in arrays.items()})
+            content: dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
+            np.savez(file, facts=np.array(facts), **content)
 
     def load(self, arrays: dict[str, Tensor]) -> tuple[tuple[int, int], dict[str, float]] | None:
         """Fill `arrays` with what `save` kept; return the position and the figures, or None if there is nothing."""
-        if self.file is None or not self.file.is_file():
+        if not self.file.is_file():
             return None
         try:
             with np.load(self.file, allow_pickle=False) as kept:
                 facts = json.loads(str(kept["facts"]))
-                if facts["identity"] != self._identity:
-                    return None
                 found = {name: kept[name] for name in arrays}
         except (BadZipFile, EOFError, OSError, KeyError, ValueError) as error:
-            print(f"{self.file} is damaged ({error}): starting over", flush=True)
+            print(f"{self.file} is damaged ({reason(error)}): starting over", flush=True)
             return None
         for name, array in found.items():
             np.copyto(arrays[name].numpy(), array)
         epoch, block = facts["position"]
         return (epoch, block), facts["figures"]
-
-    def discard(self) -> None:
-        if self.file is not None:
-            delete(self.file)
 
     @contextmanager
     def timed(self, figures: dict[str, float]) -> Iterator[None]:

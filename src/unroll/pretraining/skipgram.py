@@ -1,7 +1,8 @@
 """Word vectors by skip-gram with subwords and negative sampling (Bojanowski et al. 2017)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, logsigmoid, softplus
 
 from unroll.checks import check_least
-from unroll.data.pretrained import Pretrained
+from unroll.data.pretrained import Kind, Pretrained
 from unroll.data.ragged import Ragged
 from unroll.data.subword_vectors import ngram_rows
 from unroll.data.tokens import SPECIAL_WORDS, UNKNOWN
 from unroll.pretraining.checkpoints import Checkpoint
 from unroll.pretraining.corpus import TokenCorpus
+from unroll.pretraining.pretrain import Report
 
-Report = Callable[[int, dict[str, float]], None]  # called with an epoch, counted from 1, and its figures
 BLOCK = 1 << 21  # number of tokens of whole documents that are in memory at a time, and between checkpoints
 _SPECIAL = len(SPECIAL_WORDS)
 
@@ -58,7 +59,9 @@ class SkipGram:
     batch_tokens: int = 8192
     lr: float = 0.1
 
-    kind = "vectors"
+    @property
+    def kind(self) -> Kind:
+        return "vectors"
 
     def __post_init__(self) -> None:
         least_one = ("embedding_size", "epochs", "window", "negatives", "shared_negatives", "min_count", "min_ngram")
@@ -70,8 +73,8 @@ class SkipGram:
             if not getattr(self, name) > 0:
                 raise ValueError(f"pretraining.{name}={getattr(self, name)}; accepted: above 0")
 
-    def learn(self, corpus: TokenCorpus, seed: int, checkpoint: Checkpoint, report: Report) -> Pretrained:
-        """Train on the documents of a corpus; a training that was interrupted goes on from its checkpoint.
+    def learn(self, corpus: TokenCorpus, seed: int, checkpoints: Path, report: Report) -> Pretrained:
+        """Train on the documents of a corpus; a training that was interrupted goes on from its last block.
 
         The result depends on the corpus, the options and the seed alone.
 
@@ -83,7 +86,7 @@ class SkipGram:
             raise ValueError(
                 f"pretraining.min_count={self.min_count}: no word of the corpus occurs so often; accepted: fewer"
             )
-        tables = _Tables.start(self, corpus, seed)
+        tables, checkpoint = _Tables.start(self, corpus, seed), Checkpoint(checkpoints / "last.npz")
         done, figures = checkpoint.load(tables.arrays) or ((0, 0), {})
         for epoch in range(done[0], self.epochs):
             order, edges = _blocks(corpus.sequences, seed, epoch)
