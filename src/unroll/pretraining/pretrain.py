@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unroll.data.pretrained import Kind, Pretrained
+from unroll.data.tokens import SPECIAL_WORDS
 from unroll.files import (
     CHECKSUMS,
     damaged_files,
@@ -74,7 +75,7 @@ def pretrain(
         report(epoch, figures)
 
     result = method.learn(corpus, seed, checkpoints, keep)
-    record = {**facts, "kind": result.kind, "words": len(result.vocabulary), "seed": seed}
+    record = {**facts, "kind": result.kind, "words": len(result.vocabulary) - len(SPECIAL_WORDS), "seed": seed}
     record |= {"inputs": dict(inputs), "history": history}
     with whole_folder(output) as work:
         result.save(work)
