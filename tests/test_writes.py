@@ -45,6 +45,7 @@ ELSEWHERE = {
     ("src/unroll/pages/drawing.py", "figure.savefig"),  # to memory
     ("src/unroll/sweep/promote.py", "editor.dump"),  # to memory
     ("src/unroll/data/encoding.py", "np.save"),  # to the open file of a whole_file
+    ("src/unroll/pretraining/checkpoints.py", "np.savez"),  # likewise
 }
 MODULES = {"np", "torch", "shutil", "os", "OmegaConf", "pq", "json", "yaml", "safetensors", "pickle", "joblib"}
 

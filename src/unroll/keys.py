@@ -20,7 +20,11 @@ from unroll.conf_files import broken
 from unroll.files import read_yaml
 
 # What reads the groups whose files name no ``_target_``.
-READERS = {"dataset": "unroll.data.source.Source", "tokenizer": "unroll.data.tokenizer.TokenizerOptions"}
+READERS = {
+    "corpus": "unroll.pretraining.building.CorpusOptions",
+    "dataset": "unroll.data.source.Source",
+    "tokenizer": "unroll.data.tokenizer.TokenizerOptions",
+}
 
 _apply_to_spelled_keys = ConfigLoaderImpl._apply_overrides_to_config
 

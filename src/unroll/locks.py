@@ -40,10 +40,10 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def output_lock(output: Path) -> Iterator[None]:
-    """Prevent other processes from writing `output`; raises ValueError if one does."""
+def output_lock(output: Path, wait: bool = False) -> Iterator[None]:
+    """Prevent other processes from writing `output`; raises ValueError if one does, unless it is waited for."""
     try:
-        held = FileLock(_run_lock_file(output)).acquire(blocking=False)
+        held = FileLock(_run_lock_file(output)).acquire(blocking=wait)
     except Timeout as error:
         raise ValueError(f"another process writes {output}; accepted: another one, or wait for it") from error
     with held:

@@ -8,7 +8,7 @@ import numpy as np
 
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS
-from unroll.files import check_files, read_json, reading, write_json
+from unroll.files import check_files, read_json, reading, whole_file, write_json
 
 Kind = Literal["vectors", "language_model"]
 
@@ -47,7 +47,8 @@ class Pretrained:
         write_json(folder / self.CONFIG, {"kind": self.kind, "config": self.config})
         write_json(folder / self.VOCABULARY, self.vocabulary)
         self.tokenizer.save(folder)
-        save_file(self.weights, folder / self.WEIGHTS)
+        with whole_file(folder / self.WEIGHTS) as temporary:
+            save_file(self.weights, temporary)
 
     @classmethod
     def load(cls, folder: Path) -> "Pretrained":

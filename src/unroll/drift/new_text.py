@@ -126,7 +126,7 @@ def _read_columns(path: Path, source: Source) -> pa.Table:
     if not is_conll and kind == ".txt":
         return _read_lines(path, source)
     with TemporaryDirectory() as cache:
-        rows = read_files([path], source, is_conll, cache)
+        rows = read_files([path], source.lists_by_column, is_conll, cache)
         return rows.data.table.replace_schema_metadata(rows.features.arrow_schema.metadata)
 
 

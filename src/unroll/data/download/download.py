@@ -1,6 +1,7 @@
 """The download stage: writes a dataset as parquet splits and a manifest."""
 
 import tempfile
+from collections.abc import Sequence
 from glob import has_magic
 from itertools import chain
 from pathlib import Path
@@ -28,7 +29,7 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    folder, commit, chosen = _find(source)
+    folder, commit, chosen = find(source.path, source.revision, _column_files(source))
     named = {"train": chosen} if chosen else _named_files(source, folder)
     data_files = (file for pattern in hub.DATA_FILES for file in folder.rglob(pattern) if file.is_file())
     files = chosen or sorted({*data_files, *chain.from_iterable(named.values())})
@@ -59,23 +60,41 @@ def download(source: Source, output: Path) -> dict[str, Any]:
     return manifest
 
 
-def _find(source: Source) -> tuple[Path, str | None, list[Path]]:
-    """The folder of the data, the commit of a Hub repository, and the files of train if the path is a file or glob."""
-    path = source.path
+def find(
+    path: str, revision: str, patterns: Sequence[str] = (), where: str = "dataset"
+) -> tuple[Path, str | None, list[Path]]:
+    """The folder of the data, the commit of a Hub repository, and the files if the path is a file or glob.
+
+    Args:
+        path: a folder, a file, a glob, or a Hub repository, whose data files are downloaded.
+        patterns: of more files in the repository.
+        where: the key of the configuration that has the path, for messages.
+
+    Raises:
+        ValueError: there is nothing at the path, or it cannot be downloaded.
+    """
     if Path(path).is_dir():
         return Path(path), None, []
     if has_magic(path) or Path(path).is_file():
         folder, pattern = base_folder(path)
         if not (chosen := matching_files(folder, pattern)):
-            raise ValueError(f"dataset.path={path!r}: no file matches; accepted: a glob that matches files")
+            raise ValueError(f"{where}.path={path!r}: no file matches; accepted: a glob that matches files")
         return folder, None, chosen
-    if path.startswith(("/", "./", "../", "~")) or path.count("/") != 1:
+    if not is_repository(path):
         raise ValueError(
-            f"dataset.path={path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub repository "
+            f"{where}.path={path!r}: no such folder or file; accepted: a folder, a file, a glob, or a Hub repository "
             "'owner/name'"
         )
-    column_files = [theirs for theirs in source.splits.values() if theirs and source.format == "conll"]
-    return *hub.snapshot(path, source.revision, column_files), []
+    return *hub.snapshot(path, revision, patterns, where), []
+
+
+def is_repository(path: str) -> bool:
+    """Whether a path that is neither a folder nor a file is the name of a Hub repository, not of a missing file."""
+    return not path.startswith(("/", "./", "../", "~")) and path.count("/") == 1
+
+
+def _column_files(source: Source) -> list[str]:
+    return [theirs for theirs in source.splits.values() if theirs and source.format == "conll"]
 
 
 def _check_pinned(source: Source, checksums: dict[str, str]) -> None:
@@ -110,10 +129,13 @@ def _load(source: Source, named: dict[str, list[Path]], folder: Path | None, cac
     Splits in `named` are read from these files, others from `folder` in the Hub's layout, if any.
     """
     wanted = {split: theirs for split, theirs in source.splits.items() if theirs is not None}
-    found = {theirs: read_files(files, source, source.format == "conll", cache) for theirs, files in named.items()}
+    found = {
+        theirs: read_files(files, source.lists_by_column, source.format == "conll", cache)
+        for theirs, files in named.items()
+    }
     if folder is not None and not set(wanted.values()) <= set(found):
         try:
-            found = load_folder(folder, source, cache) | found
+            found = load_folder(folder, source.name, source.lists_by_column, cache) | found
         except ValueError as error:
             raise ValueError(
                 f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {error}; "

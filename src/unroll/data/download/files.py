@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from glob import has_magic
@@ -14,7 +14,6 @@ import pyarrow as pa
 from unroll.data.download.column_files import read_conll
 from unroll.data.download.json_files import json_dataset
 from unroll.data.download.tables import csv_batches
-from unroll.data.source import Source
 from unroll.data.text_files import TABLES, extension
 
 JSON = (".json", ".jsonl")
@@ -41,8 +40,13 @@ def matching_files(folder: Path, pattern: str) -> list[Path]:
     return sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
-def read_files(files: list[Path], source: Source, is_conll: bool, cache: str) -> Any:
-    """Read and concatenate files of one format as a `datasets.Dataset`; `cache` is a folder for temporary files.
+def read_files(files: list[Path], columns: Mapping[str, bool], is_conll: bool, cache: str) -> Any:
+    """Read and concatenate files of one format as a `datasets.Dataset`.
+
+    Args:
+        columns: the columns of the dataset, and whether a value of theirs is a list.
+        is_conll: whether they are column files.
+        cache: a folder for temporary files.
 
     Raises:
         ValueError: a file cannot be read, or the files differ in format or columns.
@@ -58,21 +62,21 @@ def read_files(files: list[Path], source: Source, is_conll: bool, cache: str) ->
     if extensions[0] in TABLES:
         return _read_tables(files, cache)
     if extensions[0] in JSON:
-        return json_dataset(files, cache, source.lists_by_column)
+        return json_dataset(files, cache, columns)
     try:
         return _read_others(files, cache)
     except ValueError as error:
         expected = _columns(files[0], cache) if len(files) > 1 else []
         for file in files[1:]:
-            columns = _columns(file, cache)
-            if columns and expected and columns != expected:
-                raise ValueError(f"{file} has the columns {columns}; accepted: {expected}, as in {files[0]}") from error
+            present = _columns(file, cache)
+            if present and expected and present != expected:
+                raise ValueError(f"{file} has the columns {present}; accepted: {expected}, as in {files[0]}") from error
         shown = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
         raise ValueError(f"{shown} cannot be read as {extensions[0]}: {error}") from error
 
 
-def load_folder(folder: Path, source: Source, cache: str) -> dict[str, Any]:
-    """Load the splits of a folder in the Hub's layout; `cache` is as in `read_files`.
+def load_folder(folder: Path, name: str | None, columns: Mapping[str, bool], cache: str) -> dict[str, Any]:
+    """Load the splits of a folder in the Hub's layout, of the configuration `name`; the rest is as in `read_files`.
 
     CSV and JSON files are read by `csv_batches` and `json_dataset`, unless the folder's README.md declares other
     options than the separator of the former.
@@ -85,15 +89,15 @@ def load_folder(folder: Path, source: Source, cache: str) -> dict[str, Any]:
     from datasets.packaged_modules.json.json import JsonConfig
 
     with _errors_in_one_line():
-        builder = load_dataset_builder(str(folder), name=source.name, cache_dir=cache)
+        builder = load_dataset_builder(str(folder), name=name, cache_dir=cache)
         config = builder.config
         read: Callable[[list[Path], str], Any] | None = None
         if isinstance(config, CsvConfig) and config.pd_read_csv_kwargs == CsvConfig(sep=config.sep).pd_read_csv_kwargs:
             read = partial(_read_tables, separator=None if config.sep == "," else config.sep)
         elif isinstance(config, JsonConfig) and (config.field, config.encoding) == (None, "utf-8"):
-            read = partial(json_dataset, columns=source.lists_by_column)
+            read = partial(json_dataset, columns=columns)
         if read is None:
-            return load_dataset(str(folder), name=source.name, cache_dir=cache)
+            return load_dataset(str(folder), name=name, cache_dir=cache)
         splits = {str(split): read([Path(file) for file in files], cache) for split, files in config.data_files.items()}
         features = builder.info.features
         return {split: rows.cast(features) if features else rows for split, rows in splits.items()}

@@ -31,7 +31,7 @@ GRACE_SECONDS = 8.0  # before the transfer rate is checked
 MIN_BYTES_PER_SECOND = 1000.0
 
 
-def snapshot(repository: str, revision: str, patterns: Sequence[str] = ()) -> tuple[Path, str]:
+def snapshot(repository: str, revision: str, patterns: Sequence[str] = (), where: str = "dataset") -> tuple[Path, str]:
     """Download the data files of `repository` at `revision`, and files that match `patterns`; return folder and commit.
 
     The commit is resolved first and is the name of the folder, so that the cache cannot return another revision.
@@ -43,7 +43,7 @@ def snapshot(repository: str, revision: str, patterns: Sequence[str] = ()) -> tu
     _refuse_slow_responses()
     if not sys.stderr.isatty():
         disable_progress_bars()
-    with _as_value_errors(repository, revision):
+    with _as_value_errors(repository, revision, where):
         commit = revision if constants.HF_HUB_OFFLINE else _resolve(repository, revision)
         for known_only in (constants.HF_HUB_OFFLINE, True):
             wanted = [*DATA_FILES, *patterns]
@@ -57,12 +57,12 @@ def snapshot(repository: str, revision: str, patterns: Sequence[str] = ()) -> tu
                 break
     if damaged:
         raise ValueError(
-            f"dataset.path={repository!r}: {', '.join(damaged)} differed twice from the checksum (SHA-256, or git's "
+            f"{where}.path={repository!r}: {', '.join(damaged)} differed twice from the checksum (SHA-256, or git's "
             f"for a small file) given by the Hub at {constants.ENDPOINT}; the damaged files were deleted"
         )
     if re.fullmatch("[0-9a-f]{40}", revision) and folder.name != revision:
         raise ValueError(
-            f"dataset.revision={revision!r} was requested, but the Hub at {constants.ENDPOINT} returned {folder.name!r}"
+            f"{where}.revision={revision!r} was requested, but the Hub at {constants.ENDPOINT} returned {folder.name!r}"
         )
     return folder, folder.name
 
@@ -101,9 +101,9 @@ def _is_intact(cached: Path, known_only: bool) -> bool:
 
 
 @contextmanager
-def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
+def _as_value_errors(repository: str, revision: str, key: str) -> Iterator[None]:
     """Turn the errors of the Hub's client into a ValueError of one line."""
-    where, path = f"the Hub at {constants.ENDPOINT}", f"dataset.path={repository!r}"
+    where, path = f"the Hub at {constants.ENDPOINT}", f"{key}.path={repository!r}"
     try:
         yield
     except (HTTPError, HfHubHTTPError, HFValidationError, OSError) as error:
@@ -113,12 +113,12 @@ def _as_value_errors(repository: str, revision: str) -> Iterator[None]:
         messages: dict[Any, str] = {
             HFValidationError: f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'",
             GatedRepoError: f"{path} is gated: accept its terms on the Hub and set HF_TOKEN",
-            RevisionNotFoundError: f"dataset.revision={revision!r}: {where} has no such revision of {repository}",
+            RevisionNotFoundError: f"{key}.revision={revision!r}: {where} has no such revision of {repository}",
             RepositoryNotFoundError: f"{path}: no such folder; {where} has no such dataset, or HF_TOKEN is required",
             LocalEntryNotFoundError: f"{path} at revision {revision!r} is not complete in the local cache, and {where} "
             "did not respond or HF_HUB_OFFLINE is set",
             (HfHubHTTPError, OSError): f"{path}: {where} {failed if status in (401, 403) else f'failed: {reason}'}",
-            HTTPError: f"{where} cannot be reached ({reason}); use a local copy with dataset.path=FOLDER, or the cache "
+            HTTPError: f"{where} cannot be reached ({reason}); use a local copy with {key}.path=FOLDER, or the cache "
             "with HF_HUB_OFFLINE=1",
         }
         message = next(message for kind, message in messages.items() if isinstance(error, kind))

@@ -130,15 +130,15 @@ def write_split(rows: SplitRows, table: TokenTable, folder: Path) -> int:
     folder.mkdir()
     write_array(folder / "rows.npy", rows.rows)
     write_array(folder / "offsets.npy", np.concatenate([[0], np.cumsum(rows.lengths)]))
-    _save_blocks(folder / "tokens.npy", rows.blocks(), np.int32, rows.num_tokens)
+    save_blocks(folder / "tokens.npy", rows.blocks(), np.int32, rows.num_tokens)
     if rows.labels is None:
-        _save_blocks(folder / "labels.npy", rows.tag_blocks(), np.int64, rows.num_tokens)
+        save_blocks(folder / "labels.npy", rows.tag_blocks(), np.int64, rows.num_tokens)
     else:
         write_array(folder / "labels.npy", rows.labels)
     return sum(int((table.words[block.values] == UNKNOWN).sum()) for block in rows.blocks())
 
 
-def _save_blocks(path: Path, blocks: Iterator[Ragged], dtype: type[np.integer], size: int) -> None:
+def save_blocks(path: Path, blocks: Iterator[Ragged], dtype: type[np.integer], size: int) -> None:
     """Like `np.save` of the values of all blocks, whose number is `size`, with one block in memory at a time."""
     header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (size,)}
     with whole_file(path) as temporary, temporary.open("wb") as file:

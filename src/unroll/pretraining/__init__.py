@@ -1,0 +1,1 @@
+"""The pretrain stage: word vectors and language models from unlabelled text."""
