@@ -105,7 +105,8 @@ def take_part(
 def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:
     """Measure prediction on the validation split in one thread: the shortest of three times, divided by the tokens."""
     torch.set_num_threads(1)
-    trained, split = TrainedModel.load(folder), data.split("validation")
+    trained = TrainedModel.load(folder)
+    split = data.joined(trained.schema.vocabulary).split("validation")
     seconds = []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
