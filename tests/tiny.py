@@ -35,8 +35,12 @@ FILLERS = ["and", "so", "very", "warm", "old", "quite", "today", ","]
 Row = dict[str, Any]
 
 
-def prepare_tiny(task: Task, folder: Path) -> PreparedData:
-    """Write a few dozen sentences into `folder`/hub in the Hub's layout, then download and prepare them."""
+def prepare_tiny(task: Task, folder: Path, **options: Any) -> PreparedData:
+    """Write a few dozen sentences into `folder`/hub in the Hub's layout, then download and prepare them.
+
+    Args:
+        options: of `PrepareOptions`.
+    """
     draw = random.Random(7)
     make_row = {"classification": _review, "labeling": _report, "multilabel": _news, "tagging": _sentence}[task]
     (folder / "hub" / "data").mkdir(parents=True)
@@ -47,7 +51,7 @@ def prepare_tiny(task: Task, folder: Path) -> PreparedData:
     columns = {name: name for name in COLUMNS[declared][0]}
     source = Source(declared, str(folder / "hub"), columns, tag_scheme="none" if task == "tagging" else None)
     download(source, folder / "raw")
-    prepare(source, folder / "raw", folder / "prepared", PrepareOptions())
+    prepare(source, folder / "raw", folder / "prepared", PrepareOptions(**options))
     return PreparedData(folder / "prepared")
 
 

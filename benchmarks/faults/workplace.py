@@ -15,7 +15,7 @@ from unroll.tracking.moved import correct_paths
 
 NAME = "demo_reviews"
 PATIENCE = 600  # seconds that a command may take
-OF_DVC = ("dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+OF_DVC = ("dvc.yaml", "pretrained/.gitignore", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 PARTS = ("conf", "pipelines", "src", f"data/demo/{NAME}", *OF_DVC)
 
 

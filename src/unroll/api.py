@@ -116,6 +116,7 @@ def train(
     optimizer: Mapping[str, Any] | None = None,
     scheduler: Mapping[str, Any] | None = None,
     trainer: Mapping[str, Any] | None = None,
+    finetune: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> RunFolder:
     """Train a model with one seed; an interrupted training is resumed by the same call.
@@ -129,7 +130,8 @@ def train(
             MODEL/SEED, and takes the name of the model from there.
         epochs: maximum number of epochs.
         optimizer, scheduler, trainer: values for keys of their files in ``conf/``, such as ``optimizer={"lr": 0.001}``.
-        options: fields of `TrainOptions`, such as ``batch_size`` and ``patience``.
+        finetune: fields of `FineTuning`, for a training that begins with ``pretrained`` weights.
+        options: fields of `TrainOptions`, such as ``batch_size``, ``patience`` and ``pretrained``.
 
     Raises:
         ValueError: a value is not accepted, or another process trains in the folder.
@@ -154,8 +156,12 @@ def train(
             check = check_targets if group == "trainer" else check_factory
             check(parts[group], group)
 
+    parts["finetune"] = _overridden(_configuration("finetune", chosen["finetune"]), finetune or {}, "finetune")
     if isinstance(model, SequenceModel):
+        from unroll.training.finetuning import FineTuning
         from unroll.training.placing import announce_device
+
+        FineTuning.of(parts["finetune"], train_options)
 
         announce_device(parts["trainer"])
     run = RunFolder(Path("runs", data.folder.name, name, str(seed)) if output is None else Path(output))

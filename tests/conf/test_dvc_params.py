@@ -70,10 +70,13 @@ def test_each_stage_declares_exactly_the_files_that_its_commands_compose(stages:
     assert declared == composed
 
 
-def test_a_stage_that_trains_every_model_depends_on_all_of_their_files(stages: list[PipelineStage]) -> None:
+def test_a_stage_that_trains_every_model_depends_on_all_that_their_files_may_name(stages: list[PipelineStage]) -> None:
+    """A file of conf/model may choose other files for its model, and the weights that it begins with."""
+    named = {*(f"conf/{group}" for group in ("model", "optimizer", "scheduler", "finetune")), "pretrained"}
     for stage in stages:
         if "pipelines/train.py" in scripts(stage):
-            assert "conf/model" in {dep.def_path for dep in stage.deps}
+            assert named <= {dep.def_path for dep in stage.deps}
+            assert all((PROJECT / path).is_dir() for path in named)  # also where nothing is pretrained
 
 
 def test_files_of_conf_are_declared_as_a_whole(stages: list[PipelineStage]) -> None:

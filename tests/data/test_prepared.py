@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from unroll.data.encoding import TokenEncoder
 from unroll.data.prepared import EncodedSplit, PreparedData, checksum_of
 from unroll.data.ragged import Ragged
 from unroll.data.tokenizer import Tokenizer
-from unroll.data.tokens import SPECIAL_WORDS
+from unroll.data.tokens import SPECIAL_WORDS, UNKNOWN
 from unroll.files import read_json, write_checksums, write_json
 
 VOCABULARY = [*SPECIAL_WORDS, "in", "oslo"]
 ALPHABET = [*SPECIAL_WORDS, *"inslo"]
 TABLE = TokenEncoder(VOCABULARY, ALPHABET).encode(["in", "Oslo"])
+OTHERS = ["Lima", "<pad>", "Rome"]  # tokens outside the vocabulary
 
 
 def save(split: EncodedSplit, folder: Path) -> None:
@@ -157,3 +159,52 @@ def test_a_missing_fact_is_named(folder: Path, key: str) -> None:
     write_json(folder / "dataset.json", content)
     with pytest.raises(ValueError, match=rf"dataset\.json is damaged \(missing {key}\)"):
         PreparedData(folder)
+
+
+@pytest.fixture
+def with_others(folder: Path) -> Path:
+    """Prepared data with tokens outside the vocabulary, whose words they keep."""
+    table = TokenEncoder(VOCABULARY, ALPHABET).encode(["in", "Oslo", *OTHERS])
+    shutil.rmtree(folder / "tokens")
+    table.save(folder / "tokens")
+    write_json(folder / "tokens" / "other_words.json", [token.lower() for token in OTHERS])
+    write_json(folder / "dataset.json", read_json(folder / "dataset.json") | {"checksum": checksum_of(folder)})
+    write_checksums(folder)
+    return folder
+
+
+def test_joined_data_know_more_words_after_their_own_and_give_them_to_the_tokens(with_others: Path) -> None:
+    data = PreparedData(with_others)
+    joined = data.joined([*SPECIAL_WORDS, "rome", "oslo", "york"])
+    assert joined.schema.vocabulary == [*VOCABULARY, "rome", "york"]
+    assert joined.split("test").table.words.tolist() == [0, 2, 3, UNKNOWN, UNKNOWN, len(VOCABULARY)]
+    assert data.schema.vocabulary == VOCABULARY
+    assert data.table.words.tolist() == [0, 2, 3, UNKNOWN, UNKNOWN, UNKNOWN]
+
+
+def test_joined_data_map_the_same_arrays_into_memory(with_others: Path) -> None:
+    joined = PreparedData(with_others).joined(["rome"])
+    assert isinstance(joined.split("test").tokens, np.memmap)
+    np.testing.assert_array_equal(joined.table.spellings.values, PreparedData(with_others).table.spellings.values)
+
+
+def test_data_that_have_all_words_are_joined_as_they_are(folder: Path) -> None:
+    data = PreparedData(folder)
+    assert data.joined(["oslo", *SPECIAL_WORDS]) is data
+
+
+def test_data_of_an_earlier_version_are_not_joined_without_their_words(with_others: Path) -> None:
+    (with_others / "tokens" / "other_words.json").unlink()
+    write_checksums(with_others)
+    with pytest.raises(ValueError, match=r"earlier version.*run again: python pipelines/prepare\.py dataset=reviews$"):
+        PreparedData(with_others).joined(["rome"])
+
+
+@pytest.mark.parametrize("content", [{}, ["lima"], "x"])
+def test_words_that_do_not_belong_to_the_tokens_are_an_error(with_others: Path, content: object) -> None:
+    write_json(with_others / "tokens" / "other_words.json", content)
+    write_checksums(with_others)
+    with pytest.raises(
+        ValueError, match=r"other_words\.json is damaged .*python pipelines/prepare\.py dataset=reviews$"
+    ):
+        PreparedData(with_others).joined(["rome"])

@@ -13,7 +13,7 @@ from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import Task
 from unroll.drift.drift import DriftOptions, find_drift
 from unroll.drift.features import prediction_features
-from unroll.drift.new_text import encode, read_new_text
+from unroll.drift.new_text import read_new_text
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.files import read_json, write_json
 
@@ -35,8 +35,8 @@ def source_of(task: Task) -> Source:
 
 
 def features(data: PreparedData, run: Path, file: Path) -> dict[str, Any]:
-    new = encode(read_new_text(file, source_of(data.task), Tokenizer()), data)
-    return {feature.name: feature for feature in prediction_features(data, run, new)}
+    text = read_new_text(file, source_of(data.task), Tokenizer())
+    return {feature.name: feature for feature in prediction_features(data, run, text)}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -103,3 +103,15 @@ def test_a_model_of_another_vocabulary_is_an_error(
     (tmp_path / "predictions.parquet").write_bytes((runs["classification"] / "predictions.parquet").read_bytes())
     with pytest.raises(ValueError, match=r"its model and .* differ in vocabulary"):
         features(reviews, tmp_path, reviews.folder.parent / "raw" / "test.parquet")
+
+
+def test_a_model_that_knows_more_words_reads_them_in_new_texts(
+    reviews: PreparedData, runs: dict[Task, Path], tmp_path: Path
+) -> None:
+    """The words that pretrained weights add; without them all texts would be alike."""
+    joined = reviews.joined(["splendid", "dire"])
+    save_random_model(joined, tmp_path / "model")
+    evaluate(reviews, tmp_path, EvaluateOptions(batch_size=5, threads=1))
+    files = [write(tmp_path / f"{word}.txt", {"text": [word] * 9}) for word in ("splendid", "dire", "zyzzyva")]
+    found = [features(reviews, tmp_path, file)["confidence"].summaries[1]["mean"] for file in files]
+    assert len(set(found)) == 3

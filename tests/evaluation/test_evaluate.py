@@ -12,7 +12,7 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from tests.tiny import forget_checksums, random_model, save_random_model
+from tests.tiny import forget_checksums, prepare_tiny, random_model, save_random_model
 from unroll.data.batches import collate
 from unroll.data.predictions import Prediction
 from unroll.data.prepared import EncodedSplit, PreparedData
@@ -240,6 +240,20 @@ def test_a_model_of_other_data_is_an_error_and_nothing_is_written(
     assert said in str(error.value)
     assert str(reviews.folder) in str(error.value)
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_that_knows_more_words_reads_them_in_the_test_split(tmp_path: Path) -> None:
+    """Words outside the vocabulary of the data, which pretrained weights have added to that of the model."""
+    data = prepare_tiny("classification", tmp_path, min_count=30)
+    joined = data.joined(["bad", "good", "not"])
+    run = Run(data, tmp_path / "run")
+    network = TrainedModel.load(save_random_model(joined, run.folder / "model"))
+    evaluate(data, run.folder, OPTIONS)
+    expected = [it.probabilities for it in network.predict(joined.split("test"), 8)]
+    unread = [it.probabilities for it in network.predict(data.split("test"), 8)]
+    found = np.stack(predictions(run)["probabilities"].to_list())
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(found, unread)
 
 
 @pytest.mark.parametrize("option", ["batch_size", "threads"])

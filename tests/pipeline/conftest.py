@@ -18,6 +18,7 @@ PARTS = [
     "conf",
     "data/demo",
     "pipelines",
+    "pretrained/.gitignore",
     "src",
     "tests/nn",
     "dvc.yaml",

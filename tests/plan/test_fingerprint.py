@@ -1,11 +1,13 @@
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tiny import CONF, save_random_model, tiny_parts
+from tests.training.pretrained_folders import save_vectors
 from unroll.data.prepared import PreparedData
 from unroll.plan import fingerprint
 from unroll.plan.fingerprint import (
@@ -46,6 +48,7 @@ def test_training_depends_on_every_target_that_a_configuration_names(group: str)
 def test_a_baseline_does_not_depend_on_how_networks_are_trained(reviews: PreparedData) -> None:
     baseline = config() | {"model": {"_target_": "unroll.baselines.Majority"}}
     changed = baseline | {"trainer": {"max_epochs": 9}, "optimizer": {"lr": 9}, "vectors": "nowhere"}
+    changed |= {"finetune": {"layer_decay": 2}, "pretrained": "nowhere"}
     assert training_inputs(baseline, reviews) == training_inputs(changed, reviews)
 
 
@@ -98,6 +101,17 @@ def test_other_vectors_under_the_same_name_are_other_inputs(reviews: PreparedDat
     before = training_inputs(config(vectors=str(file)), reviews)
     file.write_text("good 1 3")
     assert training_inputs(config(vectors=str(file)), reviews) != before
+
+
+def test_other_pretrained_weights_under_the_same_name_are_other_inputs(reviews: PreparedData, tmp_path: Path) -> None:
+    found = []
+    for number, scale in enumerate((1.0, 1.0, 2.0)):
+        made = Path(save_vectors(tmp_path / f"{number}", ["good"], scale=scale))
+        shutil.rmtree(tmp_path / "name", ignore_errors=True)
+        made.rename(tmp_path / "name")
+        found.append(training_inputs(config(pretrained=str(tmp_path / "name")), reviews))
+    assert found[0] == found[1] != found[2]
+    assert {key for key in found[0] if found[0][key] != found[2][key]} == {"pretrained"}
 
 
 def test_an_evaluation_depends_on_every_byte_of_the_model(reviews: PreparedData, tmp_path: Path) -> None:

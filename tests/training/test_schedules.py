@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from unroll.training.schedules import constant, linear
+from unroll.training.schedules import constant, linear, slanted_triangular
 
 PEAK = 0.5
 
@@ -54,3 +54,25 @@ def test_linear_rises_to_the_optimisers_rate_then_falls_to_zero(total_steps: int
 def test_a_warmup_that_is_no_share_is_refused(warmup: float) -> None:
     with pytest.raises(ValueError, match=f"scheduler.warmup={warmup}; accepted: 0 to below 1"):
         linear(make_optimizer(), 10, warmup)
+
+
+def test_a_slanted_triangle_by_hand() -> None:
+    """Equation 3 of Howard and Ruder (2018)."""
+    optimizer = make_optimizer()
+    found = rates(optimizer, slanted_triangular(optimizer, 10, cut=0.2, ratio=5), 10)
+    heights = [0, 1 / 2, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0]
+    assert found == pytest.approx([PEAK * (1 + 4 * height) / 5 for height in heights])
+
+
+@given(total_steps=st.integers(1, 60), cut=st.floats(0, 1, exclude_min=True, exclude_max=True))
+def test_a_slanted_triangle_is_between_its_lowest_and_its_highest_rate(total_steps: int, cut: float) -> None:
+    optimizer = make_optimizer()
+    found = rates(optimizer, slanted_triangular(optimizer, total_steps, cut, ratio=8), total_steps)
+    assert min(found) >= PEAK / 8 * (1 - 1e-12)
+    assert max(found) == pytest.approx(PEAK)
+
+
+@pytest.mark.parametrize(("key", "value"), [("cut", 0), ("cut", 1.0), ("ratio", 1), ("ratio", 0.5)])
+def test_a_triangle_that_is_none_is_refused(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"scheduler.{key}={value}; accepted: above"):
+        slanted_triangular(make_optimizer(), 10, **{key: value})

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -62,6 +62,12 @@ class TokenTable:
     spellings: Ragged
 
     ARRAYS = ("words", "casing", "characters", "character_offsets")
+    OTHER_WORDS = "other_words.json"
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """The rows whose word is not in the vocabulary, increasing."""
+        return np.flatnonzero(self.words == UNKNOWN)
 
     def save(self, folder: Path) -> None:
         folder.mkdir()
@@ -73,6 +79,17 @@ class TokenTable:
     def load(cls, folder: Path) -> "TokenTable":
         words, casing, characters, offsets = (np.load(folder / f"{name}.npy") for name in cls.ARRAYS)
         return cls(words, casing, Ragged(characters, offsets))
+
+    def with_words(self, words: Sequence[str], vocabulary: Sequence[str]) -> "TokenTable":
+        """This table with a vocabulary that has more words than its own after them.
+
+        Args:
+            words: those of the rows `unknown`, in this order.
+        """
+        ids = {word: i for i, word in enumerate(vocabulary) if i != PADDING}
+        known = self.words.copy()
+        known[self.unknown] = [ids.get(word, UNKNOWN) for word in words]
+        return replace(self, words=known)
 
     def spell(self, rows: np.ndarray) -> np.ndarray:
         """The character ids (U, C) of the rows (U,), padded on the right."""

@@ -1,6 +1,8 @@
 """Prepared data on disk: encoded splits and the schema of the dataset."""
 
+import copy
 import logging
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +133,40 @@ class PreparedData:
         if not (self.folder / CHECKSUMS).exists() and checksum_of(self.folder) != self.checksum:
             raise ValueError(f"{self.folder} is damaged: its checksum has changed; {self._remedy}")
         return TokenTable.load(self.folder / "tokens")
+
+    def joined(self, words: Sequence[str]) -> "PreparedData":
+        """A view of these data whose vocabulary has those of `words` that it lacks after its own.
+
+        The tokens of all splits keep their rows in the table; the rows whose word is in the vocabulary only now get its
+        id. So a model that knows words which train does not contain, from pretrained weights, reads them in all splits.
+
+        Raises:
+            ValueError: the data were prepared by an earlier version, which did not keep the words of these rows.
+        """
+        vocabulary = list(dict.fromkeys([*self.schema.vocabulary, *words]))
+        if len(vocabulary) == len(self.schema.vocabulary):
+            return self
+        view = copy.copy(self)
+        view.schema = replace(self.schema, vocabulary=vocabulary)
+        view.table = self.table.with_words(self._other_words(), vocabulary)
+        return view
+
+    def _other_words(self) -> list[str]:
+        """The words of the rows of the table that are not in the vocabulary."""
+        if not self.other_words_file.is_file():
+            raise ValueError(
+                f"{self.folder} was prepared by an earlier version, without the words outside the vocabulary, which "
+                f"pretrained weights may know; run again: python pipelines/prepare.py dataset={self.folder.name}"
+            )
+        with reading(self.other_words_file, self._remedy):
+            words: list[str] = read_json(self.other_words_file)
+            if not isinstance(words, list) or len(words) != len(self.table.unknown):
+                raise ValueError("not a list of the words outside the vocabulary")
+            return words
+
+    @property
+    def other_words_file(self) -> Path:
+        return self.folder / "tokens" / TokenTable.OTHER_WORDS
 
     def split(self, name: str) -> EncodedSplit:
         """Load the split `train`, `validation` or `test`."""

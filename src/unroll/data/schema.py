@@ -87,14 +87,20 @@ class DataSchema:
             given_tokens=rest.get("given_tokens", False),
         )
 
-    def differences(self, other: "DataSchema") -> list[str]:
-        """The names of the fields that differ, for messages; empty for equal schemas."""
+    def differences(self, data: "DataSchema") -> list[str]:
+        """The names of the fields of this schema, a model's, that differ from those of `data`, for messages.
+
+        Empty if the model can read the data, as they are or as `PreparedData.joined` gives them: the vocabulary of a
+        model that began with pretrained weights has their words after those of the data.
+        """
         fields = {
             "task": "task",
             "labels": "label_names",
-            "vocabulary": "vocabulary",
             "alphabet": "alphabet",
             "tokenizer": "tokenizer.options",
             "pairs of texts": "is_pair",
         }
-        return [shown for shown, field in fields.items() if attrgetter(field)(self) != attrgetter(field)(other)]
+        differing = [shown for shown, field in fields.items() if attrgetter(field)(self) != attrgetter(field)(data)]
+        if self.vocabulary[: len(data.vocabulary)] != data.vocabulary:
+            differing.append("vocabulary")
+        return differing

@@ -150,7 +150,7 @@ def find_drift(source: Source, options: DriftOptions) -> Drift:
             ids = shorten(ids, data, names if data.task == "labeling" else None)
         features += label_features("labels", "train", data.task, known, count_labels(names, ids, data.task))
     if options.run is not None:
-        features += prediction_features(data, Path(options.run), new, options.batch_size, options.device)
+        features += prediction_features(data, Path(options.run), text, options.batch_size, options.device)
 
     unknown: Counter[str] = Counter()
     counts = np.bincount(text.tokens.values, minlength=len(text.distinct) + 1)

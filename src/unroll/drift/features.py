@@ -12,6 +12,7 @@ from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.tokens import TOKEN_TASKS, UNKNOWN, Task
 from unroll.drift.labels import BLOCK, LabelCounts, LabelIds, count_labels, number_labels
+from unroll.drift.new_text import NewText, encode
 from unroll.run_folder import RunFolder
 from unroll.statistics.stability import count_bins, decile_edges
 
@@ -79,9 +80,9 @@ def label_features(name: str, split: str, task: Task, reference: LabelCounts, ne
 
 
 def prediction_features(
-    data: PreparedData, run: Path, new: EncodedSplit, batch_size: int = 64, device: str = "auto"
+    data: PreparedData, run: Path, text: NewText, batch_size: int = 64, device: str = "auto"
 ) -> list[Feature]:
-    """The labels that the model in the folder `run` predicts, and its confidence for each text."""
+    """The labels that the model in the folder `run` predicts for new texts, and its confidence for each text."""
     from unroll.inference.trained_model import TrainedModel
 
     if not (run / "model").is_dir():
@@ -94,6 +95,7 @@ def prediction_features(
     table = RunFolder(run).read("predictions.parquet", partial(pq.read_table, columns=columns))
     before = count_labels(*number_labels(data.task, data.label_names, table["predicted"].to_pylist()), data.task)
     known = _confidences(data.task, map(np.array, table["probabilities"].to_pylist()))
+    new = encode(text, data.joined(trained.schema.vocabulary))
     predictions = trained.predict(new, batch_size)
     labels = [prediction.labels for prediction in predictions]
     probabilities = [prediction.probabilities for prediction in predictions]

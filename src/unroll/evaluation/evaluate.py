@@ -70,7 +70,7 @@ def evaluate(data: PreparedData, run: Path, options: EvaluateOptions) -> dict[st
             f"{folder.model} was trained on other data than {data.folder} (another {', '.join(changed)}): "
             "train it again"
         )
-    split, batch_size = data.split("test"), options.batch_size
+    split, batch_size = data.joined(trained.schema.vocabulary).split("test"), options.batch_size
     trained.predict(split.head(WARM_UP * batch_size), batch_size)
     start = time.perf_counter()
     predictions = trained.predict(split, batch_size)

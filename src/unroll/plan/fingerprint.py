@@ -13,7 +13,8 @@ from unroll.data.vectors import check_vectors_file
 from unroll.files import json_digest, sha256
 from unroll.run_folder import RunFolder
 from unroll.source_files import source_files
-from unroll.training.options import without_device
+from unroll.training.options import is_baseline, without_device
+from unroll.training.pretrained import pretrained_checksum
 
 TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)
@@ -21,12 +22,7 @@ EVALUATION = ("unroll.evaluation.evaluate",)
 WITHOUT_EFFECT = {
     *("output", "run", "run_name", "reproduces", "plan", "jobs", "join_timeout", "objectives", "data", "dataset")
 }
-OF_NETWORKS = {"optimizer", "scheduler", "trainer", "vectors", "matmul_precision"}
-
-
-def is_baseline(config: Mapping[str, Any]) -> bool:
-    """Whether the model of a resolved configuration is a baseline, which needs none of `OF_NETWORKS`."""
-    return bool(config["model"]["_target_"].startswith("unroll.baselines."))
+OF_NETWORKS = {"optimizer", "scheduler", "trainer", "finetune", "vectors", "pretrained", "matmul_precision"}
 
 
 def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
@@ -37,6 +33,8 @@ def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, 
     if config.get("vectors") is not None:
         check_vectors_file(config["vectors"])
         inputs["vectors"] = sha256(Path(config["vectors"]))
+    if config.get("pretrained") is not None:
+        inputs["pretrained"] = pretrained_checksum(config["pretrained"], data)
     return inputs
 
 

@@ -16,8 +16,9 @@ from unroll.config import build_options, choice, compose_again, composed_files, 
 from unroll.data.prepared import PreparedData
 from unroll.inference.building import check_model
 from unroll.locks import run_lock
-from unroll.plan.fingerprint import WITHOUT_EFFECT, is_baseline, training_inputs
+from unroll.plan.fingerprint import WITHOUT_EFFECT, training_inputs
 from unroll.run_folder import RunFolder, RunRecord
+from unroll.training.options import is_baseline
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from unroll.training.meeting import Meeting
     from unroll.training.options import TrainOptions
 
-PARTS = ("model", "optimizer", "scheduler", "trainer")
+PARTS = ("model", "optimizer", "scheduler", "finetune", "trainer")
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,7 @@ def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOp
     parts = {name: config[name] for name in PARTS}
     check_model(parts["model"])
     if not is_baseline(parts):
+        from unroll.training.finetuning import FineTuning
         from unroll.training.processes import spread  # importing what the parts name takes seconds
         from unroll.training.trainer import build_trainer
 
@@ -246,6 +248,11 @@ def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOp
             check_factory(parts[name], name)
         build_trainer(parts["trainer"])
         parts["trainer"] = spread(parts["trainer"], is_said=True)  # checkpoints are of as many processes
+        FineTuning.of(parts["finetune"], options)
+        if options.pretrained is not None:
+            from unroll.training.transfer import Transfer
+
+            Transfer.of(options.pretrained, parts["model"], data).check()
     check_objectives(config["objectives"])
     return data, parts, options
 

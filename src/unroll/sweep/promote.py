@@ -108,7 +108,7 @@ def recipe_of(overrides: Sequence[str]) -> Recipe:
                 f"the trial has {group}={chosen[group]}, but the pipeline trains every model with {usual[group]}; "
                 f"accepted: a trial with {usual[group]}, or {group}: {chosen[group]} in conf/train.yaml and dvc.yaml"
             )
-    kept = [group for group in usual if group not in ("model", "sweep") and not group.startswith("hydra")]
+    kept = [group for group in usual if group not in ("model", "sweep", "finetune") and not group.startswith("hydra")]
     plain = compose("train", ["~model", *(f"{group}={chosen[group]}" for group in kept)])
     if trained.vectors != plain.vectors:
         raise ValueError(

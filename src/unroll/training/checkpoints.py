@@ -12,6 +12,7 @@ from unroll.exceptions import Pruned
 from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions, without_device
+from unroll.training.pretrained import pretrained_checksum
 
 BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the state to resume from
 IDENTITY, PROVENANCE = "identity.json", "training"  # what the checkpoints belong to, and their origin
@@ -22,7 +23,9 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
 
     Checkpoints of another configuration or other data are deleted, damaged ones are kept in ``checkpoints.damaged``.
     """
-    identity = {"parts": without_device(parts), "options": vars(options), "data": data.checksum}
+    identity: dict[str, Any] = {"parts": without_device(parts), "options": vars(options), "data": data.checksum}
+    if options.pretrained is not None:
+        identity["pretrained"] = pretrained_checksum(options.pretrained, data)
     folder = RunFolder(output).checkpoints
     record, run = folder / IDENTITY, folder / "run.json"
     if damaged := _damaged(folder):

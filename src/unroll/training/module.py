@@ -14,6 +14,7 @@ from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.padding import Batch
 from unroll.data.prepared import PreparedData
 from unroll.nn import SequenceModel
+from unroll.training.finetuning import FineTuning
 from unroll.training.metrics import Mean, validation_metrics
 from unroll.training.options import MatmulPrecision
 from unroll.training.trainer import quiet_lightning
@@ -24,7 +25,7 @@ class SequenceTask(LightningModule):
 
     `scheduler` is called with the optimizer and the number of optimizer steps in the whole training, which
     ends after the trainer's `max_epochs` or after `max_steps` steps; -1 for no limit. `matmul_precision` is that of
-    `TrainOptions`.
+    `TrainOptions`; without `finetuning` everything is trained alike.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SequenceTask(LightningModule):
         scheduler: Callable[[Optimizer, int], LRScheduler],
         max_steps: int = -1,
         matmul_precision: MatmulPrecision = "high",
+        finetuning: FineTuning | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -46,6 +48,7 @@ class SequenceTask(LightningModule):
         self._scheduler = scheduler
         self._max_steps = max_steps
         self._matmul_precision = matmul_precision
+        self._finetuning = finetuning or FineTuning()
         # Persistent: the mean over an epoch that is resumed from a checkpoint includes the steps before it.
         self.train_loss = Mean(is_saved=True)
         self.val_loss = Mean()
@@ -112,11 +115,16 @@ class SequenceTask(LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer(self.model.parameters())
+        optimizer = self._optimizer(self._finetuning.groups(self.model))
+        self._finetuning.slow_down(optimizer)
         # Of a fused optimizer too, gradients are unscaled before they are clipped, and not while it steps.
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         scheduler = self._scheduler(optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        # Before gradients are clipped, so that their norm is that of the layers which are trained.
+        self._finetuning.drop_gradients(optimizer, self.current_epoch)
 
     def _total_steps(self) -> int:
         # trainer.estimated_stepping_batches would set up the batches before a checkpoint is restored, and a resumed

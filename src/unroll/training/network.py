@@ -27,6 +27,7 @@ from unroll.training.callbacks import (
     ResumePoint,
 )
 from unroll.training.checkpoints import BEST, LAST, is_intact, set_aside
+from unroll.training.finetuning import FineTuning
 from unroll.training.meeting import Meeting
 from unroll.training.module import SequenceTask
 from unroll.training.options import TrainOptions
@@ -60,6 +61,8 @@ def fit_network(
             f"{data.folder} was prepared with the words of {file}, whose embeddings would be random without "
             f"vectors={file}; accepted: that option here, or vectors=null in the prepare stage"
         )
+    finetuning = FineTuning.of(parts.get("finetune"), options)
+    finetuning.freeze(model)
     max_steps, accumulated = (parts["trainer"].get(*it) for it in (("max_steps", -1), ("accumulate_grad_batches", 1)))
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
     batches = ShuffledBatches(
@@ -76,6 +79,7 @@ def fit_network(
         instantiate(parts["scheduler"]),
         max_steps,
         options.matmul_precision,
+        finetuning,
     )
     last, best = run.checkpoints / LAST, run.checkpoints / BEST
     own_callbacks = [
@@ -116,6 +120,7 @@ def fit_network(
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    model.requires_grad_(True)
     model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
     return figures

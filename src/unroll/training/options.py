@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from unroll.checks import check_choice, check_least
 from unroll.data.vectors import check_vectors_file
+from unroll.training.pretrained import pretrained_folder
 
 MatmulPrecision = Literal["high", "highest"]
 
@@ -19,6 +20,8 @@ class TrainOptions:
         batch_size: maximum number of sequences in a batch.
         batch_tokens: maximum number of tokens in a batch, padding included; None for no limit.
         vectors: file of pretrained word vectors that initialise the word embeddings; None for random ones.
+        pretrained: what a network begins with: the name of a folder in ``pretrained/``, or the path of one; None for
+            random weights. A baseline ignores it.
         patience: number of epochs without a better validation score after which training stops.
         checkpoint_steps: number of optimizer steps between two checkpoints; there is also one after every epoch.
         threads: number of PyTorch threads in each process.
@@ -34,6 +37,7 @@ class TrainOptions:
     checkpoint_steps: int
     threads: int
     matmul_precision: MatmulPrecision = "high"
+    pretrained: str | None = None
 
     def __post_init__(self) -> None:
         check_least(0, seed=self.seed)
@@ -43,6 +47,18 @@ class TrainOptions:
         check_choice("matmul_precision", self.matmul_precision, get_args(MatmulPrecision))
         if self.vectors is not None:
             check_vectors_file(self.vectors)
+        if self.pretrained is not None:
+            pretrained_folder(self.pretrained)
+            if self.vectors is not None:
+                raise ValueError(
+                    f"pretrained={self.pretrained} and vectors={self.vectors}: both are initial vectors of words; "
+                    "accepted: one of the two"
+                )
+
+
+def is_baseline(config: Mapping[str, Any]) -> bool:
+    """Whether the `model` of a configuration is a baseline, which is not trained as networks are."""
+    return bool(config["model"]["_target_"].startswith("unroll.baselines."))
 
 
 def without_device(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from unroll.cluster import Cluster
 from unroll.data.predictions import Prediction, mean_loss
 from unroll.data.prepared import EncodedSplit, PreparedData
 from unroll.data.tokens import TOKEN_TASKS
-from unroll.inference.building import build_model
+from unroll.inference.building import Model, build_model
 from unroll.inference.trained_model import TrainedModel
 from unroll.run_folder import RunFolder
 from unroll.training.checkpoints import open_checkpoints
 from unroll.training.history import print_epoch, summarise_history, write_history
 from unroll.training.metrics import validation_metrics
-from unroll.training.options import TrainOptions
+from unroll.training.options import TrainOptions, is_baseline
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -47,8 +47,9 @@ def train(
     ``run.json`` that describe the training.
 
     Args:
-        parts: what to build, as Hydra ``_target_`` dictionaries: `model`, `optimizer`, `scheduler` and `trainer`. A
-            baseline uses the model only, and is fitted without importing Lightning.
+        parts: what to build, as Hydra ``_target_`` dictionaries: `model`, `optimizer`, `scheduler` and `trainer`; and
+            the options of `FineTuning`, `finetune`, without which everything is trained alike. A baseline uses the
+            model only, and is fitted without importing Lightning.
         logger: a Lightning logger of the scores of each epoch; networks only.
         callbacks: Lightning callbacks, in addition to those of every training; networks only.
         meeting: of the processes of a cluster, of which this is the first; the others call `take_part`.
@@ -60,7 +61,7 @@ def train(
         raise ValueError("several processes would train apart; accepted: python pipelines/train.py as their command")
     _set_up(options)
     data.warn_of_one_label()
-    model = build_model(parts["model"], data.schema)
+    data, model = _begin(data, parts, options, is_said=True)
     if not isinstance(model, Baseline):
         from unroll.training.processes import spread
 
@@ -94,7 +95,7 @@ def take_part(
 ) -> None:
     """Compute this process's share of a training in a cluster, of which the first process calls `train`."""
     _set_up(options)
-    model = build_model(parts["model"], data.schema)
+    data, model = _begin(data, parts, options)
     if not isinstance(model, Baseline):
         from unroll.training.network import fit_network
 
@@ -105,7 +106,8 @@ def take_part(
 def microseconds_per_token(folder: Path, data: PreparedData, batch_size: int) -> float:
     """Measure prediction on the validation split in one thread: the shortest of three times, divided by the tokens."""
     torch.set_num_threads(1)
-    trained, split = TrainedModel.load(folder), data.split("validation")
+    trained = TrainedModel.load(folder)
+    split = data.joined(trained.schema.vocabulary).split("validation")
     seconds = []
     for _ in range(REPETITIONS):
         start = time.perf_counter()
@@ -118,6 +120,20 @@ def _set_up(options: TrainOptions) -> None:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for processes that ddp starts
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
+
+
+def _begin(
+    data: PreparedData, parts: dict[str, Any], options: TrainOptions, is_said: bool = False
+) -> tuple[PreparedData, Model]:
+    """The model before its training, and the data with the words that it knows."""
+    if options.pretrained is None or is_baseline(parts):
+        return data, build_model(parts["model"], data.schema)
+    from unroll.training.transfer import Transfer
+
+    transfer = Transfer.of(options.pretrained, parts["model"], data)
+    if is_said:
+        transfer.report()
+    return transfer.data, transfer.build()
 
 
 def _fit_baseline(model: Baseline, data: PreparedData, batch_size: int, history: Path) -> None:

@@ -117,6 +117,15 @@ def test_the_words_of_a_vectors_file_follow_those_of_train(tmp_path: Path) -> No
     assert words_of(data, "test") == [["good", "heavens"], ["<unk>"]]
 
 
+def test_the_words_outside_the_vocabulary_are_kept_for_models_that_know_them(tmp_path: Path) -> None:
+    raw = raw_reviews(tmp_path / "raw", train=texts("Good good rare", "good"), test=texts("Good HEAVENS <pad>"))
+    prepare(REVIEWS, raw, tmp_path / "out", PrepareOptions(min_count=2))
+    joined = PreparedData(tmp_path / "out").joined(["heavens", "rare", "other"])
+    assert joined.schema.vocabulary == ["<pad>", "<unk>", "good", "heavens", "rare", "other"]
+    assert words_of(joined, "train") == [["good", "good", "rare"], ["good"]]
+    assert words_of(joined, "test")[0] == ["good", "heavens", *["<unk>"] * (len(words_of(joined, "test")[0]) - 2)]
+
+
 def test_a_missing_vectors_file_is_named() -> None:
     with pytest.raises(ValueError, match=r"vectors=absent\.txt: no such file; accepted: a GloVe"):
         PrepareOptions(vectors="absent.txt")

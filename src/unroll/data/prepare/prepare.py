@@ -112,13 +112,15 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
 
         vocabulary, alphabet = _vocabularies(splits["train"], tokenizer, options.min_count)
         if options.vectors is not None:
-            words = read_words(Path(options.vectors), tokenizer.word)
-            vocabulary = list(dict.fromkeys([*vocabulary, *words]))
+            of_file = read_words(Path(options.vectors), tokenizer.word)
+            vocabulary = list(dict.fromkeys([*vocabulary, *of_file]))
         schema = DataSchema(labels.task, names, vocabulary, alphabet, tokenizer, source.is_pair, given_tokens)
         table = TokenEncoder.of(schema).encode(splits["train"].corpus.distinct)
 
         described = schema.save(work)
         table.save(work / "tokens")
+        words = [*map(tokenizer.word, splits["train"].corpus.distinct)]
+        write_json(work / "tokens" / table.OTHER_WORDS, [words[row - 1] for row in table.unknown])
         unknown = {split: write_split(rows, table, work / split) for split, rows in splits.items()}
         description = {
             **described,

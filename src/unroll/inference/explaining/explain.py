@@ -93,4 +93,4 @@ def _split_of(predictor: Predictor, data: PreparedData, split: str) -> EncodedSp
             f"{data.folder} is other data than the model was trained on (another {', '.join(changed)}); accepted: the "
             "prepared data of its training"
         )
-    return data.split(split)
+    return data.joined(predictor.model.schema.vocabulary).split(split)

@@ -1,0 +1,95 @@
+"""How a network that begins with pretrained weights is trained: what learns how fast, and from when on."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from unroll.arguments import check_arguments
+from unroll.checks import check_least
+from unroll.nn import SequenceModel
+from unroll.training.options import TrainOptions
+
+_LAYER = re.compile(r"encoder\.(?:forward_cells|backward_cells|norms)\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Options of fine-tuning; a file of ``conf/finetune``.
+
+    A network consists of these layers, from the top: the head, each layer of the encoder, and the embedding.
+
+    Args:
+        layer_decay: a layer has the learning rate of the one above it, divided by this (Howard and Ruder 2018, section
+            3.2); the head has the optimizer's.
+        gradual_unfreezing: in the first epoch the head is trained alone, and in each later one the next layer as well
+            (section 3.3).
+        freeze_embeddings: the vectors of the words keep the values that they begin with.
+
+    Raises:
+        ValueError: `layer_decay` is below 1.
+    """
+
+    layer_decay: float = 1.0
+    gradual_unfreezing: bool = False
+    freeze_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        check_least(1, **{"finetune.layer_decay": self.layer_decay})
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any] | None, options: TrainOptions) -> "FineTuning":
+        """Check a configuration; None stands for the default values.
+
+        Raises:
+            ValueError: a key or value is not accepted, or the training does not begin with anything pretrained.
+        """
+        check_arguments(cls, config or {}, "finetune")
+        made = cls(**config or {})
+        if made != cls() and options.pretrained is None and options.vectors is None:
+            key, value = next((key, value) for key, value in asdict(made).items() if value != getattr(cls, key))
+            raise ValueError(
+                f"finetune.{key}={value}, but the network begins with random weights; accepted: with pretrained=NAME "
+                "or vectors=FILE, or finetune=none"
+            )
+        return made
+
+    def freeze(self, model: SequenceModel) -> None:
+        """Leave out of the gradients what is never trained."""
+        model.embedding.words.weight.requires_grad_(not self.freeze_embeddings)
+
+    def groups(self, model: SequenceModel) -> list[dict[str, Any]]:
+        """The trained parameters, as the optimizer takes them: one group, or one a layer from the top."""
+        if self.layer_decay == 1 and not self.gradual_unfreezing:
+            return [{"params": [it for it in model.parameters() if it.requires_grad]}]
+        return [{"params": layer} for layer in layers(model)]
+
+    def slow_down(self, optimizer: Optimizer) -> None:
+        """Set the learning rates of an optimizer that was built with `groups`."""
+        for depth, group in enumerate(optimizer.param_groups):
+            group["lr"] /= self.layer_decay**depth
+
+    def drop_gradients(self, optimizer: Optimizer, epoch: int) -> None:
+        """Delete the gradients of the layers that are still frozen in an epoch, counted from 0, before a step.
+
+        An optimizer passes over parameters without a gradient, which neither change nor decay. They are not frozen by
+        `requires_grad`, because the processes of ddp agree on it when the training begins.
+        """
+        if self.gradual_unfreezing:
+            for group in optimizer.param_groups[epoch + 1 :]:
+                for parameter in group["params"]:
+                    parameter.grad = None
+
+
+def layers(model: SequenceModel) -> list[list[nn.Parameter]]:
+    """The trained parameters of each layer that has any, from the head down to the embedding."""
+    found: dict[int, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        layer = _LAYER.match(name)
+        level = int(layer[1]) if layer else {"head": 1 << 30, "encoder": 0, "embedding": -1}[name.partition(".")[0]]
+        if parameter.requires_grad:
+            found.setdefault(level, []).append(parameter)
+    return [found[level] for level in sorted(found, reverse=True)]
