@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from unroll.checks import check_choice, check_least
-from unroll.data.vectors import check_vectors_file
+from unroll.data.vectors.files import find_vectors
 
 MatmulPrecision = Literal["high", "highest"]
 
@@ -18,7 +18,8 @@ class TrainOptions:
         seed: of the initial weights, the order of the batches and dropout.
         batch_size: maximum number of sequences in a batch.
         batch_tokens: maximum number of tokens in a batch, padding included; None for no limit.
-        vectors: file of pretrained word vectors that initialise the word embeddings; None for random ones.
+        vectors: path or name of a file of pretrained word vectors that initialise the word embeddings, see
+            `find_vectors`; None for random ones.
         patience: number of epochs without a better validation score after which training stops.
         checkpoint_steps: number of optimizer steps between two checkpoints; there is also one after every epoch.
         threads: number of PyTorch threads in each process.
@@ -42,7 +43,7 @@ class TrainOptions:
         check_least(1, "no limit", batch_tokens=self.batch_tokens)
         check_choice("matmul_precision", self.matmul_precision, get_args(MatmulPrecision))
         if self.vectors is not None:
-            check_vectors_file(self.vectors)
+            find_vectors(self.vectors)
 
 
 def without_device(config: Mapping[str, Any]) -> dict[str, Any]:
