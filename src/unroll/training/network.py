@@ -147,8 +147,9 @@ def _fit(trainer: Trainer, task: SequenceTask, checkpoint: Path | None) -> None:
 
 def start_from_vectors(model: SequenceModel, schema: DataSchema, vectors: str) -> None:
     """Copy the word vectors of a file into the embeddings; print how many words have one. See `find_vectors`."""
-    file, weight = find_vectors(vectors), model.embedding.words.weight  # (V, E)
-    pretrained = vectors_of(file, schema, weight.shape[1])
+    weight = model.embedding.words.weight  # (V, E)
+    file = find_vectors(vectors).of_width(weight.shape[1])
+    pretrained = vectors_of(file, schema)
     width = pretrained.vectors.shape[1]
     if width != weight.shape[1]:
         raise ValueError(

@@ -20,7 +20,6 @@ from unroll.files import (
     json_digest,
     make_folder,
     read_mapping,
-    refusal,
     sha256,
     whole_folder,
     write_checksums,
@@ -47,7 +46,7 @@ def checksum(path: Path) -> str:
     if before["size"] < LARGE:
         return sha256(path)
     record = cache_folder() / f"{json_digest(str(path.resolve()))}.json"
-    kept = read_mapping(record)
+    kept = _mapping(record)
     if kept.pop("check", None) == json_digest(kept) and kept.get("file") == before:
         return str(kept["sha256"])
     found = sha256(path)
@@ -56,40 +55,43 @@ def checksum(path: Path) -> str:
         try:
             make_folder(record.parent)
             write_json(record, {**facts, "check": json_digest(facts)})
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             _say_not_kept(path, error)
     return found
 
 
-def vectors_of(file: VectorsFile, schema: DataSchema, width: int) -> PretrainedVectors:
-    """The vectors of the words of a vocabulary; see `read_vectors`, whose result is kept if the file is large.
-
-    Args:
-        width: the size of the vectors wanted, which chooses between the files in a ZIP archive.
-    """
+def vectors_of(file: VectorsFile, schema: DataSchema) -> PretrainedVectors:
+    """The vectors of the words of a vocabulary; see `read_vectors`, whose result is kept if the file is large."""
     before = _identity(file.path)
     if before["size"] < LARGE:
-        return read_vectors(file, schema.vocabulary, schema.tokenizer.word, width)
+        return read_vectors(file, schema.vocabulary, schema.tokenizer.word)
     try:
         make_folder(cache_folder())
         lock = cache_lock(cache_folder())
         lock.acquire()
     except (OSError, ValueError) as error:
         _say_not_kept(file.path, error)
-        return read_vectors(file, schema.vocabulary, schema.tokenizer.word, width)
+        return read_vectors(file, schema.vocabulary, schema.tokenizer.word)
     with lock:  # others wait, rather than read the same gigabytes
-        of_file = [checksum(file.path), file.member, width]
+        of_file = [checksum(file.path), file.member]
         rules = [asdict(schema.tokenizer.options), sha256(*sorted(Path(__file__).parent.glob("*.py")))]
         folder = cache_folder() / json_digest([*of_file, *rules, schema.vocabulary])
         if (folder / CHECKSUMS).exists() and not damaged_files(folder, [f"{name}.npy" for name in _ARRAYS]):
             return PretrainedVectors(*(np.load(folder / f"{name}.npy") for name in _ARRAYS))
-        result = read_vectors(file, schema.vocabulary, schema.tokenizer.word, width)
+        result = read_vectors(file, schema.vocabulary, schema.tokenizer.word)
         if _identity(file.path) == before:
             try:
                 _keep(result, folder)
             except ValueError as error:
                 _say_not_kept(file.path, error)
         return result
+
+
+def _mapping(record: Path) -> dict[str, Any]:
+    try:
+        return read_mapping(record)
+    except OSError:  # a folder that this user may not read, or a file in its place
+        return {}
 
 
 def _keep(result: PretrainedVectors, folder: Path) -> None:
@@ -114,5 +116,5 @@ def _identity(path: Path) -> dict[str, Any]:
 
 
 def _say_not_kept(path: Path, error: Exception) -> None:
-    cause = refused.cause if (refused := refusal(error)) else str(error)
-    print(f"{path} will be read again: {cache_folder()} cannot be written ({cause})", flush=True)
+    cause = str(error) if isinstance(error, ValueError) else f"{cache_folder()} cannot be written: {error}"
+    print(f"{path} will be read again by the next command, since {cause}", flush=True)

@@ -71,9 +71,7 @@ class VectorsFile(NamedTuple):
         if len(members) != 1:
             wanted = "" if width is None else f", none or several of them with {width} numbers per word"
             accepted = first_names([f"vectors={VectorsFile(self.path, it)}" for it in members]) or "another archive"
-            raise ValueError(
-                f"vectors={self.path}: the archive contains {len(members)} files{wanted}; accepted: {accepted}"
-            )
+            raise ValueError(f"vectors={self.path} contains {len(members)} files{wanted}; accepted: {accepted}")
         return VectorsFile(self.path, members[0])
 
 

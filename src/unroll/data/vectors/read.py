@@ -33,7 +33,7 @@ class Entry(Protocol):
 
 
 def read_vectors(
-    file: VectorsFile, vocabulary: Sequence[str], entry: Callable[[str], str] = str.lower, width: int | None = None
+    file: VectorsFile, vocabulary: Sequence[str], entry: Callable[[str], str] = str.lower
 ) -> PretrainedVectors:
     """Read the vectors of the words of a vocabulary in one pass; the memory needed does not depend on the file's size.
 
@@ -50,18 +50,18 @@ def read_vectors(
     a vector is used.
 
     Args:
+        file: in a ZIP archive of several files, one of them; see `VectorsFile.of_width`.
         entry: the entry of the vocabulary for a word.
-        width: the D wanted, which chooses between the files in a ZIP archive.
 
     Raises:
         ValueError: the file cannot be read, has another format, or contains no word of the vocabulary.
     """
-    file = file.of_width(width)
+    file = file.of_width()
     ids = {word: i for i, word in enumerate(vocabulary) if word not in SPECIAL_WORDS}
     found = np.zeros(len(vocabulary), bool)
     exact = np.zeros(len(vocabulary), bool)
-    vectors = np.zeros((len(vocabulary), 0), np.float32)
     with _entries(file) as (entries, subwords):
+        vectors = np.zeros((len(vocabulary), subwords.width if subwords else 0), np.float32)
         for it in entries:
             word = it.word()
             is_exact = word in ids
