@@ -1,4 +1,4 @@
-"""Locks between processes: of a run folder or another output, of a database, and of the study in a database.
+"""Locks between processes: of a run folder, another output or a cache, of a database, and of the study in a database.
 
 Each is released when the process that holds it ends, even if it is killed.
 """
@@ -57,6 +57,11 @@ def is_run_locked(output: Path) -> bool:
             return False
     except ValueError:
         return True
+
+
+def cache_lock(folder: Path) -> FileLock:
+    """The lock of a folder that exists; the process that holds it makes what the others wait for."""
+    return FileLock(folder / ".lock")
 
 
 def _run_lock_file(output: Path) -> Path:

@@ -1,5 +1,6 @@
-"""Word embeddings initialised with pretrained vectors; tests/data/test_vectors.py tests reading the files."""
+"""Word embeddings initialised with pretrained vectors; tests/data/vectors tests reading the files."""
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def test_words_that_the_file_has_begin_as_its_vectors_and_the_others_as_ever(
     model = random_model(reviews, "gru").model
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
 
-    start_from_vectors(model, reviews.schema.vocabulary, str.lower, tmp_path / "vectors.txt")
+    start_from_vectors(model, reviews.schema, str(tmp_path / "vectors.txt"))
 
     after = model.state_dict()
     for row, word in enumerate(reviews.schema.vocabulary):
@@ -77,13 +78,26 @@ def test_vectors_of_another_width_are_refused_with_both_keys(reviews: PreparedDa
     path = tmp_path / "vectors.txt"
     write_vectors(path, FOUND, width=WIDTH + 1)
     with pytest.raises(ValueError) as error:
-        start_from_vectors(random_model(reviews, "gru").model, reviews.schema.vocabulary, str.lower, path)
+        start_from_vectors(random_model(reviews, "gru").model, reviews.schema, str(path))
     for part in (f"vectors={path}", f"model.embedding_size={WIDTH};", f"accepted: model.embedding_size={WIDTH + 1}"):
         assert part in str(error.value)
 
 
+def test_of_an_archive_the_file_with_vectors_of_the_models_size_is_taken(
+    reviews: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = random_model(reviews, "gru").model
+    with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
+        for width in (WIDTH + 1, WIDTH):
+            write_vectors(tmp_path / "vectors.txt", FOUND, width)
+            archive.write(tmp_path / "vectors.txt", f"glove.{width}d.txt")
+    start_from_vectors(model, reviews.schema, f"{tmp_path}/glove.zip")
+    assert f"glove.zip::glove.{WIDTH}d.txt: vectors of 3 of" in capsys.readouterr().out
+    expected = write_vectors(tmp_path / "vectors.txt", FOUND)["good"]
+    weights = model.embedding.words.weight.detach()
+    np.testing.assert_array_equal(weights[reviews.schema.vocabulary.index("good")], expected)
+
+
 def test_a_file_that_is_not_there_is_named(reviews: PreparedData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"missing\.txt"):
-        start_from_vectors(
-            random_model(reviews, "gru").model, reviews.schema.vocabulary, str.lower, tmp_path / "missing.txt"
-        )
+        start_from_vectors(random_model(reviews, "gru").model, reviews.schema, str(tmp_path / "missing.txt"))

@@ -5,11 +5,11 @@ DVC runs a stage if any of its files has changed; the stage skips each run whose
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from unroll.data.prepared import PreparedData
-from unroll.data.vectors import check_vectors_file
+from unroll.data.vectors.cache import checksum
+from unroll.data.vectors.files import find_vectors
 from unroll.files import json_digest, sha256
 from unroll.run_folder import RunFolder
 from unroll.source_files import source_files
@@ -31,8 +31,7 @@ def training_inputs(config: Mapping[str, Any], data: PreparedData) -> dict[str, 
         config = {key: value for key, value in config.items() if key not in OF_NETWORKS}
     inputs = {"code": code_checksum(TRAINING), "config": config_checksum(config), "data": data.checksum}
     if config.get("vectors") is not None:
-        check_vectors_file(config["vectors"])
-        inputs["vectors"] = sha256(Path(config["vectors"]))
+        inputs["vectors"] = checksum(find_vectors(config["vectors"]).path)
     if config.get("pretrained") is not None:
         inputs["pretrained"] = pretrained_checksum(config["pretrained"], data)
     return inputs

@@ -1,7 +1,7 @@
 """Train a network by gradient descent, with Lightning."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from pytorch_lightning.loggers import Logger
 
 from unroll.data.batches import SequentialBatches, ShuffledBatches
 from unroll.data.prepared import PreparedData
-from unroll.data.vectors import read_vectors
+from unroll.data.schema import DataSchema
+from unroll.data.vectors.cache import vectors_of
+from unroll.data.vectors.files import find_vectors
 from unroll.nn import SequenceModel
 from unroll.nn.devices import lacks_memory, too_large
 from unroll.run_folder import RunFolder
@@ -55,7 +57,7 @@ def fit_network(
         The entries of ``run.json`` on the device and how the batches were divided.
     """
     if options.vectors is not None:
-        start_from_vectors(model, data.schema.vocabulary, data.schema.tokenizer.word, Path(options.vectors))
+        start_from_vectors(model, data.schema, options.vectors)
     elif file := data.description.get("vectors"):
         raise ValueError(
             f"{data.folder} was prepared with the words of {file}, whose embeddings would be random without "
@@ -148,17 +150,18 @@ def _fit(trainer: Trainer, task: SequenceTask, checkpoint: Path | None) -> None:
         raise
 
 
-def start_from_vectors(model: SequenceModel, vocabulary: list[str], entry: Callable[[str], str], path: Path) -> None:
-    """Copy the file's word vectors, read by `read_vectors`, into the embeddings; print how many words have one."""
-    pretrained = read_vectors(path, vocabulary, entry)
+def start_from_vectors(model: SequenceModel, schema: DataSchema, vectors: str) -> None:
+    """Copy the word vectors of a file into the embeddings; print how many words have one. See `find_vectors`."""
     weight = model.embedding.words.weight  # (V, E)
+    file = find_vectors(vectors).of_width(weight.shape[1])
+    pretrained = vectors_of(file, schema)
     width = pretrained.vectors.shape[1]
     if width != weight.shape[1]:
         raise ValueError(
-            f"vectors={path}: {width} numbers per word, but model.embedding_size={weight.shape[1]}; "
+            f"vectors={vectors}: {width} numbers per word, but model.embedding_size={weight.shape[1]}; "
             f"accepted: model.embedding_size={width}"
         )
     found = torch.from_numpy(pretrained.found)
     with torch.no_grad():
         weight[found] = torch.from_numpy(pretrained.vectors)[found]
-    print(f"{path}: vectors of {found.sum()} of {len(vocabulary)} words ({pretrained.found.mean():.1%})", flush=True)
+    print(f"{file}: vectors of {found.sum()} of {len(found)} words ({pretrained.found.mean():.1%})", flush=True)

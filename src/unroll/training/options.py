@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from unroll.checks import check_choice, check_least
-from unroll.data.vectors import check_vectors_file
+from unroll.data.vectors.files import find_vectors
 from unroll.training.pretrained import pretrained_folder
 
 MatmulPrecision = Literal["high", "highest"]
@@ -19,7 +19,8 @@ class TrainOptions:
         seed: of the initial weights, the order of the batches and dropout.
         batch_size: maximum number of sequences in a batch.
         batch_tokens: maximum number of tokens in a batch, padding included; None for no limit.
-        vectors: file of pretrained word vectors that initialise the word embeddings; None for random ones.
+        vectors: path or name of a file of pretrained word vectors that initialise the word embeddings, see
+            `find_vectors`; None for random ones.
         pretrained: what a network begins with: the name of a folder in ``pretrained/``, or the path of one; None for
             random weights. A baseline ignores it.
         patience: number of epochs without a better validation score after which training stops.
@@ -46,7 +47,7 @@ class TrainOptions:
         check_least(1, "no limit", batch_tokens=self.batch_tokens)
         check_choice("matmul_precision", self.matmul_precision, get_args(MatmulPrecision))
         if self.vectors is not None:
-            check_vectors_file(self.vectors)
+            find_vectors(self.vectors)
         if self.pretrained is not None:
             pretrained_folder(self.pretrained)
             if self.vectors is not None:

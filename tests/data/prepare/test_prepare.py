@@ -1,5 +1,6 @@
 """The prepare stage on small raw folders; see also test_quarantine.py and test_carving.py."""
 
+import zipfile
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -124,10 +125,30 @@ def test_the_words_outside_the_vocabulary_are_kept_for_models_that_know_them(tmp
     assert joined.schema.vocabulary == ["<pad>", "<unk>", "good", "heavens", "rare", "other"]
     assert words_of(joined, "train") == [["good", "good", "rare"], ["good"]]
     assert words_of(joined, "test")[0] == ["good", "heavens", *["<unk>"] * (len(words_of(joined, "test")[0]) - 2)]
+@pytest.mark.parametrize(
+    ("limit", "added"), [(2, ["heavens"]), (3, ["heavens", "earth"]), (None, ["heavens", "earth"])]
+)
+def test_of_a_vectors_file_the_first_words_are_added_up_to_a_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: int | None, added: list[str]
+) -> None:
+    (tmp_path / "glove.txt").write_text("good 1 2\nGood 1 2\nHeavens 5 6\nearth 7 8\n")
+    raw = raw_reviews(tmp_path / "raw", train=texts("good", "bad"), test=texts("good earth", "hell"))
+    options = PrepareOptions(vectors=str(tmp_path / "glove.txt"), vectors_limit=limit, processes=1)
+    prepare(REVIEWS, raw, tmp_path / "out", options)
+    assert PreparedData(tmp_path / "out").schema.vocabulary == ["<pad>", "<unk>", "bad", "good", *added]
+    said = f"{4 + len(added)} words in the vocabulary, {len(added)} of them from {tmp_path}/glove.txt, vectors_limit="
+    assert said + (str(limit) if limit else "null") in capsys.readouterr().out
+
+
+def test_an_archive_with_several_files_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "glove.zip", "w") as archive:
+        archive.writestr("a.txt", "good 1 2\n"), archive.writestr("b.txt", "good 1 2 3\n")
+    with pytest.raises(ValueError, match=r"glove\.zip contains 2 files; accepted: vectors=.*glove\.zip::a\.txt, "):
+        PrepareOptions(vectors=str(tmp_path / "glove.zip"))
 
 
 def test_a_missing_vectors_file_is_named() -> None:
-    with pytest.raises(ValueError, match=r"vectors=absent\.txt: no such file; accepted: a GloVe"):
+    with pytest.raises(ValueError, match=r"vectors=absent\.txt: no such file.*; accepted: a GloVe"):
         PrepareOptions(vectors="absent.txt")
 
 

@@ -26,7 +26,8 @@ from unroll.data.source import SPLITS, Source
 from unroll.data.spans import SpanEdges
 from unroll.data.text_files import TABLES, extension
 from unroll.data.tokenizer import Split, Tokenizer, TokenizerOptions
-from unroll.data.vectors import check_vectors_file, read_words
+from unroll.data.vectors.files import find_vectors
+from unroll.data.vectors.read import read_words
 from unroll.files import whole_folder, write_checksums, write_json
 
 
@@ -38,8 +39,10 @@ class PrepareOptions:
         min_count: words with fewer occurrences in train become `<unk>`, so that `<unk>` is trained.
         validation_fraction, test_fraction: the share of train that becomes validation or test if the dataset has no
             such split.
-        vectors: a file of pretrained word vectors, whose words are added to the vocabulary after those of train. The
-            training then must start from these vectors.
+        vectors: path or name of a file of pretrained word vectors, see `find_vectors`, whose words are added to the
+            vocabulary after those of train. The training then must start from these vectors.
+        vectors_limit: maximum number of words of that file, the first of which are usually the most frequent; None for
+            all of them.
         drop_leaks: drop training rows whose text is also in validation or test, with the same `tokens`, the same
             `words` (ignoring case and punctuation) or `near`ly the same words.
         max_bad_share: maximum share of rows that cannot be used.
@@ -56,6 +59,7 @@ class PrepareOptions:
     test_fraction: float = 0.1
     max_bad_share: float = 0.01
     vectors: str | None = None
+    vectors_limit: int | None = 50_000
     drop_leaks: Sameness | None = None
     limit: int | None = None
     max_length: int | None = None
@@ -72,11 +76,11 @@ class PrepareOptions:
                 raise ValueError(f"{name}={getattr(self, name)}; accepted: between 0 and 1")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
-        check_least(1, "no limit", limit=self.limit, max_length=self.max_length)
+        check_least(1, "no limit", limit=self.limit, max_length=self.max_length, vectors_limit=self.vectors_limit)
         check_least(1, "one per core", processes=self.processes)
         check_least(0, seed=self.seed)
         if self.vectors is not None:
-            check_vectors_file(self.vectors)
+            find_vectors(self.vectors).of_width()
             if self.tokenizer.subwords is not None:
                 raise ValueError(
                     f"vectors={self.vectors} with tokenizer.subwords={self.tokenizer.subwords}: vectors are for whole "
@@ -112,8 +116,13 @@ def prepare(source: Source, raw: Path, output: Path, options: PrepareOptions) ->
 
         vocabulary, alphabet = _vocabularies(splits["train"], tokenizer, options.min_count)
         if options.vectors is not None:
-            of_file = read_words(Path(options.vectors), tokenizer.word)
-            vocabulary = list(dict.fromkeys([*vocabulary, *of_file]))
+            of_file = read_words(find_vectors(options.vectors), tokenizer.word, options.vectors_limit)
+            of_train, vocabulary = len(vocabulary), list(dict.fromkeys([*vocabulary, *of_file]))
+            print(
+                f"{output}: {len(vocabulary):,} words in the vocabulary, {len(vocabulary) - of_train:,} of them from "
+                f"{options.vectors}, vectors_limit={options.vectors_limit or 'null'}",
+                flush=True,
+            )
         schema = DataSchema(labels.task, names, vocabulary, alphabet, tokenizer, source.is_pair, given_tokens)
         table = TokenEncoder.of(schema).encode(splits["train"].corpus.distinct)
 

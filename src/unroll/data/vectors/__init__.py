@@ -1,0 +1,1 @@
+"""Pretrained word vectors: files of GloVe, word2vec and fastText."""
