@@ -50,8 +50,8 @@ ui: $(RUN)
 
 # Deletes the environment, data, models, reports and runs; `make repro` recreates them.
 clean:
-	rm -rf $(VENV) data/raw data/prepared models reports multirun reproduced mlflow.db* mlartifacts optuna.db* \
-		.dvc/cache .dvc/tmp dvc.lock
+	rm -rf $(VENV) data/raw data/prepared data/corpora pretrained models reports multirun reproduced mlflow.db* mlartifacts \
+		optuna.db* .dvc/cache .dvc/tmp dvc.lock
 
 # The first supported Python of the machine, or the one that PYTHON names.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)

@@ -44,6 +44,7 @@ UPLOAD = "upload folder=models"
 PLAN = {
     "classification": {"datasets": [NAME], "models": ["majority", "lstm"]},
     "labeling": {"datasets": ["demo_entities"], "models": ["majority"]},
+    "pretrain": {},
     "seeds": [1],
     "tokenizer": "words",
     "trainer": "auto",

@@ -19,6 +19,7 @@ PROJECT = Path(__file__).parents[2]
 MODELS = ["elman", "bilstm_char_crf", "awd_lstm", "tfidf", "crfsuite"]  # have the keys of all others
 DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 STAGES = {"dataset": "download", "tokenizer": "prepare", "hydra": "train"}  # others: train
+STAGES |= dict.fromkeys(("corpus", "pretraining"), "pretrain")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,7 +109,8 @@ def typed() -> list[str]:
     text = "\n".join(file.read_text() for file in DOCUMENTS)
     code = " ".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text))
     found = re.findall(
-        r"(?<![\w.+])((?:dataset|model|optimizer|scheduler|trainer|tokenizer|hydra)\.[a-z_0-9.]+=\S+)", code
+        r"(?<![\w.+])((?:corpus|dataset|model|pretraining|optimizer|scheduler|trainer|tokenizer|hydra)\.[a-z_0-9.]+=\S+)",
+        code,
     )
     return sorted({it for it in found if not re.search(r"[(…]|=[^\[]*,", it)})  # without those of sweeps
 

@@ -1,11 +1,13 @@
 """Each stage of dvc.yaml declares the files that its command reads."""
 
 import shlex
+import shutil
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+import yaml
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
@@ -20,9 +22,20 @@ CONF = PROJECT / "conf"
 
 
 @pytest.fixture(scope="module")
-def stages() -> list[PipelineStage]:
-    """The stages of dvc.yaml, one for each combination of its matrix."""
-    return list(Repo(str(PROJECT)).index.stages)
+def stages(tmp_path_factory: pytest.TempPathFactory) -> list[PipelineStage]:
+    """The stages of dvc.yaml, one for each combination of its matrix, and one of pretraining.
+
+    They are those of a copy of dvc.yaml, because params.yaml lists nothing that is pretrained.
+    """
+    copy = tmp_path_factory.mktemp("project")
+    (copy / ".dvc").mkdir()
+    (copy / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    shutil.copy(PROJECT / "dvc.yaml", copy)
+    plan = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    assert plan["pretrain"] == {}
+    plan["pretrain"] = {"mine": {"corpus": "imdb", "pretraining": "vectors"}}
+    (copy / "params.yaml").write_text(yaml.safe_dump(plan))
+    return list(Repo(str(copy)).index.stages)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,7 +70,7 @@ def declared_params(stage: PipelineStage) -> dict[str, list[str]]:
 
 
 def test_the_matrix_is_expanded(stages: list[PipelineStage]) -> None:
-    assert "train-classification@demo_reviews" in {stage.addressing for stage in stages}
+    assert {"train-classification@demo_reviews", "pretrain@mine"} <= {stage.name for stage in stages}
 
 
 def test_each_stage_declares_exactly_the_files_that_its_commands_compose(stages: list[PipelineStage]) -> None:

@@ -31,6 +31,7 @@ PARTS = [
 PLAN = {
     "classification": {"datasets": ["demo_reviews"], "models": ["fcnn", "lstm"]},
     "labeling": {"datasets": ["demo_entities"], "models": ["fcnn", "bilstm"]},
+    "pretrain": {},
     "seeds": [1],
     "tokenizer": "words",
     "trainer": "auto",
