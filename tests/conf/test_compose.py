@@ -183,6 +183,20 @@ def test_every_optimizer_and_scheduler_take_a_step(optimizer: str, scheduler: st
     assert (weight != 1).all()
 
 
+def test_a_model_s_file_may_say_what_it_begins_with_and_how_it_is_fine_tuned(tmp_path: Path) -> None:
+    """So that params.yaml lists a model and the same one with pretrained weights."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/mine.yaml").write_text(
+        "# @package _global_\ndefaults: [bilstm@model, override /finetune: ulmfit]\n"
+        "pretrained: imdb\nmodel: {pooling: concat}\nfinetune: {layer_decay: 2.0}\n"
+    )
+    config = compose("train", ["model=mine", f"hydra.searchpath=[file://{tmp_path}]"])
+    usual: Any = OmegaConf.to_container(compose("train", ["model=bilstm", "scheduler=slanted_triangular"]))
+    changed = {"model": usual["model"] | {"pooling": "concat"}, "pretrained": "imdb"}
+    tuned = {"layer_decay": 2.0, "gradual_unfreezing": True, "freeze_embeddings": False}
+    assert OmegaConf.to_container(config) == usual | changed | {"finetune": tuned}
+
+
 def test_the_plan_names_files_of_conf() -> None:
     plan: dict[str, Any] = yaml.safe_load((CONF.parent / "params.yaml").read_text())
     assert plan["trainer"] in names("trainer")

@@ -35,9 +35,9 @@ def evaluated(data: PreparedData, folder: Path, seeds: tuple[int, ...] = (1, 2))
     return read_runs(folder)
 
 
-def card(data: PreparedData, folder: Path, runs: list[Run], path: str = "data/reviews") -> str:
+def card(data: PreparedData, folder: Path, runs: list[Run], path: str = "data/reviews", **origin: str) -> str:
     candidate = Candidate.of(runs, folder, data.folder.parent / "raw", data)
-    return write_card(candidate, runs, 3, ORIGIN | {"dataset.path": path}, DECISION, level=0.05)
+    return write_card(candidate, runs, 3, ORIGIN | {"dataset.path": path} | origin, DECISION, level=0.05)
 
 
 def section(card: str, title: str) -> str:
@@ -231,3 +231,11 @@ def test_cells_stand_apart_in_a_description() -> None:
     table = "| | mean |\n|---|---:|\n| loss | 0.1 |\n"
     shown = "| | &emsp;mean |\n|---|---:|\n| loss | &emsp;0.1 |\n"
     assert description_of(f"# Title\n\n{table}") == shown
+
+
+def test_pretrained_weights_are_named(reviews: PreparedData, folder: Path) -> None:
+    runs = evaluated(reviews, folder)
+    weights = {"pretrained": "imdb", "pretrained.checksum": "f" * 64}
+    found = section(card(reviews, folder, runs, **weights), "Data")
+    assert f"began with the pretrained weights `imdb` (SHA-256 `{'f' * 64}`)" in found
+    assert "pretrained weights" not in card(reviews, folder, runs)

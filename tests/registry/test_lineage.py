@@ -91,6 +91,19 @@ def test_a_model_that_a_stage_makes_comes_from_the_commit_checked_out(
     }
 
 
+def test_the_weights_that_its_training_began_with_are_part_of_it(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, made_by_dvc(candidate))
+    weights = {"pretrained": "imdb", "pretrained.checksum": "f" * 64}
+    for key, value in weights.items():
+        open_store().set_tag(candidate.best.run_id, key, value)
+    found = find_lineage(open_store(), candidate).tags
+    for key in weights:
+        open_store().delete_tag(candidate.best.run_id, key)
+    assert weights.items() <= found.items()
+
+
 @pytest.fixture
 def uncommitted(candidate: Candidate) -> Iterator[Candidate]:
     """The same model, as if a file had not been committed when it was trained; it records what it has read."""

@@ -86,6 +86,14 @@ def test_what_a_promoted_model_set_stays_when_it_is_promoted_again(tmp_path: Pat
     assert recipe.config == promoted | {"batch_size": 16}
 
 
+def test_what_a_trial_began_with_and_how_it_was_fine_tuned_are_in_the_recipe() -> None:
+    config = recipe_of(["model=bilstm", "pretrained=imdb", "finetune=discriminative"]).config
+    assert {key: value for key, value in config.items() if key != "model"} == {
+        "pretrained": "imdb",
+        "finetune": {"layer_decay": 2.6},
+    }
+
+
 def test_the_machine_is_no_part_of_a_recipe() -> None:
     assert set(recipe_of(["model=gru", "trainer=ddp"]).config) == {"model"}
 

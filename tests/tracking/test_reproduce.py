@@ -8,6 +8,7 @@ import pytest
 from tests.tiny import save_random_model
 from tests.tracking.repository import commit_everything
 from tests.tracking.trained import make_provenance, run_of, train_pretending, write_record
+from tests.training.pretrained_folders import save_vectors
 from unroll.data.prepared import PreparedData
 from unroll.tracking.provenance import Provenance
 from unroll.tracking.reproduce import code_remarks, compare, differences, read_provenance, scores, unequal_files
@@ -62,6 +63,23 @@ def test_other_data_are_a_difference(then: Provenance, config: dict[str, Any], t
 def test_data_that_are_not_prepared_name_the_command(then: Provenance, config: dict[str, Any]) -> None:
     found = differences(then, config | {"data": "data/prepared/reviews"})
     assert any(line.startswith("data: data/prepared/reviews") and "pipelines/prepare.py" in line for line in found)
+
+
+def test_other_pretrained_weights_under_the_same_name_are_a_difference(
+    repository: Path, reviews: PreparedData, config: dict[str, Any]
+) -> None:
+    made = [save_vectors(repository / f"{scale}", ["good"], scale=scale) for scale in (1.0, 2.0)]
+    (repository / "name").symlink_to(made[0])
+    config |= {"pretrained": str(repository / "name"), "model": {"_target_": "unroll.nn.SequenceModel"}}
+    then = make_provenance(reviews, config=config)
+    assert differences(then, config) == []
+    (repository / "name").unlink()
+    (repository / "name").symlink_to(made[1])
+    (found,) = differences(then, config)
+    assert found.startswith(f"weights pretrained.checksum: {then.tags['pretrained.checksum']} → ")
+    (repository / "name").unlink()
+    (found,) = differences(then, config)
+    assert found.startswith("data: pretrained=") and "accepted: " in found
 
 
 def test_code_that_differs_is_named_and_configuration_is_judged_by_its_values(

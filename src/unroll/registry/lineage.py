@@ -12,7 +12,7 @@ from unroll.registry.candidate import Candidate
 from unroll.tracking import git
 from unroll.tracking.dvc import read_pipeline
 from unroll.tracking.offline import UPLOAD
-from unroll.tracking.provenance import MIXED_CODE
+from unroll.tracking.provenance import MIXED_CODE, PRETRAINED
 from unroll.tracking.runs import get_run
 
 
@@ -21,7 +21,8 @@ class Lineage(NamedTuple):
 
     Args:
         tags: of a version: the commit that produces the model, including its configuration; the path and the revision
-            of the dataset; checksums of the manifest of the downloaded data, of the prepared data, and of ``dvc.lock``.
+            of the dataset; checksums of the manifest of the downloaded data, of the prepared data, and of ``dvc.lock``;
+            the pretrained weights that its training began with, if any.
         lock: content of ``dvc.lock``; None for a model that was trained by hand.
     """
 
@@ -70,6 +71,8 @@ def find_lineage(client: MlflowClient, candidate: Candidate) -> Lineage:
         "dataset.raw_checksum": sha256(raw / "manifest.json"),
         "dataset.checksum": data.checksum,
     }
+    of_run = get_run(client, candidate.best.run_id).data.tags
+    tags |= {key: value for key, value in of_run.items() if key.partition(".")[0] == PRETRAINED}
     return Lineage(tags, lock)
 
 

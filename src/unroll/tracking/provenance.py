@@ -1,6 +1,7 @@
 """The inputs of a training: enough to create its MLflow run in another store, and to detect later changes."""
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,8 +13,11 @@ from typing import Any
 from unroll.data.prepared import PreparedData
 from unroll.files import check_files, read_json, whole_folder, write_checksums, write_json, write_text
 from unroll.tracking.git import COMMIT, changed_code, differing_code, source_tags
+from unroll.training.options import is_baseline
+from unroll.training.pretrained import pretrained_checksum
 
 PROVENANCE = "training"  # folder in a run folder, in its checkpoints/, and among the artifacts of its MLflow run
+PRETRAINED = "pretrained"  # tag of a training that begins with pretrained weights
 MIXED_CODE = "git.mixed"  # tag of a training that was resumed with other code than it was started with
 
 
@@ -44,7 +48,7 @@ class Provenance:
         of_data = {"dataset": dataset, "dataset.path": source["path"], "dataset.checksum": data.checksum}
         if source["commit"]:  # a folder has none
             of_data["dataset.revision"] = source["commit"]
-        tags = source_tags("train") | of_data | {"task": data.task} | tags
+        tags = source_tags("train") | of_data | pretrained_tags(config, data) | {"task": data.task} | tags
         return cls(dataset, name, config, overrides, tags, changed_code(), installed_packages())
 
     def save(self, folder: Path) -> None:
@@ -80,6 +84,18 @@ class Provenance:
         if COMMIT not in self.tags or not (found := self.code_differences()):
             return self
         return replace(self, tags=self.tags | {MIXED_CODE: ", ".join(found)})
+
+
+def pretrained_tags(config: Mapping[str, Any], data: PreparedData) -> dict[str, str]:
+    """What a training with this configuration begins with, by name and checksum; empty for random weights.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    name = config.get("pretrained")
+    if name is None or is_baseline(config):
+        return {}
+    return {PRETRAINED: name, f"{PRETRAINED}.checksum": pretrained_checksum(name, data)}
 
 
 @cache

@@ -20,7 +20,14 @@ from unroll.run_folder import RunFolder
 from unroll.tracking.git import COMMIT, changed_code, differing_code, head
 from unroll.tracking.models import fetch_model, model_uri
 from unroll.tracking.offline import UPLOAD, requiring
-from unroll.tracking.provenance import MIXED_CODE, PROVENANCE, Provenance, installed_packages
+from unroll.tracking.provenance import (
+    MIXED_CODE,
+    PRETRAINED,
+    PROVENANCE,
+    Provenance,
+    installed_packages,
+    pretrained_tags,
+)
 from unroll.tracking.runs import flatten, get_run
 from unroll.tracking.store import open_store
 from unroll.tracking.upload import DEVICE
@@ -101,8 +108,10 @@ def differences(original: Provenance, config: dict[str, Any]) -> list[str]:
     )
     mixed = original.tags.get(MIXED_CODE)
     try:
-        checksum = {"checksum": PreparedData(Path(config["data"])).checksum}
-        data = _changes("data", {"checksum": original.tags["dataset.checksum"]}, checksum)
+        present = PreparedData(Path(config["data"]))
+        data = _changes("data", {"checksum": original.tags["dataset.checksum"]}, {"checksum": present.checksum})
+        weights = {key: it for key, it in original.tags.items() if key.partition(".")[0] == PRETRAINED}
+        data += _changes("weights", weights, pretrained_tags(config, present))
     except ValueError as error:
         data = [f"data: {error}"]
     return [
