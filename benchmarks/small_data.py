@@ -53,7 +53,10 @@ GROUPS: dict[str, list[Entry]] = {
         Entry("model=fcnn", TEXTS[:2]),
     ],
     "entities": [
-        Entry("model=crfsuite", ENTITIES[:1]),
+        Entry("model=crfsuite", ENTITIES),
+        Entry("model=crfsuite model.c1=0 model.c2=1", ENTITIES),
+        Entry("model=crfsuite model.c1=0 model.c2=0.1", ENTITIES[:1]),
+        Entry("model=crfsuite model.c1=0.1 model.c2=0.1", ENTITIES),
         Entry("model=bilstm_char_crf", ENTITIES[:1]),
     ],
 }
