@@ -1,0 +1,173 @@
+"""Validation scores of models on little training data: mean and standard deviation over draws, as a Markdown table.
+
+    python -m benchmarks.small_data FOLDER [--only text entities] [--match WORD] [--vectors FILE]
+
+FOLDER and FILE are those of `benchmarks.scores`. Each training reads its own draw of ROWS rows of the training split,
+with the draw's number as its seed; all are scored on the same validation rows. The test split is not read. imdb, which
+has no validation split, is scored on 2,500 other training rows. A line with FILE is prepared with its words too. One
+training at a time; the numbers in brackets are the seconds of one.
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from hydra import compose, initialize_config_dir
+
+from benchmarks.corpora import MissingCorpus
+from benchmarks.scores import Result, cell
+from benchmarks.shipped import CONF, configuration
+from unroll.config import build_options, plain
+from unroll.data.download.download import download
+from unroll.data.prepare.prepare import PrepareOptions, prepare
+from unroll.data.prepared import PreparedData
+from unroll.data.source import Source
+from unroll.training.options import TrainOptions
+from unroll.training.train import train
+
+DRAWS = (1, 2, 3)
+VALIDATION_ROWS = 2500  # of a dataset without a validation split
+TEXTS = ("rotten_tomatoes 500", "rotten_tomatoes 2000", "rotten_tomatoes all", "imdb 2000")
+ENTITIES = ("conll2003 1000", "conll2003 all")
+
+
+class Entry(NamedTuple):
+    """A line of the table: overrides of the train stage, and its columns, each a dataset and a number of rows."""
+
+    overrides: str
+    columns: tuple[str, ...]
+
+
+GROUPS: dict[str, list[Entry]] = {
+    "text": [
+        Entry("model=tfidf", TEXTS),
+        Entry("model=lstm", TEXTS[:2]),
+        Entry("model=bilstm", TEXTS),
+        Entry("model=fcnn", TEXTS[:2]),
+    ],
+    "entities": [
+        Entry("model=crfsuite", ENTITIES),
+        Entry("model=crfsuite model.c1=0 model.c2=1", ENTITIES),
+        Entry("model=crfsuite model.c1=0 model.c2=0.1", ENTITIES[:1]),
+        Entry("model=crfsuite model.c1=0.1 model.c2=0.1", ENTITIES),
+        Entry("model=bilstm_char_crf", ENTITIES[:1]),
+    ],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.small_data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+", default=list(GROUPS), choices=list(GROUPS), metavar="group")
+    parser.add_argument("--match", nargs="+", default=[""], metavar="WORD")
+    parser.add_argument("--vectors", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        draws = Draws(arguments.folder, Path(work), arguments.vectors)
+        for group in arguments.only:
+            entries = [it for it in GROUPS[group] if any(word in it.overrides for word in arguments.match)]
+            if arguments.vectors is None:
+                entries = [it for it in entries if "FILE" not in it.overrides]
+            if not entries:
+                continue
+            columns = list(dict.fromkeys(column for entry in entries for column in entry.columns))
+            print("\n| model and options |", " | ".join(columns), "|\n|---|" + "---|" * len(columns), flush=True)
+            try:
+                for line in lines(entries, columns, draws):
+                    print(line, flush=True)
+            except MissingCorpus as error:
+                sys.exit(f"error: {error}")
+
+
+class Draws:
+    """Draws of rows from the training splits of public datasets, prepared.
+
+    Args:
+        folder: contains a copy of each public dataset in the Hub's layout.
+        work: the folder for prepared datasets.
+        vectors: a file of word vectors, for the lines that use one.
+    """
+
+    def __init__(self, folder: Path, work: Path, vectors: Path | None) -> None:
+        self.folder, self.work, self.vectors = folder, work, vectors
+
+    def prepared(self, column: str, draw: int, with_vectors: bool) -> PreparedData:
+        """A draw of the rows that a column asks for; raises MissingCorpus if there is no copy of the dataset."""
+        name, rows = column.split()
+        number = 1 if rows == "all" else draw
+        place = self.work / f"{name}_{rows}_{number}"
+        output = place / ("with_vectors" if with_vectors else "prepared")
+        if not output.exists():
+            source = Source(**configuration("dataset", name) | self._drawn(name, rows, number, place / "hub"))
+            if not (place / "raw").exists():
+                download(source, place / "raw")
+            prepare(source, place / "raw", output, PrepareOptions(vectors=str(self.vectors) if with_vectors else None))
+        return PreparedData(output)
+
+    def _drawn(self, name: str, rows: str, draw: int, output: Path) -> dict[str, object]:
+        """Write a draw as a dataset in the Hub's layout; return the keys of `Source` that find it there."""
+        if not (self.folder / name).is_dir():
+            raise MissingCorpus(f"no folder {self.folder / name}; accepted: a copy in the Hub's layout")
+        if not output.exists():
+            train = pq.read_table(sorted((self.folder / name / "data").glob("train*.parquet")))
+            order = np.random.default_rng(draw).permutation(len(train))
+            if files := sorted((self.folder / name / "data").glob("validation*.parquet")):
+                validation = pq.read_table(files)
+            else:  # the same rows for every draw and every number of rows
+                kept = np.random.default_rng(0).permutation(len(train))
+                validation = train.take(kept[:VALIDATION_ROWS])
+                order = order[np.isin(order, kept[VALIDATION_ROWS:])]
+            output.mkdir(parents=True)
+            pq.write_table(train.take(order if rows == "all" else order[: int(rows)]), output / "train.parquet")
+            pq.write_table(validation, output / "validation.parquet")
+        splits = {"train": "train", "validation": "validation", "test": "validation"}
+        return {"path": str(output), "revision": "main", "splits": splits}
+
+
+def lines(entries: list[Entry], columns: list[str], draws: Draws) -> Iterator[str]:
+    """Train; yield each entry's line as soon as its trainings are done."""
+    for entry in entries:
+        cells = [cell(results(entry, column, draws) if column in entry.columns else []) for column in columns]
+        yield f"| {entry.overrides} | {' | '.join(cells)} |"
+
+
+def results(entry: Entry, column: str, draws: Draws) -> list[Result]:
+    """The results of an entry on each draw; on one, if a baseline would give the same again."""
+    number = DRAWS[:1] if column.endswith(" all") and is_baseline(entry) else DRAWS
+    overrides = entry.overrides.replace("FILE", str(draws.vectors)).split()
+    found = []
+    for draw in number:
+        data = draws.prepared(column, draw, "FILE" in entry.overrides)
+        found.append(trained(data, column.split()[0], [*overrides, f"seed={draw}"]))
+    return found
+
+
+def is_baseline(entry: Entry) -> bool:
+    return entry.overrides.split()[0] in ("model=majority", "model=tfidf", "model=crfsuite")
+
+
+def trained(data: PreparedData, dataset: str, overrides: list[str]) -> Result:
+    """Train in a temporary folder; the score of the best epoch on the validation split."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [f"dataset={dataset}", *overrides])
+    parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        record = train(data, parts, build_options(TrainOptions, config), Path(folder))
+    score, seconds = record["best_score"], record["training_seconds"]
+    print(f"{data.folder.parent.name} {' '.join(overrides)}: {score:.2%}, {seconds:.0f} s", file=sys.stderr, flush=True)
+    return Result(score, seconds)
+
+
+if __name__ == "__main__":
+    main()
