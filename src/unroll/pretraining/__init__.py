@@ -1,0 +1,1 @@
+"""Learns word vectors and language models from unlabelled text."""
