@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from unroll.checks import check_least
 from unroll.data.tokens import UNKNOWN, Array
+from unroll.nn.gates import at_least_float32
 
 CHUNK = {"cpu": 1 << 19}  # scores at a time, which stay in a processor's cache; on other devices:
 LARGE_CHUNK = 1 << 28
@@ -99,7 +100,7 @@ class _SampledLoss(torch.autograd.Function):
         for start in range(0, len(vectors), size):
             part = slice(start, start + size)
             x, y = vectors[part], own[part]
-            scores = torch.addmm(biases, x, rows.t()).float()  # (n, S)
+            scores = at_least_float32(torch.addmm(biases, x, rows.t()))  # (n, S)
             highest = torch.maximum(scores.amax(dim=1), y)
             exponentials = scores.sub_(highest[:, None]).exp_()
             mine = (y - highest).exp()
@@ -125,7 +126,7 @@ class _SampledLoss(torch.autograd.Function):
 def full_loss(vectors: Tensor, targets: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The sum of −log p of the targets, with all words but the padding in the denominator; without a gradient."""
     size = max(1, LARGE_CHUNK // 8 // len(weight))
-    total = torch.zeros((), dtype=torch.float32, device=vectors.device)
+    total = vectors.new_zeros(())
     with torch.no_grad():
         for x, y in zip(vectors.split(size), targets.split(size), strict=True):
             scores = torch.addmm(bias[UNKNOWN:], x, weight[UNKNOWN:].t())  # (n, V - 1)

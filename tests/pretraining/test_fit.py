@@ -1,0 +1,164 @@
+"""The training of a language model: what it learns and returns, and that it can be resumed."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from tests.launches import Launches
+from tests.pretraining.corpora import cyclic
+from tests.tiny import MODELS
+from unroll.data.pretrained import Pretrained
+from unroll.data.schema import DataSchema
+from unroll.data.tokens import SPECIAL_WORDS
+from unroll.files import write_checksums
+from unroll.inference.building import build_model
+from unroll.pretraining.fit import LanguageModelOptions, LanguageTask, build_language_model, pretrain_language_model
+from unroll.pretraining.reading import SequentialPassages, ShuffledPassages, Windows
+from unroll.pretraining.softmax import Sampler
+
+OPTIONS = LanguageModelOptions(
+    epochs=4, batch_tokens=60, window=8, context=2, samples=4, lr=0.03, checkpoint_steps=3, device="cpu"
+)
+
+
+def small(model: str = "bilstm", **encoder: Any) -> dict[str, Any]:
+    config = MODELS[model] | {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}
+    return config | {"encoder": config["encoder"] | encoder}
+
+
+def history(output: Path) -> list[dict[str, float]]:
+    with (output / "history.csv").open(newline="") as stream:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def test_the_perplexity_on_held_out_documents_falls(tmp_path: Path) -> None:
+    """Of 6 equally frequent words, each of which determines the next and the one before."""
+    pretrain_language_model(cyclic(), small(), replace(OPTIONS, epochs=12), tmp_path)
+    rows = history(tmp_path)
+    for name in ("val/perplexity", "val/backward_perplexity"):
+        assert 3 < rows[0][name] < 8
+        assert rows[-1][name] < 1.5
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    assert rows[-1]["train/loss"] < rows[0]["train/loss"]
+    means = [np.mean([np.log(row[f"val/{it}perplexity"]) for it in ("", "backward_")]) for row in rows]
+    np.testing.assert_allclose(means, [row["val/loss"] for row in rows], rtol=1e-5)
+
+
+def test_a_forward_model_has_one_perplexity(tmp_path: Path) -> None:
+    pretrain_language_model(cyclic(), small("lru"), replace(OPTIONS, epochs=1), tmp_path)
+    assert [name for name in history(tmp_path)[0] if name.startswith("val/")] == ["val/loss", "val/perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("model", "encoder"), [("bilstm_char_crf", {}), ("awd_lstm", {"separate": True})], ids=["characters", "stacked"]
+)
+def test_what_is_returned_fits_the_network_that_it_is_for(model: str, encoder: dict[str, Any], tmp_path: Path) -> None:
+    corpus, config = cyclic(), small(model, **encoder)
+    found = pretrain_language_model(corpus, config, replace(OPTIONS, epochs=1), tmp_path / "run")
+    (tmp_path / "kept").mkdir()
+    found.save(tmp_path / "kept")
+    write_checksums(tmp_path / "kept")
+    loaded = Pretrained.load(tmp_path / "kept")
+    assert (loaded.kind, loaded.vocabulary) == ("language_model", corpus.vocabulary)
+    schema = DataSchema("labeling", ["O"], corpus.vocabulary, SPECIAL_WORDS, corpus.tokenizer, False)
+    network = build_model(loaded.config | {"head": "softmax"}, schema)
+    state = {"embedding.words.weight": loaded.weights.pop("words"), **loaded.weights}
+    result = network.load_state_dict({name: torch.from_numpy(it) for name, it in state.items()}, strict=False)
+    assert not result.unexpected_keys
+    assert all(name.startswith("head.") for name in result.missing_keys)
+
+
+class Stopped(Exception):
+    """Raised in the middle of a training."""
+
+
+@pytest.mark.parametrize("step", [2, 4, 7, 11])
+def test_a_training_that_is_stopped_and_resumed_gives_the_same_weights(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, config, options = cyclic(), small("awd_lstm", separate=True), replace(OPTIONS, epochs=2)
+    unbroken = pretrain_language_model(corpus, config, options, tmp_path / "unbroken")
+    train, steps = LanguageTask.training_step, iter(range(1, 100))
+
+    def stopping(task: LanguageTask, *arguments: Any) -> Tensor:
+        if next(steps) == step:
+            raise Stopped
+        return train(task, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(LanguageTask, "training_step", stopping)
+        pretrain_language_model(corpus, config, options, tmp_path / "broken")
+    resumed = pretrain_language_model(corpus, config, options, tmp_path / "broken")
+
+    assert resumed.weights.keys() == unbroken.weights.keys()
+    for name, weight in unbroken.weights.items():
+        np.testing.assert_array_equal(resumed.weights[name], weight, err_msg=name)
+    scores = [
+        [{key: value for key, value in row.items() if key != "seconds"} for row in history(tmp_path / it)]
+        for it in ("unbroken", "broken")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pretrain_language_model(cyclic(), small(), replace(OPTIONS, epochs=1), tmp_path)
+    monkeypatch.setattr(LanguageTask, "training_step", lambda *_: pytest.fail("another step"))
+    again = pretrain_language_model(cyclic(), small(), replace(OPTIONS, epochs=1), tmp_path)
+    assert all((again.weights[name] == weight).all() for name, weight in first.weights.items())
+
+
+def test_another_corpus_starts_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = cyclic()
+    pretrain_language_model(corpus, small(), replace(OPTIONS, epochs=1), tmp_path)
+    pretrain_language_model(replace(corpus, checksum="other"), small(), replace(OPTIONS, epochs=1), tmp_path)
+    assert "deleting the checkpoints of another configuration or other data" in capsys.readouterr().out
+
+
+def test_a_training_step_waits_for_nothing() -> None:
+    corpus = cyclic()
+    model = build_language_model(corpus, small() | {"characters": None}, OPTIONS)
+    batches = ShuffledPassages(Windows(corpus, np.arange(10), 8, 2), 1, 60, Sampler(len(corpus.vocabulary), 4))
+    task = LanguageTask(model, batches, SequentialPassages(Windows(corpus, np.arange(2), 8, 2), 60), OPTIONS)
+    passage = next(iter(batches))
+    task.to("meta")
+    tensors = torch.utils._pytree.tree_map(lambda it: it.to("meta") if isinstance(it, Tensor) else it, passage)
+    optimizer = torch.optim.AdamW(task.model.parameters(), foreach=True)
+    with Launches("meta") as operations:
+        task.training_step(tensors, 0).backward()
+        clip_grad_norm_(task.model.parameters(), 1.0)
+        optimizer.step()
+        task.validation_step(tensors, 0)
+    assert "_foreach_addcdiv_" in operations.names
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("epochs", 0), ("window", 3), ("context", 0), ("samples", 0), ("dropout", 1.0), ("lr", 0.0), ("device", "tpu")],
+)
+def test_an_option_out_of_range_is_refused(option: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^{option}=.*accepted: "):
+        replace(OPTIONS, **{option: value})
+
+
+@pytest.mark.parametrize("model", ["tfidf", "fcnn"])
+def test_models_without_recurrence_are_refused(model: str, tmp_path: Path) -> None:
+    config = {key: value for key, value in MODELS[model].items() if key != "characters"}
+    with pytest.raises(ValueError, match=r"accepted: "):
+        pretrain_language_model(cyclic(), config, OPTIONS, tmp_path)
+
+
+def test_a_corpus_of_single_tokens_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="accepted: a larger corpus"):
+        pretrain_language_model(cyclic(length=1), small(), OPTIONS, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="try a smaller lr than|NaN or infinite"):
+        pretrain_language_model(cyclic(), small(), replace(OPTIONS, lr=1e30, epochs=1), tmp_path)
