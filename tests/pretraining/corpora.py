@@ -14,12 +14,18 @@ from unroll.data.tokens import SPECIAL_WORDS
 
 @dataclass
 class SmallCorpus:
+    """What a language model reads of a corpus."""
+
     vocabulary: list[str]
+    counts: np.ndarray
     table: TokenTable
     sequences: Ragged
-    held_out: np.ndarray
-    checksum: str = "small"
+    held_out: Ragged
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
+
+    def limited(self, min_count: int = 1, max_words: int | None = None) -> "SmallCorpus":
+        assert (min_count, max_words) == (1, None)
+        return self
 
 
 def corpus_of(documents: Sequence[Sequence[str]], held_out: int = 1) -> SmallCorpus:
@@ -28,8 +34,10 @@ def corpus_of(documents: Sequence[Sequence[str]], held_out: int = 1) -> SmallCor
     rows = [distinct.ids(document) for document in documents]
     vocabulary = build_vocabulary(Counter(token.lower() for document in documents for token in document), 1)
     table = TokenEncoder(vocabulary, SPECIAL_WORDS).encode(distinct)
-    held = np.arange(len(documents) - held_out, len(documents))
-    return SmallCorpus(vocabulary, table, Ragged.from_sequences(rows, np.int32), held)
+    last = len(documents) - held_out
+    learned, held = (Ragged.from_sequences(it, np.int32) for it in (rows[:last], rows[last:]))
+    counts = np.bincount(table.words[learned.values], minlength=len(vocabulary))
+    return SmallCorpus(vocabulary, counts, table, learned, held)
 
 
 def numbered(lengths: Sequence[int]) -> SmallCorpus:

@@ -24,13 +24,12 @@ def make_model(corpus: SmallCorpus, cell: Any = GRU, dropout: float = 0.0, **opt
     torch.manual_seed(0)
     embedding = TokenEmbedding(len(corpus.vocabulary), 2, SIZE, casing_size=2, dropout=dropout)
     encoder = RecurrentEncoder(SIZE + 2, SIZE, cell, **({"bidirectional": True} | options))
-    counts = np.bincount(corpus.table.words[corpus.sequences.values], minlength=len(corpus.vocabulary))
-    return LanguageModel(embedding, encoder, counts, dropout)
+    return LanguageModel(embedding, encoder, corpus.counts, dropout)
 
 
 def read_all(corpus: SmallCorpus, window: int = 100) -> Passage[Tensor]:
     """All documents as one batch."""
-    (passage,) = SequentialPassages(Windows(corpus, np.arange(len(corpus.sequences)), window, 2), 10**6)
+    (passage,) = SequentialPassages(Windows(corpus.table, corpus.sequences, window, 2), 10**6)
     return passage
 
 
@@ -94,7 +93,7 @@ def test_the_first_perplexity_is_near_that_of_a_unigram_model() -> None:
 def test_every_cell_learns_which_word_follows(cell: Any) -> None:
     corpus = cyclic()
     model = make_model(corpus, cell)
-    windows = Windows(corpus, np.arange(10), 20, 2)
+    windows = Windows(corpus.table, corpus.sequences, 20, 2)
     batches = ShuffledPassages(windows, 0, 100, Sampler(len(corpus.vocabulary), 5))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     for _ in range(20):

@@ -17,7 +17,8 @@ documents = st.lists(st.integers(1, 40), min_size=1, max_size=6).filter(lambda l
 
 
 def all_windows(lengths: list[int], window: int, context: int) -> Windows:
-    return Windows(numbered(lengths), np.arange(len(lengths)), window, context)
+    corpus = numbered(lengths)
+    return Windows(corpus.table, corpus.sequences, window, context)
 
 
 def words_but(lengths: list[int], skipped: int) -> Counter[str]:
@@ -65,7 +66,7 @@ def test_a_word_is_predicted_from_the_output_beside_it_of_a_state_that_has_read_
 
 @pytest.mark.parametrize("length", [1, 2, 16, 17, 100])
 def test_only_long_documents_are_divided(length: int) -> None:
-    windows = Windows(numbered([length, 3]), np.arange(2), 16, 2)
+    windows = all_windows([length, 3], 16, 2)
     assert len(windows) == 1 + (0 if length == 1 else -(-length // 16))
     assert windows.lengths.max() <= 16 + 2 * 2
 

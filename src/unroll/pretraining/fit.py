@@ -1,58 +1,68 @@
 """Trains a language model with Lightning, as networks are trained: resumable, on any device."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from unroll.checks import check_below_one, check_choice, check_least
-from unroll.data.pretrained import Pretrained
+from unroll.data.pretrained import Kind, Pretrained
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import SPECIAL_WORDS
 from unroll.hardware import DEVICES
-from unroll.inference.building import build_model
+from unroll.inference.building import build_model, check_model
 from unroll.nn import RecurrentEncoder, SequenceModel
 from unroll.nn.devices import announce, choose, describe, lacks_memory, too_large
 from unroll.pretraining.language_model import LanguageModel
 from unroll.pretraining.reading import Corpus, Passage, SequentialPassages, ShuffledPassages, Windows
 from unroll.pretraining.softmax import Sampler, full_loss, sampled_loss
-from unroll.run_folder import RunFolder
 from unroll.training.callbacks import History, LastBatch, OwnSignals, ProcessState, ResumePoint
-from unroll.training.checkpoints import LAST, open_checkpoints
+from unroll.training.checkpoints import LAST, is_intact
 from unroll.training.metrics import Mean
 from unroll.training.module import set_matmul_precision
 from unroll.training.network import run_trainer
 from unroll.training.schedules import linear
 from unroll.training.trainer import build_trainer, quiet_lightning
 
+Report = Callable[[int, dict[str, float]], None]  # called with an epoch, from 1, and its figures
+
+
+def _ignore(epoch: int, figures: dict[str, float]) -> None:
+    """Report nothing."""
+
 
 @dataclass(frozen=True)
-class LanguageModelOptions:
-    """Options of a language model's training; a file of ``conf/pretraining``.
+class LanguageModeling:
+    """Trains a language model of the embedding and the encoder of a network; a file of ``conf/pretraining``.
 
     Args:
-        seed: of the initial weights, the order of the batches, the negatives and dropout.
+        model: the network, as a file of ``conf/model``. Characters are left out.
         epochs: how often the corpus is read.
+        min_count, max_words: words with fewer occurrences, and all but the most frequent, are `<unk>`.
         batch_tokens: maximum number of tokens in a batch, padding included.
         window, context: see `Windows`.
         samples: number of words in the estimated denominator of the softmax; see `Sampler`.
-        dropout: of the embeddings and the states, in place of the model's own, which is for little labelled data.
+        dropout: of the embeddings and the states, in place of the network's own, which is for little labelled data.
         lr: learning rate of AdamW after the warm-up, a twentieth of the steps; it decreases to zero linearly.
         weight_decay: of AdamW.
         gradient_clip: largest norm of the gradient.
         checkpoint_steps: number of steps between two checkpoints; there is also one after every epoch.
-        threads: number of PyTorch threads.
         device: `auto`, `cpu`, `cuda` or `mps`. On CUDA, products are computed in bfloat16.
+
+    Raises:
+        ValueError: an option is out of its range.
     """
 
-    seed: int = 1
+    model: dict[str, Any]
     epochs: int = 2
+    min_count: int = 3
+    max_words: int | None = None
     batch_tokens: int = 8192
     window: int = 256
     context: int = 32
@@ -62,19 +72,95 @@ class LanguageModelOptions:
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     checkpoint_steps: int = 200
-    threads: int = 1
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        check_least(0, seed=self.seed)
-        check_least(1, epochs=self.epochs, batch_tokens=self.batch_tokens, samples=self.samples, threads=self.threads)
-        check_least(1, context=self.context, checkpoint_steps=self.checkpoint_steps)
-        check_least(4, window=self.window)
-        check_below_one(dropout=self.dropout)
-        check_choice("device", self.device, DEVICES)
+        least_one = ("epochs", "min_count", "batch_tokens", "context", "samples", "checkpoint_steps")
+        check_least(1, **{f"pretraining.{name}": getattr(self, name) for name in least_one})
+        check_least(1, "no limit", **{"pretraining.max_words": self.max_words})
+        check_least(4, **{"pretraining.window": self.window})
+        check_below_one(**{"pretraining.dropout": self.dropout})
+        check_choice("pretraining.device", self.device, DEVICES)
         for name in ("lr", "gradient_clip"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)!r}; accepted: a number above 0")
+                raise ValueError(f"pretraining.{name}={getattr(self, name)}; accepted: above 0")
+
+    @property
+    def kind(self) -> Kind:
+        return "language_model"
+
+    def learn(self, corpus: Corpus, seed: int, checkpoints: Path, report: Report = _ignore) -> Pretrained:
+        """Train on the documents of a corpus; `report` takes the scores of `LanguageTask` after each epoch, from 1.
+
+        If the process is killed at any moment, the same call goes on from the last checkpoint, and returns the same
+        weights as an uninterrupted training on the same device.
+
+        Args:
+            seed: of the initial weights, the order of the batches, the negatives and dropout.
+            checkpoints: a folder for the state, and for ``history.csv``.
+
+        Raises:
+            ValueError: the model is no recurrent network, or its directions are mixed; no document has two tokens; or
+                the device is not here, or its memory is too small.
+        """
+        torch.manual_seed(seed)
+        place = choose(self.device, "pretraining.device")
+        announce(place, self.device)
+        corpus, config = corpus.limited(self.min_count, self.max_words), {**self.model, "characters": None}
+        model = self.build(corpus)
+        train, held_out = (
+            Windows(corpus.table, it, self.window, self.context) for it in (corpus.sequences, corpus.held_out)
+        )
+        for name, windows in (("to learn from", train), ("held out", held_out)):
+            if not len(windows):
+                raise ValueError(f"no document {name} has two tokens; accepted: more text, and corpus.held_out above 0")
+        batches = ShuffledPassages(train, seed, self.batch_tokens, Sampler(len(corpus.vocabulary), self.samples))
+        task = LanguageTask(model, batches, SequentialPassages(held_out, self.batch_tokens), self)
+        last = checkpoints / LAST
+        callbacks = [
+            last_batch := LastBatch(),
+            ProcessState(seed, task.train_loss),
+            Reports(checkpoints / "history.csv", report),
+            ResumePoint(last, self.checkpoint_steps),
+            OwnSignals(),
+        ]
+        trainer = build_trainer(
+            {
+                "_target_": "pytorch_lightning.Trainer",
+                "accelerator": place.type,
+                "devices": 1,
+                "precision": "bf16-mixed" if place.type == "cuda" else "32-true",
+                "max_epochs": self.epochs,
+                "gradient_clip_val": self.gradient_clip,
+            },
+            callbacks,
+        )
+        if last.exists() and not is_intact(last):
+            print(f"{last} is damaged: starting over", flush=True)
+            last.unlink()
+        try:
+            run_trainer(trainer, task, last if last.exists() else None)
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+            advice = f"a pretraining.batch_tokens below {self.batch_tokens}, or pretraining.device=cpu"
+            raise too_large(last_batch.shape, describe(place), advice) from error
+        return Pretrained(self.kind, corpus.vocabulary, corpus.tokenizer, config, weights_of(model))
+
+    def build(self, corpus: Corpus) -> LanguageModel:
+        """The language model with new weights."""
+        alphabet, config = (
+            SPECIAL_WORDS,
+            {**self.model, "characters": None, "dropout": self.dropout, "word_dropout": 0.0},
+        )
+        schema = DataSchema("classification", ["0", "1"], corpus.vocabulary, alphabet, corpus.tokenizer, False)
+        check_model(self.model)
+        if self.model["_target_"] != "unroll.nn.SequenceModel":
+            raise ValueError(f"model._target_={self.model['_target_']!r}; accepted: unroll.nn.SequenceModel")
+        network = build_model(config, schema)
+        if not isinstance(network, SequenceModel) or not isinstance(network.encoder, RecurrentEncoder):
+            raise ValueError("model.encoder has no recurrence; accepted: unroll.nn.RecurrentEncoder")
+        return LanguageModel(network.embedding, network.encoder, corpus.counts, self.dropout)
 
 
 class LanguageTask(LightningModule):
@@ -85,7 +171,7 @@ class LanguageTask(LightningModule):
     """
 
     def __init__(
-        self, model: LanguageModel, train: ShuffledPassages, held_out: SequentialPassages, options: LanguageModelOptions
+        self, model: LanguageModel, train: ShuffledPassages, held_out: SequentialPassages, options: "LanguageModeling"
     ) -> None:
         super().__init__()
         self.model, self.options = model, options
@@ -136,7 +222,7 @@ class LanguageTask(LightningModule):
         if not math.isfinite(trained):
             raise ValueError(
                 f"epoch {self.current_epoch + 1}: the mean training loss is {float(trained)}; accepted: a finite "
-                f"number, try a smaller lr than {self.options.lr}"
+                f"number, try a smaller pretraining.lr than {self.options.lr}"
             )
         self.log("train/loss", trained)
         losses = {name: loss.compute() for name, loss in self._losses.items()}
@@ -155,87 +241,25 @@ class LanguageTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def pretrain_language_model(
-    corpus: Corpus, config: Mapping[str, Any], options: LanguageModelOptions, output: Path
-) -> Pretrained:
-    """Train a language model; write ``history.csv``, one row per epoch with the scores of `LanguageTask`.
+class Reports(History):
+    """Passes each row of the history on as well."""
 
-    If the process is killed at any moment, the same call resumes from the last checkpoint in `output`, and returns the
-    same weights as an uninterrupted training on the same device. The checkpoints remain until `discard_checkpoints` is
-    called.
+    def __init__(self, path: Path, report: Report) -> None:
+        super().__init__(path)
+        self.report = report
 
-    Args:
-        config: the file of ``conf/model`` whose embedding and encoder are trained; it has no characters here.
-
-    Raises:
-        ValueError: the model is no recurrent network, or its directions are mixed; the device is not here, or its
-            memory is too small.
-    """
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    place = choose(options.device)
-    announce(place, options.device)
-    config = {**config, "characters": None}
-    model = build_language_model(corpus, config, options)
-    sampler = Sampler(len(corpus.vocabulary), options.samples)
-    read = np.setdiff1d(np.arange(len(corpus.sequences)), corpus.held_out)
-    train, held_out = (Windows(corpus, it, options.window, options.context) for it in (read, corpus.held_out))
-    for name, windows in (("read", train), ("held out", held_out)):
-        if not len(windows):
-            raise ValueError(f"no document that is {name} has two tokens; accepted: a larger corpus")
-    batches = ShuffledPassages(train, options.seed, options.batch_tokens, sampler)
-    task = LanguageTask(model, batches, SequentialPassages(held_out, options.batch_tokens), options)
-    output.mkdir(parents=True, exist_ok=True)
-    last = open_checkpoints(output, corpus, {"model": config}, replace(options, device="auto")) / LAST
-    callbacks = [
-        last_batch := LastBatch(),
-        ProcessState(options.seed, task.train_loss),
-        History(RunFolder(output).history),
-        ResumePoint(last, options.checkpoint_steps),
-        OwnSignals(),
-    ]
-    trainer = build_trainer(
-        {
-            "_target_": "pytorch_lightning.Trainer",
-            "accelerator": place.type,
-            "devices": 1,
-            "precision": "bf16-mixed" if place.type == "cuda" else "32-true",
-            "max_epochs": options.epochs,
-            "gradient_clip_val": options.gradient_clip,
-        },
-        callbacks,
-    )
-    if last.exists():
-        print(f"{output}: resuming from the last checkpoint", flush=True)
-    try:
-        run_trainer(trainer, task, last if last.exists() else None)
-    except Exception as error:
-        if not lacks_memory(error):
-            raise
-        advice = f"a batch_tokens below {options.batch_tokens}, or device=cpu"
-        raise too_large(last_batch.shape, describe(place), advice) from error
-    return pretrained(corpus, config, model)
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        super().on_validation_end(trainer, module)
+        figures = dict(self.rows[-1])
+        self.report(int(figures.pop("epoch")), figures)
 
 
-def build_language_model(corpus: Corpus, config: dict[str, Any], options: LanguageModelOptions) -> LanguageModel:
-    """The language model of a network's embedding and encoder, with new weights."""
-    schema = DataSchema("classification", ["0", "1"], corpus.vocabulary, SPECIAL_WORDS, corpus.tokenizer, False)
-    network = build_model({**config, "dropout": options.dropout, "word_dropout": 0.0}, schema)
-    if not isinstance(network, SequenceModel) or not isinstance(network.encoder, RecurrentEncoder):
-        raise ValueError(f"model={config.get('_target_')!r}; accepted: a network with unroll.nn.RecurrentEncoder")
-    words = corpus.table.words
-    occurrences = np.bincount(corpus.sequences.values, minlength=len(words))
-    counts = np.bincount(words, occurrences, minlength=len(corpus.vocabulary))
-    return LanguageModel(network.embedding, network.encoder, counts, options.dropout)
-
-
-def pretrained(corpus: Corpus, config: dict[str, Any], model: LanguageModel) -> Pretrained:
-    """What is kept of a language model: its embedding and encoder."""
-    state = {"embedding": model.embedding, "encoder": model.encoder}
+def weights_of(model: LanguageModel) -> dict[str, np.ndarray]:
+    """What is kept of a language model: the embedding and the encoder, as `Pretrained` names them."""
+    parts = {"embedding": model.embedding, "encoder": model.encoder}
     arrays = {
         f"{name}.{key}": tensor.float().numpy(force=True)
-        for name, part in state.items()
+        for name, part in parts.items()
         for key, tensor in part.state_dict().items()
     }
-    arrays["words"] = arrays.pop("embedding.words.weight")
-    return Pretrained("language_model", corpus.vocabulary, corpus.tokenizer, config, arrays)
+    return {"words": arrays.pop("embedding.words.weight"), **arrays}

@@ -18,14 +18,12 @@ from unroll.pretraining.softmax import Negatives, Sampler
 
 
 class Corpus(Protocol):
-    """The text that a language model learns from.
-
-    `sequences` are the documents, as rows of `table`, whose words are entries of `vocabulary`. `held_out` are the
-    positions of the documents that are read for the perplexity alone. `checksum` changes with the content.
-    """
+    """The text that a language model learns from; see `unroll.pretraining.corpus.TokenCorpus`."""
 
     @property
     def vocabulary(self) -> list[str]: ...
+    @property
+    def counts(self) -> np.ndarray: ...
     @property
     def tokenizer(self) -> Tokenizer: ...
     @property
@@ -33,9 +31,9 @@ class Corpus(Protocol):
     @property
     def sequences(self) -> Ragged: ...
     @property
-    def held_out(self) -> np.ndarray: ...
-    @property
-    def checksum(self) -> str: ...
+    def held_out(self) -> Ragged: ...
+
+    def limited(self, min_count: int = 1, max_words: int | None = None) -> "Corpus": ...
 
 
 class Targets(NamedTuple, Generic[Array]):
@@ -66,23 +64,23 @@ class Windows:
     2 · context / window of the time with long documents, and none with documents of up to `window` tokens.
 
     Args:
-        documents: positions of the documents in the corpus; those of a single token are left out.
+        table: the distinct tokens.
+        documents: rows of `table`; those of a single token are left out.
     """
 
     task: Task = "tagging"  # one label per token, so that the batches of a step count by their tokens
 
-    def __init__(self, corpus: Corpus, documents: np.ndarray, window: int, context: int) -> None:
+    def __init__(self, table: TokenTable, documents: Ragged, window: int, context: int) -> None:
         check_least(4, window=window)  # a part has at least two tokens
         check_least(1, context=context)
-        self._table, self._tokens = corpus.table, corpus.sequences.values
-        begins, lengths = corpus.sequences.offsets[:-1][documents], corpus.sequences.lengths[documents]
-        begins, lengths = begins[lengths > 1], lengths[lengths > 1]
+        self._table, self._tokens = table, documents.values
+        is_read = documents.lengths > 1
+        begins, lengths = documents.offsets[:-1][is_read], documents.lengths[is_read]
         parts = -(-lengths // window)
         number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)  # of each part in its document
         length, count = np.repeat(lengths, parts), np.repeat(parts, parts)
         first, end = number * length // count, (number + 1) * length // count  # in the document
         start, stop = np.maximum(first - context, 0), np.minimum(end + context, length)
-        self._sequences = Ragged(self._tokens, np.concatenate([[0], np.cumsum(stop - start)]))  # lengths alone
         self._starts = np.repeat(begins, parts) + start
         self._own = np.stack([first - start, end - start])  # the part within the window, (2, S)
         self.lengths = stop - start

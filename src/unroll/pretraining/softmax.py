@@ -11,7 +11,7 @@ from unroll.checks import check_least
 from unroll.data.tokens import UNKNOWN, Array
 from unroll.nn.gates import at_least_float32
 
-CHUNK = {"cpu": 1 << 19}  # scores at a time, which stay in a processor's cache; on other devices:
+CHUNK = {"cpu": 1 << 21}  # scores at a time, which fit into the caches of a processor; on other devices:
 LARGE_CHUNK = 1 << 28
 
 

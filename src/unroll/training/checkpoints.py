@@ -5,25 +5,19 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from unroll.data.prepared import PreparedData
 from unroll.exceptions import Pruned
 from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
 from unroll.run_folder import RunFolder
-from unroll.training.options import without_device
+from unroll.training.options import TrainOptions, without_device
 
 BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the state to resume from
 IDENTITY, PROVENANCE = "identity.json", "training"  # what the checkpoints belong to, and their origin
 
 
-class Summed(Protocol):
-    """Data with a checksum that changes with its content: prepared data, or a corpus."""
-
-    @property
-    def checksum(self) -> str: ...
-
-
-def open_checkpoints(output: Path, data: Summed, parts: dict[str, Any], options: object) -> Path:
+def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], options: TrainOptions) -> Path:
     """Create and return the checkpoint folder of a run.
 
     Checkpoints of another configuration or other data are deleted, damaged ones are kept in ``checkpoints.damaged``.
