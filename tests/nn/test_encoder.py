@@ -34,6 +34,7 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": partial(RecurrentEncoder, INPUT, HIDDEN, partial(Elman, activation="sigmoid"), 2, True),
     **{name: partial(RecurrentEncoder, INPUT, HIDDEN, cell, 2, True) for name, cell in CELLS.items()},
     "residual": partial(RecurrentEncoder, INPUT, HIDDEN, GRU, 3, True, residual=True, layer_norm=True),
+    "separate": partial(RecurrentEncoder, INPUT, HIDDEN, GRU, 3, True, residual=True, layer_norm=True, separate=True),
 }
 ONE_WAY = partial(RecurrentEncoder, INPUT, HIDDEN, GRU)
 batches = st.lists(st.integers(1, 9), min_size=1, max_size=5)  # lengths of the sequences
@@ -210,6 +211,33 @@ def test_residual_layers_add_their_input_and_are_normalised() -> None:
         expected = (layer - mean) / (variance + 1e-5).sqrt() * norm.weight + norm.bias
 
     torch.testing.assert_close(encoder(x, lengths)[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_separate_directions_are_two_encoders_side_by_side() -> None:
+    x, lengths = make_batch([6, 4], seed=0)
+    encoder = ONE_WAY(3, bidirectional=True, residual=True, layer_norm=True, separate=True)
+    one, other = (ONE_WAY(3, residual=True, layer_norm=True) for _ in range(2))
+    for alone, cells, norms in (
+        (one, encoder.forward_cells, encoder.norms),
+        (other, encoder.backward_cells, encoder.backward_norms),
+    ):
+        alone.forward_cells, alone.norms = cells, norms
+        for norm in norms:
+            nn.init.normal_(norm.weight)
+
+    outputs, final = encoder(x, lengths)
+
+    rows = reversed_rows(lengths, 6)
+    backward, backward_final = other(Reverse.apply(x, rows), lengths)
+    torch.testing.assert_close(outputs, torch.cat([one(x, lengths)[0], Reverse.apply(backward, rows)], dim=2))
+    torch.testing.assert_close(final, torch.cat([one(x, lengths)[1], backward_final], dim=1))
+
+
+def test_one_layer_without_norm_is_the_same_with_separate_directions() -> None:
+    x, lengths = make_batch([6, 4], seed=0)
+    encoder, separate = (ONE_WAY(bidirectional=True, separate=it) for it in (False, True))
+    separate.load_state_dict(encoder.state_dict())
+    assert torch.equal(encoder(x, lengths)[0], separate(x, lengths)[0])
 
 
 def test_the_first_layer_is_residual_if_its_input_has_the_same_size() -> None:

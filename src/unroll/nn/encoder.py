@@ -1,7 +1,8 @@
 """Encoders: from a sequence of vectors to one vector per step and one per sequence."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +12,8 @@ from torch.autograd.function import Function
 from unroll.checks import check_least
 from unroll.nn.dropout import VariationalDropout
 from unroll.nn.streams import concurrently
+
+Layer = Callable[[Tensor], Tensor]  # x: (B, T, I) → (B, T, O)
 
 
 class Encoder(Protocol):
@@ -47,6 +50,9 @@ class RecurrentEncoder(nn.Module):
     and concatenates their states. The final vector is the forward half of the outputs at the last token, concatenated
     with the backward half at the first.
 
+    With `separate`, the directions are concatenated after the last layer only, as in ELMo (Peters et al. 2018): each is
+    a stack of its own, whose outputs depend on the tokens on one side only, which a language model needs.
+
     Sequences are not packed. Padding on the right cannot reach a forward state; the backward cell reads each sequence
     reversed within its own length, which keeps the padding on the right.
 
@@ -65,43 +71,60 @@ class RecurrentEncoder(nn.Module):
         dropout: float = 0.0,
         residual: bool = False,
         layer_norm: bool = False,
+        separate: bool = False,
     ) -> None:
         super().__init__()
         check_least(1, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.output_size = hidden_size * (2 if bidirectional else 1)
+        self.separate = separate and bidirectional
+        width = hidden_size if self.separate else self.output_size  # of what a layer returns
         layers = range(num_layers)
 
         def cells() -> nn.ModuleList:
-            return nn.ModuleList(cell(self.output_size if layer else input_size, hidden_size) for layer in layers)
+            return nn.ModuleList(cell(width if layer else input_size, hidden_size) for layer in layers)
+
+        def norms() -> nn.ModuleList:
+            return nn.ModuleList(nn.LayerNorm(width) if layer_norm else nn.Identity() for _ in layers)
 
         self.forward_cells = cells()
         self.backward_cells = cells() if bidirectional else nn.ModuleList()
-        self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) if layer_norm else nn.Identity() for _ in layers)
+        self.norms = norms()
+        self.backward_norms = norms() if self.separate else nn.ModuleList()
         self.dropout = VariationalDropout(dropout)
         self.residual = residual
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         check_sequences(x, lengths)
-        rows = reversed_rows(lengths, x.shape[1]) if self.backward_cells else None  # once for all layers and gradients
-        for i, norm in enumerate(self.norms):
-            inputs = self.dropout(x) if i else x
-            outputs = self._states(i, inputs, rows)  # (B, T, H) or (B, T, 2H)
+        if not self.backward_cells:
+            x = self._stack(self.forward_cells, self.norms, x)
+            return x, final_vectors(x, lengths, directions=1)
+        rows = reversed_rows(lengths, x.shape[1])  # once for all layers and gradients
+        if self.separate:
+            forwards = partial(self._stack, self.forward_cells, self.norms)
+            x = _both(forwards, partial(self._stack, self.backward_cells, self.backward_norms), rows, x)
+        else:
+            cells = zip(self.forward_cells, self.backward_cells, strict=True)
+            x = self._stack([partial(_both, *pair, rows) for pair in cells], self.norms, x)
+        return x, final_vectors(x, lengths, directions=2)
+
+    def _stack(self, layers: Iterable[Layer], norms: Iterable[Layer], x: Tensor) -> Tensor:
+        """x: (B, T, I) → the outputs of the last of the layers."""
+        for i, (layer, norm) in enumerate(zip(layers, norms, strict=True)):
+            outputs = layer(self.dropout(x) if i else x)
             if self.residual and outputs.shape == x.shape:
                 outputs = outputs + x
             x = norm(outputs)
-        return x, final_vectors(x, lengths, directions=2 if self.backward_cells else 1)
+        return x
 
-    def _states(self, layer: int, x: Tensor, rows: Tensor | None) -> Tensor:
-        """The states of each direction, side by side."""
-        if rows is None:
-            states: Tensor = self.forward_cells[layer](x)
-            return states
 
-        def backward() -> Tensor:
-            states: Tensor = Reverse.apply(self.backward_cells[layer](Reverse.apply(x, rows)), rows)
-            return states
+def _both(forwards: Layer, backwards: Layer, rows: Tensor, x: Tensor) -> Tensor:
+    """What two functions of sequences return side by side; the second reads them in reverse, by `reversed_rows`."""
 
-        return torch.cat(concurrently(lambda: self.forward_cells[layer](x), backward, x, rows), dim=2)
+    def backward() -> Tensor:
+        states: Tensor = Reverse.apply(backwards(Reverse.apply(x, rows)), rows)
+        return states
+
+    return torch.cat(concurrently(lambda: forwards(x), backward, x, rows), dim=2)
 
 
 def check_sequences(x: Tensor, lengths: Tensor) -> None:

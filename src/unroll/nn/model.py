@@ -1,6 +1,7 @@
 """The network: from tokens to label scores."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -76,15 +77,9 @@ class SequenceModel(nn.Module):
 
     def forward(self, tokens: Tokens[Tensor]) -> Tensor:
         """tokens: words of shape (B, T) → scores (B, L), or (B, T, L) for labels of tokens."""
-        device = tokens.words.device.type
-        if self.hidden_size < FULL_PRECISION_BELOW.get(device, 0) and torch.is_autocast_enabled(device):
-            with torch.autocast(device, enabled=False):
-                return self._scores(tokens)
-        return self._scores(tokens)
-
-    def _scores(self, tokens: Tokens[Tensor]) -> Tensor:
-        outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
-        return self.head(outputs, final, tokens.lengths)
+        with precision_of(self.hidden_size, tokens.words.device):
+            outputs, final = self.encoder(self.embedding(tokens), tokens.lengths)
+            return self.head(outputs, final, tokens.lengths)
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file  # here, so that a network needs torch alone
@@ -104,6 +99,14 @@ class SequenceModel(nn.Module):
         check_weights(weights, self.state_dict())
         self.load_state_dict(weights)
         self.eval()
+
+
+def precision_of(hidden_size: int, device: torch.device) -> AbstractContextManager[object]:
+    """A context that leaves autocast where a recurrence of this size is faster without; see FULL_PRECISION_BELOW."""
+    kind = device.type
+    if hidden_size < FULL_PRECISION_BELOW.get(kind, 0) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def check_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
@@ -109,7 +109,7 @@ def fit_network(
         print(f"{run.path}: resuming from the last checkpoint", flush=True)
     device = record_device(trainer, run.checkpoints, is_resumed, placing.get("strategy") != "ddp_fork")
     try:
-        _fit(trainer, task, last if is_resumed else None)
+        run_trainer(trainer, task, last if is_resumed else None)
     except Exception as error:
         if not lacks_memory(error):
             raise
@@ -138,7 +138,7 @@ def _smaller(shape: tuple[int, ...] | None, options: TrainOptions) -> str:
     )
 
 
-def _fit(trainer: Trainer, task: SequenceTask, checkpoint: Path | None) -> None:
+def run_trainer(trainer: Trainer, task: LightningModule, checkpoint: Path | None) -> None:
     """Train, from a checkpoint if there is one; Ctrl-C is a KeyboardInterrupt, as elsewhere."""
     try:
         trainer.fit(task, ckpt_path=checkpoint, weights_only=True)

@@ -49,7 +49,7 @@ def random_split(task: Task, lengths: Sequence[int], seed: int = 0) -> EncodedSp
 def random_network(task: Task, cell: Any = None, seed: int = 0, **options: Any) -> SequenceModel:
     """A small network for evaluation, whose labels vary; `cell` with the options of `RecurrentEncoder`."""
     torch.manual_seed(seed)
-    names = [name for name in options if name in ("num_layers", "bidirectional", "residual", "layer_norm")]
+    names = [name for name in options if name in ("num_layers", "bidirectional", "residual", "layer_norm", "separate")]
     if cell is not None:
         options["encoder"] = partial(RecurrentEncoder, cell=cell, **{name: options.pop(name) for name in names})
     sizes = {"embedding_size": 6, "casing_size": 2, "hidden_size": 8}

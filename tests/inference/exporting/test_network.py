@@ -59,8 +59,12 @@ def test_every_shipped_network_is_exported_exactly(name: str, task: Task) -> Non
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.__name__)
 @pytest.mark.parametrize(
     "options",
-    [{"bidirectional": True}, {"num_layers": 2, "bidirectional": True, "residual": True, "layer_norm": True}],
-    ids=["bidirectional", "stacked"],
+    [
+        {"bidirectional": True},
+        {"num_layers": 2, "bidirectional": True, "residual": True, "layer_norm": True},
+        {"num_layers": 3, "bidirectional": True, "residual": True, "layer_norm": True, "separate": True},
+    ],
+    ids=["bidirectional", "stacked", "separate"],
 )
 def test_every_cell_is_exported_in_every_encoder(cell: type[nn.Module], options: dict[str, Any]) -> None:
     check_parity(random_network("labeling", cell, **options), "labeling", RAGGED, [60])

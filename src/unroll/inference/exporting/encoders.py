@@ -1,6 +1,6 @@
 """Exporters of the cells and of the encoders: (sequences, x: (T, B, I), I, encoder) → outputs and final vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from torch import nn
@@ -57,17 +57,36 @@ def _feed_forward(sequences: Sequences, x: Value, size: int, part: FeedForwardEn
 
 
 def _recurrent(sequences: Sequences, x: Value, size: int, part: RecurrentEncoder) -> States:
-    g, directions = sequences.graph, 2 if part.backward_cells else 1
-    for i, norm in enumerate(part.norms):
-        cells = [way[i] for way in (part.forward_cells, part.backward_cells) if way]
-        outputs = find_exporter(CELLS, cells[0])(sequences, cells, x)
-        if part.residual and size == part.output_size:
+    forward, backward = list(part.forward_cells), list(part.backward_cells)
+    if not part.separate:
+        layers = [list(cells) for cells in (zip(forward, backward, strict=True) if backward else zip(forward))]
+        x = _stack(sequences, x, size, part, layers, part.norms)
+        return States(x, lambda: sequences.final(x, part.output_size, directions=2 if backward else 1))
+    there = _stack(sequences, x, size, part, [[cell] for cell in forward], part.norms)
+    back = _stack(sequences, sequences.reverse(x), size, part, [[cell] for cell in backward], part.backward_norms)
+    both = sequences.graph("Concat", there, sequences.reverse(back), axis=2)
+    return States(both, lambda: sequences.final(both, part.output_size, directions=2))
+
+
+def _stack(
+    sequences: Sequences,
+    x: Value,
+    size: int,
+    part: RecurrentEncoder,
+    layers: Sequence[list[nn.Module]],
+    norms: Iterable[nn.Module],
+) -> Value:
+    """x: (T, B, `size`) → the outputs of the last of the layers, which have the cells of one or two directions."""
+    g, width = sequences.graph, part.output_size // (2 if part.separate else 1)
+    for cells, norm in zip(layers, norms, strict=True):
+        outputs: Value = find_exporter(CELLS, cells[0])(sequences, cells, x)
+        if part.residual and size == width:
             outputs = g("Add", outputs, x)
         if isinstance(norm, nn.LayerNorm):
             weights = g.constant(norm.weight), g.constant(norm.bias)
             outputs = g("LayerNormalization", outputs, *weights, axis=-1, epsilon=norm.eps)
-        x, size = outputs, part.output_size
-    return States(x, lambda: sequences.final(x, part.output_size, directions))
+        x, size = outputs, width
+    return x
 
 
 ENCODERS: dict[type[nn.Module], Exporter] = {RecurrentEncoder: _recurrent, FeedForwardEncoder: _feed_forward}
