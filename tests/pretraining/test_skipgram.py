@@ -136,8 +136,8 @@ def test_the_gradient_is_that_of_the_loss(corpus: TokenCorpus) -> None:
     negatives = np.searchsorted(tables._sampling, draw)
     loss, words = torch.zeros(()), batch.words.tolist()
     for i, word in enumerate(words):
-        rows, _ = tables._rows_of(torch.tensor([word]))
-        vector = read[rows].mean(0)
+        own, *grams = tables._rows[tables._places_of(torch.tensor([word]))].tolist()
+        vector = (read[own] + read[grams].mean(0)) / 2
         for j, other in enumerate(words):
             if i != j and abs(i - j) <= batch.reach[i] and batch.documents[i] == batch.documents[j]:
                 loss = loss - logsigmoid(vector @ predicted[other])
