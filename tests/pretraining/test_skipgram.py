@@ -114,6 +114,15 @@ def test_unknown_words_have_vectors_of_learned_ngrams_alone(corpus: TokenCorpus,
     assert (vectors.vectors_of(["apples"]) != 0).all()
 
 
+def test_words_have_the_mean_length_of_a_models_first_vectors(corpus: TokenCorpus, tmp_path: Path) -> None:
+    found, _ = learn(SMALL, corpus, tmp_path / "state")
+    assert np.linalg.norm(found.weights["words"][len(SPECIAL_WORDS) :], axis=1).mean() == pytest.approx(1, rel=1e-5)
+    # A word is half its own vector and half what its n-grams alone make of it, by the same factor.
+    words = found.vocabulary[len(SPECIAL_WORDS) :]
+    of_grams = SubwordVectors(found.config, found.weights).vectors_of(words)
+    assert 0.1 < np.linalg.norm(of_grams, axis=1).mean() < 10
+
+
 def test_the_vector_of_unknown_is_the_mean_and_that_of_padding_zero(corpus: TokenCorpus, tmp_path: Path) -> None:
     words = learn(SMALL, corpus, tmp_path / "state")[0].weights["words"]
     assert (words[0] == 0).all()

@@ -56,7 +56,7 @@ class SkipGram:
     min_ngram: int = 3
     max_ngram: int = 6
     buckets: int = 200_000
-    batch_tokens: int = 8192
+    batch_tokens: int = 2048
     lr: float = 0.1
 
     @property
@@ -212,16 +212,20 @@ class _Tables:
         return float(loss), float(pairs.sum())
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """The vectors of all words (V + special, E), and of the n-grams (buckets, E), zero for those of no word."""
+        """The vectors of all words (V + special, E), and of the n-grams (buckets, E), zero for those of no word.
+
+        One factor gives words the mean length 1, as the vectors have with which a model starts otherwise.
+        """
         words = len(self.arrays["predicted"])
         size = self.arrays["read"].shape[1]
         composed = np.zeros((words + _SPECIAL, size), np.float32)
         for part in torch.arange(words).split(1 << 14):
             composed[part.numpy() + _SPECIAL] = self._composed(part).numpy()
+        factor = np.float32(1 / max(1e-9, np.linalg.norm(composed[_SPECIAL:], axis=1).mean()))
         composed[UNKNOWN] = composed[_SPECIAL:].mean(0)
-        read = self.arrays["read"].numpy()
+        grams = self.arrays["read"].numpy()[words:]
         is_learned = self.arrays["read_sums"].numpy()[words:, None] > 0
-        return composed, np.where(is_learned, read[words:], np.float32(0))
+        return composed * factor, np.where(is_learned, grams * factor, np.float32(0))
 
     def _composed(self, words: Tensor) -> Tensor:
         """The vectors (U, E) of words (U,)."""
