@@ -10,6 +10,7 @@ from unroll.data.pretrained import Pretrained
 from unroll.data.subword_vectors import SubwordVectors
 from unroll.data.tokens import SPECIAL_WORDS
 from unroll.pretraining import skipgram
+from unroll.pretraining.checkpoints import Checkpoint
 from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.skipgram import SkipGram
 
@@ -114,13 +115,18 @@ def test_unknown_words_have_vectors_of_learned_ngrams_alone(corpus: TokenCorpus,
     assert (vectors.vectors_of(["apples"]) != 0).all()
 
 
-def test_words_have_the_mean_length_of_a_models_first_vectors(corpus: TokenCorpus, tmp_path: Path) -> None:
+def test_one_factor_gives_words_the_mean_length_of_a_models_first_vectors(corpus: TokenCorpus, tmp_path: Path) -> None:
     found, _ = learn(SMALL, corpus, tmp_path / "state")
-    assert np.linalg.norm(found.weights["words"][len(SPECIAL_WORDS) :], axis=1).mean() == pytest.approx(1, rel=1e-5)
-    # A word is half its own vector and half what its n-grams alone make of it, by the same factor.
-    words = found.vocabulary[len(SPECIAL_WORDS) :]
-    of_grams = SubwordVectors(found.config, found.weights).vectors_of(words)
-    assert 0.1 < np.linalg.norm(of_grams, axis=1).mean() < 10
+    words, grams = found.weights["words"][len(SPECIAL_WORDS) :], found.weights["subwords"]
+    assert np.linalg.norm(words, axis=1).mean() == pytest.approx(1, rel=1e-5)
+    tables = skipgram._Tables.start(SMALL, corpus, 1)
+    Checkpoint(tmp_path / "state/last.npz").load(tables.arrays)
+    learned = tables.arrays["read"].numpy()
+    is_used = (grams != 0).all(1)
+    factors = grams[is_used] / learned[len(words) :][is_used]
+    np.testing.assert_allclose(factors, factors[0, 0], rtol=1e-5)
+    of_grams = SubwordVectors(found.config, found.weights).vectors_of(found.vocabulary[len(SPECIAL_WORDS) :])
+    np.testing.assert_allclose(words, (learned[: len(words)] * factors[0, 0] + of_grams) / 2, rtol=1e-4, atol=1e-5)
 
 
 def test_the_vector_of_unknown_is_the_mean_and_that_of_padding_zero(corpus: TokenCorpus, tmp_path: Path) -> None:
