@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tests.postgresql import POSTGRES, postgres
 from unroll import locks
-from unroll.locks import database_lock, is_run_locked, run_lock, study_lock
+from unroll.locks import database_lock, is_run_locked, output_lock, run_lock, study_lock
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -144,3 +144,20 @@ def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
     assert not is_run_locked(tmp_path)
     with run_lock(tmp_path):
         assert is_run_locked(tmp_path)
+
+
+def test_one_process_writes_an_output_and_can_be_waited_for(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def wait() -> None:
+        with output_lock(tmp_path / "output", wait=True):
+            entered.set()
+
+    waiting = threading.Thread(target=wait)
+    with output_lock(tmp_path / "output"):
+        with pytest.raises(ValueError, match="another process writes"), output_lock(tmp_path / "output"):
+            pass
+        waiting.start()
+        assert not entered.is_set()
+    waiting.join()
+    assert entered.is_set()

@@ -14,6 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 import unroll.stage  # noqa: F401 (it lets overrides set every accepted key)
 from unroll.config import source_of
 from unroll.data.source import Source
+from unroll.pretraining.building import CorpusOptions
+from unroll.pretraining.skipgram import SkipGram
+from unroll.pretraining.sources import TextSource
 
 PROJECT = Path(__file__).parents[2]
 MODELS = ["elman", "bilstm_char_crf", "awd_lstm", "tfidf", "crfsuite"]  # have the keys of all others
@@ -71,6 +74,17 @@ def test_every_key_of_a_stage(document: str, header: str, stage: str) -> None:
     assert keys
     config = compose(stage, [f"{key}=null" for key in keys])
     assert [config[key] for key in keys] == [None] * len(keys)
+
+
+def test_every_key_of_a_corpus() -> None:
+    for header, read in (("| key of a source |", TextSource), ("| key of a corpus |", CorpusOptions)):
+        keys = table("docs/pretraining.md", f"{header} meaning | default |")
+        assert sorted(keys) == sorted(inspect.signature(read).parameters)
+
+
+def test_every_option_of_word_vectors() -> None:
+    keys = {key.rpartition(".")[2] for key in table("docs/pretraining.md", "| option | meaning | default |")}
+    assert keys == {*inspect.signature(SkipGram).parameters, "seed", "threads"}
 
 
 def test_every_option_of_preparing() -> None:

@@ -113,6 +113,8 @@ def test_a_dataset_that_is_not_prepared_is_named(dataset: Path) -> None:
     shutil.rmtree("data/prepared")
     with pytest.raises(ValueError, match=r"python pipelines/prepare\.py dataset=reviews"):
         folder({"a": {"dataset": "reviews"}})
+    Path("a.txt").write_text("one text\n")
+    assert folder({"a": {"path": "a.txt"}}).make()[2] == {}  # all of its splits were downloaded
     shutil.rmtree("data/raw")
     with pytest.raises(ValueError, match=r"python pipelines/download\.py dataset=reviews"):
         folder({"a": {"dataset": "reviews"}})

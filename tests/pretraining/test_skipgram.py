@@ -10,6 +10,7 @@ from unroll.data.pretrained import Pretrained
 from unroll.data.subword_vectors import SubwordVectors
 from unroll.data.tokens import SPECIAL_WORDS
 from unroll.pretraining import skipgram
+from unroll.pretraining.checkpoints import Checkpoint
 from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.skipgram import SkipGram
 
@@ -114,6 +115,20 @@ def test_unknown_words_have_vectors_of_learned_ngrams_alone(corpus: TokenCorpus,
     assert (vectors.vectors_of(["apples"]) != 0).all()
 
 
+def test_one_factor_gives_words_the_mean_length_of_a_models_first_vectors(corpus: TokenCorpus, tmp_path: Path) -> None:
+    found, _ = learn(SMALL, corpus, tmp_path / "state")
+    words, grams = found.weights["words"][len(SPECIAL_WORDS) :], found.weights["subwords"]
+    assert np.linalg.norm(words, axis=1).mean() == pytest.approx(1, rel=1e-5)
+    tables = skipgram._Tables.start(SMALL, corpus, 1)
+    Checkpoint(tmp_path / "state/last.npz").load(tables.arrays)
+    learned = tables.arrays["read"].numpy()
+    is_used = (grams != 0).all(1)
+    factors = grams[is_used] / learned[len(words) :][is_used]
+    np.testing.assert_allclose(factors, factors[0, 0], rtol=1e-5)
+    of_grams = SubwordVectors(found.config, found.weights).vectors_of(found.vocabulary[len(SPECIAL_WORDS) :])
+    np.testing.assert_allclose(words, (learned[: len(words)] * factors[0, 0] + of_grams) / 2, rtol=1e-4, atol=1e-5)
+
+
 def test_the_vector_of_unknown_is_the_mean_and_that_of_padding_zero(corpus: TokenCorpus, tmp_path: Path) -> None:
     words = learn(SMALL, corpus, tmp_path / "state")[0].weights["words"]
     assert (words[0] == 0).all()
@@ -136,8 +151,8 @@ def test_the_gradient_is_that_of_the_loss(corpus: TokenCorpus) -> None:
     negatives = np.searchsorted(tables._sampling, draw)
     loss, words = torch.zeros(()), batch.words.tolist()
     for i, word in enumerate(words):
-        rows, _ = tables._rows_of(torch.tensor([word]))
-        vector = read[rows].mean(0)
+        own, *grams = tables._rows[tables._places_of(torch.tensor([word]))].tolist()
+        vector = (read[own] + read[grams].mean(0)) / 2
         for j, other in enumerate(words):
             if i != j and abs(i - j) <= batch.reach[i] and batch.documents[i] == batch.documents[j]:
                 loss = loss - logsigmoid(vector @ predicted[other])

@@ -159,7 +159,8 @@ def test_what_prepare_has_drawn_from_train_is_not_in_the_training_texts(
     assert found["test"] == texts["test"]
     assert [len(found[split]) for split in ("train", "validation")] == [18, 2]
     assert sorted([*found["train"], *found["validation"]]) == sorted(texts["train"])
-    assert dataset.identity()["prepared"] == PreparedData(tmp_path / "prepared").checksum
+    assert dataset.identity(["validation"])["prepared"] == PreparedData(tmp_path / "prepared").checksum
+    assert "prepared" not in dataset.identity(["test"])
 
 
 def test_a_pair_is_two_texts_and_given_tokens_are_kept(tmp_path: Path, write_dataset: Callable[..., Path]) -> None:

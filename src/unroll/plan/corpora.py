@@ -109,13 +109,15 @@ class CorpusFolder:
     def _find_inputs(self) -> dict[str, Any]:
         """What the corpus depends on."""
         sources = {
-            key: self._datasets[key].identity() if key in self._datasets else source.identity(f"corpus.sources.{key}")
+            key: self._datasets[key].identity(["train"])
+            if key in self._datasets
+            else source.identity(f"corpus.sources.{key}")
             for key, source in self.sources.items()
         }
         options = {key: value for key, value in vars(self.options).items() if key not in ("sources", "exclude")}
         return {
             "sources": sources,
-            "excluded": {it.name: it.identity() for it in self._excluded},
+            "excluded": {it.name: it.identity(EVALUATIONS) for it in self._excluded},
             "options": options,
             "tokenizer": self._config["tokenizer"],
             "code": sha256(*sorted(source_files(_CODE))),
@@ -144,6 +146,8 @@ class CorpusFolder:
     def _coverage(self, corpus: TokenCorpus) -> dict[str, float]:
         found = {}
         for name, dataset in {it.name: it for it in [*self._datasets.values(), *self._excluded]}.items():
+            if not (dataset.prepared / "dataset.json").is_file():
+                continue
             found[name] = coverage(corpus, PreparedData(dataset.prepared))
             if found[name] < LITTLE:
                 log.warning(

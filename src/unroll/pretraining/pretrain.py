@@ -95,7 +95,7 @@ def is_current(output: Path, inputs: Mapping[str, str]) -> bool:
 
 def checkpoints_of(output: Path) -> Path:
     """The folder of the state of an interrupted pretraining, beside the output, which is replaced as a whole."""
-    return output.parent / "checkpoints" / output.name
+    return output.parent / f".{output.name}.checkpoints"
 
 
 def open_checkpoints(output: Path, inputs: Mapping[str, str]) -> Path:

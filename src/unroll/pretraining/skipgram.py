@@ -25,7 +25,7 @@ _SPECIAL = len(SPECIAL_WORDS)
 
 @dataclass(frozen=True)
 class SkipGram:
-    """Learns to predict the words around each word from the mean of its own vector and those of its n-grams.
+    """Learns to predict the words around each word from the mean of its own vector and the mean of its n-grams.
 
     Args:
         embedding_size: E, the number of dimensions.
@@ -56,7 +56,7 @@ class SkipGram:
     min_ngram: int = 3
     max_ngram: int = 6
     buckets: int = 200_000
-    batch_tokens: int = 8192
+    batch_tokens: int = 2048
     lr: float = 0.1
 
     @property
@@ -157,6 +157,10 @@ class _Tables:
         self._rows = torch.from_numpy(rows)
         self._starts = torch.from_numpy(grams.offsets[:-1] + np.arange(len(words)))
         self._lengths = torch.from_numpy(grams.lengths + 1)
+        # Half of a word is its own vector, which thus is not lost among twenty n-grams.
+        own = np.where(grams.lengths > 0, 0.5, 1.0)
+        shares = np.repeat(0.5 / grams.lengths.clip(1), grams.lengths)
+        self._shares = torch.from_numpy(np.insert(shares, grams.offsets[:-1], own).astype(np.float32))
         counts = corpus.counts[_SPECIAL:].astype(np.float64) ** options.power
         self._sampling = np.cumsum(counts / counts.sum())
 
@@ -173,8 +177,8 @@ class _Tables:
         """One step of gradient descent; return the summed loss and the number of pairs of words."""
         options, predicted = self._options, self.arrays["predicted"]
         distinct, inverse = batch.words.unique(return_inverse=True)
-        rows, starts = self._rows_of(distinct)
-        composed = embedding_bag(rows, self.arrays["read"], starts, mode="mean")  # (U, E)
+        places, lengths = self._places_of(distinct), self._lengths[distinct]
+        composed = self._composed(distinct)  # (U, E)
         read, others = composed[inverse], predicted[distinct][inverse]  # (M, E)
         to_read, to_others = torch.zeros_like(read), torch.zeros_like(others)
         pairs, loss = torch.zeros(len(read)), torch.zeros(())
@@ -199,34 +203,44 @@ class _Tables:
         to_read += slopes @ contrasts
         to_composed = torch.zeros_like(composed).index_add_(0, inverse, to_read)
         to_distinct = torch.zeros_like(composed).index_add_(0, inverse, to_others)
-        used, places = rows.unique(return_inverse=True)
-        lengths = self._lengths[distinct]
-        to_used = torch.zeros(len(used), read.shape[1])
-        to_used.index_add_(0, places, (to_composed / lengths[:, None]).repeat_interleave(lengths, 0))
+        used, inverse = self._rows[places].unique(return_inverse=True)
+        to_rows = to_composed.repeat_interleave(lengths, 0) * self._shares[places, None]
+        to_used = torch.zeros(len(used), read.shape[1]).index_add_(0, inverse, to_rows)
         self._descend("read", used, to_used, lr)
         self._descend("predicted", distinct, to_distinct, lr)
         self._descend("predicted", negatives, slopes.T @ read, lr)
         return float(loss), float(pairs.sum())
 
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """The vectors of all words (V + special, E), and of the n-grams (buckets, E), zero for those of no word."""
+        """The vectors of all words (V + special, E), and of the n-grams (buckets, E), zero for those of no word.
+
+        One factor gives words the mean length 1, as the vectors have with which a model starts otherwise.
+        """
         words = len(self.arrays["predicted"])
         size = self.arrays["read"].shape[1]
         composed = np.zeros((words + _SPECIAL, size), np.float32)
         for part in torch.arange(words).split(1 << 14):
-            rows, starts = self._rows_of(part)
-            composed[part.numpy() + _SPECIAL] = embedding_bag(rows, self.arrays["read"], starts, mode="mean").numpy()
+            composed[part.numpy() + _SPECIAL] = self._composed(part).numpy()
+        factor = np.float32(1 / max(1e-9, np.linalg.norm(composed[_SPECIAL:], axis=1).mean()))
         composed[UNKNOWN] = composed[_SPECIAL:].mean(0)
-        read = self.arrays["read"].numpy()
+        grams = self.arrays["read"].numpy()[words:]
         is_learned = self.arrays["read_sums"].numpy()[words:, None] > 0
-        return composed, np.where(is_learned, read[words:], np.float32(0))
+        return composed * factor, np.where(is_learned, grams * factor, np.float32(0))
 
-    def _rows_of(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of some words, one word after the other, and where those of each word start."""
-        lengths = self._lengths[words]
+    def _composed(self, words: Tensor) -> Tensor:
+        """The vectors (U, E) of words (U,)."""
+        places, lengths = self._places_of(words), self._lengths[words]
         starts = lengths.cumsum(0) - lengths
-        steps = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)
-        return self._rows[self._starts[words].repeat_interleave(lengths) + steps], starts
+        return embedding_bag(
+            self._rows[places], self.arrays["read"], starts, mode="sum", per_sample_weights=self._shares[places]
+        )
+
+    def _places_of(self, words: Tensor) -> Tensor:
+        """Where the rows of some words are in `_rows`, one word after the other."""
+        lengths = self._lengths[words]
+        before = lengths.cumsum(0) - lengths
+        steps = torch.arange(int(lengths.sum())) - before.repeat_interleave(lengths)
+        return self._starts[words].repeat_interleave(lengths) + steps
 
     def _descend(self, name: str, rows: Tensor, gradient: Tensor, lr: float) -> None:
         """A step of Adagrad for distinct rows."""

@@ -1,6 +1,6 @@
 """Where unlabelled text comes from: datasets, Hub repositories, folders and files."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -38,11 +38,17 @@ class Dataset:
     raw: Path
     prepared: Path
 
-    def identity(self) -> dict[str, Any]:
-        """Checksums of the raw splits and of the prepared data."""
+    def identity(self, splits: Collection[str]) -> dict[str, Any]:
+        """Checksums of the raw splits and, if they decide which rows `documents` yields, of the prepared data.
+
+        Raises:
+            ValueError: what it needs of these is missing or damaged.
+        """
         manifest = read_manifest(self.raw, self.source)
-        raw = {split: facts.get("sha256") for split, facts in manifest["splits"].items()}
-        return {"raw": raw, "prepared": PreparedData(self.prepared).checksum}
+        facts: dict[str, Any] = {split: it.get("sha256") for split, it in manifest["splits"].items()}
+        if any(self._is_chosen(split) for split in splits):
+            facts["prepared"] = PreparedData(self.prepared).checksum
+        return facts
 
     def documents(self, split: str) -> Iterator[list[Document]]:
         """The texts of a split; a pair is two texts.
@@ -51,9 +57,7 @@ class Dataset:
         """
         own = self.raw / f"{split}.parquet"
         path = own if own.is_file() else self.raw / "train.parquet"
-        rows: np.ndarray | None = None
-        if split == "train" or path != own:
-            rows = np.unique(PreparedData(self.prepared).split(split).rows)
+        rows = np.unique(PreparedData(self.prepared).split(split).rows) if self._is_chosen(split) else None
         *starts, _ = group_starts(path)
         for group, start in enumerate(starts):
             found: list[Document] = []
@@ -64,6 +68,10 @@ class Dataset:
                     yield found
                     found = []
             yield found
+
+    def _is_chosen(self, split: str) -> bool:
+        """Whether the prepare stage has chosen the rows of a split, which is train or drawn from it."""
+        return split == "train" or not (self.raw / f"{split}.parquet").is_file()
 
 
 @dataclass(frozen=True)
