@@ -108,7 +108,8 @@ def arguments(config: Any, where: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("group", "name"),
     [("model", name) for name in MODELS]
-    + [("optimizer", "adamw"), ("scheduler", "linear"), ("scheduler", "constant"), ("trainer", "auto")],
+    + [("optimizer", "adamw"), ("scheduler", "linear"), ("scheduler", "constant"), ("trainer", "auto")]
+    + [("scheduler", "slanted_triangular")],
 )
 def test_every_argument_of_what_a_file_builds(group: str, name: str) -> None:
     chosen = f"{group}={name}"
@@ -123,7 +124,8 @@ def typed() -> list[str]:
     text = "\n".join(file.read_text() for file in DOCUMENTS)
     code = " ".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text))
     found = re.findall(
-        r"(?<![\w.+])((?:corpus|dataset|model|pretraining|optimizer|scheduler|trainer|tokenizer|hydra)\.[a-z_0-9.]+=\S+)",
+        r"(?<![\w.+])((?:corpus|dataset|model|pretraining|optimizer|scheduler|finetune|trainer|tokenizer|hydra)"
+        r"\.[a-z_0-9.]+=\S+)",
         code,
     )
     return sorted({it for it in found if not re.search(r"[(…]|=[^\[]*,", it)})  # without those of sweeps

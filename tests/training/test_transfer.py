@@ -20,7 +20,7 @@ from unroll.inference.building import build_model
 from unroll.inference.predictor import Predictor
 from unroll.inference.trained_model import TrainedModel
 from unroll.training.train import microseconds_per_token, train
-from unroll.training.transfer import Transfer
+from unroll.training.transfer import Transfer, _shared
 
 FOUND = ["good", "not", "warm"]
 
@@ -168,6 +168,17 @@ def test_an_option_that_is_not_spelled_has_its_default_value(reviews: PreparedDa
     pretrained = save_language_model(tmp_path / "lm", reviews)
     encoder = {key: it for key, it in pretrained.config["encoder"].items() if key not in ("residual", "num_layers")}
     assert start(tmp_path / "lm", reviews, encoder=encoder).build()
+
+
+@pytest.mark.parametrize(("layers", "is_same"), [(1, True), (2, False)])
+def test_directions_that_read_apart_differ_only_above_the_first_layer(layers: int, is_same: bool) -> None:
+    """A language model has `separate: true`, as no direction may see the words that it predicts."""
+    config = tiny_parts("bilstm")["model"]
+    own = {"encoder": config["encoder"] | {"num_layers": layers}}
+    apart = {"encoder": own["encoder"] | {"separate": True}}
+    assert (
+        _shared(config | own | {"encoder": own["encoder"] | {"separate": False}}) == _shared(config | apart)
+    ) == is_same
 
 
 def test_vectors_of_another_width_are_refused_with_the_override(reviews: PreparedData, tmp_path: Path) -> None:

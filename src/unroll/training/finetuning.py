@@ -27,18 +27,21 @@ class FineTuning:
             3.2); the head has the optimizer's.
         gradual_unfreezing: in the first epoch the head is trained alone, and in each later one the next layer as well
             (section 3.3).
+        word_decay: the vectors of the words have the learning rate of their layer, divided by this. Slow ones stay
+            close to those of words that train does not contain.
         freeze_embeddings: the vectors of the words keep the values that they begin with.
 
     Raises:
-        ValueError: `layer_decay` is below 1.
+        ValueError: `layer_decay` or `word_decay` is below 1.
     """
 
     layer_decay: float = 1.0
     gradual_unfreezing: bool = False
+    word_decay: float = 1.0
     freeze_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        check_least(1, **{"finetune.layer_decay": self.layer_decay})
+        check_least(1, **{"finetune.layer_decay": self.layer_decay, "finetune.word_decay": self.word_decay})
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None, options: TrainOptions) -> "FineTuning":
@@ -62,15 +65,27 @@ class FineTuning:
         model.embedding.words.weight.requires_grad_(not self.freeze_embeddings)
 
     def groups(self, model: SequenceModel) -> list[dict[str, Any]]:
-        """The trained parameters, as the optimizer takes them: one group, or one a layer from the top."""
-        if self.layer_decay == 1 and not self.gradual_unfreezing:
-            return [{"params": [it for it in model.parameters() if it.requires_grad]}]
-        return [{"params": layer} for layer in layers(model)]
+        """The trained parameters as the optimizer takes them, from the top.
+
+        A group has, for the two methods below, its `layer`, counted from the head, and the `divisor` of its learning
+        rate. Without these options there is one group.
+        """
+        words = model.embedding.words.weight
+        is_divided = self.layer_decay != 1 or self.gradual_unfreezing
+        divided = layers(model) if is_divided else [[it for it in model.parameters() if it.requires_grad]]
+        found: list[dict[str, Any]] = []
+        for depth, layer in enumerate(divided):
+            slow = [it for it in layer if it is words and self.word_decay != 1]
+            others = [it for it in layer if not slow or it is not words]
+            rate = self.layer_decay**depth
+            for parameters, divisor in ((others, rate), (slow, rate * self.word_decay)):
+                found += [{"params": parameters, "layer": depth, "divisor": divisor}] if parameters else []
+        return found
 
     def slow_down(self, optimizer: Optimizer) -> None:
         """Set the learning rates of an optimizer that was built with `groups`."""
-        for depth, group in enumerate(optimizer.param_groups):
-            group["lr"] /= self.layer_decay**depth
+        for group in optimizer.param_groups:
+            group["lr"] /= group["divisor"]
 
     def drop_gradients(self, optimizer: Optimizer, epoch: int) -> None:
         """Delete the gradients of the layers that are still frozen in an epoch, counted from 0, before a step.
@@ -79,8 +94,8 @@ class FineTuning:
         `requires_grad`, because the processes of ddp agree on it when the training begins.
         """
         if self.gradual_unfreezing:
-            for group in optimizer.param_groups[epoch + 1 :]:
-                for parameter in group["params"]:
+            for group in optimizer.param_groups:
+                for parameter in group["params"] if group["layer"] > epoch else ():
                     parameter.grad = None
 
 

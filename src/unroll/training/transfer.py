@@ -202,4 +202,6 @@ def _shared(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if key == "_partial_" or "dropout" in key or (not prefix and key not in SHARED):
             continue
         found |= _shared(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    if found.get("encoder.num_layers") == 1:
+        found.pop("encoder.separate", None)  # the directions of a single layer are separate anyway
     return found
