@@ -1,6 +1,6 @@
 """Validation scores of models on little training data: mean and standard deviation over draws, as a Markdown table.
 
-    python -m benchmarks.small_data FOLDER [--only text entities] [--match WORD] [--vectors FILE]
+    python -m benchmarks.small_data FOLDER [--only text entities] [--match WORD] [--draws N] [--vectors FILE]
 
 FOLDER and FILE are those of `benchmarks.scores`. Each training reads its own draw of ROWS rows of the training split,
 with the draw's number as its seed; all are scored on the same validation rows. The test split is not read. imdb, which
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from hydra import compose, initialize_config_dir
 
 from benchmarks.corpora import MissingCorpus
-from benchmarks.scores import Result, cell
+from benchmarks.scores import BOTH_WAYS, WITH_VECTORS, Result, cell
 from benchmarks.shipped import CONF, configuration
 from unroll.config import build_options, plain
 from unroll.data.download.download import download
@@ -32,10 +32,13 @@ from unroll.data.source import Source
 from unroll.training.options import TrainOptions
 from unroll.training.train import train
 
-DRAWS = (1, 2, 3)
+BASELINES = ("model=majority", "model=tfidf", "model=crfsuite")
 VALIDATION_ROWS = 2500  # of a dataset without a validation split
 TEXTS = ("rotten_tomatoes 500", "rotten_tomatoes 2000", "rotten_tomatoes all", "imdb 2000")
 ENTITIES = ("conll2003 1000", "conll2003 all")
+FILE = "vectors=FILE model.embedding_size=50"
+LONGER = "model.dropout=0.6 trainer.max_epochs=20"
+WITHOUT = f"trainer.max_epochs=12 {WITH_VECTORS.removeprefix(FILE).strip()}"
 
 
 class Entry(NamedTuple):
@@ -48,9 +51,14 @@ class Entry(NamedTuple):
 GROUPS: dict[str, list[Entry]] = {
     "text": [
         Entry("model=tfidf", TEXTS),
-        Entry("model=lstm", TEXTS[:2]),
-        Entry("model=bilstm", TEXTS),
         Entry("model=fcnn", TEXTS[:2]),
+        Entry("model=lstm", TEXTS[:2]),
+        Entry("model=bilstm", TEXTS[:2]),
+        Entry(f"model=gru {BOTH_WAYS}", TEXTS[:2]),
+        Entry(f"model=bilstm {LONGER}", TEXTS[:2]),
+        Entry(f"model=fcnn {FILE} model.dropout=0.5", TEXTS[:2]),
+        Entry(f"model=bilstm {FILE}", TEXTS[:2]),
+        Entry(f"model=bilstm {LONGER} {FILE}", TEXTS[:2]),
     ],
     "entities": [
         Entry("model=crfsuite", ENTITIES),
@@ -58,6 +66,8 @@ GROUPS: dict[str, list[Entry]] = {
         Entry("model=crfsuite model.c1=0 model.c2=0.1", ENTITIES[:1]),
         Entry("model=crfsuite model.c1=0.1 model.c2=0.1", ENTITIES),
         Entry("model=bilstm_char_crf", ENTITIES[:1]),
+        Entry(f"model=bilstm_char_crf {WITHOUT}", ENTITIES[:1]),
+        Entry(f"model=bilstm_char_crf trainer.max_epochs=12 {WITH_VECTORS}", ENTITIES[:1]),
     ],
 }
 
@@ -71,6 +81,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", default=list(GROUPS), choices=list(GROUPS), metavar="group")
     parser.add_argument("--match", nargs="+", default=[""], metavar="WORD")
+    parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--vectors", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -84,7 +95,7 @@ def main() -> None:
             columns = list(dict.fromkeys(column for entry in entries for column in entry.columns))
             print("\n| model and options |", " | ".join(columns), "|\n|---|" + "---|" * len(columns), flush=True)
             try:
-                for line in lines(entries, columns, draws):
+                for line in lines(entries, columns, draws, arguments.draws):
                     print(line, flush=True)
             except MissingCorpus as error:
                 sys.exit(f"error: {error}")
@@ -112,7 +123,9 @@ class Draws:
             source = Source(**configuration("dataset", name) | self._drawn(name, rows, number, place / "hub"))
             if not (place / "raw").exists():
                 download(source, place / "raw")
-            prepare(source, place / "raw", output, PrepareOptions(vectors=str(self.vectors) if with_vectors else None))
+            options = PrepareOptions(vectors=str(self.vectors) if with_vectors else None)
+            with redirect_stdout(sys.stderr):  # standard output is the table
+                prepare(source, place / "raw", output, options)
         return PreparedData(output)
 
     def _drawn(self, name: str, rows: str, draw: int, output: Path) -> dict[str, object]:
@@ -135,26 +148,23 @@ class Draws:
         return {"path": str(output), "revision": "main", "splits": splits}
 
 
-def lines(entries: list[Entry], columns: list[str], draws: Draws) -> Iterator[str]:
+def lines(entries: list[Entry], columns: list[str], draws: Draws, count: int) -> Iterator[str]:
     """Train; yield each entry's line as soon as its trainings are done."""
     for entry in entries:
-        cells = [cell(results(entry, column, draws) if column in entry.columns else []) for column in columns]
+        cells = [cell(results(entry, column, draws, count) if column in entry.columns else []) for column in columns]
         yield f"| {entry.overrides} | {' | '.join(cells)} |"
 
 
-def results(entry: Entry, column: str, draws: Draws) -> list[Result]:
+def results(entry: Entry, column: str, draws: Draws, count: int) -> list[Result]:
     """The results of an entry on each draw; on one, if a baseline would give the same again."""
-    number = DRAWS[:1] if column.endswith(" all") and is_baseline(entry) else DRAWS
+    if column.endswith(" all") and entry.overrides.split()[0] in BASELINES:
+        count = 1
     overrides = entry.overrides.replace("FILE", str(draws.vectors)).split()
     found = []
-    for draw in number:
+    for draw in range(1, count + 1):
         data = draws.prepared(column, draw, "FILE" in entry.overrides)
         found.append(trained(data, column.split()[0], [*overrides, f"seed={draw}"]))
     return found
-
-
-def is_baseline(entry: Entry) -> bool:
-    return entry.overrides.split()[0] in ("model=majority", "model=tfidf", "model=crfsuite")
 
 
 def trained(data: PreparedData, dataset: str, overrides: list[str]) -> Result:

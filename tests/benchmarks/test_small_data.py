@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from benchmarks import small_data
 from benchmarks.corpora import MissingCorpus
+from benchmarks.scores import Result
 from benchmarks.shipped import CONF
 from unroll.data.prepared import PreparedData
 
@@ -80,3 +81,23 @@ def test_every_line_composes_on_its_datasets(entry: small_data.Entry) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for column in entry.columns:
             compose("train", [f"dataset={column.split()[0]}", *entry.overrides.split()])
+
+
+def test_a_baseline_of_all_rows_is_trained_once_and_a_network_with_each_seed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, ...]] = []
+
+    def score(data: PreparedData, dataset: str, overrides: list[str]) -> Result:
+        trained.append(tuple(overrides))
+        return Result(len(trained) / 10, 2.0)
+
+    monkeypatch.setattr(small_data, "trained", score)
+    columns = ["rotten_tomatoes 10", "rotten_tomatoes all"]
+    entries = [small_data.Entry("model=tfidf", tuple(columns)), small_data.Entry("model=gru", tuple(columns[1:]))]
+    found = list(small_data.lines(entries, columns, small_data.Draws(folder, tmp_path, None), 2))
+    assert [seed for _, seed in trained] == ["seed=1", "seed=2", "seed=1", "seed=1", "seed=2"]
+    assert found == [
+        "| model=tfidf | 15.00 ± 7.07 (2 s) | 30.00 (2 s) |",
+        "| model=gru |  | 45.00 ± 7.07 (2 s) |",
+    ]

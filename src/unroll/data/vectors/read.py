@@ -35,12 +35,12 @@ class Entry(Protocol):
 def read_vectors(
     file: VectorsFile, vocabulary: Sequence[str], entry: Callable[[str], str] = str.lower
 ) -> PretrainedVectors:
-    """Read the vectors of the words of a vocabulary in one pass; the memory needed does not depend on the file's size.
+    """Read the vectors of the words of a vocabulary in one pass, in memory that does not grow with the file.
 
-    Three formats are read: text (`read_lines`), word2vec's binary one (`read_records`) and fastText's
-    (`FastTextFile`); the last two in files whose name ends in ``.bin``. In text, a line consists of a word and D
-    numbers, separated by single spaces. The word is everything before the last D fields and may contain spaces. A first
-    line of two integers is a header: the number of words, and D.
+    Three formats are read: text (`read_lines`), word2vec's binary one (`read_records`) and fastText's (`FastTextFile`,
+    whose words are in memory and whose vectors are mapped); the last two in files whose name ends in ``.bin``. In text,
+    a line consists of a word and D numbers, separated by single spaces. The word is everything before the last D fields
+    and may contain spaces. A first line of two integers is a header: the number of words, and D.
 
     A word of the vocabulary gets the vector of the first word in the file that is the same; if there is none, that of
     the first word with the same `entry` of the vocabulary; if there is none either, the mean of the vectors of its
