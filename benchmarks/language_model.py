@@ -169,10 +169,8 @@ def speed(device: torch.device) -> str:
     )
 
 
-def step(
-    model: LanguageModel, passage: Passage[Tensor], optimizer: torch.optim.Optimizer, device: torch.device
-) -> None:
-    with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+def step(model: LanguageModel, passage: Passage[Tensor], optimizer: torch.optim.Optimizer) -> None:
+    with torch.autocast("cuda", torch.bfloat16, enabled=model.bias.is_cuda):
         vectors, words = model(passage)
     assert passage.negatives is not None
     loss = sampled_loss(vectors.float(), words, passage.negatives, model.embedding.words.weight, model.bias)
