@@ -245,14 +245,13 @@ class LanguageTask(LightningModule):
 
 
 class Reports(History):
-    """Passes each row of the history on as well."""
+    """Passes each row of the history on, in place of printing it."""
 
     def __init__(self, path: Path, report: Report) -> None:
         super().__init__(path)
         self.report = report
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        super().on_validation_end(trainer, module)
+    def show(self, trainer: Trainer) -> None:
         figures = dict(self.rows[-1])
         self.report(int(figures.pop("epoch")), figures)
 
