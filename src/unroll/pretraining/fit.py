@@ -64,7 +64,7 @@ class LanguageModeling:
     epochs: int = 2
     min_count: int = 3
     max_words: int | None = None
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     window: int = 256
     context: int = 32
     samples: int = 2048
