@@ -85,7 +85,7 @@ class Stopped(Exception):
     """Raised in the middle of a training."""
 
 
-@pytest.mark.parametrize("step", [2, 4, 7, 11])
+@pytest.mark.parametrize("step", [4, 7])  # within the first epoch, and after it
 def test_a_training_that_is_stopped_and_resumed_gives_the_same_weights(
     step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,8 @@ class LanguageModeling:
         weight_decay: of AdamW.
         gradient_clip: largest norm of the gradient.
         checkpoint_steps: number of steps between two checkpoints; there is also one after every epoch.
-        device: `auto`, `cpu`, `cuda` or `mps`. On CUDA, products are computed in bfloat16.
+        device: `auto`, `cpu`, `cuda` or `mps`. On CUDA, an encoder of 512 units or more
+            computes in bfloat16.
 
     Raises:
         ValueError: an option is out of its range.
@@ -63,7 +64,7 @@ class LanguageModeling:
     epochs: int = 2
     min_count: int = 3
     max_words: int | None = None
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     window: int = 256
     context: int = 32
     samples: int = 2048
@@ -203,13 +204,15 @@ class LanguageTask(LightningModule):
     def training_step(self, passage: Passage[Tensor], batch_index: int) -> Tensor:
         vectors, words = self.model(passage)
         assert passage.negatives is not None
-        weight, bias = self.model.embedding.words.weight, self.model.bias
-        loss = sampled_loss(vectors, words, passage.negatives, weight, bias)
+        with torch.autocast("cuda", enabled=False):  # a score of 16 bits would be wrong by a few per cent
+            loss = sampled_loss(
+                vectors.float(), words, passage.negatives, self.model.embedding.words.weight, self.model.bias
+            )
         self.train_loss.update(loss.detach(), len(words))
         return loss
 
     def validation_step(self, passage: Passage[Tensor], batch_index: int) -> None:
-        with torch.autocast("cuda", enabled=False):  # the only device with 16 bits
+        with torch.autocast("cuda", enabled=False):
             vectors, words = self.model(passage)
             counts = [len(passage.forward.words), len(passage.backward.words)][: self.model.directions]
             parts = zip(self._losses.values(), vectors.split(counts), words.split(counts), strict=True)
@@ -242,14 +245,13 @@ class LanguageTask(LightningModule):
 
 
 class Reports(History):
-    """Passes each row of the history on as well."""
+    """Passes each row of the history on, in place of printing it."""
 
     def __init__(self, path: Path, report: Report) -> None:
         super().__init__(path)
         self.report = report
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        super().on_validation_end(trainer, module)
+    def show(self, trainer: Trainer) -> None:
         figures = dict(self.rows[-1])
         self.report(int(figures.pop("epoch")), figures)
 

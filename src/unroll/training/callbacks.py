@@ -168,8 +168,12 @@ class History(Callback):
         self.rows.append({"epoch": trainer.current_epoch + 1, **scores, "learning_rate": rate, "seconds": seconds})
         if trainer.is_global_zero:
             write_history(self.path, self.rows)
-            if trainer.progress_bar_callback is None:
-                print_epoch(self.rows[-1], trainer.max_epochs)
+            self.show(trainer)
+
+    def show(self, trainer: Trainer) -> None:
+        """Print the last row."""
+        if trainer.progress_bar_callback is None:
+            print_epoch(self.rows[-1], trainer.max_epochs)
 
 
 def _nothing() -> None:
