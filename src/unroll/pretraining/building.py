@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib import delayed
 
 from unroll.checks import check_below_one, check_least
 from unroll.data.encoding import DistinctTokens
 from unroll.data.prepare.duplicates import Sameness, text_keys
 from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.prepare.workers import in_processes
 from unroll.data.prepared import PreparedData
 from unroll.data.ragged import Ragged
 from unroll.data.text import is_visible
@@ -159,12 +159,8 @@ def _joined(corpus: Corpus, parts: list[SplitRows]) -> SplitRows:
 
 def _chunks(batches: Documents, tokenizer: Tokenizer, processes: int | None) -> Iterator[_Chunk]:
     first = list(islice(batches, FEW))
-    workers = processes or cpu_count() if len(first) == FEW else 1
     tasks = (delayed(_tokenize)(batch, tokenizer) for batch in chain(first, batches))
-    try:
-        yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
-    except TerminatedWorkerError as error:
-        raise ValueError(f"processes={processes}: a process was killed; accepted: fewer, if memory ran out") from error
+    return in_processes(tasks, processes, is_little=len(first) < FEW)
 
 
 def _tokenize(batch: list[Document], tokenizer: Tokenizer) -> _Chunk:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from joblib import Parallel, cpu_count, delayed
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib import delayed
 
 from unroll.data.encoding import DistinctTokens
 from unroll.data.prepare.labels import BadRow, Labels
 from unroll.data.prepare.split_rows import Corpus, SplitRows
+from unroll.data.prepare.workers import in_processes
 from unroll.data.ragged import Ragged
 from unroll.data.raw import group_starts, raw_rows
 from unroll.data.source import Source
@@ -145,11 +145,7 @@ def read_split(path: Path, reader: RowReader, corpus: Corpus, processes: int | N
 def _chunks(path: Path, reader: RowReader, processes: int | None) -> Iterator[Chunk]:
     *starts, _ = group_starts(path)
     tasks = (delayed(_read_chunk)(path, reader, group, start) for group, start in enumerate(starts))
-    workers = processes or cpu_count() if len(starts) > FEW_GROUPS else 1
-    try:
-        yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
-    except TerminatedWorkerError as error:
-        raise ValueError(f"processes={processes}: a process was killed; accepted: fewer, if memory ran out") from error
+    return in_processes(tasks, processes, is_little=len(starts) <= FEW_GROUPS)
 
 
 def _read_chunk(path: Path, reader: RowReader, group: int, start: int) -> Chunk:
