@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from hydra import compose, initialize_config_dir
 
 from benchmarks.corpora import MissingCorpus
-from benchmarks.scores import BOTH_WAYS, WITH_VECTORS, Result, cell
+from benchmarks.scores import BOTH_WAYS, Result, cell
 from benchmarks.shipped import CONF, configuration
 from unroll.config import build_options, plain
 from unroll.data.download.download import download
@@ -38,7 +38,7 @@ TEXTS = ("rotten_tomatoes 500", "rotten_tomatoes 2000", "rotten_tomatoes all", "
 ENTITIES = ("conll2003 1000", "conll2003 all")
 FILE = "vectors=FILE model.embedding_size=50"
 LONGER = "model.dropout=0.6 trainer.max_epochs=20"
-WITHOUT = f"trainer.max_epochs=12 {WITH_VECTORS.removeprefix(FILE).strip()}"
+SMALL_BATCHES = "trainer.max_epochs=12 batch_size=16 optimizer.lr=0.002"
 
 
 class Entry(NamedTuple):
@@ -66,8 +66,10 @@ GROUPS: dict[str, list[Entry]] = {
         Entry("model=crfsuite model.c1=0 model.c2=0.1", ENTITIES[:1]),
         Entry("model=crfsuite model.c1=0.1 model.c2=0.1", ENTITIES),
         Entry("model=bilstm_char_crf", ENTITIES[:1]),
-        Entry(f"model=bilstm_char_crf {WITHOUT}", ENTITIES[:1]),
-        Entry(f"model=bilstm_char_crf trainer.max_epochs=12 {WITH_VECTORS}", ENTITIES[:1]),
+        Entry("model=small_entities", ENTITIES[:1]),
+        Entry("model=small_entities trainer.max_epochs=20", ENTITIES[:1]),
+        Entry(f"model=small_entities {SMALL_BATCHES}", ENTITIES[:1]),
+        Entry(f"model=small_entities {SMALL_BATCHES} {FILE}", ENTITIES[:1]),
     ],
 }
 
