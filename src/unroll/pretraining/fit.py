@@ -69,7 +69,7 @@ class LanguageModeling:
     context: int = 32
     samples: int = 2048
     dropout: float = 0.1
-    lr: float = 0.003
+    lr: float = 0.006
     weight_decay: float = 0.01
     gradient_clip: float = 1.0
     checkpoint_steps: int = 200
