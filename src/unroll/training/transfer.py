@@ -123,7 +123,7 @@ class Transfer:
         weight[is_set] = torch.from_numpy(found)[is_set]
 
     def _vectors_of(self, words: Sequence[str]) -> np.ndarray:
-        from unroll.data.subword_vectors import SubwordVectors  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from unroll.data.subword_vectors import SubwordVectors
 
         vectors: np.ndarray = SubwordVectors(self.pretrained.config, self.pretrained.weights).vectors_of(words)
         return vectors
