@@ -3,7 +3,7 @@
     python -m benchmarks.language_model [FOLDER] [--documents 25000] [--epochs 2] [--hidden 256] [--device cpu]
 
 FOLDER contains a copy of imdb in the Hub's layout; without it, only the speed is measured. Each hundredth document of
-the training split is held out. All models have the vocabulary of the prepared data and predict the same tokens: all but
+the training split is held out. All models have the vocabulary of the network and predict the same tokens: all but
 the first of a document forwards, all but the last backwards. Only the network sees capital letters, as a feature of the
 tokens that it reads.
 
@@ -14,7 +14,6 @@ one thread; other operations, such as σ and AdamW, count as time alone.
 import argparse
 import tempfile
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from unroll.data.ragged import Ragged
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS, UNKNOWN
 from unroll.nn.devices import choose, describe
+from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.fit import LanguageModeling
 from unroll.pretraining.language_model import LanguageModel
 from unroll.pretraining.reading import Passage, ShuffledPassages, Windows
@@ -44,43 +44,27 @@ HIDDEN, BATCH_TOKENS, WORDS = 512, 16_384, 30_000  # of the measured step
 SQUARE = {"cpu": 1024, "cuda": 8192}  # size of the large matrix product
 
 
-@dataclass(frozen=True, eq=False)
-class SplitCorpus:
-    """A corpus in memory; see `unroll.pretraining.corpus.TokenCorpus`."""
+def corpus_of(data: PreparedData, documents: int) -> TokenCorpus:
+    """The first texts of the training split in an order of chance, since some datasets are sorted by label."""
+    every, schema = data.split("train").sequences, data.schema
+    order = np.random.default_rng(0).permutation(len(every))[:documents]
+    learned, held = every.take(np.delete(order, np.s_[::100])), every.take(order[::100])
+    counts = np.bincount(data.table.words[learned.values], minlength=len(schema.vocabulary))
+    return TokenCorpus(
+        schema.vocabulary, counts, schema.alphabet, schema.tokenizer, data.table, learned, held, data.checksum
+    )
 
-    vocabulary: list[str]
-    counts: np.ndarray
-    tokenizer: Tokenizer
-    table: TokenTable
-    sequences: Ragged
-    held_out: Ragged
 
-    @classmethod
-    def of(cls, data: PreparedData, documents: int) -> "SplitCorpus":
-        """The first texts of the training split in an order of chance, since some datasets are sorted by label."""
-        every, schema = data.split("train").sequences, data.schema
-        order = np.random.default_rng(0).permutation(len(every))[:documents]
-        learned, held = every.take(np.delete(order, np.s_[::100])), every.take(order[::100])
-        counts = np.bincount(data.table.words[learned.values], minlength=len(schema.vocabulary))
-        return cls(schema.vocabulary, counts, schema.tokenizer, data.table, learned, held)
-
-    @classmethod
-    def random(cls, documents: int, length: int) -> "SplitCorpus":
-        """Words of Zipf's frequencies."""
-        frequencies = 1 / np.arange(1, WORDS + 1)
-        rows = np.random.default_rng(0).choice(WORDS, documents * length, p=frequencies / frequencies.sum()) + 1
-        ids = np.arange(WORDS + 1) + UNKNOWN
-        table = TokenTable(np.where(ids > UNKNOWN, ids, 0), (ids > UNKNOWN).astype(int), Ragged(ids[:0], ids * 0))
-        every = Ragged.from_lengths(rows.astype(np.int32), [length] * documents)
-        vocabulary = [*SPECIAL_WORDS, *(f"w{i}" for i in range(WORDS))]
-        counts = np.bincount(table.words[rows], minlength=len(vocabulary))
-        return cls(vocabulary, counts, Tokenizer(), table, every, every.head(1))
-
-    def limited(self, min_count: int = 1, max_words: int | None = None) -> "SplitCorpus":
-        return self  # the vocabulary is that of the prepared data
-
-    def words(self, documents: Ragged) -> Ragged:
-        return replace(documents, values=self.table.words[documents.values])
+def random_corpus(documents: int, length: int) -> TokenCorpus:
+    """Words of Zipf's frequencies."""
+    frequencies = 1 / np.arange(1, WORDS + 1)
+    rows = np.random.default_rng(0).choice(WORDS, documents * length, p=frequencies / frequencies.sum()) + 1
+    ids = np.arange(WORDS + 1) + UNKNOWN
+    table = TokenTable(np.where(ids > UNKNOWN, ids, 0), (ids > UNKNOWN).astype(int), Ragged(ids[:0], ids * 0))
+    every = Ragged.from_lengths(rows.astype(np.int32), [length] * documents)
+    vocabulary = [*SPECIAL_WORDS, *(f"w{i}" for i in range(WORDS))]
+    counts = np.bincount(table.words[rows], minlength=len(vocabulary))
+    return TokenCorpus(vocabulary, counts, SPECIAL_WORDS, Tokenizer(), table, every, every.head(1), checksum="")
 
 
 def main() -> None:
@@ -100,7 +84,7 @@ def main() -> None:
     print(speed(choose(arguments.device)), flush=True)
     if arguments.folder:
         with tempfile.TemporaryDirectory() as work:
-            corpus = SplitCorpus.of(Corpora(arguments.folder, Path(work)).public("imdb"), arguments.documents)
+            corpus = corpus_of(Corpora(arguments.folder, Path(work)).public("imdb"), arguments.documents)
             compare(corpus, modeling(arguments.hidden, epochs=arguments.epochs, device=arguments.device), Path(work))
 
 
@@ -110,12 +94,13 @@ def modeling(hidden: int, **options: Any) -> LanguageModeling:
     return LanguageModeling(**(shipped | {"model": shipped["model"] | {"hidden_size": hidden}} | options))
 
 
-def compare(corpus: SplitCorpus, method: LanguageModeling, work: Path) -> None:
+def compare(corpus: TokenCorpus, method: LanguageModeling, work: Path) -> None:
     """Print the perplexities of held-out documents by unigrams and trigrams, and by the network after each epoch."""
+    corpus = corpus.limited(method.min_count, method.max_words)
     tokens, vocabulary = len(corpus.sequences.values), len(corpus.vocabulary)
     print(f"imdb, {tokens:,} tokens, {vocabulary:,} words, {len(corpus.held_out.values):,} tokens held out")
     print("| model | forwards | backwards | CPU minutes |\n|---|---|---|---|")
-    learned, held = corpus.words(corpus.sequences), corpus.words(corpus.held_out)
+    learned, held = (Ragged(corpus.table.words[it.values], it.offsets) for it in (corpus.sequences, corpus.held_out))
     start = time.process_time()
     shares = np.log((corpus.counts + 1) / (corpus.counts + 1).sum())
     position = np.arange(len(held.values)) - np.repeat(held.offsets[:-1], held.lengths)
@@ -142,7 +127,7 @@ def line(name: str, start: float, forwards: np.ndarray, backwards: np.ndarray) -
 
 def speed(device: torch.device) -> str:
     """The share of the matrix peak of a training step of both directions, in words."""
-    method, corpus = modeling(HIDDEN, batch_tokens=BATCH_TOKENS), SplitCorpus.random(BATCH_TOKENS // 256, 256)
+    method, corpus = modeling(HIDDEN, batch_tokens=BATCH_TOKENS), random_corpus(BATCH_TOKENS // 256, 256)
     torch.manual_seed(0)
     model = method.build(corpus).to(device)
     windows = Windows(corpus.table, corpus.sequences, method.window, method.context)

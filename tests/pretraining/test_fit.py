@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from tests.launches import Launches
-from tests.pretraining.corpora import SmallCorpus, cyclic
+from tests.pretraining.corpora import cyclic
 from tests.tiny import MODELS
 from unroll.data.pretrained import Pretrained
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import SPECIAL_WORDS
 from unroll.files import write_checksums
 from unroll.inference.building import build_model
+from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.fit import LanguageModeling, LanguageTask, Report
 from unroll.pretraining.reading import SequentialPassages, ShuffledPassages, Windows
 from unroll.pretraining.softmax import Sampler
@@ -33,7 +34,7 @@ def small(model: str = "bilstm", **encoder: Any) -> dict[str, Any]:
 
 
 def learn(
-    corpus: SmallCorpus, config: dict[str, Any], checkpoints: Path, report: Report = lambda *_: None, **options: Any
+    corpus: TokenCorpus, config: dict[str, Any], checkpoints: Path, report: Report = lambda *_: None, **options: Any
 ) -> Pretrained:
     checkpoints.mkdir(exist_ok=True)
     return LanguageModeling(config, **(OPTIONS | options)).learn(corpus, 1, checkpoints, report)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.pretraining.corpora import SmallCorpus, corpus_of, cyclic, numbered
+from tests.pretraining.corpora import corpus_of, cyclic, numbered
 from unroll.nn import GRU, LRU, LSTM, QRNN, SLSTM, SRU, Elman, IndRNN, MinGRU, MinLSTM, PeepholeLSTM, RecurrentEncoder
 from unroll.nn.embedding import TokenEmbedding
+from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.language_model import LanguageModel
 from unroll.pretraining.reading import Passage, SequentialPassages, ShuffledPassages, Windows
 from unroll.pretraining.softmax import Sampler, full_loss, sampled_loss
@@ -20,14 +21,14 @@ SIZE = 8
 STACKED = {"num_layers": 3, "residual": True, "layer_norm": True}
 
 
-def make_model(corpus: SmallCorpus, cell: Any = GRU, dropout: float = 0.0, **options: Any) -> LanguageModel:
+def make_model(corpus: TokenCorpus, cell: Any = GRU, dropout: float = 0.0, **options: Any) -> LanguageModel:
     torch.manual_seed(0)
     embedding = TokenEmbedding(len(corpus.vocabulary), 2, SIZE, casing_size=2, dropout=dropout)
     encoder = RecurrentEncoder(SIZE + 2, SIZE, cell, **({"bidirectional": True} | options))
     return LanguageModel(embedding, encoder, corpus.counts, dropout)
 
 
-def read_all(corpus: SmallCorpus, window: int = 100) -> Passage[Tensor]:
+def read_all(corpus: TokenCorpus, window: int = 100) -> Passage[Tensor]:
     """All documents as one batch."""
     (passage,) = SequentialPassages(Windows(corpus.table, corpus.sequences, window, 2), 10**6)
     return passage

@@ -1,7 +1,6 @@
 """Trains a language model with Lightning, as networks are trained: resumable, on any device."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from unroll.hardware import DEVICES
 from unroll.inference.building import build_model, check_model
 from unroll.nn import RecurrentEncoder, SequenceModel
 from unroll.nn.devices import announce, choose, describe, lacks_memory, too_large
+from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.language_model import LanguageModel
-from unroll.pretraining.reading import Corpus, Passage, SequentialPassages, ShuffledPassages, Windows
+from unroll.pretraining.pretrain import Report
+from unroll.pretraining.reading import Passage, SequentialPassages, ShuffledPassages, Windows
 from unroll.pretraining.softmax import Sampler, full_loss, sampled_loss
 from unroll.training.callbacks import History, LastBatch, OwnSignals, ProcessState, ResumePoint
 from unroll.training.checkpoints import LAST, is_intact
@@ -29,8 +30,6 @@ from unroll.training.module import set_matmul_precision
 from unroll.training.network import run_trainer
 from unroll.training.schedules import linear
 from unroll.training.trainer import build_trainer, quiet_lightning
-
-Report = Callable[[int, dict[str, float]], None]  # called with an epoch, from 1, and its figures
 
 
 def _ignore(epoch: int, figures: dict[str, float]) -> None:
@@ -90,7 +89,7 @@ class LanguageModeling:
     def kind(self) -> Kind:
         return "language_model"
 
-    def learn(self, corpus: Corpus, seed: int, checkpoints: Path, report: Report = _ignore) -> Pretrained:
+    def learn(self, corpus: TokenCorpus, seed: int, checkpoints: Path, report: Report = _ignore) -> Pretrained:
         """Train on the documents of a corpus; `report` takes the scores of `LanguageTask` after each epoch, from 1.
 
         If the process is killed at any moment, the same call goes on from the last checkpoint, and returns the same
@@ -148,7 +147,7 @@ class LanguageModeling:
             raise too_large(last_batch.shape, describe(place), advice) from error
         return Pretrained(self.kind, corpus.vocabulary, corpus.tokenizer, config, weights_of(model))
 
-    def build(self, corpus: Corpus) -> LanguageModel:
+    def build(self, corpus: TokenCorpus) -> LanguageModel:
         """The language model with new weights."""
         alphabet, config = (
             SPECIAL_WORDS,

@@ -1,6 +1,6 @@
 """How a language model reads documents: in windows, of which a batch has several of similar lengths."""
 
-from typing import Any, Generic, NamedTuple, Protocol, cast
+from typing import Any, Generic, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -12,28 +12,8 @@ from unroll.data.encoding import TokenTable
 from unroll.data.prefetch import pinned
 from unroll.data.prepared import EncodedSplit
 from unroll.data.ragged import Ragged
-from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import PADDING, Array, Task, Tokens
 from unroll.pretraining.softmax import Negatives, Sampler
-
-
-class Corpus(Protocol):
-    """The text that a language model learns from; see `unroll.pretraining.corpus.TokenCorpus`."""
-
-    @property
-    def vocabulary(self) -> list[str]: ...
-    @property
-    def counts(self) -> np.ndarray: ...
-    @property
-    def tokenizer(self) -> Tokenizer: ...
-    @property
-    def table(self) -> TokenTable: ...
-    @property
-    def sequences(self) -> Ragged: ...
-    @property
-    def held_out(self) -> Ragged: ...
-
-    def limited(self, min_count: int = 1, max_words: int | None = None) -> "Corpus": ...
 
 
 class Targets(NamedTuple, Generic[Array]):

@@ -125,6 +125,8 @@ def test_the_words_outside_the_vocabulary_are_kept_for_models_that_know_them(tmp
     assert joined.schema.vocabulary == ["<pad>", "<unk>", "good", "heavens", "rare", "other"]
     assert words_of(joined, "train") == [["good", "good", "rare"], ["good"]]
     assert words_of(joined, "test")[0] == ["good", "heavens", *["<unk>"] * (len(words_of(joined, "test")[0]) - 2)]
+
+
 @pytest.mark.parametrize(
     ("limit", "added"), [(2, ["heavens"]), (3, ["heavens", "earth"]), (None, ["heavens", "earth"])]
 )
