@@ -3,12 +3,14 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fork_server import bin_folder
 from unroll.data.pretrained import Pretrained
 from unroll.files import checksums
+from unroll.plan.pretrain import inputs_of
 
 QUICK = ("pretraining.epochs=2", "pretraining.embedding_size=4", "pretraining.min_count=1", "pretraining.buckets=50")
 
@@ -43,6 +45,16 @@ def test_it_writes_weights_and_registers_them_and_then_is_up_to_date(project: Pa
     done = run(project, texts, "name=mine")
     assert done.stdout.splitlines() == [f"{texts}/pretrained is up to date", end]
     assert checksums(texts / "pretrained") == before
+
+
+def test_the_weights_of_another_device_are_not_learned_again() -> None:
+    target = "unroll.pretraining.fit.LanguageModeling"
+    config: dict[str, Any] = {"seed": 1, "threads": 1, "name": "mine", "pretraining": {"_target_": target, "epochs": 1}}
+    inputs = [
+        inputs_of(config | {"pretraining": config["pretraining"] | more}, "corpus")
+        for more in ({}, {"device": "cpu"}, {"device": "cuda"}, {"epochs": 2})
+    ]
+    assert inputs[0] == inputs[1] == inputs[2] != inputs[3]
 
 
 MISTAKES = {

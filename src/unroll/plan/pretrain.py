@@ -34,6 +34,7 @@ def run_pretraining(config: Mapping[str, Any], overrides: list[str]) -> None:
     from unroll.tracking.offline import tolerating
     from unroll.tracking.pretraining import complete, pretraining_run, provenance_of
     from unroll.tracking.provenance import PROVENANCE
+    from unroll.tracking.runs import flatten
 
     torch.set_num_threads(config["threads"])
     with output_lock(output):
@@ -48,7 +49,9 @@ def run_pretraining(config: Mapping[str, Any], overrides: list[str]) -> None:
                 facts = {
                     "name": config["name"],
                     "run_id": run.run_id,
-                    "options": {key: value for key, value in config["pretraining"].items() if key != "_target_"},
+                    "options": flatten(
+                        {key: value for key, value in config["pretraining"].items() if key != "_target_"}
+                    ),
                     "corpus": {key: value for key, value in description.items() if key != "inputs"},
                     "coverage": coverage,
                 }
@@ -74,7 +77,15 @@ def build_method(config: Mapping[str, Any]) -> "Method":
 
 
 def inputs_of(config: Mapping[str, Any], corpus: str) -> dict[str, str]:
-    """Checksums of all that the weights depend on: the code, the options and the corpus."""
+    """Checksums of all that the weights depend on: the code, the options and the corpus.
+
+    The device is none of it: on another one, weights differ by rounding alone.
+    """
     modules = (config["pretraining"]["_target_"].rpartition(".")[0], "unroll.pretraining.pretrain")
-    options = {key: config[key] for key in ("pretraining", "seed", "threads", "name")}
+    options = {key: config[key] for key in ("seed", "threads", "name")}
+    options["pretraining"] = without(config["pretraining"], "device")
     return {"code": sha256(*sorted(source_files(modules))), "config": json_digest(options), "corpus": corpus}
+
+
+def without(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != name}
