@@ -22,12 +22,14 @@ def in_processes(tasks: Iterable[Task[T]], processes: int | None, is_little: boo
         ValueError: a process was killed.
     """
     workers = 1 if is_little else processes or cpu_count()
-    with warnings.catch_warnings():
+    results = Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
+    try:
+        for result in results:  # `yield from` would close `results` while its warning is still on
+            yield result  # noqa: UP028
+    except TerminatedWorkerError as error:
+        raise ValueError(f"processes={processes}: a process was killed; accepted: fewer, if memory ran out") from error
+    finally:
         # If the results are not wanted any more, because the disk is full, the error says enough.
-        warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being processed", category=UserWarning)
-        try:
-            yield from Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
-        except TerminatedWorkerError as error:
-            raise ValueError(
-                f"processes={processes}: a process was killed; accepted: fewer, if memory ran out"
-            ) from error
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"\d+ tasks ", category=UserWarning)
+            results.close()
