@@ -24,8 +24,8 @@ def in_processes(tasks: Iterable[Task[T]], processes: int | None, is_little: boo
     workers = 1 if is_little else processes or cpu_count()
     results = Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2 * n_jobs", batch_size=1)(tasks)
     try:
-        for result in results:  # `yield from` would close `results` while its warning is still on
-            yield result  # noqa: UP028
+        for result in results:  # noqa: UP028, `yield from` would close `results` while its warning is still on
+            yield result
     except TerminatedWorkerError as error:
         raise ValueError(f"processes={processes}: a process was killed; accepted: fewer, if memory ran out") from error
     finally:
