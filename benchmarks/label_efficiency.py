@@ -160,7 +160,7 @@ def table(
             shown.append(text)
         yield f"| {system.name}: `{' '.join(system.overrides)}` | {' | '.join(shown)} |"
     yield ""
-    yield f"In brackets: the difference from {systems[0].name}; * p < 0.05, adjusted by Holm over the table."
+    yield "In brackets: the difference from the first system; * p < 0.05, adjusted by Holm over the table."
 
 
 def draw(dataset: str, systems: list[System], sizes: list[int], scores: Scores) -> Figure:
