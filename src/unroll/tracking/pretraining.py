@@ -12,6 +12,7 @@ from mlflow.entities import LoggedModelOutput, Metric
 from mlflow.exceptions import MlflowException
 
 from unroll.files import check_files, read_json
+from unroll.pretraining.pretrain import CARD, RECORD
 from unroll.tracking.git import changed_code, source_tags
 from unroll.tracking.models import find_model
 from unroll.tracking.offline import is_store_error, log, reason
@@ -20,12 +21,11 @@ from unroll.tracking.runs import TrackedRun, create_run, deletion, look_up, trai
 from unroll.tracking.store import open_store
 
 EXPERIMENT = "pretraining"
-RECORD, CARD = "pretraining.json", "card.md"
 
 
 @dataclass
 class PretrainingRun:
-    """The run of a pretraining that goes on without a store that fails; `complete` logs what is missing."""
+    """The MLflow run of a pretraining, which continues if the store fails; `complete` logs what is missing then."""
 
     run: TrackedRun
     is_lost: bool = False
