@@ -1,4 +1,4 @@
-"""One database for all tests in this folder; each test uses its own names in it."""
+"""One database for all tests in this folder; each test uses its own names in it, and no run has the id of 32 zeros."""
 
 import tempfile
 from pathlib import Path

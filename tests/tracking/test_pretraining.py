@@ -1,5 +1,6 @@
 """A pretraining in MLflow."""
 
+import uuid
 from pathlib import Path
 
 import mlflow
@@ -88,10 +89,11 @@ def test_a_store_that_fails_does_not_stop_it(
 
 def test_a_run_of_another_store_is_created_again(tmp_path: Path) -> None:
     output, _ = finished(tmp_path, "moved")
-    write_json(output / RECORD, {"run_id": "0" * 32, "name": "moved", "history": HISTORY})
+    elsewhere = uuid.uuid4().hex
+    write_json(output / RECORD, {"run_id": elsewhere, "name": "moved", "history": HISTORY})
     write_checksums(output)
     assert complete(output) == ("pretrained-moved", 1)
-    assert get_run(open_store(), "0" * 32).info.status == "FINISHED"
+    assert get_run(open_store(), elsewhere).info.status == "FINISHED"
     assert complete(output) == ("pretrained-moved", 1)
 
 
