@@ -26,7 +26,7 @@ class Ragged:
     @classmethod
     def from_lengths(cls, values: np.ndarray, lengths: np.ndarray | Sequence[int]) -> "Ragged":
         """Divide `values` (M,) into sequences of the given lengths (N,), whose sum is M."""
-        return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+        return cls(values, _offsets(lengths))
 
     @classmethod
     def from_sequences(cls, sequences: Sequence[Any], dtype: type[np.generic]) -> "Ragged":
@@ -37,7 +37,7 @@ class Ragged:
     @classmethod
     def gather(cls, values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> "Ragged":
         """Copy the sequences ``values[starts[i]:starts[i] + lengths[i]]``, which may overlap, out of `values`."""
-        offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        offsets = _offsets(lengths)
         index = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
         return cls(values[index], offsets)
 
@@ -55,7 +55,8 @@ class Ragged:
     @cached_property
     def lengths(self) -> np.ndarray:
         """The number of values of each sequence, (N,)."""
-        return np.diff(self.offsets)
+        lengths: np.ndarray = self.offsets[1:] - self.offsets[:-1]
+        return lengths
 
     def head(self, count: int) -> "Ragged":
         """The first `count` sequences."""
@@ -90,3 +91,10 @@ class Ragged:
         steps = np.arange(lengths.max())
         mask = steps < lengths[:, None]
         return np.where(mask, self.offsets[index, None] + steps, 0), mask
+
+
+def _offsets(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+    """0 and the cumulative sums of the lengths (N,); (N + 1,) int64."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

@@ -44,9 +44,10 @@ class CRF:
         steps, batch, labels = potentials.shape
         best = potentials  # best[i, :, y] becomes the score of the best path to label y at step i
         froms = np.empty((labels, batch, labels), potentials.dtype)  # [from, :, to]
-        for i in range(1, steps):
-            np.add(best[i - 1].T[:, :, None], transitions[:, None], out=froms)
-            best[i] += np.maximum.reduce(froms, axis=0)
+        from_scores, to_scores = best.transpose(0, 2, 1)[..., None], transitions[:, None]
+        for before, scores in zip(from_scores[:-1], best[1:], strict=True):
+            np.add(before, to_scores, froms)
+            np.add(scores, np.maximum.reduce(froms, 0), scores)
         last = lengths - 1
         if not np.isfinite(best[last, np.arange(batch)].max(axis=1)).all():
             raise ValueError(
@@ -54,15 +55,17 @@ class CRF:
             )
         # Backwards. Row L of `into` takes no transition, for the step after the last one.
         into = np.concatenate([transitions.T, np.zeros_like(transitions[:1])])  # [to, from]
-        paths = np.empty((steps, batch), np.int64)
-        follower = np.full(batch, labels)
         is_last = last == np.arange(steps)[:, None]  # (T, B)
         has_end = is_last.any(axis=1).tolist()
+        if batch == 1:  # a step takes half the time without the batch's axis
+            best, is_last = best[:, 0], is_last[:, 0]
+        paths = np.empty(is_last.shape, np.int64)
+        follower = np.full(is_last.shape[1:], labels)
         for i in range(steps - 1, -1, -1):
             if has_end[i]:
                 follower = np.where(is_last[i], labels, follower)
-            follower = paths[i] = (best[i] + into[follower]).argmax(axis=1)
-        return paths.T
+            follower = paths[i] = (best[i] + into[follower]).argmax(-1)
+        return paths.reshape(steps, batch).T
 
     def posterior(self, logits: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]:
         """logits: (B, T, L), lengths: (B,) → p(y) in float64, with the marginals; unspecified at padding."""
