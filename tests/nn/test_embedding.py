@@ -4,13 +4,13 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unroll.data.encoding import TokenEncoder
 from unroll.data.tokens import PADDING, SPECIAL_WORDS, UNKNOWN, Casing, Spelling, Tokens
 from unroll.nn import CharacterCNN, CharacterLSTM
 from unroll.nn.characters import CharacterEncoder
-from unroll.nn.embedding import TokenEmbedding
+from unroll.nn.embedding import PartlyTrained, TokenEmbedding
 
 VOCABULARY = 50
 ALPHABET = [*SPECIAL_WORDS, *"abcdef"]
@@ -163,3 +163,30 @@ def test_nothing_is_dropped_in_evaluation() -> None:
 def test_values_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TokenEmbedding(10, len(ALPHABET), **options)
+
+
+def test_of_a_partly_trained_embedding_only_the_chosen_words_change() -> None:
+    torch.manual_seed(0)
+    words = nn.Embedding(VOCABULARY, 3, padding_idx=PADDING)
+    before, chosen = words.weight.detach().clone(), torch.tensor([PADDING, UNKNOWN, 7, 20])
+    partly = PartlyTrained(words, chosen)
+    assert list(partly.state_dict()) == ["weight"]
+    every = torch.arange(VOCABULARY)[None]
+    assert torch.equal(partly.eval()(every)[0], before)
+    used = torch.tensor([[7, 20, UNKNOWN, 7, PADDING]])
+    assert torch.equal(partly.train()(used)[0], before[used[0]])
+    partly(used).sum().backward()
+    assert torch.equal(partly.weight.grad, torch.tensor([[0.0], [1], [2], [1]]).expand(4, 3))
+    with torch.no_grad():
+        partly.weight += 1
+    after, whole = before.clone(), partly.whole()
+    after[chosen] += 1
+    assert torch.equal(whole.weight, after)
+    assert torch.equal(partly.eval()(every)[0], after)
+    assert (whole.padding_idx, whole.weight.requires_grad, type(whole)) == (PADDING, True, nn.Embedding)
+
+
+def test_a_partly_trained_embedding_moves_as_a_whole() -> None:
+    partly = PartlyTrained(nn.Embedding(VOCABULARY, 3), torch.tensor([PADDING, UNKNOWN])).double()
+    assert partly.eval()(torch.tensor([[UNKNOWN, 5]])).dtype == torch.float64
+    assert partly.to("meta")(torch.tensor([[UNKNOWN, 5]], device="meta")).is_meta

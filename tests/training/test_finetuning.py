@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,6 +19,8 @@ from tests.training.pretrained_folders import ADDED, save_language_model
 from tests.training.processes import train_apart
 from tests.training.test_resume import die_at, result_of
 from unroll.data.prepared import PreparedData
+from unroll.data.pretrained import Pretrained
+from unroll.data.tokens import SPECIAL_WORDS
 from unroll.inference.building import build_model
 from unroll.inference.trained_model import TrainedModel
 from unroll.nn import SequenceModel
@@ -83,7 +86,7 @@ def test_the_vectors_of_words_can_learn_more_slowly_than_their_layer(
 
 def test_frozen_vectors_of_words_are_in_no_group(reviews: PreparedData) -> None:
     model, tuning = network(reviews, "awd_lstm"), FineTuning(2.0, word_decay=4.0, freeze_embeddings=True)
-    tuning.freeze(model)
+    tuning.freeze(model, reviews.split("train"))
     tuned = [id(it) for group in tuning.groups(model) for it in group["params"]]
     assert id(model.embedding.words.weight) not in tuned
     assert len(tuned) == len([*model.parameters()]) - 1
@@ -130,6 +133,31 @@ def test_frozen_vectors_of_words_stay_and_all_else_is_trained(
     assert [name for name, it in after.items() if torch.equal(before[name], it)] == ["embedding.words.weight"]
     trained = TrainedModel.load(tmp_path / "run/model")
     assert result["parameters"] == trained.model.num_parameters  # frozen ones are part of the model too
+
+
+def test_vectors_of_words_that_train_does_not_contain_stay_and_are_in_no_optimizer(
+    reviews: PreparedData, options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, parts = Watcher(), parts_of(2)
+    parts["optimizer"]["weight_decay"] = 0.0
+    train(reviews, parts, options, tmp_path / "run", callbacks=[watcher])
+    trained = TrainedModel.load(tmp_path / "run/model")
+    size = len(trained.schema.vocabulary)
+    occurs = reviews.joined(trained.schema.vocabulary).split("train").word_counts(size) > 0
+    occurs[SPECIAL_WORDS.index("<unk>")] = True
+    assert set(ADDED).isdisjoint(np.array(trained.schema.vocabulary)[occurs])
+    sizes = [len(weights["embedding.words.weight"]) for weights in watcher.weights]
+    assert sizes == 3 * [occurs.sum() + 1]  # the padding
+    pretrained = Pretrained.load(tmp_path / "lm")
+    rows = [pretrained.vocabulary.index(word) for word in ADDED]
+    mine = [trained.schema.vocabulary.index(word) for word in ADDED]
+    vectors = trained.model.embedding.words.weight.detach().numpy()
+    assert (vectors[mine] == pretrained.weights["words"][rows]).all()
+
+    monkeypatch.setattr(FineTuning, "freeze", lambda *_: None)
+    train(reviews, parts, options, tmp_path / "all")
+    expected = TrainedModel.load(tmp_path / "all/model").model.state_dict()
+    torch.testing.assert_close(trained.model.state_dict(), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_the_rates_follow_the_schedule_in_every_layer(

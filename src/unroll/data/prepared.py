@@ -19,6 +19,8 @@ from unroll.files import CHECKSUMS, check_files, read_json, reading, sha256
 
 log = logging.getLogger("unroll")
 
+COUNTED = 1 << 21  # tokens that are in memory while words are counted
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -84,6 +86,13 @@ class EncodedSplit:
     def tags(self) -> Ragged:
         """The labels of each sequence's tokens; for labeling and tagging."""
         return Ragged(self.labels, self.offsets)
+
+    def word_counts(self, size: int) -> np.ndarray:
+        """How often each word of a vocabulary of this size occurs, (V,)."""
+        counts = np.zeros(size, np.int64)
+        for block in self.sequences.blocks(COUNTED):
+            counts += np.bincount(self.table.words[block.values], minlength=size)
+        return counts
 
     def head(self, count: int) -> "EncodedSplit":
         labels = self.tags.head(count).values if self.task in TOKEN_TASKS else self.labels[:count]

@@ -55,3 +55,39 @@ class TokenEmbedding(nn.Module):
             vectors = self.characters(tokens.spelling.characters)  # (U, F)
             parts.append(embedding(tokens.spelling.rows, vectors))  # (B, T, F)
         return self.dropout(torch.cat(parts, dim=2))
+
+
+class PartlyTrained(nn.Embedding):
+    """An embedding of V words of which only some are trained: gradients, moments and checkpoints have no others.
+
+    Args:
+        words: the embedding, from which the other vectors are kept.
+        trained: (S,) the words that are trained, increasing, with PADDING. In training mode no other may occur.
+    """
+
+    def __init__(self, words: nn.Embedding, trained: Tensor) -> None:
+        vectors = words.weight.detach()
+        super().__init__(len(trained), vectors.shape[1], PADDING, _weight=vectors[trained])
+        self.others = vectors  # (V, E)
+        self.rows = torch.full((len(vectors),), -1)  # (V,), of the weight (S, E); -1: not there
+        self.rows[trained] = torch.arange(len(trained))
+
+    def forward(self, words: Tensor) -> Tensor:
+        """words: (B, T) → (B, T, E)."""
+        rows = self.rows[words]
+        if self.training:
+            return super().forward(rows)
+        vectors = super().forward(rows.clamp(min=0))
+        return torch.where((rows < 0)[..., None], embedding(words, self.others), vectors)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PartlyTrained":
+        # To another device or type. They are not buffers, because ddp sends those to all processes in each step.
+        self.others, self.rows = fn(self.others), fn(self.rows)
+        super()._apply(fn, recurse)
+        return self
+
+    def whole(self) -> nn.Embedding:
+        """An embedding with the vectors of all words."""
+        vectors = self.others.clone()
+        vectors[self.rows >= 0] = self.weight.detach()
+        return nn.Embedding.from_pretrained(vectors, freeze=False, padding_idx=PADDING)

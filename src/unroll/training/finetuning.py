@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from unroll.arguments import check_arguments
 from unroll.checks import check_least
+from unroll.data.prepared import EncodedSplit
+from unroll.data.tokens import PADDING, UNKNOWN
 from unroll.nn import SequenceModel
+from unroll.nn.embedding import PartlyTrained
 from unroll.training.options import TrainOptions
 
 _LAYER = re.compile(r"encoder\.(?:forward_cells|backward_cells|norms)\.(\d+)\.")
@@ -60,9 +65,26 @@ class FineTuning:
             )
         return made
 
-    def freeze(self, model: SequenceModel) -> None:
-        """Leave out of the gradients what is never trained."""
-        model.embedding.words.weight.requires_grad_(not self.freeze_embeddings)
+    def freeze(self, model: SequenceModel, train: EncodedSplit) -> None:
+        """Leave out of the training the vectors of words that it does not change, until `melt`.
+
+        These are the words that `train` does not contain, which can be most of those that are pretrained.
+        """
+        words = model.embedding.words
+        if self.freeze_embeddings:
+            words.weight.requires_grad_(False)
+            return
+        occurs = train.word_counts(words.num_embeddings) > 0
+        occurs[[PADDING, UNKNOWN]] = True  # word dropout draws <unk>
+        if not occurs.all():
+            model.embedding.words = PartlyTrained(words, torch.from_numpy(np.flatnonzero(occurs)))
+
+    def melt(self, model: SequenceModel) -> None:
+        """Make the network what it was before `freeze`, with the trained weights."""
+        words = model.embedding.words
+        if isinstance(words, PartlyTrained):
+            model.embedding.words = words.whole()
+        model.requires_grad_(True)
 
     def groups(self, model: SequenceModel) -> list[dict[str, Any]]:
         """The trained parameters as the optimizer takes them, from the top.

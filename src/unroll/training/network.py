@@ -64,7 +64,8 @@ def fit_network(
             f"vectors={file}; accepted: that option here, or vectors=null in the prepare stage"
         )
     finetuning = FineTuning.of(parts.get("finetune"), options)
-    finetuning.freeze(model)
+    if options.pretrained is not None or options.vectors is not None:
+        finetuning.freeze(model, data.split("train"))
     max_steps, accumulated = (parts["trainer"].get(*it) for it in (("max_steps", -1), ("accumulate_grad_batches", 1)))
     limits = (options.batch_size, options.batch_tokens, model.reads_characters)
     batches = ShuffledBatches(
@@ -122,9 +123,9 @@ def fit_network(
     if not is_intact(best):
         raise ValueError(f"{BEST} is damaged, kept in {set_aside(run.path)}; the same command starts over")
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    model.requires_grad_(True)
     model.float()  # after trainer.precision=64-true
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+    finetuning.melt(model)
     return figures
 
 

@@ -22,7 +22,6 @@ from unroll.training.pretrained import pretrained_folder
 
 log = logging.getLogger("unroll")
 
-BLOCK = 1 << 21  # tokens that are counted at a time
 LEAST_COVERAGE = 0.5  # of the tokens of train; below it there is a warning
 WORDS, SUBWORDS = "words", "subwords"  # arrays of `Pretrained.weights`
 EMBEDDING, CHARACTERS, ENCODER = "embedding.words.weight", "embedding.characters.", "encoder."
@@ -87,9 +86,7 @@ class Transfer:
         """Print how many tokens of train and words of their vocabulary have a pretrained vector; warn if few."""
         vocabulary, pretrained = self.data.schema.vocabulary, set(self.pretrained.vocabulary[len(SPECIAL_WORDS) :])
         known, size = np.array([word in pretrained for word in vocabulary]), len(vocabulary)
-        train = self.data.split("train")
-        blocks = (np.bincount(train.table.words[it.values], minlength=size) for it in train.sequences.blocks(BLOCK))
-        counts = sum(blocks, np.zeros(size, np.int64))
+        counts = self.data.split("train").word_counts(size)
         coverage, own = counts[known].sum() / counts.sum(), self.own - len(SPECIAL_WORDS)
         others = "composed of their subwords" if SUBWORDS in self.pretrained.weights else "random"
         print(
