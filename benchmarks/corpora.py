@@ -49,18 +49,26 @@ class Corpora:
         Raises:
             MissingCorpus: there is no copy of the dataset.
         """
-        source = self._source(name)
-        part = f"{name}_{labels}_{seed}"
+        splits = self.tables(name)
+        for split in splits.keys() - {"test"}:
+            rows = splits[split]
+            splits[split] = rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:labels]))
+        return self.of(name, f"{name}_{labels}_{seed}", splits)
+
+    def tables(self, name: str) -> dict[str, pa.Table]:
+        """The rows of each split that a public dataset has; raises MissingCorpus if there is no copy."""
+        self._source(name)
+        found = {split: sorted((self.folder / name).rglob(f"{split}-*.parquet")) for split in SPLITS}
+        return {split: pa.concat_tables(map(pq.read_table, files)) for split, files in found.items() if files}
+
+    def of(self, name: str, part: str, splits: dict[str, pa.Table], vectors: Path | None = None) -> PreparedData:
+        """A dataset that is declared as a public one but has these rows, prepared; `part` is its name."""
         folder = self.work / part / "hub"
-        folder.mkdir(parents=True)
-        for split, files in ((it, sorted((self.folder / name).rglob(f"{it}-*.parquet"))) for it in SPLITS):
-            if not files:
-                continue
-            rows = pa.concat_tables([pq.read_table(file) for file in files])
-            if split != "test":
-                rows = rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:labels]))
+        folder.mkdir(parents=True, exist_ok=True)
+        for split, rows in splits.items():
             pq.write_table(rows, folder / f"{split}.parquet")
-        return self._prepare(replace(source, path=str(folder)), part)
+        there = {split: split if split in splits else None for split in SPLITS}
+        return self._prepare(replace(self._source(name), path=str(folder), splits=there), part, vectors)
 
     def made_up(self, sentences: int, length: int, words: int) -> PreparedData:
         """A labeling dataset of random sentences, each `length` tokens drawn from `words` words."""

@@ -20,15 +20,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
-from hydra import compose, initialize_config_dir
 from joblib import cpu_count
 
 from benchmarks.corpora import Corpora, MissingCorpus
-from benchmarks.shipped import CONF
-from unroll.config import build_options, plain
+from benchmarks.shipped import training
 from unroll.data.prepared import PreparedData
 from unroll.evaluation.evaluate import EvaluateOptions, evaluate
-from unroll.training.options import TrainOptions
 from unroll.training.train import train
 
 METRICS = {"rotten_tomatoes": "test/accuracy", "imdb": "test/accuracy", "conll2003": "test/f1"}
@@ -152,12 +149,10 @@ def trained(data: Path, dataset: str, overrides: list[str]) -> Result:
 
 def train_and_evaluate(data: Path, dataset: str, overrides: list[str], run: Path) -> Result:
     """Train on prepared data as `python pipelines/train.py dataset=DATASET OVERRIDES`, and evaluate, in the folder."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [f"dataset={dataset}", *overrides])
-    parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
+    parts, options = training(dataset, overrides)
     with redirect_stdout(io.StringIO()):
         prepared = PreparedData(data)
-        seconds = train(prepared, parts, build_options(TrainOptions, config), run)["training_seconds"]
+        seconds = train(prepared, parts, options, run)["training_seconds"]
         score = evaluate(prepared, run, EvaluateOptions(batch_size=64, threads=1))[METRICS[dataset]]
     print(f"{dataset} {' '.join(overrides)}: {score:.2%}, {seconds:.0f} s", file=sys.stderr, flush=True)
     return Result(score, seconds)

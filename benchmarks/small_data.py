@@ -18,18 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
-from hydra import compose, initialize_config_dir
+import pyarrow as pa
 
-from benchmarks.corpora import MissingCorpus
+from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.scores import BOTH_WAYS, Result, cell
-from benchmarks.shipped import CONF, configuration
-from unroll.config import build_options, plain
-from unroll.data.download.download import download
-from unroll.data.prepare.prepare import PrepareOptions, prepare
+from benchmarks.shipped import training
 from unroll.data.prepared import PreparedData
-from unroll.data.source import Source
-from unroll.training.options import TrainOptions
 from unroll.training.train import train
 
 BASELINES = ("model=majority", "model=tfidf", "model=crfsuite")
@@ -87,7 +81,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        draws = Draws(arguments.folder, Path(work), arguments.vectors)
+        draws = Draws(Corpora(arguments.folder, Path(work)), arguments.vectors)
         for group in arguments.only:
             entries = [it for it in GROUPS[group] if any(word in it.overrides for word in arguments.match)]
             if arguments.vectors is None:
@@ -107,47 +101,33 @@ class Draws:
     """Draws of rows from the training splits of public datasets, prepared.
 
     Args:
-        folder: contains a copy of each public dataset in the Hub's layout.
-        work: the folder for prepared datasets.
+        corpora: the public datasets.
         vectors: a file of word vectors, for the lines that use one.
     """
 
-    def __init__(self, folder: Path, work: Path, vectors: Path | None) -> None:
-        self.folder, self.work, self.vectors = folder, work, vectors
+    def __init__(self, corpora: Corpora, vectors: Path | None) -> None:
+        self.corpora, self.vectors = corpora, vectors
 
     def prepared(self, column: str, draw: int, with_vectors: bool) -> PreparedData:
         """A draw of the rows that a column asks for; raises MissingCorpus if there is no copy of the dataset."""
         name, rows = column.split()
         number = 1 if rows == "all" else draw
-        place = self.work / f"{name}_{rows}_{number}"
-        output = place / ("with_vectors" if with_vectors else "prepared")
-        if not output.exists():
-            source = Source(**configuration("dataset", name) | self._drawn(name, rows, number, place / "hub"))
-            if not (place / "raw").exists():
-                download(source, place / "raw")
-            options = PrepareOptions(vectors=str(self.vectors) if with_vectors else None)
-            with redirect_stdout(sys.stderr):  # standard output is the table
-                prepare(source, place / "raw", output, options)
-        return PreparedData(output)
+        with redirect_stdout(sys.stderr):  # standard output is the table
+            return self.corpora.of(
+                name, f"{name}_{rows}_{number}", self._drawn(name, rows, number), self.vectors if with_vectors else None
+            )
 
-    def _drawn(self, name: str, rows: str, draw: int, output: Path) -> dict[str, object]:
-        """Write a draw as a dataset in the Hub's layout; return the keys of `Source` that find it there."""
-        if not (self.folder / name).is_dir():
-            raise MissingCorpus(f"no folder {self.folder / name}; accepted: a copy in the Hub's layout")
-        if not output.exists():
-            train = pq.read_table(sorted((self.folder / name / "data").glob("train*.parquet")))
-            order = np.random.default_rng(draw).permutation(len(train))
-            if files := sorted((self.folder / name / "data").glob("validation*.parquet")):
-                validation = pq.read_table(files)
-            else:  # the same rows for every draw and every number of rows
-                kept = np.random.default_rng(0).permutation(len(train))
-                validation = train.take(kept[:VALIDATION_ROWS])
-                order = order[np.isin(order, kept[VALIDATION_ROWS:])]
-            output.mkdir(parents=True)
-            pq.write_table(train.take(order if rows == "all" else order[: int(rows)]), output / "train.parquet")
-            pq.write_table(validation, output / "validation.parquet")
-        splits = {"train": "train", "validation": "validation", "test": "validation"}
-        return {"path": str(output), "revision": "main", "splits": splits}
+    def _drawn(self, name: str, rows: str, draw: int) -> dict[str, pa.Table]:
+        """The rows of each split; those of test are not read."""
+        found = self.corpora.tables(name)
+        train, validation = found["train"], found.get("validation")
+        order = np.random.default_rng(draw).permutation(len(train))
+        if validation is None:  # the same rows for every draw and every number of rows
+            kept = np.random.default_rng(0).permutation(len(train))
+            validation = train.take(kept[:VALIDATION_ROWS])
+            order = order[np.isin(order, kept[VALIDATION_ROWS:])]
+        drawn = train.take(order if rows == "all" else order[: int(rows)])
+        return {"train": drawn, "validation": validation, "test": validation}
 
 
 def lines(entries: list[Entry], columns: list[str], draws: Draws, count: int) -> Iterator[str]:
@@ -171,11 +151,9 @@ def results(entry: Entry, column: str, draws: Draws, count: int) -> list[Result]
 
 def trained(data: PreparedData, dataset: str, overrides: list[str]) -> Result:
     """Train in a temporary folder; the score of the best epoch on the validation split."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [f"dataset={dataset}", *overrides])
-    parts = {name: plain(config[name]) for name in ("model", "optimizer", "scheduler", "trainer")}
+    parts, options = training(dataset, overrides)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-        record = train(data, parts, build_options(TrainOptions, config), Path(folder))
+        record = train(data, parts, options, Path(folder))
     score, seconds = record["best_score"], record["training_seconds"]
     print(f"{data.folder.parent.name} {' '.join(overrides)}: {score:.2%}, {seconds:.0f} s", file=sys.stderr, flush=True)
     return Result(score, seconds)

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import label_efficiency
 from benchmarks.corpora import Corpora
+from benchmarks.shipped import training
 
 WORDS = {0: ["dull", "awful", "bad"], 1: ["fine", "great", "good"]}
 
@@ -50,3 +51,10 @@ def test_systems_are_tested_against_the_first_and_drawn(
 def test_a_system_needs_a_name() -> None:
     with pytest.raises(SystemExit):
         label_efficiency.main(["folder", "--system", "model=gru"])
+
+
+def test_all_options_of_a_training_are_its_own() -> None:
+    parts, options = training("rotten_tomatoes", ["model=gru", "finetune=vectors", "trainer.max_steps=7", "patience=3"])
+    assert parts["finetune"]["word_decay"] == 10
+    assert parts["trainer"]["max_steps"] == 7
+    assert options.patience == 3

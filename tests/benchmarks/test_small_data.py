@@ -6,12 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hydra import compose, initialize_config_dir
 
 from benchmarks import small_data
-from benchmarks.corpora import MissingCorpus
+from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.scores import Result
-from benchmarks.shipped import CONF
+from benchmarks.shipped import training
 from unroll.data.prepared import PreparedData
 
 ROWS = {"train": 60, "validation": 20}
@@ -37,7 +36,7 @@ def texts(data: PreparedData, split: str) -> list[str]:
 
 
 def test_draws_differ_in_their_training_rows_and_share_the_validation_rows(folder: Path, tmp_path: Path) -> None:
-    draws = small_data.Draws(folder, tmp_path, None)
+    draws = small_data.Draws(Corpora(folder, tmp_path), None)
     first, second = (draws.prepared("rotten_tomatoes 10", draw, False) for draw in (1, 2))
     assert len(set(texts(first, "train"))) == len(set(texts(second, "train"))) == 10
     assert set(texts(first, "train")) != set(texts(second, "train"))
@@ -45,7 +44,7 @@ def test_draws_differ_in_their_training_rows_and_share_the_validation_rows(folde
 
 
 def test_a_larger_draw_contains_the_smaller_one_and_all_rows_are_one_draw(folder: Path, tmp_path: Path) -> None:
-    draws = small_data.Draws(folder, tmp_path, None)
+    draws = small_data.Draws(Corpora(folder, tmp_path), None)
     few, more = (set(texts(draws.prepared(f"rotten_tomatoes {rows}", 1, False), "train")) for rows in (10, 30))
     assert few < more
     everything = [draws.prepared("rotten_tomatoes all", draw, False) for draw in (1, 2)]
@@ -57,7 +56,7 @@ def test_without_a_validation_split_rows_of_train_are_set_aside(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(small_data, "VALIDATION_ROWS", 25)
-    draws = small_data.Draws(folder, tmp_path, None)
+    draws = small_data.Draws(Corpora(folder, tmp_path), None)
     found = [draws.prepared("imdb 30", draw, False) for draw in (1, 2)]
     validation = set(texts(found[0], "validation"))
     assert len(validation) == 25 and validation == set(texts(found[1], "validation"))
@@ -66,21 +65,21 @@ def test_without_a_validation_split_rows_of_train_are_set_aside(
 
 def test_lines_with_vectors_are_prepared_with_their_words(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "glove.txt").write_text("unseen 1 2\n")
-    draws = small_data.Draws(folder, tmp_path, tmp_path / "glove.txt")
+    draws = small_data.Draws(Corpora(folder, tmp_path), tmp_path / "glove.txt")
     sizes = [len(draws.prepared("rotten_tomatoes 10", 1, it).schema.vocabulary) for it in (False, True)]
     assert np.diff(sizes) == [1]
 
 
 def test_a_missing_dataset_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingCorpus, match=f"no folder {tmp_path}/conll2003; accepted: a copy"):
-        small_data.Draws(tmp_path, tmp_path, None).prepared("conll2003 1000", 1, False)
+        small_data.Draws(Corpora(tmp_path, tmp_path), None).prepared("conll2003 1000", 1, False)
 
 
 @pytest.mark.parametrize("entry", [entry for group in small_data.GROUPS.values() for entry in group])
-def test_every_line_composes_on_its_datasets(entry: small_data.Entry) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        for column in entry.columns:
-            compose("train", [f"dataset={column.split()[0]}", *entry.overrides.split()])
+def test_every_line_composes_on_its_datasets(entry: small_data.Entry, tmp_path: Path) -> None:
+    (tmp_path / "glove.txt").write_text("unseen 1 2\n")
+    for column in entry.columns:
+        training(column.split()[0], entry.overrides.replace("FILE", str(tmp_path / "glove.txt")).split())
 
 
 def test_a_baseline_of_all_rows_is_trained_once_and_a_network_with_each_seed(
@@ -95,7 +94,7 @@ def test_a_baseline_of_all_rows_is_trained_once_and_a_network_with_each_seed(
     monkeypatch.setattr(small_data, "trained", score)
     columns = ["rotten_tomatoes 10", "rotten_tomatoes all"]
     entries = [small_data.Entry("model=tfidf", tuple(columns)), small_data.Entry("model=gru", tuple(columns[1:]))]
-    found = list(small_data.lines(entries, columns, small_data.Draws(folder, tmp_path, None), 2))
+    found = list(small_data.lines(entries, columns, small_data.Draws(Corpora(folder, tmp_path), None), 2))
     assert [seed for _, seed in trained] == ["seed=1", "seed=2", "seed=1", "seed=1", "seed=2"]
     assert found == [
         "| model=tfidf | 15.00 ± 7.07 (2 s) | 30.00 (2 s) |",
