@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from unroll.data import csv_rows
 from unroll.data.csv_rows import open_table
-from unroll.data.download.tables import csv_batches
+from unroll.data.download.files import csv_batches
 from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer
 from unroll.inference.scoring.inputs import open_input

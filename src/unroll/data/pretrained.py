@@ -6,11 +6,13 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from unroll.data.prepared import PreparedData
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import SPECIAL_WORDS
-from unroll.files import check_files, read_json, reading, whole_file, write_json
+from unroll.files import check_files, read_json, reading, sha256, whole_file, write_json
 
 Kind = Literal["vectors", "language_model"]
+PRETRAINED = Path("pretrained")  # what the pretrain stage has made, a folder a name
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +73,26 @@ class Pretrained:
             if vocabulary[: len(SPECIAL_WORDS)] != SPECIAL_WORDS or len(vocabulary) != len(weights["words"]):
                 raise ValueError(f"{cls.VOCABULARY} and {cls.WEIGHTS} do not belong together")
             return cls(described["kind"], vocabulary, Tokenizer.load(folder), described["config"], weights)
+
+
+def pretrained_folder(name: str) -> Path:
+    """The folder of pretrained weights: ``pretrained/NAME``, or `name` itself if that is the path of one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for folder in (PRETRAINED / name, Path(name)):
+        if (folder / Pretrained.CONFIG).is_file():
+            return folder
+    found = ", ".join(sorted(it.parent.name for it in PRETRAINED.glob(f"*/{Pretrained.CONFIG}")))
+    raise ValueError(
+        f"pretrained={name}: neither {PRETRAINED / name} nor {name} contains pretrained weights; accepted: "
+        f"{found or 'what python pipelines/pretrain.py has made (nothing yet)'}, or the path of such a folder"
+    )
+
+
+def pretrained_checksum(name: str, data: PreparedData) -> str:
+    """SHA-256 of the files that a training reads, and of the words of the data that only the weights may know."""
+    read = (Pretrained.CONFIG, Pretrained.VOCABULARY, Pretrained.WEIGHTS, *Tokenizer.FILES)
+    files = [*(pretrained_folder(name) / file for file in read), data.other_words_file]
+    return sha256(*(file for file in files if file.is_file()))

@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 from unroll.data.prepared import PreparedData
+from unroll.data.pretrained import pretrained_checksum
 from unroll.data.vectors.cache import checksum
 from unroll.data.vectors.files import find_vectors
 from unroll.files import json_digest, sha256
 from unroll.run_folder import RunFolder
 from unroll.source_files import source_files
 from unroll.training.options import is_baseline, without_device
-from unroll.training.pretrained import pretrained_checksum
 
 TRAINING = ("unroll.training.train", "unroll.training.schedules", "unroll.nn", "unroll.baselines")
 EVALUATION = ("unroll.evaluation.evaluate",)

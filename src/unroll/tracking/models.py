@@ -84,7 +84,7 @@ def registrable_model_uri(run: TrackedRun, folder: Path) -> str:
     if it is damaged.
     """
     from unroll.inference.exporting.export import add_export  # PyTorch
-    from unroll.inference.exporting.parts import NoExporter
+    from unroll.inference.exporting.graph import NoExporter
 
     uri = model_uri(run.client, run.run_id)
     with tempfile.TemporaryDirectory() as work:

@@ -11,10 +11,10 @@ from platform import python_version
 from typing import Any
 
 from unroll.data.prepared import PreparedData
+from unroll.data.pretrained import pretrained_checksum
 from unroll.files import check_files, read_json, whole_folder, write_checksums, write_json, write_text
 from unroll.tracking.git import COMMIT, changed_code, differing_code, source_tags
 from unroll.training.options import is_baseline
-from unroll.training.pretrained import pretrained_checksum
 
 PROVENANCE = "training"  # folder in a run folder, in its checkpoints/, and among the artifacts of its MLflow run
 PRETRAINED = "pretrained"  # tag of a training that begins with pretrained weights

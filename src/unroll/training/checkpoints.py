@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from unroll.data.prepared import PreparedData
+from unroll.data.pretrained import pretrained_checksum
 from unroll.exceptions import Pruned
 from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions, without_device
-from unroll.training.pretrained import pretrained_checksum
 
 BEST, LAST = "best.ckpt", "last.ckpt"  # the weights of the best epoch, and the state to resume from
 IDENTITY, PROVENANCE = "identity.json", "training"  # what the checkpoints belong to, and their origin

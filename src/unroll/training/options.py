@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from unroll.checks import check_choice, check_least
+from unroll.data.pretrained import pretrained_folder
 from unroll.data.vectors.files import find_vectors
-from unroll.training.pretrained import pretrained_folder
 
 MatmulPrecision = Literal["high", "highest"]
 

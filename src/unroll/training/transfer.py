@@ -12,13 +12,12 @@ from torch import Tensor
 
 from unroll.arguments import locate
 from unroll.data.prepared import PreparedData
-from unroll.data.pretrained import Pretrained
+from unroll.data.pretrained import Pretrained, pretrained_folder
 from unroll.data.schema import DataSchema
 from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import PADDING, SPECIAL_WORDS
 from unroll.inference.building import build_model, check_model
 from unroll.nn import SequenceModel
-from unroll.training.pretrained import pretrained_folder
 
 log = logging.getLogger("unroll")
 

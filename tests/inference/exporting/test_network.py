@@ -25,8 +25,8 @@ from unroll.data.padding import pad
 from unroll.data.tokens import Task
 from unroll.inference.building import build_model
 from unroll.inference.exporting.encoders import CELLS
+from unroll.inference.exporting.graph import find_exporter
 from unroll.inference.exporting.network import network_model
-from unroll.inference.exporting.parts import find_exporter
 from unroll.nn import (
     GRU,
     LSTM,

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from glob import has_magic
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from unroll.data.csv_rows import Row, open_table
 from unroll.data.download.column_files import read_conll
 from unroll.data.download.json_files import json_dataset
-from unroll.data.download.tables import csv_batches
-from unroll.data.text_files import TABLES, extension
+from unroll.data.text_files import TABLES, extension, open_text
 
+CSV_ROWS = 10_000  # of a batch
 JSON = (".json", ".jsonl")
 _BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
 EXTENSIONS = (*TABLES, *JSON, *_BUILDERS)
@@ -160,3 +162,29 @@ def _columns(file: Path, cache: str) -> list[str]:
         return list(_read_others([file], cache).column_names)
     except ValueError:
         return []
+
+
+def csv_batches(path: Path, separator: str | None = None) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a file as batches of strings; the first batch may be empty. See `csv_rows`.
+
+    Raises:
+        ValueError: the file cannot be read or decoded, or a row has more cells than the header or a wrong quotation.
+    """
+    kind = extension(path)
+    problem = f"{path} cannot be read as {kind}"
+    with open_text(path) as file:
+        names, rows = open_table(file, kind, problem, separator)
+        block = list(islice(rows, CSV_ROWS))
+        while True:
+            cells = [_cells(row, problem) for row in block]
+            columns = zip(*cells, strict=True) if cells else [()] * len(names)
+            yield pa.record_batch([pa.array([cell or None for cell in it], pa.string()) for it in columns], names)
+            block = list(islice(rows, CSV_ROWS))
+            if not block:
+                break
+
+
+def _cells(row: Row, problem: str) -> list[str]:
+    if row.problem:
+        raise ValueError(f"{problem}: {row.problem}")
+    return row.cells

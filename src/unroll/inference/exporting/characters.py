@@ -7,8 +7,7 @@ from torch import nn
 
 from unroll.data.tokens import PADDING
 from unroll.inference.exporting.encoders import ENCODERS, States
-from unroll.inference.exporting.graph import Graph, Sequences, Value
-from unroll.inference.exporting.parts import Exporter, find_exporter
+from unroll.inference.exporting.graph import Exporter, Graph, Sequences, Value, find_exporter
 from unroll.nn import CharacterCNN, CharacterLSTM
 
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from unroll.inference.exporting.graph import Sequences, Value
-from unroll.inference.exporting.parts import Exporter, find_exporter
+from unroll.inference.exporting.graph import Exporter, Sequences, Value, find_exporter
 from unroll.inference.exporting.recurrent import elman, gru, lstm, peephole_lstm
 from unroll.inference.exporting.scans import each_way, indrnn, lru, min_gru, min_lstm, qrnn, slstm, sru
 from unroll.nn import (

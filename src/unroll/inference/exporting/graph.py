@@ -1,6 +1,6 @@
-"""Builds ONNX graphs: names the values, and collects nodes and weights."""
+"""Builds ONNX graphs: names the values, collects nodes and weights, and finds what exports a part of a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -9,10 +9,12 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 OPSET, IR_VERSION = 17, 9  # read by onnxruntime 1.13 and later
 
 Value = str  # the name of a tensor in the graph
+Exporter = Callable[..., Any]  # adds a part of a network to a graph
 
 
 class Graph:
@@ -183,3 +185,16 @@ class Sequences:
 def _columns(graph: Graph, x: Value, start: int, end: int, axis: int) -> Value:
     bounds = [graph.constant(np.array([value])) for value in (start, end, axis)]
     return graph("Slice", x, *bounds)
+
+
+class NoExporter(ValueError):
+    """A part of a network cannot be exported."""
+
+
+def find_exporter(table: Mapping[type[nn.Module], Exporter], part: object) -> Exporter:
+    """The exporter of the part's class; raises NoExporter, which lists the classes, if there is none."""
+    kind = type(part)
+    if not issubclass(kind, nn.Module) or kind not in table:
+        accepted = ", ".join(it.__name__ for it in table)
+        raise NoExporter(f"{kind.__name__} cannot be exported to ONNX; accepted in its place: {accepted}")
+    return table[kind]

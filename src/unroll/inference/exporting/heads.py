@@ -5,8 +5,7 @@ from typing import Any
 from torch import nn
 
 from unroll.inference.exporting.encoders import States
-from unroll.inference.exporting.graph import Sequences, Value
-from unroll.inference.exporting.parts import Exporter, find_exporter
+from unroll.inference.exporting.graph import Exporter, Sequences, Value, find_exporter
 from unroll.inference.exporting.pooling import POOLINGS
 from unroll.nn.heads import ClassificationHead, CRFHead, MultilabelHead, SoftmaxHead
 

@@ -6,9 +6,8 @@ import onnx
 
 from unroll.inference.exporting.characters import CHARACTER_ENCODERS
 from unroll.inference.exporting.encoders import ENCODERS, States
-from unroll.inference.exporting.graph import Graph, Sequences
+from unroll.inference.exporting.graph import Graph, Sequences, find_exporter
 from unroll.inference.exporting.heads import DECODERS, HEADS
-from unroll.inference.exporting.parts import find_exporter
 from unroll.inference.onnx_model import CASING, CHARACTERS, DECODER, LENGTHS, ROWS, SCORES, WORDS
 from unroll.nn import SequenceModel
 from unroll.nn.heads import SoftmaxHead

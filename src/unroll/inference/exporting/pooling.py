@@ -4,8 +4,7 @@ import numpy as np
 from torch import nn
 
 from unroll.inference.exporting.encoders import States
-from unroll.inference.exporting.graph import Sequences, Value
-from unroll.inference.exporting.parts import Exporter, find_exporter
+from unroll.inference.exporting.graph import Exporter, Sequences, Value, find_exporter
 from unroll.nn.pooling import AttentionPooling, ConcatPooling, LastPooling, MaxPooling, MeanPooling
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.data.raw import LENIENT
-from unroll.data.download import tables
+from unroll.data.download import files
 from unroll.data.download.download import download
-from unroll.data.download.tables import csv_batches
+from unroll.data.download.files import csv_batches
 from unroll.data.prepare.prepare import prepare
 from unroll.data.prepared import PreparedData
 from unroll.data.raw import raw_rows
@@ -63,7 +63,7 @@ def test_a_compressed_file_is_read_by_its_name(tmp_path: Path) -> None:
 
 
 def test_types_do_not_depend_on_the_rows_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "ROWS", 2)
+    monkeypatch.setattr(files, "CSV_ROWS", 2)
     assert rows_of(tmp_path / "x.csv", "a\n1\n2\n\nx\n3\n") == [["1"], ["2"], ["x"], ["3"]]
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.tiny import OPTIONS
 from tests.training.pretrained_folders import save_vectors
 from unroll.data.prepared import PreparedData
-from unroll.training.pretrained import pretrained_checksum, pretrained_folder
+from unroll.data.pretrained import pretrained_checksum, pretrained_folder
 
 
 @pytest.fixture(autouse=True)
