@@ -19,6 +19,7 @@ from unroll.evaluation.evaluate import EvaluateOptions, evaluate
 from unroll.inference.building import build_model
 from unroll.inference.predictor import Predictor
 from unroll.inference.trained_model import TrainedModel
+from unroll.training.finetuning import layer_of
 from unroll.training.train import microseconds_per_token, train
 from unroll.training.transfer import Transfer, _shared
 
@@ -97,6 +98,33 @@ def test_a_network_begins_with_the_encoder_of_a_language_model_and_a_head_of_its
     assert {"embedding.casing.weight", "embedding.words.weight"} < {*after}
 
 
+@pytest.mark.parametrize(("model", "layers", "more"), [("bilstm", 1, 3), ("bilstm_char_crf", 1, 2), ("awd_lstm", 2, 3)])
+def test_layers_on_top_of_a_language_model_begin_at_random(
+    model: str, layers: int, more: int, entities: PreparedData, tmp_path: Path
+) -> None:
+    pretrained = save_language_model(tmp_path / "lm", entities, model, characters=None)
+    encoder = tiny_parts(model)["model"]["encoder"]
+    transfer = start(tmp_path / "lm", entities, model, encoder=encoder | {"num_layers": more})
+    torch.manual_seed(1)
+    before = build_model(transfer.config, transfer.data.schema).state_dict()
+    torch.manual_seed(1)
+    after = transfer.build().state_dict()
+    for name, weight in after.items():
+        if 0 <= layer_of(name) < layers:
+            width = pretrained.weights[name].shape[-1]  # without the columns of characters
+            np.testing.assert_array_equal(weight[..., :width], pretrained.weights[name])
+        elif layer_of(name) >= layers:
+            assert torch.equal(weight, before[name])
+    assert {layer_of(name) for name in after if name.startswith("encoder.")} == set(range(more))
+
+
+def test_a_network_with_fewer_layers_than_a_language_model_is_refused(reviews: PreparedData, tmp_path: Path) -> None:
+    save_language_model(tmp_path / "lm", reviews, "awd_lstm")
+    encoder = tiny_parts("awd_lstm")["model"]["encoder"] | {"num_layers": 1}
+    with pytest.raises(ValueError, match=r"num_layers=2, not 1; accepted: model\.encoder\.num_layers=2$"):
+        start(tmp_path / "lm", reviews, "awd_lstm", encoder=encoder)
+
+
 def test_dropout_pooling_and_the_head_are_the_network_s_own(entities: PreparedData, tmp_path: Path) -> None:
     save_language_model(tmp_path / "lm", entities)
     model = start(tmp_path / "lm", entities, dropout=0.1, pooling="concat", head="crf", word_dropout=0.0).build()
@@ -150,7 +178,6 @@ def test_other_sizes_than_those_of_a_language_model_are_refused_with_the_overrid
 @pytest.mark.parametrize(
     ("model", "accepted"),
     [
-        ("awd_lstm", "model.encoder.num_layers=1$"),
         ("lstm", "model.encoder.bidirectional=True$"),
         ("gru", r"model\.encoder\.bidirectional=True model\.encoder\.cell\._target_=unroll\.nn\.LSTM$"),
         ("fcnn", r"model\.encoder\._target_=unroll\.nn\.RecurrentEncoder .*"),

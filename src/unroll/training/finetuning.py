@@ -18,6 +18,7 @@ from unroll.nn import SequenceModel
 from unroll.nn.embedding import PartlyTrained
 from unroll.training.options import TrainOptions
 
+HEAD = 1 << 30  # its layer, above all of the encoder
 _LAYER = re.compile(r"encoder\.(?:forward_cells|backward_cells|norms)\.(\d+)\.")
 
 
@@ -121,12 +122,17 @@ class FineTuning:
                     parameter.grad = None
 
 
+def layer_of(parameter: str) -> int:
+    """The layer of the encoder that a parameter of a network belongs to, from 0; that of the embedding is -1."""
+    if numbered := _LAYER.match(parameter):
+        return int(numbered[1])
+    return {"head": HEAD, "encoder": 0, "embedding": -1}[parameter.partition(".")[0]]
+
+
 def layers(model: SequenceModel) -> list[list[nn.Parameter]]:
     """The trained parameters of each layer that has any, from the head down to the embedding."""
     found: dict[int, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        layer = _LAYER.match(name)
-        level = int(layer[1]) if layer else {"head": 1 << 30, "encoder": 0, "embedding": -1}[name.partition(".")[0]]
         if parameter.requires_grad:
-            found.setdefault(level, []).append(parameter)
+            found.setdefault(layer_of(name), []).append(parameter)
     return [found[level] for level in sorted(found, reverse=True)]

@@ -18,12 +18,14 @@ from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import PADDING, SPECIAL_WORDS
 from unroll.inference.building import build_model, check_model
 from unroll.nn import SequenceModel
+from unroll.training.finetuning import layer_of
 
 log = logging.getLogger("unroll")
 
 LEAST_COVERAGE = 0.5  # of the tokens of train; below it there is a warning
 WORDS, SUBWORDS = "words", "subwords"  # arrays of `Pretrained.weights`
 EMBEDDING, CHARACTERS, ENCODER = "embedding.words.weight", "embedding.characters.", "encoder."
+LAYERS, SEPARATE = "encoder.num_layers", "encoder.separate"
 SHARED = ("embedding_size", "casing_size", "hidden_size", "encoder")  # keys of a language model that a network shares
 
 
@@ -61,8 +63,9 @@ class Transfer:
     def build(self) -> SequenceModel:
         """Build the network for the joined vocabulary, with the pretrained weights where it has them.
 
-        The others are random: the head, and what the pretrained weights do not have. If the network reads characters,
-        the first layer of a pretrained encoder gets zeros for them, so that the encoder begins as what it was.
+        The others are random: the head, the layers of the encoder above those of a language model, and what the
+        pretrained weights do not have. If the network reads characters, the first layer of a pretrained encoder gets
+        zeros for them, so that the encoder begins as what it was.
 
         Raises:
             ValueError: a weight of a language model is missing or has another shape than its configuration says, or
@@ -127,7 +130,8 @@ class Transfer:
     def _start_encoder(self, model: SequenceModel) -> None:
         state = model.state_dict()
         of_characters = model.embedding.characters.output_size if model.embedding.characters else 0
-        mine = {name for name in state if not name.startswith(("head.", EMBEDDING, CHARACTERS))}
+        mine = {name for name in state if not name.startswith((EMBEDDING, CHARACTERS))}
+        mine = {name for name in mine if layer_of(name) < _shared(self.pretrained.config).get(LAYERS, 1)}
         if differing := sorted(mine ^ (self.pretrained.weights.keys() - {WORDS})):
             raise self._refused(f"{differing[0]} is {'missing' if differing[0] in mine else 'unknown'}", of_characters)
         for name in sorted(mine):
@@ -182,6 +186,9 @@ def _check_config(name: str, pretrained: Pretrained, config: dict[str, Any]) -> 
         except ValueError as error:
             raise ValueError(f"pretrained={name}: its {Pretrained.CONFIG}: {error}") from None
         theirs = _shared(pretrained.config)
+        mine = {SEPARATE: theirs.get(SEPARATE)} | mine  # the directions of a single layer are separate anyway
+        if mine.get(LAYERS, 1) > theirs.get(LAYERS, 1):  # those on top begin as the head does
+            mine[LAYERS] = theirs.get(LAYERS, 1)
     differing = [key for key, value in theirs.items() if mine.get(key) != value]
     if differing:
         shown = ", ".join(f"model.{key}={theirs[key]}, not {mine.get(key)}" for key in differing)
@@ -198,6 +205,6 @@ def _shared(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if key == "_partial_" or "dropout" in key or (not prefix and key not in SHARED):
             continue
         found |= _shared(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    if found.get("encoder.num_layers") == 1:
-        found.pop("encoder.separate", None)  # the directions of a single layer are separate anyway
+    if found.get(LAYERS) == 1:
+        found.pop(SEPARATE, None)
     return found
