@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from tests.pretraining.conftest import Build
 from unroll.data.pretrained import Pretrained
@@ -115,24 +116,34 @@ def test_unknown_words_have_vectors_of_learned_ngrams_alone(corpus: TokenCorpus,
     assert (vectors.vectors_of(["apples"]) != 0).all()
 
 
-def test_one_factor_gives_words_the_mean_length_of_a_models_first_vectors(corpus: TokenCorpus, tmp_path: Path) -> None:
+def test_what_all_vectors_share_is_removed(
+    corpus: TokenCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mean and two principal components, against those of scikit-learn; the n-grams lose the same."""
+    monkeypatch.setattr(skipgram, "PER_COMMON", 4)
     found, _ = learn(SMALL, corpus, tmp_path / "state")
-    words, grams = found.weights["words"][len(SPECIAL_WORDS) :], found.weights["subwords"]
-    assert np.linalg.norm(words, axis=1).mean() == pytest.approx(1, rel=1e-5)
+    words = found.weights["words"][len(SPECIAL_WORDS) :]
     tables = skipgram._Tables.start(SMALL, corpus, 1)
     Checkpoint(tmp_path / "state/last.npz").load(tables.arrays)
     learned = tables.arrays["read"].numpy()
-    is_used = (grams != 0).all(1)
-    factors = grams[is_used] / learned[len(words) :][is_used]
-    np.testing.assert_allclose(factors, factors[0, 0], rtol=1e-5)
-    of_grams = SubwordVectors(found.config, found.weights).vectors_of(found.vocabulary[len(SPECIAL_WORDS) :])
-    np.testing.assert_allclose(words, (learned[: len(words)] * factors[0, 0] + of_grams) / 2, rtol=1e-4, atol=1e-5)
+    config = found.config
+    grams = SubwordVectors(config, {"subwords": learned[len(words) :]}).vectors_of(
+        found.vocabulary[len(SPECIAL_WORDS) :]
+    )
+    composed = (learned[: len(words)] + grams) / 2
+    components = PCA(2).fit(composed).components_
+    kept = np.eye(8) - components.T @ components
+    expected, centred = (composed - composed.mean(0)) @ kept, (grams - grams.mean(0)) @ kept
+    factor = skipgram.LENGTH / np.linalg.norm(expected, axis=1).mean()
+    np.testing.assert_allclose(words, factor * expected, rtol=1e-3, atol=1e-4)
+    of_grams = SubwordVectors(config, found.weights).vectors_of(found.vocabulary[len(SPECIAL_WORDS) :])
+    np.testing.assert_allclose(of_grams, factor * centred, rtol=1e-3, atol=1e-4)
+    assert np.linalg.norm(words, axis=1).mean() == pytest.approx(skipgram.LENGTH, rel=1e-5)
 
 
-def test_the_vector_of_unknown_is_the_mean_and_that_of_padding_zero(corpus: TokenCorpus, tmp_path: Path) -> None:
+def test_the_vectors_of_padding_and_unknown_are_zero(corpus: TokenCorpus, tmp_path: Path) -> None:
     words = learn(SMALL, corpus, tmp_path / "state")[0].weights["words"]
-    assert (words[0] == 0).all()
-    np.testing.assert_allclose(words[1], words[len(SPECIAL_WORDS) :].mean(0), rtol=1e-5)
+    assert (words[: len(SPECIAL_WORDS)] == 0).all()
 
 
 def test_the_gradient_is_that_of_the_loss(corpus: TokenCorpus) -> None:

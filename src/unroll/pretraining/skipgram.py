@@ -14,12 +14,14 @@ from unroll.checks import check_least
 from unroll.data.pretrained import Kind, Pretrained
 from unroll.data.ragged import Ragged
 from unroll.data.subword_vectors import ngram_rows
-from unroll.data.tokens import SPECIAL_WORDS, UNKNOWN
+from unroll.data.tokens import SPECIAL_WORDS
 from unroll.pretraining.checkpoints import Checkpoint
 from unroll.pretraining.corpus import TokenCorpus
 from unroll.pretraining.pretrain import Report
 
 BLOCK = 1 << 21  # number of tokens of whole documents that are in memory at a time, and between checkpoints
+LENGTH = 3.0  # of the vectors of words, on average
+PER_COMMON = 50  # dimensions for each direction that is removed
 _SPECIAL = len(SPECIAL_WORDS)
 
 
@@ -214,18 +216,26 @@ class _Tables:
     def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """The vectors of all words (V + special, E), and of the n-grams (buckets, E), zero for those of no word.
 
-        One factor gives words the mean length 1, as the vectors have with which a model starts otherwise.
+        All vectors share most of their length, which says nothing about a word. So the mean is subtracted, and the few
+        directions in which they differ most are removed (Mu and Viswanath 2018), from the n-grams too, which have a
+        mean of their own. One factor then gives words the mean length LENGTH.
         """
-        words = len(self.arrays["predicted"])
-        size = self.arrays["read"].shape[1]
-        composed = np.zeros((words + _SPECIAL, size), np.float32)
-        for part in torch.arange(words).split(1 << 14):
-            composed[part.numpy() + _SPECIAL] = self._composed(part).numpy()
-        factor = np.float32(1 / max(1e-9, np.linalg.norm(composed[_SPECIAL:], axis=1).mean()))
-        composed[UNKNOWN] = composed[_SPECIAL:].mean(0)
-        grams = self.arrays["read"].numpy()[words:]
-        is_learned = self.arrays["read_sums"].numpy()[words:, None] > 0
-        return composed * factor, np.where(is_learned, grams * factor, np.float32(0))
+        count = len(self.arrays["predicted"])
+        own, grams = np.split(self.arrays["read"].numpy(), [count])
+        words = np.concatenate([self._composed(part).numpy() for part in torch.arange(count).split(1 << 14)])
+        has_grams = self._lengths.numpy() > 1
+        mean_of_grams = (2 * words - own)[has_grams].mean(0) if has_grams.any() else np.float32(0)
+        words = words - words.mean(0)
+        size = words.shape[1]
+        directions = np.linalg.eigh(words.T.astype(np.float64) @ words).eigenvectors  # the one of most variance last
+        common = directions[:, size - size // PER_COMMON :]
+        kept = (np.eye(size) - common @ common.T).astype(np.float32)
+        kept *= LENGTH / max(1e-9, float(np.linalg.norm(words @ kept, axis=1).mean()))
+        is_learned = self.arrays["read_sums"].numpy()[count:, None] > 0
+        special = np.zeros((_SPECIAL, size), np.float32)
+        return np.concatenate([special, words @ kept]), np.where(
+            is_learned, (grams - mean_of_grams) @ kept, np.float32(0)
+        )
 
     def _composed(self, words: Tensor) -> Tensor:
         """The vectors (U, E) of words (U,)."""
