@@ -193,7 +193,7 @@ def test_a_model_s_file_may_say_what_it_begins_with_and_how_it_is_fine_tuned(tmp
     config = compose("train", ["model=mine", f"hydra.searchpath=[file://{tmp_path}]"])
     usual: Any = OmegaConf.to_container(compose("train", ["model=bilstm", "scheduler=slanted_triangular"]))
     changed = {"model": usual["model"] | {"pooling": "concat"}, "pretrained": "imdb"}
-    tuned = {"layer_decay": 2.0, "gradual_unfreezing": True, "word_decay": 1.0, "freeze_embeddings": False}
+    tuned = {"layer_decay": 2.0, "gradual_unfreezing": True, "freeze_embeddings": False}
     assert compose("evaluate", ["model=mine", f"hydra.searchpath=[file://{tmp_path}]"]).model == config.model
     assert OmegaConf.to_container(config) == usual | changed | {"finetune": tuned}
 

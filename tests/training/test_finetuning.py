@@ -70,22 +70,8 @@ def test_each_layer_has_the_rate_of_the_one_above_divided_by_the_decay(reviews: 
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.8, 0.4, 0.2, 0.1])
 
 
-@pytest.mark.parametrize(("layer_decay", "rates"), [(1.0, [0.8, 0.2]), (2.0, [0.8, 0.4, 0.2, 0.1, 0.025])])
-def test_the_vectors_of_words_can_learn_more_slowly_than_their_layer(
-    layer_decay: float, rates: list[float], reviews: PreparedData
-) -> None:
-    model, tuning = network(reviews, "awd_lstm"), FineTuning(layer_decay, word_decay=4.0)
-    optimizer = torch.optim.SGD(tuning.groups(model), lr=0.8)
-    tuning.slow_down(optimizer)
-    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(rates)
-    assert optimizer.param_groups[-1]["params"][0] is model.embedding.words.weight
-    assert len(optimizer.param_groups[-1]["params"]) == 1
-    tuned = [it for group in optimizer.param_groups for it in group["params"]]
-    assert sorted(map(id, tuned)) == sorted(map(id, model.parameters()))
-
-
 def test_frozen_vectors_of_words_are_in_no_group(reviews: PreparedData) -> None:
-    model, tuning = network(reviews, "awd_lstm"), FineTuning(2.0, word_decay=4.0, freeze_embeddings=True)
+    model, tuning = network(reviews, "awd_lstm"), FineTuning(2.0, freeze_embeddings=True)
     tuning.freeze(model, reviews.split("train"))
     tuned = [id(it) for group in tuning.groups(model) for it in group["params"]]
     assert id(model.embedding.words.weight) not in tuned
@@ -207,7 +193,6 @@ def test_vectors_from_a_file_can_be_frozen_too(tmp_path: Path) -> None:
     ("finetune", "said"),
     [
         ({"layer_decay": 0.5}, r"^finetune\.layer_decay=0\.5; accepted: 1 or more$"),
-        ({"word_decay": 0.5}, r"^finetune\.word_decay=0\.5; accepted: 1 or more$"),
         ({"layer_decay": "x"}, r"^finetune\.layer_decay='x': "),
         (
             {"freeze_embedding": True},

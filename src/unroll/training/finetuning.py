@@ -33,21 +33,18 @@ class FineTuning:
             3.2); the head has the optimizer's.
         gradual_unfreezing: in the first epoch the head is trained alone, and in each later one the next layer as well
             (section 3.3).
-        word_decay: the vectors of the words have the learning rate of their layer, divided by this. Slow ones stay
-            close to those of words that train does not contain.
         freeze_embeddings: the vectors of the words keep the values that they begin with.
 
     Raises:
-        ValueError: `layer_decay` or `word_decay` is below 1.
+        ValueError: `layer_decay` is below 1.
     """
 
     layer_decay: float = 1.0
     gradual_unfreezing: bool = False
-    word_decay: float = 1.0
     freeze_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        check_least(1, **{"finetune.layer_decay": self.layer_decay, "finetune.word_decay": self.word_decay})
+        check_least(1, **{"finetune.layer_decay": self.layer_decay})
 
     @classmethod
     def of(cls, config: Mapping[str, Any] | None, options: TrainOptions) -> "FineTuning":
@@ -93,17 +90,11 @@ class FineTuning:
         A group has, for the two methods below, its `layer`, counted from the head, and the `divisor` of its learning
         rate. Without these options there is one group.
         """
-        words = model.embedding.words.weight
         is_divided = self.layer_decay != 1 or self.gradual_unfreezing
         divided = layers(model) if is_divided else [[it for it in model.parameters() if it.requires_grad]]
-        found: list[dict[str, Any]] = []
-        for depth, layer in enumerate(divided):
-            slow = [it for it in layer if it is words and self.word_decay != 1]
-            others = [it for it in layer if not slow or it is not words]
-            rate = self.layer_decay**depth
-            for parameters, divisor in ((others, rate), (slow, rate * self.word_decay)):
-                found += [{"params": parameters, "layer": depth, "divisor": divisor}] if parameters else []
-        return found
+        return [
+            {"params": layer, "layer": depth, "divisor": self.layer_decay**depth} for depth, layer in enumerate(divided)
+        ]
 
     def slow_down(self, optimizer: Optimizer) -> None:
         """Set the learning rates of an optimizer that was built with `groups`."""
