@@ -54,8 +54,6 @@ def test_a_system_needs_a_name() -> None:
 
 
 def test_all_options_of_a_training_are_its_own() -> None:
-    parts, options = training(
-        "rotten_tomatoes", ["model=gru", "finetune=discriminative", "trainer.max_steps=7", "patience=3"]
-    )
+    parts, _ = training("rotten_tomatoes", ["model=gru", "finetune=discriminative", "trainer.max_steps=7"])
     assert parts["finetune"]["layer_decay"] == 2.6
     assert parts["trainer"]["max_steps"] == 7
