@@ -128,6 +128,7 @@ def typed() -> list[str]:
         r"\.[a-z_0-9.]+=\S+)",
         code,
     )
+    found = [it.rstrip("\"'") for it in found]  # the end of what a shell reads as one word
     return sorted({it for it in found if not re.search(r"[(…]|=[^\[]*,", it)})  # without those of sweeps
 
 
