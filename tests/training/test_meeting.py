@@ -178,7 +178,9 @@ def test_a_checkpoint_that_only_the_first_process_has_asks_for_a_shared_file_sys
     def begin(folder: Path) -> Callable[[Meeting], bool]:
         def work(meeting: Meeting) -> bool:
             meeting.agree(FACTS)
-            meeting.patience = 0
+            if not meeting.is_first:
+                meeting._until(lambda: meeting._has("checkpoint"), "has not begun the training", PATIENCE)
+                meeting.patience = 0  # to find the file
             return meeting.begin(folder / "last.ckpt") and waiting_for_failure(meeting)
 
         return work
