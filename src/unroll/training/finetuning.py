@@ -114,7 +114,7 @@ class FineTuning:
 
 
 def layer_of(parameter: str) -> int:
-    """The layer of the encoder that a parameter of a network belongs to, from 0; that of the embedding is -1."""
+    """The layer of the encoder that a parameter belongs to, from 0; -1 for the embedding, HEAD for the head."""
     if numbered := _LAYER.match(parameter):
         return int(numbered[1])
     return {"head": HEAD, "encoder": 0, "embedding": -1}[parameter.partition(".")[0]]
