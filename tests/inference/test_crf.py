@@ -51,6 +51,25 @@ def test_paths_and_marginals_are_those_of_the_network(
         np.testing.assert_allclose(marginals[i, :length], expected[i, :length], rtol=0, atol=1e-9)
 
 
+@given(length=st.integers(1, 12), labels=st.integers(2, 5), padding=st.integers(0, 2), seed=st.integers(0, 1000))
+@settings(max_examples=60)
+def test_a_sequence_alone_has_the_path_that_it_has_in_a_batch(
+    length: int, labels: int, padding: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    _, crf = make_pair(labels, False, True, 1.0)
+    logits = torch.randn(1, length + padding, labels).round(decimals=1).numpy()  # with ties
+    lengths = np.array([length])
+    batch = crf.decode(np.concatenate([logits, logits]), np.array([length, length + padding]))
+    alone = crf.decode(logits, lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unroll.inference.crf.MOST_POINTERS", 0)
+        too_long = crf.decode(logits, lengths)
+    assert alone.shape == (1, length + padding)
+    np.testing.assert_array_equal(alone[0, :length], batch[0, :length])
+    np.testing.assert_array_equal(too_long[0, :length], batch[0, :length])
+
+
 def test_scores_that_no_path_has_are_an_error() -> None:
     _, crf = make_pair(3, False, True, 1.0)
     logits = np.zeros((2, 4, 3), np.float32)

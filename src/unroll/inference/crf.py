@@ -7,6 +7,8 @@ import numpy as np
 
 from unroll.data.tokens import Posterior
 
+MOST_POINTERS = 1 << 22  # of one sequence, by which its memory is bounded
+
 
 class CRF:
     """A CRF over L labels.
@@ -53,19 +55,19 @@ class CRF:
             raise ValueError(
                 "the best path has no finite score; accepted: finite logits, constraints that allow a path"
             )
+        if batch == 1 and last[0] == steps - 1 and steps * froms.size <= MOST_POINTERS:
+            return _best_path(best[:, 0], transitions)[None]
         # Backwards. Row L of `into` takes no transition, for the step after the last one.
         into = np.concatenate([transitions.T, np.zeros_like(transitions[:1])])  # [to, from]
         is_last = last == np.arange(steps)[:, None]  # (T, B)
         has_end = is_last.any(axis=1).tolist()
-        if batch == 1:  # a step takes half the time without the batch's axis
-            best, is_last = best[:, 0], is_last[:, 0]
         paths = np.empty(is_last.shape, np.int64)
-        follower = np.full(is_last.shape[1:], labels)
+        follower = np.full(batch, labels)
         for i in range(steps - 1, -1, -1):
             if has_end[i]:
                 follower = np.where(is_last[i], labels, follower)
             follower = paths[i] = (best[i] + into[follower]).argmax(-1)
-        return paths.reshape(steps, batch).T
+        return paths.T
 
     def posterior(self, logits: np.ndarray, lengths: np.ndarray) -> Posterior[np.ndarray]:
         """logits: (B, T, L), lengths: (B,) → p(y) in float64, with the marginals; unspecified at padding."""
@@ -89,6 +91,15 @@ class CRF:
 class _Scores(NamedTuple):
     start: np.ndarray
     transitions: np.ndarray
+
+
+def _best_path(best: np.ndarray, transitions: np.ndarray) -> np.ndarray:
+    """The path (T,) of one sequence from the scores (T, L) of the best paths to each label, by all pointers at once."""
+    pointers = (best[:-1, None] + transitions.T).argmax(axis=-1)  # (T - 1, L): the label before each label
+    path = [int(best[-1].argmax())]
+    for before in pointers[::-1].tolist():
+        path.append(before[path[-1]])
+    return np.array(path[::-1])
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
