@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.corpora import Corpora, MissingCorpus
 from benchmarks.scores import METRICS, train_and_evaluate
+from unroll.data.tokens import Task
 from unroll.evaluation.pairs import compare_predictions
 from unroll.pages.drawing import COLORS, STYLE
 from unroll.statistics.comparison import PairedComparison, holm
@@ -51,6 +52,7 @@ class System(NamedTuple):
 class Cell(NamedTuple):
     """The trainings of a system with a number of labels, by seed, and the folders of their predictions."""
 
+    task: Task
     futures: list[Future[float]]
     runs: list[Path]
 
@@ -110,7 +112,7 @@ def start(
         carved = 0 if (parts[0].folder.parent / "hub" / "validation.parquet").exists() else 1
         sizes.append(description["train"]["rows"] + carved * description["validation"]["rows"])
         for system in systems:
-            cell = cells[system.name, sizes[-1]] = Cell([], [])
+            cell = cells[system.name, sizes[-1]] = Cell(parts[0].task, [], [])
             for seed, data in enumerate(parts, start=1):
                 run = work / "runs" / system.name / f"{count}_{seed}"
                 run.mkdir(parents=True)
@@ -131,9 +133,8 @@ def compare(
     keys = [(system.name, size) for size in sizes for system in systems[1:]]
     found = {}
     for name, size in keys:
-        task = "classification" if "label" in cells[name, size].predictions()[0] else "labeling"
-        first = cells[systems[0].name, size].predictions()
-        found[name, size] = compare_predictions(cells[name, size].predictions(), first, task)
+        cell, first = cells[name, size], cells[systems[0].name, size]
+        found[name, size] = compare_predictions(cell.predictions(), first.predictions(), cell.task)
     adjusted = holm([test.p_value for test in found.values()])
     return {key: (test, float(p)) for (key, test), p in zip(found.items(), adjusted, strict=True)}
 

@@ -48,6 +48,24 @@ def test_systems_are_tested_against_the_first_and_drawn(
     assert picture.stat().st_size > 10_000
 
 
+def test_entities_are_tested_as_entities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(label_efficiency, "ProcessPoolExecutor", lambda *arguments: ThreadPoolExecutor(1))
+    folder = tmp_path / "public" / "conll2003"
+    folder.mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        tokens = [[split, str(i), "saw", f"{split}ton"] for i in range(40)]
+        tags = pa.array([["O", "O", "O", "B-PER"]] * 40)
+        pq.write_table(pa.table({"tokens": tokens, "ner_tags": tags}), folder / f"{split}-00000-of-00001.parquet")
+    systems = ["--system", "guess: model=majority", "--system", "crf: model=crfsuite"]
+    arguments = ["--dataset", "conll2003", *systems, "--labels", "30", "--seeds", "2"]
+    label_efficiency.main([str(tmp_path / "public"), *arguments])
+    table = capsys.readouterr().out
+    assert "test/f1 of conll2003" in table
+    assert "| crf: `model=crfsuite` | 100.00 ± 0.00 (+100.00*) |" in table
+
+
 def test_a_system_needs_a_name() -> None:
     with pytest.raises(SystemExit):
         label_efficiency.main(["folder", "--system", "model=gru"])
