@@ -110,6 +110,15 @@ def test_each_distinct_token_of_a_batch_is_spelt_once() -> None:
     assert spelling.characters.shape[1] == max(map(len, distinct))
 
 
+def test_a_whole_split_with_a_small_table_is_spelt_as_the_table_has_it() -> None:
+    split = make_split([30])
+    assert len(split.table.words) <= 31
+    spelling = collate(split, np.array([0]), characters=True).tokens.spelling
+    assert spelling is not None
+    assert spelling.rows.tolist() == [split.tokens.tolist()]
+    assert len(spelling.characters) == len(split.table.words)
+
+
 def test_nothing_is_spelt_where_characters_are_not_asked_for() -> None:
     split = make_split([4, 6])
     for make in (SequentialBatches(split, 2), ShuffledBatches(split, 0, 2)):

@@ -33,13 +33,13 @@ def cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, batch_tokens: i
     if batch_tokens is None:
         return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     batches, start = [], 0
-    while start < len(order) - 1:
+    while start < len(order):
         some = order[start : start + batch_size]
         padded = np.maximum.accumulate(lengths[some]) * np.arange(1, len(some) + 1)
         end = start + max(1, int((padded <= batch_tokens).sum()))
         batches.append(order[start:end])
         start = end
-    return batches if start == len(order) else [*batches, order[start:]]
+    return batches
 
 
 def pad(split: "EncodedSplit", index: np.ndarray, characters: bool = False) -> Batch[np.ndarray]:
@@ -53,7 +53,8 @@ def pad(split: "EncodedSplit", index: np.ndarray, characters: bool = False) -> B
     spelling = None
     if characters:
         size = len(split.table.words)
-        if len(index) == len(split) and size <= tokens.size + 1:  # all tokens of texts to predict; faster than to look
+        # A text to predict has a table of its own tokens and padding; to look for the distinct ones would take longer.
+        if len(index) == len(split) and size <= tokens.size + 1:
             distinct, rows = np.arange(size), tokens.astype(np.int64)
         else:
             distinct, rows = np.unique(tokens, return_inverse=True)  # (U,), (B, T)

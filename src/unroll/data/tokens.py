@@ -30,7 +30,7 @@ class Casing(IntEnum):
 
 
 class Spelling(NamedTuple, Generic[Array]):
-    """Character ids (U, C) of a batch's distinct tokens, padded on the right, and the row of each token (B, T)."""
+    """Character ids (U, C) of distinct tokens, padded on the right, and the row of each token of a batch (B, T)."""
 
     characters: Array
     rows: Array
