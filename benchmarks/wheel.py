@@ -104,7 +104,7 @@ def predicts(python: Path, place: Path, model: Path, texts: list[str]) -> None:
 
 
 def check(output: str, expected: list[dict[str, Any]]) -> None:
-    found = [json.loads(line) for line in output.splitlines()]
+    found = [json.loads(line) for line in output.encode().splitlines()]
     if found != expected:
         sys.exit(f"error: other answers than here: {found[:1]} and {expected[:1]}")
 

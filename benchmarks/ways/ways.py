@@ -79,7 +79,7 @@ def predicted(kind: str, standard_input: bool = False) -> Callable[[Case], Answe
         command = [sys.executable, "-m", "unroll.cli", "predict", f"--model={case.exported}", "--probabilities", *given]
         with file.open("rb") as content:
             done = subprocess.run(command, stdin=content, stdout=subprocess.PIPE, check=True)
-        answers = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        answers = [json.loads(line) for line in done.stdout.splitlines()]  # bytes: text has more kinds of line ends
         if TOKENS not in case.columns:
             texts = [answer.pop("text") for answer in answers]
             if texts != [list(row) if isinstance(row, tuple) else row for row in case.rows]:

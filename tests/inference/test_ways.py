@@ -36,6 +36,7 @@ TEXTS = [
     "the old plan; vote",
     '5" rain\there',
     "é",
+    "warm\u2028and\x85good",  # ends of lines to str.splitlines, and to no reader of JSON lines
 ]
 SENTENCES = [["Ada", "Brown", "met", "us", "in", "New York"], ["warm"], ["the", "lead", ","], ["Café", "Ghent", "'s"]]
 COLUMNS: dict[str, dict[str, list[Any]]] = {
@@ -88,7 +89,7 @@ def by_command(
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["unroll", "predict", f"--model={folder}", f"--file={file}", "--probabilities"])
     cli.main()
-    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    answers = [json.loads(line) for line in capsys.readouterr().out.encode().splitlines()]
     return [{name: it for name, it in answer.items() if name != "text"} for answer in answers]
 
 
