@@ -9,11 +9,12 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 from pathlib import Path
 from typing import Any
 
-control, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+control, channel = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
 lines, version = control.makefile(), ""
 
 
@@ -28,8 +29,7 @@ def end(number: int, frame: Any) -> None:
 
 signal.signal(signal.SIGTERM, end)
 while True:
-    # The listener is not ready before there is a model.
-    ready, _, _ = select.select([control, listener] if version else [control], [], [])
+    ready, _, _ = select.select([control, channel], [], [])
     if control in ready:
         line = lines.readline()
         if not line:
@@ -48,10 +48,11 @@ while True:
         else:
             version = model["version"]
             tell(loaded=version)
-    elif listener in ready:
-        try:
-            connection, _ = listener.accept()
-        except BlockingIOError:  # another worker has it
-            continue
-        connection.sendall(f"{os.getpid()} {version}".encode())
-        connection.close()
+    else:
+        place, descriptors, _, _ = socket.recv_fds(channel, 4, 1)
+        if not place:  # there are no more
+            end(0, None)
+        with socket.socket(fileno=descriptors[0]) as connection:
+            connection.sendall(f"{os.getpid()} {version}".encode())
+            connection.shutdown(socket.SHUT_RDWR)
+        tell(closed=struct.unpack("I", place))

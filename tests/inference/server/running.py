@@ -7,15 +7,18 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unroll.inference.server.app import Service
+from unroll.inference.server.dispatcher import Desk, Dispatcher
+from unroll.inference.server.handover import Ledger
 from unroll.inference.server.options import ServerOptions
-from unroll.inference.server.server import Listener, Server
+from unroll.inference.server.server import Server
 from unroll.inference.server.source import ServedModel
+from unroll.inference.server.supervisor import listen
 from unroll.inference.server.worker import build_server
 
 FACTS = {"task": "classification", "is_pair": False, "given_tokens": False, "label_names": ["long", "short"]}
@@ -96,15 +99,13 @@ def running(
     model: Any, folder: Path, token: str | None = None, facts: dict[str, Any] | None = None, **options: Any
 ) -> Iterator[Running]:
     """Serve `model`; `folder` receives its facts."""
-    with contextlib.closing(Listener(socket.AF_INET)) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        listener.setblocking(False)
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         service = Service(ServerOptions(**options))
         service.serve(served(folder, facts), model)
-        server = build_server(service, listener, token)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+        desk = Desk(2 * service.options.max_connections)
+        server, serve = attended(listener, desk, service, token)
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
         thread.start()
         try:
             yield Running(server, service, port, thread)
@@ -112,6 +113,32 @@ def running(
             server.stop()
             thread.join()
             service.batcher.close()
+
+
+def attended(
+    listener: socket.socket, desk: Desk, service: Service, token: str | None
+) -> tuple[Server, Callable[[], Coroutine[Any, Any, None]]]:
+    """A server with a dispatcher in its own process."""
+    drained = asyncio.Event()
+    server = build_server(
+        service,
+        desk.workers_channel,
+        Ledger(desk.file.fileno()),
+        token,
+        on_drain=drained.set,
+        on_close=desk.free,
+    )
+
+    async def serve() -> None:
+        dispatcher = Dispatcher(listener)
+        dispatcher.open(desk)
+        serving = asyncio.create_task(server.serve())
+        await drained.wait()
+        await dispatcher.finish(10)
+        listener.close()
+        await serving
+
+    return server, serve
 
 
 def served(folder: Path, facts: dict[str, Any] | None = None, version: str = "1") -> ServedModel:

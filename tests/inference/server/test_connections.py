@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.inference.server.running import Lengths, Running, in_thread, running, until
-from unroll.inference.server import connections
+from unroll.inference.server import connections, inbox
 from unroll.inference.server.http import Answer, Call
+from unroll.inference.server.inbox import Inbox
 from unroll.inference.server.incoming import MAX_HEADER, PIECE
 from unroll.inference.server.options import ServerOptions
 
@@ -111,21 +112,40 @@ def test_requests_that_are_sent_without_waiting_are_answered_in_their_order(tmp_
     assert bodies == [b'{"pre', *[b'{"sta'] * 2000, b'{"pre']
 
 
+class Box(Inbox):
+    """Keeps whether the connection is read, and how many requests have been answered."""
+
+    def __init__(self, others: int = 0) -> None:
+        self._answered, self.is_read, self.is_empty = others, False, False
+
+    def open(self, receive: Any, end: Any) -> None:
+        self.resume()
+
+    def resume(self, missing: int = 0) -> None:
+        self.is_read = True
+
+    def pause(self) -> None:
+        self.is_read = False
+
+    def answers(self, size: int, ends: bool) -> None:
+        self.is_empty = False
+
+    def remove(self) -> None:
+        self.is_empty = True
+
+
 class Transport(asyncio.Transport):
-    """Counts the answers, and keeps whether the connection is read."""
+    """Counts the answers."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers, self.is_read, self.is_closed = 0, True, False
+        self.answers, self.is_closed = 0, False
 
     def write(self, data: Any) -> None:
         self.answers += 1
 
     def pause_reading(self) -> None:
-        self.is_read = False
-
-    def resume_reading(self) -> None:
-        self.is_read = True
+        pass
 
     def is_closing(self) -> bool:
         return self.is_closed
@@ -134,10 +154,13 @@ class Transport(asyncio.Transport):
         self.is_closed = True
 
 
-def connected(answer: Callable[[Call], Awaitable[Answer]]) -> tuple[Transport, connections.Connection]:
-    transport, connection = Transport(), connections.Connection(connections.Shared(answer, ServerOptions()))
+def connected(
+    answer: Callable[[Call], Awaitable[Answer]], others: int = 0
+) -> tuple[Transport, Box, connections.Connection]:
+    transport, box = Transport(), Box(others)
+    connection = connections.Connection(connections.Shared(answer, ServerOptions()), box)
     connection.connection_made(transport)
-    return transport, connection
+    return transport, box, connection
 
 
 def test_a_client_is_not_read_while_its_requests_wait_and_nothing_is_kept_behind_its_last_one() -> None:
@@ -149,14 +172,14 @@ def test_a_client_is_not_read_while_its_requests_wait_and_nothing_is_kept_behind
             await may_answer.wait()
             return Answer(200, b"")
 
-        transport, connection = connected(answer)
+        transport, box, connection = connected(answer)
         for data in received:
             connection.data_received(data)
-        found = transport.is_read, len(connection._parser.requests), len(connection._rest)
+        found = box.is_read, len(connection._parser.requests), len(connection._rest)
         may_answer.set()
         while transport.answers < answers:
             await asyncio.sleep(0)
-        assert transport.is_closed or (transport.is_read and not connection._rest)
+        assert box.is_empty and (transport.is_closed or (box.is_read and not connection._rest))
         return found
 
     data = HEALTH * 500  # longer than a piece
@@ -165,13 +188,37 @@ def test_a_client_is_not_read_while_its_requests_wait_and_nothing_is_kept_behind
     assert asyncio.run(talk(1, LAST + data, data, data)) == (True, 0, 0)
 
 
+def test_requests_that_another_process_has_answered_are_not_answered_again() -> None:
+    async def talk(others: int, *received: bytes) -> list[str]:
+        answered = []
+
+        async def answer(call: Call) -> Answer:
+            answered.append(call.path)
+            return Answer(200, b"")
+
+        transport, box, connection = connected(answer, others)
+        for data in received:
+            connection.data_received(data)
+        while not box.is_empty:
+            await asyncio.sleep(0)
+        assert transport.answers == len(answered)
+        return answered
+
+    long = HEAD + b"content-length: %d\r\n\r\n" % (2 * PIECE) + bytes(2 * PIECE)
+    assert asyncio.run(talk(0, REQUEST + HEALTH)) == ["/predict", "/health"]
+    assert asyncio.run(talk(1, REQUEST + HEALTH)) == ["/health"]
+    assert asyncio.run(talk(2, REQUEST + long + HEALTH)) == ["/health"]
+    assert asyncio.run(talk(1, long[:PIECE], long[PIECE:] + HEALTH)) == ["/health"]
+    assert asyncio.run(talk(1, REQUEST)) == []
+
+
 def test_what_was_received_is_not_kept_when_it_is_read() -> None:
     async def answer(call: Call) -> Answer:
         await call.read()
         return Answer(200, b"")
 
     async def talk() -> object:
-        _, connection = connected(answer)
+        connection = connected(answer)[2]
         connection.data_received(HEAD + b"content-length: 100000\r\n\r\n" + bytes(50_000))
         return connection._rest.obj  # what the view was cut from
 
@@ -183,7 +230,7 @@ def test_requests_of_a_client_that_does_not_read_wait_for_it() -> None:
         async def answer(call: Call) -> Answer:
             return Answer(200, b"")
 
-        transport, connection = connected(answer)
+        transport, _, connection = connected(answer)
         connection.pause_writing()
         connection.data_received(HEALTH * 3)
         await asyncio.sleep(0)
@@ -295,6 +342,7 @@ def test_large_bodies_share_a_limited_memory(server: Running, tmp_path: Path, mo
 
     monkeypatch.setattr(app, "SMALL_BODY", 10)
     monkeypatch.setattr(app, "LARGE_BODIES", 1000)
+    monkeypatch.setattr(inbox, "KEPT", 600)  # others are read when they are complete
     with server.connect() as first, server.connect() as second:
         first.sendall(HEAD + b"content-length: 900\r\n\r\n" + bytes(600))
         until(lambda: server.service.large_bodies >= 600)  # it is read

@@ -1,6 +1,7 @@
 """The supervisor with workers that are quick to start; with real ones it is run in test_command.py."""
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -8,25 +9,27 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.inference.server.running import until
+from tests.inference.server.running import FACTS, until
+from tests.inference.server.test_handover import linux
 from unroll.files import delete, write_checksums
 from unroll.inference.server.source import FolderSource
 from unroll.inference.server.supervisor import listen
 
-FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+FAKE_WORKER = (sys.executable, "-IS", str(Path(__file__).with_name("fake_worker.py")))
+BLOCKING_WORKER = (sys.executable, "-m", "tests.inference.server.blocking_worker")
 SCRIPT = """
-import sys
+import json, sys
 from unroll import cli
 from unroll.inference.server import supervisor
 
-supervisor.WORKER = (sys.executable, "-IS", sys.argv.pop(1))
+supervisor.WORKER = json.loads(sys.argv.pop(1))
 cli.main()
 """
 
@@ -53,8 +56,8 @@ class Supervised:
         return self.process.wait()
 
 
-def start(model: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", SCRIPT, str(FAKE_WORKER), "serve", str(model), "--port=0", *options]
+def start(model: Path, *options: str, worker: Sequence[str] = FAKE_WORKER) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", SCRIPT, json.dumps(worker), "serve", str(model), "--port=0", *options]
     log = model.parent / "log"
     environment = os.environ | {"TMPDIR": str(model.parent / "tmp")}
     (model.parent / "tmp").mkdir(exist_ok=True)
@@ -63,8 +66,8 @@ def start(model: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 @contextlib.contextmanager
-def supervised(model: Path, *options: str) -> Iterator[Supervised]:
-    with start(model, *options) as process:
+def supervised(model: Path, *options: str, worker: Sequence[str] = FAKE_WORKER) -> Iterator[Supervised]:
+    with start(model, *options, worker=worker) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"serving .+ at http://127\.0\.0\.1:(\d+) \(pid (\d+)\)", process.stdout.readline())
@@ -99,6 +102,47 @@ def test_a_killed_worker_is_replaced(model: Path) -> None:
         assert f"worker {killed} ended with status -9 and is replaced" in server.log.read_text()
 
 
+@linux
+@pytest.mark.parametrize("workers", [1, 2])
+def test_requests_of_killed_workers_are_answered_by_others(tmp_path: Path, workers: int) -> None:
+    wait = tmp_path / "wait"
+    model = write(tmp_path / "model", json.dumps(FACTS | {"wait": str(wait)}))
+    with (
+        supervised(model, f"--workers={workers}", worker=BLOCKING_WORKER) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        clients = {
+            str(number): stack.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port)))
+            for number in range(6)
+        }
+        for name, client in clients.items():
+            send(client, f"{name}-before")
+            assert receive(client) == (200, f"{name}-before")
+        wait.touch()
+        for name, client in clients.items():
+            send(client, f"{name}-meanwhile")
+        killed = server.workers()
+        for process in killed:
+            os.kill(process, signal.SIGKILL)
+        wait.unlink()
+        for name, client in clients.items():
+            assert receive(client) == (200, f"{name}-meanwhile")
+            send(client, f"{name}-after")
+            assert receive(client) == (200, f"{name}-after")
+        assert not server.workers() & killed
+
+
+def send(client: http.client.HTTPConnection, name: str) -> None:
+    client.request("POST", "/predict", '{"text": "a"}', {"x-request-id": name})
+
+
+def receive(client: http.client.HTTPConnection) -> tuple[int, str | None]:
+    """Status and name of the request that is answered."""
+    answer = client.getresponse()
+    answer.read()
+    return answer.status, answer.getheader("x-request-id")
+
+
 def test_a_worker_that_ends_before_it_has_the_model_is_replaced_too(tmp_path: Path) -> None:
     once = tmp_path / "once"
     with supervised(write(tmp_path / "model", json.dumps({"once": str(once)}))) as server:
@@ -107,6 +151,18 @@ def test_a_worker_that_ends_before_it_has_the_model_is_replaced_too(tmp_path: Pa
         os.kill(killed, signal.SIGKILL)
         assert server.ask()[1] == version
         assert not once.exists() and "ended with status 3" in server.log.read_text()
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(model: Path) -> None:
+    interpreter, away = model.parent / "python", model.parent / "away"
+    interpreter.symlink_to(sys.executable)
+    with supervised(model, worker=(str(interpreter), *FAKE_WORKER[1:])) as server:
+        killed = server.ask()[0]
+        interpreter.rename(away)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: "no worker can be started, which is tried again after 0.2 s" in server.log.read_text())
+        away.rename(interpreter)
+        assert server.ask()[0] != killed
 
 
 def test_a_worker_that_is_asked_to_stop_is_replaced(model: Path) -> None:

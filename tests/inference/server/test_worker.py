@@ -19,8 +19,10 @@ from tests.inference.server.running import until
 from tests.tiny import save_random_model
 from unroll.data.prepared import PreparedData
 from unroll.inference.predictor import Predictor
+from unroll.inference.server.dispatcher import Client, Desk
+from unroll.inference.server.handover import Ledger
 from unroll.inference.server.options import TOKEN, ServerOptions
-from unroll.inference.server.server import Listener
+from unroll.inference.server.supervisor import listen
 from unroll.inference.server.worker import Worker
 
 
@@ -29,7 +31,8 @@ class Boss:
     """The supervisor's side: `messages` are what the worker has said."""
 
     control: socket.socket
-    port: int
+    desk: Desk
+    listener: socket.socket = field(init=False)
     messages: list[dict[str, Any]] = field(default_factory=list)
 
     def send(self, model: Path, version: str, **others: Any) -> None:
@@ -37,10 +40,18 @@ class Boss:
         self.control.sendall(json.dumps({"model": record, **others}).encode() + b"\n")
 
     def listen(self, stream: IO[str]) -> None:
-        self.messages += map(json.loads, stream)
+        for message in map(json.loads, stream):
+            if "closed" in message:
+                list(map(self.desk.free, message["closed"]))
+            else:
+                self.messages.append(message)
+            if "draining" in message:
+                self.desk.channel.shutdown(socket.SHUT_RDWR)
 
     def ask(self, text: str, **headers: str) -> tuple[int, Any]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port)) as client:
+        with contextlib.closing(http.client.HTTPConnection(*self.listener.getsockname())) as client:
+            client.connect()
+            assert self.desk.give(Client(self.listener.accept()[0]))
             client.request("POST", "/predict", json.dumps({"text": text}), headers)
             answer = client.getresponse()
             return answer.status, (answer.getheader("x-model-version"), json.loads(answer.read()))
@@ -49,17 +60,14 @@ class Boss:
 @pytest.fixture
 def boss() -> Iterator[tuple[Boss, Worker]]:
     ours, theirs = socket.socketpair()
-    listener = Listener(socket.AF_INET)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen()
-    listener.setblocking(False)
-    boss = Boss(ours, listener.getsockname()[1])
-    with ours, ours.makefile() as stream:
+    desk = Desk(places=100)
+    boss = Boss(ours, desk)
+    with desk, ours, ours.makefile() as stream, listen("127.0.0.1", 0) as boss.listener:
         thread = threading.Thread(target=boss.listen, args=(stream,))
         thread.start()
-        yield boss, Worker(theirs, listener)
+        yield boss, Worker(theirs, desk.workers_channel, Ledger(desk.file.fileno()))
         theirs.close()
-        listener.close()
+        desk.close()
         with contextlib.suppress(OSError):
             ours.shutdown(socket.SHUT_RDWR)
         thread.join()

@@ -1,1 +1,1 @@
-"""An HTTP server for a trained model: a supervisor process, and workers that share its listening socket."""
+"""An HTTP server for a trained model: a supervisor process, and workers that answer its connections."""

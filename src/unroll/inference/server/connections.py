@@ -10,6 +10,7 @@ from functools import partial
 from typing import Literal
 
 from unroll.inference.server.http import Answer, Call
+from unroll.inference.server.inbox import Inbox
 from unroll.inference.server.incoming import PIECE, Incoming, NotHTTP, Parser
 from unroll.inference.server.options import ServerOptions
 
@@ -17,6 +18,7 @@ log = logging.getLogger("unroll.server")
 
 LINGER = 2.0  # seconds for a client to read why it was refused
 CLOSE = "connection: close\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NOTHING = memoryview(b"")
 
 
@@ -40,13 +42,19 @@ class Shared:
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection.
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared, self._parser = shared, Parser()
+    Args:
+        inbox: what the client sends; its first requests may have been answered by another process.
+        on_lost: is called when the connection has ended.
+    """
+
+    def __init__(self, shared: Shared, inbox: Inbox, on_lost: Callable[[], None] = lambda: None) -> None:
+        self._shared, self._inbox, self._on_lost, self._parser = shared, inbox, on_lost, Parser()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()  # the inbox reads
         self.transport = transport
         self._client = str((transport.get_extra_info("peername") or "-")[0])
         self._request: Incoming | None = None  # that is being answered
@@ -56,8 +64,10 @@ class Connection(asyncio.Protocol):
         self._stage = ("", 0)  # what it waits for, since a time
         self._since = time.monotonic()
         self._answered = 0
+        self._others = self._inbox.answered  # requests that another process has answered, and that come first
         self._is_refused = self._has_begun = self._is_blocked = False
         self._shared.connections.add(self)
+        self._inbox.open(self.data_received, transport.close)
         if len(self._shared.connections) > self._shared.options.max_connections:
             self._make_room()
 
@@ -71,6 +81,8 @@ class Connection(asyncio.Protocol):
         self._shared.connections.discard(self)
         self._drop()
         self._parser.close()
+        self._inbox.close()
+        self._on_lost()
 
     def pause_writing(self) -> None:
         self._is_blocked = True
@@ -83,14 +95,17 @@ class Connection(asyncio.Protocol):
         """Read what has arrived, up to the end of a request, and begin to answer the request."""
         requests, parser = self._parser.requests, self._parser
         while not self._is_refused and not self.transport.is_closing():
-            if self._request is None and requests and not self._is_blocked:
+            if self._others and requests and requests[0].is_complete:
+                requests.popleft()
+                self._others -= 1
+            elif self._request is None and requests and not self._others and not self._is_blocked:
                 self._request = requests.popleft()
                 self._task = asyncio.create_task(self._answer(self._request))
             elif self._error is not None:
                 if self._request is None or not self._request.is_complete:
                     self.refuse(self._error.status, self._error.reason)
                 break
-            elif not self._rest or parser.is_over or requests or (self._request and self._request.is_complete):
+            elif not self._rest or parser.is_over or self._has_next():
                 break
             else:
                 piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
@@ -98,11 +113,21 @@ class Connection(asyncio.Protocol):
                     parser.feed(piece)
                 except NotHTTP as error:
                     self._error = error
+        if self._is_refused:
+            return
         if self._rest and not parser.is_over:
-            self.transport.pause_reading()
-        else:
-            self._rest = NOTHING  # an empty view would keep what it was cut from
-            self.transport.resume_reading()
+            self._inbox.pause()
+            return
+        self._rest = NOTHING  # an empty view would keep what it was cut from
+        if self._request is None and not requests and parser.is_between:
+            self._inbox.remove()
+        self._inbox.resume(parser.missing)
+
+    def _has_next(self) -> bool:
+        """Whether a complete request waits for its turn or its answer."""
+        if self._request is not None and self._request.is_complete:
+            return True
+        return bool(self._parser.requests) and not self._others
 
     async def _answer(self, request: Incoming) -> None:
         read = partial(self._read, request)
@@ -112,7 +137,7 @@ class Connection(asyncio.Protocol):
             )
             is_last = request.is_last or request.waits or (self._shared.is_draining and not self._has_more())
             others = self._shared.date + (CLOSE if is_last else "")
-            self.transport.write(answer.message(others, has_body=request.method != "HEAD"))
+            self._send(answer.message(others, has_body=request.method != "HEAD"), is_last)
         except Exception:
             log.exception("a request cannot be answered; this is a bug in unroll or in a library that it uses:")
             self.transport.abort()
@@ -127,9 +152,14 @@ class Connection(asyncio.Protocol):
 
     async def _read(self, request: Incoming) -> tuple[bytes, bool]:
         if request.waits:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._inbox.writes(len(CONTINUE))
+            self.transport.write(CONTINUE)
             request.waits = False
         return await request.read()
+
+    def _send(self, answer: bytes, is_last: bool) -> None:
+        self._inbox.answers(len(answer), is_last)
+        self.transport.write(answer)
 
     def _has_more(self) -> bool:
         """Whether something has arrived behind the present request."""
@@ -138,11 +168,13 @@ class Connection(asyncio.Protocol):
     def _end(self, is_read: bool) -> None:
         """Close the connection; if the client may be sending still, when it has had time to read the answer."""
         if is_read:
+            self._inbox.remove()  # else the client would not get the answer, but be told that it was not read
             self.transport.close()
             return
         self._is_refused, self._since = True, time.monotonic()
         self._rest = NOTHING
-        self.transport.resume_reading()
+        self._inbox.give_up()
+        self._inbox.resume()
         with contextlib.suppress(OSError, RuntimeError):
             self.transport.write_eof()
 
@@ -156,7 +188,7 @@ class Connection(asyncio.Protocol):
     def refuse(self, status: int, reason: str, headers: str = "") -> None:
         """Send an error in place of an answer, and close the connection."""
         self._drop()
-        self.transport.write(Answer.error(status, reason).message(self._shared.date + CLOSE + headers))
+        self._send(Answer.error(status, reason).message(self._shared.date + CLOSE + headers), True)
         self._end(False)
 
     def check(self, now: float) -> None:

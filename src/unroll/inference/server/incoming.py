@@ -84,6 +84,7 @@ class Parser:
         self._request: Incoming | None = None  # whose body arrives
         self._target = b""
         self._size = 0  # bytes of the complete headers
+        self.missing = 0  # bytes of the body that have not arrived, as far as the client has told its length
         self._bare = 0  # bytes since the last one of a body: bounds headers, trailers, and the extensions of chunks
         self._is_body_elsewhere = False
 
@@ -153,6 +154,7 @@ class Parser:
         is_last = version == "1.0" or is_upgrade or not parser.should_keep_alive()
         self._is_body_elsewhere = is_upgrade and any(name in headers for name in FRAMING)
         self._headers = None
+        self.missing = int(headers.get(b"content-length", 0))  # the parser has checked that it is a number
         waits = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
         method, target = parser.get_method().decode(), self._target.decode()
         self._request = Incoming(method, target, headers, is_last, waits)
@@ -160,6 +162,7 @@ class Parser:
 
     def on_body(self, part: bytes) -> None:
         self._bare = 0
+        self.missing -= len(part)
         if self._request is not None:
             self._request.add(part)
 

@@ -1,54 +1,54 @@
-"""A server that shares its listening socket with other processes, and stops without losing a request."""
+"""A server that gets its connections from another process, and stops without losing a request."""
 
 import asyncio
+import contextlib
 import logging
-import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from unroll.inference.server.connections import Connection, Shared
+from unroll.inference.server.dispatcher import PLACE
+from unroll.inference.server.handover import Ledger
 from unroll.inference.server.http import Answer, Call
+from unroll.inference.server.inbox import Inbox
 from unroll.inference.server.options import ServerOptions
 
 log = logging.getLogger("unroll.server")
 
-BACKLOG = 2048
 TICK = 0.1  # seconds between two looks at whether the server is to stop
 IDLE_AT_END = 1.0  # seconds without a request after which a stopping server closes a connection
 
 
-class Listener(socket.socket):
-    """A listening socket that several processes share.
-
-    asyncio accepts as many connections at once as its backlog is long, so that the first process to wake up would get
-    all of them. This socket lets it accept one at a time, and keeps the queue of the kernel long.
-    """
-
-    def listen(self, backlog: int = 1) -> None:
-        super().listen(BACKLOG)
-
-
 class Server:
-    """Answers the requests of a listening socket.
+    """Answers the requests of connections.
 
     Args:
+        channel: where the connections come from, until its other end is closed.
+        ledger: for notes of how far each connection has come.
         answer: is called with each request.
         options: how many connections there may be, and how long they and the end may take.
         report: is called about once a second.
-        on_drain: is called when the server stops accepting connections.
+        on_drain: is called when the server is to get no more connections.
+        on_close: is called with the place of a connection that is closed.
     """
 
     def __init__(
         self,
-        listener: Listener,
+        channel: socket.socket,
+        ledger: Ledger,
         answer: Callable[[Call], Awaitable[Answer]],
         options: ServerOptions,
         report: Callable[[], None] = lambda: None,
         on_drain: Callable[[], None] = lambda: None,
+        on_close: Callable[[int], None] = lambda place: None,
     ) -> None:
-        self._listener, self._options, self._report, self._on_drain = listener, options, report, on_drain
+        self._channel, self._ledger, self._options = channel, ledger, options
+        self._report, self._on_drain, self._on_close = report, on_drain, on_close
         self._shared = Shared(answer, options)
+        self._has_all = asyncio.Event()
+        self._beginning: set[asyncio.Task[object]] = set()
         self._is_stopping = False
 
     @property
@@ -64,10 +64,9 @@ class Server:
         self._is_stopping = True
 
     async def serve(self) -> None:
-        """Serve until `stop`; then answer all requests of connections that the kernel has accepted."""
-        loop = asyncio.get_running_loop()
-        # With a backlog of 1 asyncio accepts one connection at a time; see Listener.
-        accepting = await loop.create_server(self._connection, sock=self._listener, backlog=1)
+        """Serve until `stop`, or until no more connections come; then answer all requests of those that are there."""
+        self._channel.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._channel, self._fetch)
         shortest = min(1.0, self._options.timeout / 4, self._options.keep_alive / 4)
         next_report = next_check = 0.0
         while not self._is_stopping:
@@ -82,11 +81,47 @@ class Server:
             await asyncio.sleep(TICK)
         self._shared.is_draining = True
         self._on_drain()
-        await self._accept_rest(accepting)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._has_all.wait(), self._options.drain)
+        while self._beginning:
+            await asyncio.wait(self._beginning)
         await self._drain()
 
-    def _connection(self) -> Connection:
-        return Connection(self._shared)
+    def _fetch(self) -> None:
+        """Take the connections that have been sent."""
+        while True:
+            try:
+                place, descriptors, _, _ = socket.recv_fds(self._channel, PLACE.size, 1)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                place = b""
+            if not place:
+                asyncio.get_running_loop().remove_reader(self._channel)
+                self._has_all.set()
+                self._is_stopping = True
+                return
+            self._begin(descriptors, *PLACE.unpack(place))
+
+    def _begin(self, descriptors: list[int], place: int) -> None:
+        if not descriptors:
+            log.warning("a connection is closed: no more files can be opened")
+            self._on_close(place)
+            return
+        task = asyncio.create_task(self._connect(socket.socket(fileno=descriptors[0]), place))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _connect(self, client: socket.socket, place: int) -> None:
+        client.setblocking(False)
+        inbox = Inbox(client, self._ledger, place)
+        build = partial(Connection, self._shared, inbox, partial(self._on_close, place))
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(build, client.dup())
+        except OSError as error:
+            log.warning("a connection is closed: %s", error.strerror)
+            inbox.close()
+            self._on_close(place)
 
     def _check(self, now: float) -> None:
         for connection in list(self.connections):
@@ -107,18 +142,3 @@ class Server:
             log.warning("stopped after %g s with %d open connections", self._options.drain, len(self.connections))
         for left in list(self.connections):
             left.transport.abort()
-
-    async def _accept_rest(self, accepting: asyncio.Server) -> None:
-        """Accept what waits in the kernel."""
-        rest = socket.socket(fileno=os.dup(self._listener.fileno()))
-        rest.setblocking(False)
-        accepting.close()
-        self._listener.close()
-        loop = asyncio.get_running_loop()
-        with rest:
-            while True:
-                try:
-                    accepted, _ = rest.accept()
-                except (BlockingIOError, ConnectionError):
-                    return
-                await loop.connect_accepted_socket(self._connection, accepted)

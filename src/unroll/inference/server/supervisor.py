@@ -1,4 +1,4 @@
-"""The process that owns the listening socket, starts the workers, replaces dead ones, and follows the model."""
+"""The process that has all connections, starts the workers, replaces dead ones, and follows the model."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from unroll.files import delete, reason
+from unroll.inference.server.dispatcher import Desk, Dispatcher
 from unroll.inference.server.metrics import FOLDER, forget_worker
 from unroll.inference.server.options import ServerOptions
 from unroll.inference.server.source import ServedModel, Source
@@ -25,6 +26,7 @@ from unroll.inference.server.source import ServedModel, Source
 log = logging.getLogger("unroll.server")
 
 WORKER = (sys.executable, "-m", "unroll.inference.server.worker")
+PLACES = 2  # that a worker has for each connection that may be open: it is the one to refuse
 TRIES = 3  # workers that may end while they load another model, before it is given up
 SHORT_LIFE = 5.0  # seconds; a worker that ends earlier is not replaced at once
 LONGEST_PAUSE = 30.0  # seconds before a worker is replaced
@@ -65,6 +67,7 @@ class _Worker:
     """A worker process, and what the supervisor knows of it.
 
     Args:
+        desk: where it gets its connections.
         first: None when the worker has its first model, else why it has not.
         sent: the version that it was told to serve last.
         is_replaced: whether another worker has been started in its place.
@@ -72,6 +75,7 @@ class _Worker:
 
     process: asyncio.subprocess.Process
     writer: asyncio.StreamWriter
+    desk: Desk
     first: "asyncio.Future[str | None]"
     sent: str = ""
     is_replaced: bool = False
@@ -112,6 +116,7 @@ class Supervisor:
 
     async def _run(self) -> None:
         self._loop, self._stopped, self._look = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+        self._dispatcher = Dispatcher(self._listener)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._look.set)
@@ -121,7 +126,6 @@ class Supervisor:
             await self._stopped.wait()
         finally:
             self._is_stopping = True
-            self._listener.close()
             await self._end()
 
     async def _start(self) -> None:
@@ -142,8 +146,8 @@ class Supervisor:
 
     async def _spawn(self) -> _Worker:
         ours, theirs = socket.socketpair()
-        numbers = theirs.fileno(), self._listener.fileno()
-        with theirs:
+        with theirs, Desk(PLACES * self._options.max_connections) as desk:
+            numbers = theirs.fileno(), *desk.inherited
             process = await asyncio.create_subprocess_exec(
                 *WORKER,
                 *map(str, numbers),
@@ -153,7 +157,7 @@ class Supervisor:
                 start_new_session=True,  # Ctrl-C in a terminal is for the supervisor alone
             )
         reader, writer = await asyncio.open_connection(sock=ours)
-        worker = _Worker(process, writer, self._loop.create_future())
+        worker = _Worker(process, writer, desk, self._loop.create_future())
         worker.send(self._model, options=asdict(self._options), logs_all=self._logs_all)
         self._workers.add(worker)
         self._keep(self._attend(worker, reader))
@@ -162,11 +166,12 @@ class Supervisor:
     async def _attend(self, worker: _Worker, reader: asyncio.StreamReader) -> None:
         """Listen to a worker until it ends, then replace it."""
         with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
+            while (line := await reader.readline()).endswith(b"\n"):  # a killed worker may have begun another one
                 self._hear(worker, json.loads(line))
         status = await worker.process.wait()
         worker.writer.close()
         self._workers.discard(worker)
+        self._dispatcher.end(worker.desk)
         forget_worker(worker.process.pid, self._work / "metrics")
         if not worker.first.done():
             worker.first.set_result(f"its process ended with status {status}")
@@ -181,17 +186,31 @@ class Supervisor:
         self._short_lives = self._short_lives + 1 if is_short else 0
         if is_short:
             await asyncio.sleep(min(LONGEST_PAUSE, 0.1 * 2**self._short_lives))
-        if not self._is_stopping:
-            await self._spawn()
+        pause = 0.1
+        while not self._is_stopping:
+            try:
+                await self._spawn()
+                return
+            except OSError as error:  # no memory, or no more files
+                pause = min(LONGEST_PAUSE, 2 * pause)
+                log.warning("no worker can be started, which is tried again after %g s: %s", pause, reason(error))
+                await asyncio.sleep(pause)
 
     def _hear(self, worker: _Worker, message: dict[str, Any]) -> None:
+        if "closed" in message:
+            for place in message["closed"]:
+                worker.desk.free(place)
+            return
         if "draining" in message:
+            self._dispatcher.close(worker.desk)
             if not self._is_stopping:  # somebody stops this worker alone
                 worker.is_replaced = True
                 self._keep(self._replace(worker))
             return
         if not worker.first.done():
             worker.first.set_result(message.get("reason"))
+            if "loaded" in message:
+                self._dispatcher.open(worker.desk)
         if "failed" in message:
             log.warning(
                 "worker %d cannot load version %s: %s", worker.process.pid, message["failed"], message["reason"]
@@ -256,6 +275,8 @@ class Supervisor:
         self._stopped.set()
 
     async def _end(self) -> None:
+        await self._dispatcher.finish(self._options.drain)
+        self._listener.close()
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 worker.process.terminate()
