@@ -103,7 +103,7 @@ def running(
         port = listener.getsockname()[1]
         service = Service(ServerOptions(**options))
         service.serve(served(folder, facts), model)
-        desk = Desk(2 * service.options.max_connections)
+        desk = Desk(service.options.max_connections)
         server, serve = attended(listener, desk, service, token)
         thread = threading.Thread(target=lambda: asyncio.run(serve()))
         thread.start()
@@ -119,23 +119,23 @@ def attended(
     listener: socket.socket, desk: Desk, service: Service, token: str | None
 ) -> tuple[Server, Callable[[], Coroutine[Any, Any, None]]]:
     """A server with a dispatcher in its own process."""
-    drained = asyncio.Event()
+    drained, dispatchers = asyncio.Event(), list[Dispatcher]()
     server = build_server(
         service,
         desk.workers_channel,
         Ledger(desk.file.fileno()),
         token,
         on_drain=drained.set,
-        on_close=desk.free,
+        on_close=lambda place: dispatchers[0].free(desk, [place]),
     )
 
     async def serve() -> None:
         dispatcher = Dispatcher(listener)
+        dispatchers.append(dispatcher)
         dispatcher.open(desk)
         serving = asyncio.create_task(server.serve())
         await drained.wait()
-        await dispatcher.finish(10)
-        listener.close()
+        await dispatcher.finish(service.options.drain)
         await serving
 
     return server, serve

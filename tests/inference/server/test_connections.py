@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import itertools
 import json
+import select
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,8 +117,8 @@ def test_requests_that_are_sent_without_waiting_are_answered_in_their_order(tmp_
 class Box(Inbox):
     """Keeps whether the connection is read, and how many requests have been answered."""
 
-    def __init__(self, others: int = 0) -> None:
-        self._answered, self.is_read, self.is_empty = others, False, False
+    def __init__(self, others: int, written: int) -> None:
+        self.answered, self.written, self.is_read, self.is_empty = others, written, False, False
 
     def open(self, receive: Any, end: Any) -> None:
         self.resume()
@@ -155,9 +157,9 @@ class Transport(asyncio.Transport):
 
 
 def connected(
-    answer: Callable[[Call], Awaitable[Answer]], others: int = 0
+    answer: Callable[[Call], Awaitable[Answer]], others: int = 0, written: int = 0
 ) -> tuple[Transport, Box, connections.Connection]:
-    transport, box = Transport(), Box(others)
+    transport, box = Transport(), Box(others, written)
     connection = connections.Connection(connections.Shared(answer, ServerOptions()), box)
     connection.connection_made(transport)
     return transport, box, connection
@@ -411,6 +413,32 @@ def test_with_too_many_connections_the_longest_silent_one_makes_room(tmp_path: P
             assert silent.recv(1) == b""
         used.sendall(REQUEST)
         assert status(read(used)) == 200
+
+
+def test_many_connections_at_once_are_not_more_than_there_may_be(tmp_path: Path) -> None:
+    with running(Lengths(), tmp_path / "m", max_connections=5) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(10)]
+        until(lambda: len(closed(clients)) == 5)
+        assert len(server.server.connections) == 5
+
+
+def closed(clients: list[socket.socket]) -> list[socket.socket]:
+    """Those that the server has closed."""
+    ready, _, _ = select.select(clients, [], [], 0)
+    return ready
+
+
+def test_a_connection_that_another_process_has_begun_may_be_idle_as_long_as_others() -> None:
+    async def talk() -> bool:
+        async def answer(call: Call) -> Answer:
+            return Answer(200, b"")
+
+        transport, _, connection = connected(answer, written=7)
+        connection.check(time.monotonic())
+        connection.check(time.monotonic() + 1.5 * ServerOptions().timeout)
+        return transport.is_closed
+
+    assert not asyncio.run(talk())
 
 
 def test_with_too_many_busy_connections_a_new_one_is_told_to_come_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.inference.server.test_handover import linux
+from unroll.inference.server import dispatcher, inbox
 from unroll.inference.server.dispatcher import MOST_DEATHS, PLACE, Client, Desk, Dispatcher
 from unroll.inference.server.handover import Note
 from unroll.inference.server.supervisor import listen
@@ -17,8 +18,8 @@ from unroll.inference.server.supervisor import listen
 class Worker:
     """What a worker has been given."""
 
-    def __init__(self, places: int = 10) -> None:
-        self.desk = Desk(places)
+    def __init__(self, most: int = 10) -> None:
+        self.desk = Desk(most)
         self.desk.workers_channel.setblocking(False)
         self.has_all = False
 
@@ -70,7 +71,7 @@ def test_the_worker_with_the_fewest_connections_gets_the_next_one() -> None:
 
 def test_connections_wait_in_the_kernel_until_a_worker_is_ready_and_has_room() -> None:
     async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
-        worker = Worker(places=2)
+        worker = Worker(most=1)  # twice as many that are new
         with clients(listener, 3):
             await asyncio.sleep(0.01)
             assert not worker.desk.clients
@@ -78,7 +79,7 @@ def test_connections_wait_in_the_kernel_until_a_worker_is_ready_and_has_room() -
             await until(lambda: len(worker.desk.clients) == 2)
             (client, place), _ = worker.fetch_all()
             client.close()
-            worker.desk.free(place)
+            dispatcher.free(worker.desk, [place])
             await until(lambda: worker.fetch() is not None)
 
     dispatch(talk)
@@ -86,7 +87,7 @@ def test_connections_wait_in_the_kernel_until_a_worker_is_ready_and_has_room() -
 
 def test_connections_that_a_worker_is_slow_to_fetch_are_not_lost() -> None:
     async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
-        worker = Worker(places=1000)
+        worker = Worker(most=50)
         worker.desk.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # room for a few
         dispatcher.open(worker.desk)
         with clients(listener, 50):
@@ -110,7 +111,7 @@ def test_connections_of_a_worker_that_has_ended_go_to_the_others_with_their_note
             ours.sendall(b"answer")
             first.desk.ledger.write(place, Note(0, 6, 0, 1))
             ours.close()
-            dispatcher.end(first.desk)
+            dispatcher.take_back(first.desk)
             dispatcher.open(second.desk)
             (ours, place), (_, other) = second.fetch_all()
             found = {second.desk.ledger.read(it) for it in (place, other)}
@@ -129,9 +130,8 @@ def test_a_request_that_kills_every_worker_is_given_up_and_others_are_not() -> N
                 worker = Worker()
                 dispatcher.open(worker.desk)
                 await until(lambda worker=worker: len(worker.desk.clients) == 2)
-                with worker.desk:  # no process has its ends any more
-                    pass
-                dispatcher.end(worker.desk)
+                worker.desk.close_inherited()
+                dispatcher.take_back(worker.desk)
             last = Worker()
             dispatcher.open(last.desk)
             [(left, _)] = last.fetch_all()
@@ -142,13 +142,68 @@ def test_a_request_that_kills_every_worker_is_given_up_and_others_are_not() -> N
     dispatch(talk)
 
 
+@linux
+def test_connections_that_others_have_had_do_not_make_a_worker_refuse_its_own() -> None:
+    async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
+        first, second, third = (Worker(most=2) for _ in range(3))
+        dispatcher.open(first.desk)
+        dispatcher.open(second.desk)
+        with clients(listener, 4):
+            await until(lambda: len(first.desk.clients) == len(second.desk.clients) == 2)
+            dispatcher.take_back(first.desk)
+            assert len(second.desk.clients) == 2
+            dispatcher.open(third.desk)
+            assert len(third.desk.clients) == 2
+
+    dispatch(talk)
+
+
+@linux
+def test_at_the_end_too_connections_of_a_killed_worker_go_to_the_others() -> None:
+    async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
+        first, second = Worker(), Worker()
+        dispatcher.open(first.desk)
+        dispatcher.open(second.desk)
+        with clients(listener, 2):
+            await until(lambda: first.desk.clients and second.desk.clients)
+            finishing = asyncio.create_task(dispatcher.finish(600))
+            await asyncio.sleep(0)
+            dispatcher.take_back(first.desk)
+            assert len(second.desk.clients) == 2
+            dispatcher.free(second.desk, list(second.desk.clients))
+            await finishing
+
+    dispatch(talk)
+
+
+def test_where_the_system_does_not_count_only_connections_that_no_worker_has_begun_go_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (dispatcher, inbox):
+        monkeypatch.setattr(module, "COUNTS_BYTES", False)
+
+    async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
+        first, second = Worker(), Worker()
+        dispatcher.open(first.desk)
+        with clients(listener, 2) as (begun, _):
+            await until(lambda: len(first.desk.clients) == 2)
+            ours, place = first.fetch_all()[0]
+            inbox.Inbox(ours, first.desk.ledger, place).close()
+            dispatcher.take_back(first.desk)
+            dispatcher.open(second.desk)
+            assert len(second.desk.clients) == 1
+            assert begun.recv(1) == b""
+
+    dispatch(talk)
+
+
 def test_a_closed_desk_gets_no_more_and_its_worker_knows_when_it_has_all() -> None:
     async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
         first, second = Worker(), Worker()
         dispatcher.open(first.desk)
         with clients(listener, 1):
             await until(lambda: first.desk.clients)
-        dispatcher.close(first.desk)
+        dispatcher.retire(first.desk)
         dispatcher.open(second.desk)
         with clients(listener, 1):
             await until(lambda: second.desk.clients)
@@ -160,23 +215,35 @@ def test_a_closed_desk_gets_no_more_and_its_worker_knows_when_it_has_all() -> No
 
 def test_at_the_end_all_that_the_kernel_has_accepted_is_handed_out() -> None:
     async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
-        worker = Worker(places=100)
+        address = listener.getsockname()
+        worker = Worker(most=50)
+        worker.desk.channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # room for a few
         dispatcher.open(worker.desk)
         with clients(listener, 50):  # this loop has not looked yet
-            await dispatcher.finish(60)
-            assert len(worker.fetch_all()) == 50 and worker.has_all
+            finishing = asyncio.create_task(dispatcher.finish(600))
+            closed: list[int] = []
+            while len(closed) < 50:
+                await asyncio.sleep(0.001)
+                for client, place in worker.fetch_all():
+                    client.close()
+                    closed.append(place)
+                    dispatcher.free(worker.desk, [place])
+            await finishing
+            assert worker.fetch() is None and worker.has_all
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
 
     dispatch(talk)
 
 
 def test_the_end_does_not_wait_longer_than_it_was_told_for_a_worker_without_room() -> None:
     async def talk(dispatcher: Dispatcher, listener: socket.socket) -> None:
-        worker = Worker(places=1)
+        worker = Worker(most=1)
         dispatcher.open(worker.desk)
-        with clients(listener, 2) as (_, second):
+        with clients(listener, 3) as (*_, third):
             await dispatcher.finish(0.01)
-            second.settimeout(60)
-            assert second.recv(1) == b""
+            third.settimeout(60)
+            assert third.recv(1) == b""
 
     dispatch(talk)
 
@@ -205,7 +272,7 @@ def test_a_system_without_files_is_asked_again(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_worker_that_has_been_killed_is_given_nothing() -> None:
-    with Desk(places=1) as desk:
-        pass
+    desk = Desk(1)
+    desk.close_inherited()
     with listen("127.0.0.1", 0) as listener, clients(listener, 1):
         assert not desk.give(Client(listener.accept()[0]))

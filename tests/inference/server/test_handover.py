@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unroll.inference.server import handover
-from unroll.inference.server.handover import IS_KEPT, ByteCounts, Ledger, Note, byte_counts, is_open, rest_of
+from unroll.inference.server.handover import COUNTS_BYTES, ByteCounts, Ledger, Note, byte_counts, is_open, rest_of
 from unroll.inference.server.inbox import Inbox
 
 REQUEST, ANSWER = b"q" * 10, b"a" * 7
 
-linux = pytest.mark.skipif(not IS_KEPT, reason="only Linux counts the bytes of connections")
+linux = pytest.mark.skipif(not COUNTS_BYTES, reason="only Linux counts the bytes of connections")
 
 
 @contextmanager
@@ -106,6 +106,8 @@ def test_a_kernel_that_counts_nothing_makes_nobody_go_on(monkeypatch: pytest.Mon
         (Note(7, 14, 0, 2), 7, 0, Note(7, 7, 0, 1)),
         (Note(0, 7, 0, 1), 32, 10, Note(32, 32, 10)),  # and something that is no answer was sent
         (Note(0, 7, 0, 1), 3, 0, None),  # a part of the answer
+        (Note(0, 7, 0, 1), 0, 10, None),  # nothing of it, but the request was removed
+        (Note(7, 7, 10, 0, ends=True), 7, 10, None),  # it was removed before it was answered
         (Note(7, 14, 0, 2), 3, 0, None),
         (Note(0, 7, 0, 1, ends=True), 7, 0, None),
         (Note(0, 7, 0, 1, ends=True), 0, 0, Note(0, 0, 0)),

@@ -120,6 +120,7 @@ def test_more_than_the_kernel_is_to_keep_is_read_as_usual_and_ends_with_the_proc
         await sending
         assert it.unread() == 0 and it.rest() is None
         it.inbox.answers(7, ends=False)
+        assert it.rest() is None  # also before the answer is sent
         it.ours.sendall(bytes(7))
         assert it.rest() is None
         it.inbox.remove()  # all of it has been answered
@@ -156,7 +157,7 @@ def test_a_client_that_closes_the_connection_is_noticed_while_it_waits_for_an_an
 
 
 def test_where_the_system_counts_nothing_all_is_read_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox, "IS_KEPT", False)
+    monkeypatch.setattr(inbox, "COUNTS_BYTES", False)
 
     async def talk(it: Reader) -> None:
         it.client.sendall(b"one")

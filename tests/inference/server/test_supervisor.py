@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -19,8 +19,9 @@ import pytest
 from tests.inference.server.running import FACTS, until
 from tests.inference.server.test_handover import linux
 from unroll.files import delete, write_checksums
+from unroll.inference.server.options import ServerOptions
 from unroll.inference.server.source import FolderSource
-from unroll.inference.server.supervisor import listen
+from unroll.inference.server.supervisor import _with_files, listen
 
 FAKE_WORKER = (sys.executable, "-IS", str(Path(__file__).with_name("fake_worker.py")))
 BLOCKING_WORKER = (sys.executable, "-m", "tests.inference.server.blocking_worker")
@@ -253,6 +254,14 @@ def test_a_first_model_that_cannot_be_loaded_is_one_line(model: Path, content: s
         assert process.wait() == 1
     assert (model.parent / "log").read_text().splitlines()[-1] == f"error: the model {name} cannot be served: {reason}"
     assert not list((model.parent / "tmp").iterdir())
+
+
+def test_workers_have_no_more_connections_than_files(caplog: pytest.LogCaptureFixture) -> None:
+    options = ServerOptions(max_connections=1000, workers=2)
+    assert _with_files(options, 5000) is options
+    assert _with_files(options, 1024).max_connections == 240  # two files of a worker for each, and twice as many places
+    assert "240 connections of a worker, not 1000: a process may have 1024 files open" in caplog.text
+    assert _with_files(replace(options, workers=8), 1024).max_connections == 60  # the supervisor has those of all
 
 
 def test_a_port_in_use_is_an_error_that_says_what_to_do() -> None:

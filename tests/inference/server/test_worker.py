@@ -60,13 +60,14 @@ class Boss:
 @pytest.fixture
 def boss() -> Iterator[tuple[Boss, Worker]]:
     ours, theirs = socket.socketpair()
-    desk = Desk(places=100)
+    desk = Desk(100)
     boss = Boss(ours, desk)
-    with desk, ours, ours.makefile() as stream, listen("127.0.0.1", 0) as boss.listener:
+    with ours, ours.makefile() as stream, listen("127.0.0.1", 0) as boss.listener:
         thread = threading.Thread(target=boss.listen, args=(stream,))
         thread.start()
         yield boss, Worker(theirs, desk.workers_channel, Ledger(desk.file.fileno()))
         theirs.close()
+        desk.close_inherited()
         desk.close()
         with contextlib.suppress(OSError):
             ours.shutdown(socket.SHUT_RDWR)

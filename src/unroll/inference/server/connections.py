@@ -63,9 +63,10 @@ class Connection(asyncio.Protocol):
         self._error: NotHTTP | None = None  # follows the requests that were complete
         self._stage = ("", 0)  # what it waits for, since a time
         self._since = time.monotonic()
-        self._answered = 0
-        self._others = self._inbox.answered  # requests that another process has answered, and that come first
-        self._is_refused = self._has_begun = self._is_blocked = False
+        self._answered_before = self._inbox.answered  # the first requests, which another process has answered
+        self._has_begun = self._inbox.written > 0
+        self._answered = int(self._has_begun)
+        self._is_refused = self._is_blocked = False
         self._shared.connections.add(self)
         self._inbox.open(self.data_received, transport.close)
         if len(self._shared.connections) > self._shared.options.max_connections:
@@ -95,10 +96,10 @@ class Connection(asyncio.Protocol):
         """Read what has arrived, up to the end of a request, and begin to answer the request."""
         requests, parser = self._parser.requests, self._parser
         while not self._is_refused and not self.transport.is_closing():
-            if self._others and requests and requests[0].is_complete:
+            if self._answered_before and requests and requests[0].is_complete:
                 requests.popleft()
-                self._others -= 1
-            elif self._request is None and requests and not self._others and not self._is_blocked:
+                self._answered_before -= 1
+            elif self._request is None and requests and not self._answered_before and not self._is_blocked:
                 self._request = requests.popleft()
                 self._task = asyncio.create_task(self._answer(self._request))
             elif self._error is not None:
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
         """Whether a complete request waits for its turn or its answer."""
         if self._request is not None and self._request.is_complete:
             return True
-        return bool(self._parser.requests) and not self._others
+        return bool(self._parser.requests) and not self._answered_before
 
     async def _answer(self, request: Incoming) -> None:
         read = partial(self._read, request)
@@ -223,7 +224,8 @@ class Connection(asyncio.Protocol):
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for its first or next request, or else this one."""
-        idle = [it for it in self._shared.connections if it is not self and it.is_idle()]
+        others = [it for it in self._shared.connections if it is not self and not it.transport.is_closing()]
+        idle = [it for it in others if it.is_idle()]
         if idle:
             min(idle, key=lambda it: (it._has_begun, it._since)).transport.abort()
         else:

@@ -16,7 +16,7 @@ import tempfile
 import termios
 from typing import BinaryIO, NamedTuple
 
-IS_KEPT = sys.platform == "linux"  # whether the system counts bytes; elsewhere connections end with their worker
+COUNTS_BYTES = sys.platform == "linux"  # whether the system counts bytes; elsewhere connections end with their worker
 ESTABLISHED, CLOSE_WAIT = 1, 8  # states of a connection: open, and closed by the client
 _ACKNOWLEDGED_RECEIVED = struct.Struct("QQ")
 _OFFSET = 120  # of these numbers in Linux's struct tcp_info
@@ -62,7 +62,7 @@ class Ledger:
     @classmethod
     def new_file(cls, places: int) -> BinaryIO:
         """A file without a name for a new ledger; raises OSError if the disk is full."""
-        file = os.fdopen(os.memfd_create("ledger"), "w+b") if IS_KEPT else tempfile.TemporaryFile()  # noqa: SIM115
+        file = os.fdopen(os.memfd_create("ledger"), "w+b") if COUNTS_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
         file.write(bytes(places * cls._STRIDE))  # not sparse: it would fail when a note is written
         file.flush()
         return file
@@ -103,7 +103,7 @@ class ByteCounts(NamedTuple):
 
 def byte_counts(client: socket.socket) -> ByteCounts | None:
     """The numbers of bytes of a connection; None if nobody can use it any more, or the system does not tell them."""
-    if not IS_KEPT:
+    if not COUNTS_BYTES:
         return None
     while True:
         info = _info(client)
@@ -131,7 +131,7 @@ def rest_of(note: Note, counts: ByteCounts) -> Note | None:
         if note.ends:
             return None
         answered = note.answered
-    elif counts.written == note.before:
+    elif (counts.written, counts.removed) == (note.before, note.removed):
         answered = note.answered - 1
     else:
         return None

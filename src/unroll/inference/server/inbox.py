@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
-from unroll.inference.server.handover import IS_KEPT, Ledger, Note, is_open
+from unroll.inference.server.handover import COUNTS_BYTES, Ledger, Note, is_open
 
 KEPT = 64 * 1024  # bytes of a connection that stay in the kernel
 READ = 256 * 1024  # bytes that are read at once of those which do not
@@ -19,21 +19,22 @@ class Inbox:
     Args:
         client: the connection; is closed by `close`.
         ledger, place: where the notes are written. The present one says where another process has stopped.
+
+    Attributes:
+        written: bytes that have been written to the client.
+        answered: how many of the requests that are in the kernel have been answered.
     """
 
     def __init__(self, client: socket.socket, ledger: Ledger, place: int) -> None:
         self._client, self._ledger, self._place = client, ledger, place
         note = ledger.read(place)
-        self._written, self._removed, self._answered = note.after, note.removed, note.answered
+        self.written, self._removed, self.answered = note.after, note.removed, note.answered
         self._peeked = 0  # bytes that have been read and are in the kernel still
-        self._is_kept = IS_KEPT
+        self._is_kept = COUNTS_BYTES
+        if not COUNTS_BYTES:
+            self._ledger.write(place, Note(0, 0, 0, ends=True))
         self._is_reading = False
         self._least = 0  # bytes that wake the process; what another one has set is unknown
-
-    @property
-    def answered(self) -> int:
-        """How many of the next requests have been answered."""
-        return self._answered
 
     def open(self, receive: Callable[[bytes], None], end: Callable[[], None]) -> None:
         """Begin to read.
@@ -70,29 +71,30 @@ class Inbox:
             size: of the answer in bytes.
             ends: whether the connection is closed after it.
         """
-        before = self._written
-        self._written += size
-        self._answered += 1
-        note = Note(before, self._written, self._removed, self._answered, ends or not self._is_kept)
-        self._ledger.write(self._place, note)
+        before = self.written
+        self.written += size
+        self.answered += 1
+        if self._is_kept:  # else the last note says that nobody can go on
+            note = Note(before, self.written, self._removed, self.answered, ends)
+            self._ledger.write(self._place, note)
 
     def writes(self, size: int) -> None:
         """Note that something else is going to be written."""
-        self._written += size
+        self.written += size
 
     def remove(self) -> None:
         """Remove what has been read: all of it has been answered."""
-        self._answered = 0
+        self.answered = 0
         self._take()
-        if IS_KEPT and not self._is_kept:
+        if COUNTS_BYTES and not self._is_kept:
             self._is_kept = True
-            self._ledger.write(self._place, Note(self._written, self._written, self._removed))
+            self._ledger.write(self._place, Note(self.written, self.written, self._removed))
 
     def give_up(self) -> None:
         """Remove what has been read, and what is going to be: nobody can go on."""
         if self._is_kept:
             self._is_kept = False
-            self._ledger.write(self._place, Note(self._written, self._written, self._removed, ends=True))
+            self._ledger.write(self._place, Note(self.written, self.written, self._removed, ends=True))
             self._wake_at(1)
         self._take()
 
@@ -127,11 +129,12 @@ class Inbox:
 
     def _take(self) -> None:
         """Remove from the kernel what has been read."""
-        with contextlib.suppress(OSError):  # it is noticed when it is read or written
-            while self._peeked:
-                size = len(self._client.recv(self._peeked))
+        try:
+            while self._peeked and (size := len(self._client.recv(self._peeked))):
                 self._peeked -= size
                 self._removed += size
+        except OSError:
+            pass  # it is noticed when the connection is read or written
 
     def _wake_at(self, least: int) -> None:
         if least != self._least:

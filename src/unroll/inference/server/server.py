@@ -1,7 +1,6 @@
 """A server that gets its connections from another process, and stops without losing a request."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 import time
@@ -47,9 +46,8 @@ class Server:
         self._channel, self._ledger, self._options = channel, ledger, options
         self._report, self._on_drain, self._on_close = report, on_drain, on_close
         self._shared = Shared(answer, options)
-        self._has_all = asyncio.Event()
         self._beginning: set[asyncio.Task[object]] = set()
-        self._is_stopping = False
+        self._is_stopping = self._has_all = False
 
     @property
     def connections(self) -> set[Connection]:
@@ -64,7 +62,7 @@ class Server:
         self._is_stopping = True
 
     async def serve(self) -> None:
-        """Serve until `stop`, or until no more connections come; then answer all requests of those that are there."""
+        """Serve until `stop`; then answer all requests of the connections that are there, and that come still."""
         self._channel.setblocking(False)
         asyncio.get_running_loop().add_reader(self._channel, self._fetch)
         shortest = min(1.0, self._options.timeout / 4, self._options.keep_alive / 4)
@@ -81,10 +79,6 @@ class Server:
             await asyncio.sleep(TICK)
         self._shared.is_draining = True
         self._on_drain()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._has_all.wait(), self._options.drain)
-        while self._beginning:
-            await asyncio.wait(self._beginning)
         await self._drain()
 
     def _fetch(self) -> None:
@@ -98,8 +92,7 @@ class Server:
                 place = b""
             if not place:
                 asyncio.get_running_loop().remove_reader(self._channel)
-                self._has_all.set()
-                self._is_stopping = True
+                self._has_all = self._is_stopping = True
                 return
             self._begin(descriptors, *PLACE.unpack(place))
 
@@ -127,11 +120,14 @@ class Server:
         for connection in list(self.connections):
             connection.check(now)
 
+    def _may_have_more(self) -> bool:
+        return bool(self.connections or self._beginning or not self._has_all)
+
     async def _drain(self) -> None:
         """Answer all with ``Connection: close``, and wait for the connections."""
         end = time.monotonic() + self._options.drain
         idle_since: dict[Connection, float] = {}
-        while self.connections and (now := time.monotonic()) < end:
+        while self._may_have_more() and (now := time.monotonic()) < end:
             idle_since = {it: idle_since.get(it, now) for it in self.connections if it.is_idle()}
             for connection, since in idle_since.items():
                 if now - since > IDLE_AT_END:

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Coroutine
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from unroll.inference.server.source import ServedModel, Source
 log = logging.getLogger("unroll.server")
 
 WORKER = (sys.executable, "-m", "unroll.inference.server.worker")
-PLACES = 2  # that a worker has for each connection that may be open: it is the one to refuse
+LONGEST_LINE = 1 << 24  # bytes that a worker says at once, such as the places of all its connections
+OTHER_FILES = 64  # that a process has open besides connections
 TRIES = 3  # workers that may end while they load another model, before it is given up
 SHORT_LIFE = 5.0  # seconds; a worker that ends earlier is not replaced at once
 LONGEST_PAUSE = 30.0  # seconds before a worker is replaced
@@ -60,6 +61,20 @@ def address_of(listener: socket.socket) -> str:
     """The address of a listening socket for a browser."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _with_files(options: ServerOptions, files: int) -> ServerOptions:
+    """The options with as many connections as fit, if every process may have so many files open.
+
+    A worker may hold twice as many as are to be open, and needs two files for each; the supervisor has all.
+    """
+    most = max(1, (files - OTHER_FILES) // (2 * max(2, options.workers)))
+    if most >= options.max_connections:
+        return options
+    log.warning(
+        "%d connections of a worker, not %d: a process may have %d files open", most, options.max_connections, files
+    )
+    return replace(options, max_connections=most)
 
 
 @dataclass(eq=False)
@@ -104,6 +119,7 @@ class Supervisor:
         """Serve; raises ValueError if the address cannot be used, or the model is missing or cannot be loaded."""
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # connections are files; for the workers too
+        self._options = _with_files(self._options, most)
         with (
             listen(self._options.host, self._options.port) as self._listener,
             tempfile.TemporaryDirectory(prefix="unroll-serve-", ignore_cleanup_errors=True) as work,
@@ -146,7 +162,9 @@ class Supervisor:
 
     async def _spawn(self) -> _Worker:
         ours, theirs = socket.socketpair()
-        with theirs, Desk(PLACES * self._options.max_connections) as desk:
+        desk = Desk(self._options.max_connections)
+        with theirs, contextlib.ExitStack() as stack:
+            stack.callback(desk.close_inherited)
             numbers = theirs.fileno(), *desk.inherited
             process = await asyncio.create_subprocess_exec(
                 *WORKER,
@@ -156,7 +174,7 @@ class Supervisor:
                 env={"OMP_NUM_THREADS": "1", **os.environ, FOLDER: str(self._work / "metrics")},
                 start_new_session=True,  # Ctrl-C in a terminal is for the supervisor alone
             )
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         worker = _Worker(process, writer, desk, self._loop.create_future())
         worker.send(self._model, options=asdict(self._options), logs_all=self._logs_all)
         self._workers.add(worker)
@@ -171,7 +189,7 @@ class Supervisor:
         status = await worker.process.wait()
         worker.writer.close()
         self._workers.discard(worker)
-        self._dispatcher.end(worker.desk)
+        self._dispatcher.take_back(worker.desk)
         forget_worker(worker.process.pid, self._work / "metrics")
         if not worker.first.done():
             worker.first.set_result(f"its process ended with status {status}")
@@ -198,12 +216,11 @@ class Supervisor:
 
     def _hear(self, worker: _Worker, message: dict[str, Any]) -> None:
         if "closed" in message:
-            for place in message["closed"]:
-                worker.desk.free(place)
+            self._dispatcher.free(worker.desk, message["closed"])
             return
         if "draining" in message:
-            self._dispatcher.close(worker.desk)
             if not self._is_stopping:  # somebody stops this worker alone
+                self._dispatcher.retire(worker.desk)
                 worker.is_replaced = True
                 self._keep(self._replace(worker))
             return
@@ -275,11 +292,10 @@ class Supervisor:
         self._stopped.set()
 
     async def _end(self) -> None:
-        await self._dispatcher.finish(self._options.drain)
-        self._listener.close()
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 worker.process.terminate()
+        await self._dispatcher.finish(self._options.drain)
         if self._attending:
             await asyncio.wait(self._attending, timeout=self._options.drain + 5)
         for worker in self._workers:
