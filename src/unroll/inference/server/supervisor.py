@@ -146,7 +146,11 @@ class Supervisor:
 
     async def _start(self) -> None:
         """Start the workers, and wait until each has the model or the server is to stop."""
-        workers = [await self._spawn() for _ in range(self._options.workers)]
+        count, cores = self._options.workers, os.cpu_count() or 1
+        if count > cores:
+            log.warning("--workers=%d: more than the %d cores of this machine, which is slower", count, cores)
+        log.info("%s, version %s, is loaded by %d workers", self._model.name, self._model.version, count)
+        workers = [await self._spawn() for _ in range(count)]
         stopped = asyncio.create_task(self._stopped.wait())
         for worker in workers:
             waited: list[asyncio.Future[Any]] = [worker.first, stopped]
