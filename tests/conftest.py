@@ -23,6 +23,11 @@ for setting in [name for name in os.environ if name.startswith("MLFLOW_")]:
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Images of containers often forbid Python to keep what it compiles. Every command that a test starts would then compile
+# the package again, which takes longer than most commands.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A shell starts background commands with Ctrl-C ignored, and every process that a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
