@@ -3,7 +3,7 @@
 `bin_folder` returns a folder for PATH, whose program `python` passes ``pipelines/NAME.py``, its arguments, environment
 and streams to the server, and ends with the status of the script. Anything else is run by the real interpreter, as is a
 script with other settings of the libraries in its environment than the server has. The package itself is never imported
-by the server, so that a script uses the code that PYTHONPATH names.
+by the server, so that a script uses the code that PYTHONPATH names. The processes of pytest-xdist share one server.
 """
 
 import atexit
@@ -13,6 +13,7 @@ import multiprocessing.process
 import multiprocessing.util
 import os
 import runpy
+import select
 import shutil
 import signal
 import socket
@@ -25,8 +26,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
+
+import psutil
+from filelock import FileLock
 
 LIBRARIES = """
 alembic.command alembic.config dvc.data_cloud dvc.dependency dvc.lock dvc.output dvc.repo dvc.repo.graph
@@ -76,20 +80,36 @@ sys.exit(status)
 
 @cache
 def bin_folder() -> Path:
-    """Start the server, which ends with this process, and return the folder of the program that uses it."""
-    folder = Path(tempfile.mkdtemp(prefix="unroll-python-"))
+    """Start the server, if no other process of these tests has, and return the folder of the program that uses it."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if session is None:
+        folder = Path(tempfile.mkdtemp(prefix="unroll-python-"))
+        atexit.register(_start(folder, os.getpid()).kill)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+    folder = Path(tempfile.gettempdir(), f"unroll-python-{session[:8]}")
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "python").exists():
+            _start(folder, os.getppid())  # the process that has started those of pytest-xdist, and ends last
+    return folder
+
+
+def _start(folder: Path, tests: int) -> subprocess.Popen[bytes]:
+    """Start the server, which deletes the folder and ends after the process `tests`, and write the program."""
     address = str(folder / "socket")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     defaults = _defaults()
     given = {**defaults, **environment}
     settings = {name: value for name, value in given.items() if name.startswith(SETTINGS) and name not in READ_AT_USE}
     server = subprocess.Popen(
-        [sys.executable, "-P", __file__, address], env=environment, stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-P", __file__, address, str(tests)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(server.kill)
     assert server.stdout is not None and server.stdout.readline() == b"ready\n"
-    shim = folder / "python"
+    shim = folder / "python.new"
     shim.write_text(
         SHIM.format(
             python=sys.executable,
@@ -101,7 +121,8 @@ def bin_folder() -> Path:
         )
     )
     shim.chmod(0o755)
-    return folder
+    shim.rename(folder / "python")
+    return server
 
 
 def _defaults() -> dict[str, str]:
@@ -128,7 +149,7 @@ def main() -> None:
         del sys.modules[name]
     sys.executable = str(Path(sys.argv[1]).with_name("python"))  # for the scripts that a script starts
     gc.freeze()  # keeps the pages of the libraries shared
-    script = _serve(sys.argv[1])
+    script = _serve(sys.argv[1], int(sys.argv[2]))
     os._exit(_status_of(script))
 
 
@@ -152,57 +173,73 @@ def _status_of(script: str) -> int:
     return status
 
 
-def _serve(address: str) -> str:
-    """Answer requests for ever; returns the script to run in the fork that is to run it."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+class _Script(NamedTuple):
+    """A script that runs, and the program `python` that waits for it."""
+
+    process: int
+    ended: int  # a file descriptor that can be read when the process has ended
+    client: socket.socket
+
+    def close(self) -> None:
+        os.close(self.ended)
+        self.client.close()
+
+
+def _serve(address: str, pid: int) -> str:
+    """Answer requests until the process of the tests has ended; returns the script to run in the fork for it.
+
+    One process waits for all scripts, because a second fork for each would take longer than many a script.
+    """
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
-    listener.settimeout(10)
     print("ready", flush=True)
     path = [entry for entry in sys.path if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    parent = os.getppid()
+    tests = psutil.Process(pid)
+    running: list[_Script] = []
     while True:
-        try:
-            connection, _ = listener.accept()
-        except TimeoutError:
-            if os.getppid() != parent:  # the tests are over
-                sys.exit()
+        ready, _, _ = select.select(
+            [listener, *(it.ended for it in running), *(it.client for it in running)], [], [], 1
+        )
+        if not ready and not tests.is_running():
+            shutil.rmtree(Path(address).parent, ignore_errors=True)
+            sys.exit()
+        for script in list(running):
+            if script.ended in ready:
+                _report(script)
+                running.remove(script)
+            elif script.client in ready:  # it was killed, so that it has nothing to say
+                os.kill(script.process, signal.SIGKILL)
+                os.waitpid(script.process, 0)
+                script.close()
+                running.remove(script)
+        if listener not in ready:
             continue
-        if os.fork():
-            connection.close()
-            continue
-        listener.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        size, streams, _, _ = socket.recv_fds(connection, 8, 3)
-        request = connection.makefile("rb").read(int.from_bytes(size, "big"))
+        client, _ = listener.accept()
+        size, streams, _, _ = socket.recv_fds(client, 8, 3)
+        with client.makefile("rb") as stream:
+            request = stream.read(int.from_bytes(size, "big"))
         process = os.fork()
-        if process:
-            _report(connection, process)
-        connection.close()
-        arguments, folder, environment = json.loads(request)
-        return _become(arguments, folder, environment, streams, path)
+        if not process:
+            listener.close()
+            client.close()
+            for script in running:
+                script.close()
+            arguments, folder, environment = json.loads(request)
+            return _become(arguments, folder, environment, streams, path)
+        for number in streams:
+            os.close(number)
+        with suppress(OSError):  # the client was killed: so is the script, above
+            client.sendall(f"{process}\n".encode())
+        running.append(_Script(process, os.pidfd_open(process), client))
 
 
-def _report(connection: socket.socket, process: int) -> None:
-    """Tell the program `python` how its script ends, and end the script if the program is killed."""
-
-    def kill_with_client() -> None:
-        with suppress(ConnectionResetError):
-            while connection.recv(1):
-                pass
-        os.kill(process, signal.SIGKILL)
-
-    with suppress(BrokenPipeError):  # the client was killed: so is the script, below
-        connection.sendall(f"{process}\n".encode())
-    threading.Thread(target=kill_with_client, daemon=True).start()
-    # The process remains a zombie, so that `kill_with_client` cannot reach another one with its number.
-    ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
-    assert ended is not None
-    status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-    with suppress(BrokenPipeError):  # the client was killed
-        connection.sendall(f"{status}\n".encode())
-    os._exit(0)
+def _report(script: _Script) -> None:
+    """Tell the program `python` how its script has ended."""
+    _, status = os.waitpid(script.process, 0)
+    with suppress(OSError):  # it was killed
+        script.client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    script.close()
 
 
 def _become(arguments: list[str], folder: str, environment: dict[str, str], streams: list[int], path: list[str]) -> str:
