@@ -62,6 +62,9 @@ ifneq ($(MADE_IN),$(CURDIR))
 CLEAR := --clear
 endif
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+# Compiles with all cores, which pip does with one. Some packages have files that are no Python of this version.
+PIP := $(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt
+COMPILE := $(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 $(RUN): pyproject.toml constraints.txt
 	@for python in $(PYTHONS); do \
@@ -71,9 +74,11 @@ $(RUN): pyproject.toml constraints.txt
 		fi; \
 	done; \
 	echo "error: no Python 3.11 to 3.14 among: $(PYTHONS); accepted: make PYTHON=/path/to/python3.12" >&2; exit 1
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
+	$(PIP) --editable '.[train]'
+	$(COMPILE)
 	echo "$(CURDIR)" > $@
 
 $(DEVELOP): $(RUN)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(PIP) --editable '.[test,lint]'
+	$(COMPILE)
 	touch $@
