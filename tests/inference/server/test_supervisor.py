@@ -256,12 +256,6 @@ def test_a_first_model_that_cannot_be_loaded_is_one_line(model: Path, content: s
     assert not list((model.parent / "tmp").iterdir())
 
 
-def test_more_workers_than_cores_are_warned_of(model: Path) -> None:
-    count = (os.cpu_count() or 1) + 1
-    with supervised(model, f"--workers={count}") as server:
-        assert f"--workers={count}: more than the {count - 1} cores of this machine" in server.log.read_text()
-
-
 def test_workers_have_no_more_connections_than_files(caplog: pytest.LogCaptureFixture) -> None:
     options = ServerOptions(max_connections=1000, workers=2)
     assert _with_files(options, 5000) is options

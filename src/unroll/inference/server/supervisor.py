@@ -146,9 +146,7 @@ class Supervisor:
 
     async def _start(self) -> None:
         """Start the workers, and wait until each has the model or the server is to stop."""
-        count, cores = self._options.workers, os.cpu_count() or 1
-        if count > cores:
-            log.warning("--workers=%d: more than the %d cores of this machine, which is slower", count, cores)
+        count = self._options.workers
         log.info("%s, version %s, is loaded by %d workers", self._model.name, self._model.version, count)
         workers = [await self._spawn() for _ in range(count)]
         stopped = asyncio.create_task(self._stopped.wait())
