@@ -198,9 +198,8 @@ def _serve(address: str, pid: int) -> str:
     tests = psutil.Process(pid)
     running: list[_Script] = []
     while True:
-        ready, _, _ = select.select(
-            [listener, *(it.ended for it in running), *(it.client for it in running)], [], [], 1
-        )
+        waited: list[Any] = [listener, *(it.ended for it in running), *(it.client for it in running)]
+        ready, _, _ = select.select(waited, [], [], 1)
         if not ready and not tests.is_running():
             shutil.rmtree(Path(address).parent, ignore_errors=True)
             sys.exit()

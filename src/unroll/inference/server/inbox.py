@@ -139,5 +139,4 @@ class Inbox:
     def _wake_at(self, least: int) -> None:
         if least != self._least:
             self._least = least
-            with contextlib.suppress(OSError):
-                self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
+            self._client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
