@@ -16,6 +16,7 @@ from unroll.project import check_store, project_root, set_environment
 from unroll.registry.database import RegistryDatabase
 from unroll.registry.source import RegistrySource
 from unroll.run_folder import RunFolder
+from unroll.tracking.registered import Registered
 
 
 def mlflow_uri(name: str) -> str | None:
@@ -37,6 +38,8 @@ def load(model: RunFolder | str | Path, device: str = "auto") -> Predictor:
     if isinstance(model, RunFolder):
         return Predictor.load(find_folder(model.path), device)
     if uri := mlflow_uri(str(model)):
+        if not re.match("runs:/|models:/(m-[0-9a-f]{32}|[^/@]+/latest)(/|$)", uri):  # others than MLflow alone knows
+            _parse(uri)
         with _environment():
             return _load_from_mlflow(uri, device)
     with _naming_registered(str(model)):
@@ -50,9 +53,10 @@ def find_source(name: str) -> Source:
     if uri is None:
         with _naming_registered(name):
             return FolderSource(Path(name))
+    registered = _parse(uri)
     check_store()
     set_environment(project_root())  # before MLflow is imported
-    return RegistrySource(_parse(uri))
+    return RegistrySource(registered)
 
 
 def _load_from_mlflow(uri: str, device: str) -> Predictor:
@@ -60,8 +64,6 @@ def _load_from_mlflow(uri: str, device: str) -> Predictor:
         source = RegistrySource(RegisteredName.parse(uri))
         with source.folder(source.version()) as folder:
             return Predictor.load(folder, device)
-    if not re.match("runs:/|models:/(m-[0-9a-f]{32}|[^/@]+/latest)(/|$)", uri):
-        _parse(uri)
     from unroll.tracking.models import download_model, model_uri
     from unroll.tracking.offline import requiring
     from unroll.tracking.store import open_store
@@ -78,9 +80,16 @@ def _parse(uri: str) -> RegisteredName:
     try:
         return RegisteredName.parse(uri)
     except ValueError as error:
-        database = RegistryDatabase.of_environment()
-        found = database and database.registered(re.split("[/@]", uri.removeprefix("models:/"))[0])
+        found = _registered(re.split("[/@]", uri.removeprefix("models:/"))[0])
         raise ValueError(f"{error}; {found}" if found else str(error)) from None
+
+
+def _registered(name: str) -> Registered | None:
+    """What the store has, in view of a model; None if that cannot be said without MLflow."""
+    with suppress(ValueError), _environment():
+        database = RegistryDatabase.of_environment()
+        return database.registered(name) if database else None
+    return None
 
 
 @contextmanager
@@ -89,11 +98,8 @@ def _naming_registered(name: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        found = None
-        with suppress(ValueError), _environment():
-            database = RegistryDatabase.of_environment()
-            found = database and database.registered(name)
-        if not found or not found.uris or Path(name).exists():
+        found = None if Path(name).exists() else _registered(name)
+        if not found or not found.uris:
             raise
         raise ValueError(f"{error}; registered: {', '.join(found.uris)}") from error
 

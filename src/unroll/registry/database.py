@@ -46,7 +46,7 @@ class RegistryDatabase:
         if registered is None:
             return None
         number = registered.aliases.get(name.chosen) if name.is_alias else int(name.chosen)
-        if number in registered.versions:
+        if number is not None and number in registered.versions:
             return str(number)
         if name.name not in registered.models:
             raise StoreError(f"{name.uri}: no such model; {registered}")
