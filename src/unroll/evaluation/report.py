@@ -12,7 +12,13 @@ from unroll.data.encoding import REPLACEMENT
 from unroll.data.prepared import PreparedData
 from unroll.evaluation import figures, slices, tables
 from unroll.evaluation.hardest import hardest_examples
-from unroll.evaluation.leaderboard import equally_good, leaderboard, main_metric, single_device, with_intervals_over_texts
+from unroll.evaluation.leaderboard import (
+    equally_good,
+    leaderboard,
+    main_metric,
+    single_device,
+    with_intervals_over_texts,
+)
 from unroll.evaluation.pairs import compare_pairs, conclusion, enumerate_words
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import label_kind, metric_title
