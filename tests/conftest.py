@@ -17,6 +17,11 @@ from unroll.data.tokens import Task
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+# The processes of tests run the code of this checkout too, whichever is installed.
+SOURCE = str(PROJECT / "src")
+others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", SOURCE)]
+os.environ["PYTHONPATH"] = os.pathsep.join([SOURCE, *others])
+
 # Read when the libraries are imported. The stores of those who run the tests are not for tests.
 for setting in [name for name in os.environ if name.startswith("MLFLOW_")]:
     del os.environ[setting]

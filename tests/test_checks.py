@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unroll.checks import check_name
+from unroll.checks import check_name, counted
 
 
 @pytest.mark.parametrize("name", ["lstm", "demo_reviews", "bilstm-2", "v1.0", "2", "c++", "été", "漢字", 7])
@@ -26,3 +26,7 @@ def test_an_accepted_name_stays_in_its_folder(name: str) -> None:
         return
     assert not {"/", "\\", "\0", ":"} & set(name)
     assert name not in ("", ".", "..")
+
+
+def test_one_is_not_a_plural() -> None:
+    assert [counted(count, "run") for count in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]

@@ -100,6 +100,7 @@ def test_a_run_folder_stands_for_its_model(run: Run, reviews: PreparedData, tmp_
         (["predict", "good", "--model", "nowhere"], "error: nowhere: no such folder; accepted: a run folder"),
         (["predict", "good", "--file", "a.txt", "--model", "x"], "error: TEXT and --file=a.txt; accepted: one of them"),
         (["predict", "good", "--format", "csv", "--model", "x"], "error: TEXT and --format=csv; accepted: one of them"),
+        (["predict", "good", "--batch-size", "0", "--model", "x"], "error: --batch-size=0; accepted: 1 or more"),
         (["predict", "--file", "no.txt", "--model", "x"], "error: no.txt: no such file; accepted: .txt"),
         (["predict", "caf\udce9", "--model", "{exported}"], "error: TEXT 'caf\\udce9' is not UTF-8 (unexpected end of"),
         (

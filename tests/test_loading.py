@@ -97,6 +97,30 @@ def test_what_mlflow_does_not_have_is_an_error_of_the_user(
         unroll.load(uri)
 
 
+@pytest.mark.parametrize("uri", ["models:/reviews", "models:/reviews/x", "models:/reviews/1/x"])
+def test_what_is_no_name_of_a_registered_model_is_refused_with_what_is_registered(
+    uri: str, logged: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged["store"])
+    accepted = "not the name of a registered model; accepted: models:/NAME@ALIAS or models:/NAME/VERSION"
+    for find in (unroll.load, find_source):
+        with pytest.raises(ValueError) as error:
+            find(uri)
+        assert str(error.value) == f"{uri}: {accepted}; registered versions: 1, 2 (champion)"
+
+
+def test_a_folder_that_does_not_exist_but_is_registered_is_named_by_its_alias(
+    logged: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged["store"])
+    monkeypatch.chdir(tmp_path)
+    for find in (unroll.load, find_source):
+        with pytest.raises(ValueError, match=r"^reviews: no such folder; .*; registered: reviews@champion$"):
+            find("reviews")
+        with pytest.raises(ValueError, match=r"^others: no such folder; (?!.*registered: )"):
+            find("others")
+
+
 # Predicts, and copies for the server, the model of argv[1], where only what a plain installation has can be imported.
 PLAIN = """
 import json, sys
@@ -130,7 +154,7 @@ def test_a_model_with_onnx_needs_a_plain_installation_only(
     *answers, no_model, no_alias = done.stdout.splitlines()
     assert [json.loads(line) for line in answers] == 2 * [Predictor.load(exported).predict(["not good"])]
     assert no_model == "models:/nobody@champion: no such model; registered models: reviews"
-    assert no_alias == "models:/reviews@nobody: no version has the alias nobody; registered versions: 1, 2"
+    assert no_alias == "models:/reviews@nobody: no version has the alias nobody; registered versions: 1, 2 (champion)"
 
 
 def test_a_name_with_an_alias_is_one_of_mlflow_unless_a_folder_has_it(

@@ -1,3 +1,6 @@
+import errno
+import os
+import re
 import shutil
 import threading
 import time
@@ -161,3 +164,13 @@ def test_one_process_writes_an_output_and_can_be_waited_for(tmp_path: Path) -> N
         assert not entered.is_set()
     waiting.join()
     assert entered.is_set()
+
+
+def test_an_output_that_the_file_system_refuses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / ".out.running"))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    said = f"^{re.escape(str(tmp_path / 'out'))} cannot be written: Read-only file system; accepted: another place$"
+    with pytest.raises(ValueError, match=said), output_lock(tmp_path / "out"):
+        pass

@@ -206,6 +206,32 @@ def test_an_override_that_cannot_be_read_is_named(run: Run, override: str) -> No
     assert line.startswith(f"error: {override!r} cannot be read") and line.endswith("; accepted: key=value")
 
 
+@pytest.mark.parametrize("options", [["--epochs", "3"], ["--epochs=3"], ["-x"]])
+def test_an_option_of_another_program_is_refused_in_one_line(run: Run, options: list[str]) -> None:
+    done = run("seed=3", *options)
+    said = f"error: {options[0]}: no such option; accepted: key=value, such as model=VALUE"
+    assert (done.returncode, lines(done)) == (1, [said])
+
+
+def test_an_override_apart_from_the_others_is_refused_in_one_line(run: Run) -> None:
+    done = run("seed=3", "-m", "model=large")
+    said = "error: model=large: after an option between overrides; accepted: options before all key=value"
+    assert (done.returncode, lines(done)) == (1, [said])
+
+
+def test_an_option_of_hydra_is_accepted(run: Run) -> None:
+    done = run("--cfg", "job", "seed=3")
+    assert done.returncode == 0 and "seed: 3" in lines(done)
+
+
+def test_every_script_refuses_options_and_training_names_the_key_of_its_epochs(project: Path) -> None:
+    for script in sorted((project / "pipelines").glob("[!_]*.py")):
+        done = subprocess.run([bin_folder() / "python", script, "--epochs", "3"], capture_output=True, text=True)
+        (line,) = lines(done)
+        assert line.startswith("error: --epochs: no such option; accepted: key=value, such as "), script
+        assert script.stem != "train" or line.endswith("such as trainer.max_epochs=3")
+
+
 def test_a_missing_value_is_named(run: Run) -> None:
     done = run("seed=???")
     assert done.returncode == 1

@@ -37,6 +37,11 @@ def first_names(names: list[str]) -> str:
     return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:
     """The message for an unknown configuration key, with the closest accepted key."""
     close = get_close_matches(key, accepted, n=1)

@@ -16,6 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unroll.checks import check_least, counted
+from unroll.exceptions import message
 from unroll.files import refusal
 from unroll.hardware import DEVICES
 from unroll.inference.server.options import MEANING, TOKEN, ServerOptions, token_of_environment
@@ -71,7 +73,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and not refusal(error):
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {message(error)}")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -111,6 +113,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     for option in ("file", "format"):
         if arguments.text and vars(arguments)[option]:
             raise ValueError(f"TEXT and --{option}={vars(arguments)[option]}; accepted: one of them")
+    check_least(1, **{"--batch-size": arguments.batch_size})
     if not arguments.text and not arguments.file and sys.stdin.isatty():
         raise ValueError("no text; accepted: TEXT, --file FILE, or texts in standard input")
     from unroll.inference.answers import is_empty
@@ -137,7 +140,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         count += len(chunk)
     if unusable:
         print(
-            f"{unusable} of {count} texts cannot be used by this model, their values are null: {reason}",
+            f"{unusable} of {counted(count, 'text')} cannot be used by this model, their values are null: {reason}",
             file=sys.stderr,
         )
 
@@ -284,7 +287,7 @@ def _score(arguments: argparse.Namespace) -> None:
     done = score(source, arguments.input, output, options, Predictor, **others, report=report)
     speed = f"{done.scored} in {done.seconds:.1f} s: {done.scored / done.seconds:,.0f} rows/s" if done.scored else ""
     unusable = f"; {done.problems} have a reason in the column {options.prefix}error" if done.problems else ""
-    print(f"{output}: {done.rows} rows, {speed or 'nothing to do'}{unusable}")
+    print(f"{output}: {counted(done.rows, 'row')}, {speed or 'nothing to do'}{unusable}")
 
 
 def _play_arguments(parser: argparse.ArgumentParser) -> None:

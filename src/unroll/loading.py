@@ -7,14 +7,16 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unroll.inference.predictor import Predictor
 from unroll.inference.server.source import FolderSource, RegisteredName, Source, find_folder
 from unroll.project import check_store, project_root, set_environment
+from unroll.registry.database import RegistryDatabase
 from unroll.registry.source import RegistrySource
 from unroll.run_folder import RunFolder
+from unroll.tracking.registered import Registered
 
 
 def mlflow_uri(name: str) -> str | None:
@@ -36,17 +38,22 @@ def load(model: RunFolder | str | Path, device: str = "auto") -> Predictor:
     if isinstance(model, RunFolder):
         return Predictor.load(find_folder(model.path), device)
     if uri := mlflow_uri(str(model)):
+        if not re.match("runs:/|models:/(m-[0-9a-f]{32}|[^/@]+/latest)(/|$)", uri):  # others than MLflow alone knows
+            _parse(uri)
         with _environment():
             return _load_from_mlflow(uri, device)
-    return Predictor.load(find_folder(Path(model)), device)
+    with _naming_registered(str(model)):
+        folder = find_folder(Path(model))
+    return Predictor.load(folder, device)
 
 
 def find_source(name: str) -> Source:
     """The model to serve; raises ValueError if there is no such folder, or no MLflow store."""
     uri = mlflow_uri(name)
     if uri is None:
-        return FolderSource(Path(name))
-    registered = RegisteredName.parse(uri)
+        with _naming_registered(name):
+            return FolderSource(Path(name))
+    registered = _parse(uri)
     check_store()
     set_environment(project_root())  # before MLflow is imported
     return RegistrySource(registered)
@@ -66,6 +73,35 @@ def _load_from_mlflow(uri: str, device: str) -> Predictor:
         if uri.startswith("runs:/"):
             uri = model_uri(client, uri.removeprefix("runs:/").partition("/")[0])
         return Predictor.load(download_model(client, uri, Path(work)), device)
+
+
+def _parse(uri: str) -> RegisteredName:
+    """The registered model that is meant; raises ValueError, which names what is registered, for another text."""
+    try:
+        return RegisteredName.parse(uri)
+    except ValueError as error:
+        found = _registered(re.split("[/@]", uri.removeprefix("models:/"))[0])
+        raise ValueError(f"{error}; {found}" if found else str(error)) from None
+
+
+def _registered(name: str) -> Registered | None:
+    """What the store has, in view of a model; None if that cannot be said without MLflow."""
+    with suppress(ValueError), _environment():
+        database = RegistryDatabase.of_environment()
+        return database.registered(name) if database else None
+    return None
+
+
+@contextmanager
+def _naming_registered(name: str) -> Iterator[None]:
+    """Add to the error for a folder that does not exist the registered models of that name."""
+    try:
+        yield
+    except ValueError as error:
+        found = None if Path(name).exists() else _registered(name)
+        if not found or not found.uris:
+            raise
+        raise ValueError(f"{error}; registered: {', '.join(found.uris)}") from error
 
 
 @contextmanager

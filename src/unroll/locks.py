@@ -12,6 +12,7 @@ from zlib import crc32
 from filelock import FileLock, Timeout
 
 from unroll.exceptions import without_password
+from unroll.files import refusal
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -41,11 +42,19 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
 
 @contextmanager
 def output_lock(output: Path, wait: bool = False) -> Iterator[None]:
-    """Prevent other processes from writing `output`; raises ValueError if one does, unless it is waited for."""
+    """Prevent other processes from writing `output`.
+
+    Raises:
+        ValueError: another process writes it, and is not waited for; or the lock file beside it cannot be written.
+    """
     try:
         held = FileLock(_run_lock_file(output)).acquire(blocking=wait)
     except Timeout as error:
         raise ValueError(f"another process writes {output}; accepted: another one, or wait for it") from error
+    except OSError as error:
+        if not (refused := refusal(error)):
+            raise
+        raise ValueError(f"{output} cannot be written: {refused.cause}; accepted: another place") from error
     with held:
         yield
 

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
@@ -96,6 +97,7 @@ def _enter(project: Path) -> None:
         ):
             raise ValueError(f"{argument}: paths are relative to {project}; accepted: {here / value}")
     accepted = groups_and_keys(project, Path(sys.argv[0]).stem)
+    _check_options(accepted)
     is_multirun = any(it.startswith(("-m", "--m", "hydra.mode=")) for it in sys.argv[1:])
     if is_multirun and (cluster := Cluster.here()) is not None:
         raise ValueError(
@@ -106,6 +108,26 @@ def _enter(project: Path) -> None:
         if not override.key_or_group.startswith("hydra"):
             _check_override(override, project / "conf", accepted, is_multirun)
     os.chdir(project)
+
+
+def _check_options(accepted: list[str]) -> None:
+    """Refuse in one line the options that Hydra does not have, such as those of other programs for keys.
+
+    Args:
+        accepted: the groups and keys of the stage.
+    """
+    example = "trainer.max_epochs=3" if "trainer" in accepted else f"{accepted[0]}=VALUE" if accepted else None
+
+    def refuse(message: str) -> NoReturn:
+        raise ValueError(f"{message}; accepted: key=value" + (f", such as {example}" if example else ""))
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    _, others = parser.parse_known_args()
+    if option := next((it for it in others if it.startswith("-")), None):
+        refuse(f"{option}: no such option")
+    if others:
+        raise ValueError(f"{others[0]}: after an option between overrides; accepted: options before all key=value")
 
 
 def _check_override(override: Override, conf: Path, accepted: list[str], is_multirun: bool) -> None:

@@ -116,7 +116,7 @@ def test_a_hub_that_trickles_ends_in_seconds_and_the_next_run_completes(hub: Hub
     hub.faults[subject] = [trickle]
     done = download(hub.endpoint, *REVIEWS)
     assert done.status == 1, done  # the whole body would take minutes, and then succeed
-    assert f"error: the Hub at {hub.endpoint} cannot be reached" in done.errors
+    assert f"; the Hub at {hub.endpoint} cannot be reached" in done.errors
     assert_arrived(download(hub.endpoint, *REVIEWS), hub)
 
 

@@ -53,6 +53,26 @@ def test_test_scores_are_in_the_order_of_the_leaderboard_with_their_intervals_ov
     assert np.array(bars) == pytest.approx(ends)
 
 
+@pytest.mark.parametrize(("score", "ends"), [(1.0, (0.9, 1.0)), (0.0, (0.0, 0.1)), (0.5, (0.4, 0.6))])
+def test_no_axis_of_scores_is_longer_than_they_can_be(runs: list[Run], score: float, ends: tuple[float, float]) -> None:
+    equal = []
+    for run in runs:
+        history = run.history.assign(**{"val/accuracy": score})
+        equal.append(replace(run, best_score=score, metrics={"test/accuracy": score}, history=history))
+    board = leaderboard(equal).assign(**{f"test/accuracy_texts_{end}": score for end in ("low", "high")})
+    limits = [score_figure(equal, board).axes[0].get_xlim(), learning_curve_figure(equal).axes[0].get_ylim()]
+    limits += [axes.get_ylim() for axes in cost_figure(equal).axes]
+    for low, high in limits:
+        assert ends[0] <= low < high <= ends[1]
+        assert low <= score <= high
+
+
+def test_marks_at_the_end_of_an_axis_are_drawn_whole(runs: list[Run]) -> None:
+    equal = [replace(run, best_score=1.0) for run in runs]
+    for axes in cost_figure(equal).axes:
+        assert axes.lines and not any(line.get_clip_on() for line in axes.lines)
+
+
 def test_seeds_with_equal_scores_are_drawn_apart(runs: list[Run]) -> None:
     equal = [replace(run, metrics={"test/accuracy": 0.8}) for run in runs if run.model == "gru"]
     axes = score_figure(equal, with_intervals_over_texts(leaderboard(equal), equal)).axes[0]

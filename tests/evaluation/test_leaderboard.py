@@ -11,6 +11,7 @@ from scipy import stats
 from unroll.evaluation.leaderboard import (
     COSTS,
     CostColumn,
+    equally_good,
     leaderboard,
     pareto_front,
     single_device,
@@ -184,3 +185,9 @@ def test_each_model_is_on_the_front_or_beaten_by_one_that_is(models: list[tuple[
 @pytest.mark.parametrize("cost", COSTS)
 def test_every_cost_says_whether_more_is_cheaper(cost: CostColumn) -> None:
     assert cost.more_is_cheaper == (cost.column == "tokens_per_second")
+
+
+def test_models_with_equal_validation_scores_are_equally_good() -> None:
+    board = pd.DataFrame({"model": ["a", "b", "c"], "val/accuracy": [0.9, 0.9, 0.8]})
+    assert equally_good(board, "val/accuracy") == ["a", "b"]
+    assert equally_good(board[1:], "val/accuracy") == ["b"]

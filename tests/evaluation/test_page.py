@@ -105,3 +105,23 @@ def test_without_scripts_the_page_reads_the_same(address: str) -> None:
     with open_page(address, java_script_enabled=False) as page:
         assert column(page, PARAMETERS) == ["12,345", "4,321", "9,999"]
         assert page.get_by_role("button").count() == 0
+
+
+def test_on_a_phone_the_first_column_of_a_table_that_is_scrolled_stays_and_shadows_show_that_there_is_more(
+    address: str,
+) -> None:
+    with open_page(address, viewport=PHONE) as page:
+        found = page.evaluate("""() => {
+            const region = [...document.querySelectorAll(".scroll")].find(it => it.scrollWidth > it.clientWidth);
+            region.scrollLeft = 100;
+            const firsts = [...region.querySelectorAll("tr > :first-child")];
+            const edge = region.getBoundingClientRect().left;
+            const style = getComputedStyle(region);
+            return [region.scrollLeft, firsts.map(it => it.getBoundingClientRect().left - edge), style.backgroundImage,
+                style.backgroundAttachment];
+        }""")
+    scrolled, lefts, image, attachment = found
+    assert scrolled == 100
+    assert len(lefts) > 1 and max(map(abs, lefts)) < 1
+    assert image.count("linear-gradient") == 4
+    assert attachment == "local, local, scroll, scroll"

@@ -161,8 +161,9 @@ def test_the_page_has_the_commands_to_predict_with_and_to_serve_the_champion(
     runs = read_runs(classification_runs)
     write_comparison(runs, data_of(runs), tmp_path)
     text = html.unescape((tmp_path / "index.html").read_text())
-    assert """python -c "import unroll; print(unroll.load('models:/reviews@champion').predict(['…']))\"""" in text
-    assert "mlflow models serve --model-uri models:/reviews@champion --env-manager local --port 5001" in text
+    assert """python -c "import unroll; print(unroll.load('reviews@champion').predict(['…']))\"""" in text
+    assert "unroll serve reviews@champion --port 8000" in text
+    assert "python pipelines/register.py dataset=reviews" in text  # first, since there may be no champion
 
 
 @pytest.mark.parametrize("models", [1, 2, 3])
@@ -204,6 +205,19 @@ def test_page_opens_with_the_winner_its_test_score_and_whom_it_beats(
         f"{100 * best['test/accuracy']:.2f} ± {100 * best['test/accuracy_sd']:.2f} % on the test split "
         "(mean ± standard deviation over 2 seeds). "
         f"On the same test examples, {conclusion(compare_pairs(runs, ['gru', 'elman'], 0.05), 'gru')}"
+    )
+
+
+def test_models_with_the_same_validation_score_are_said_to_be_equal(
+    classification_runs: Path, data_of: DataOf, tmp_path: Path
+) -> None:
+    runs = [replace(run, best_score=1.0) for run in read_runs(classification_runs)]
+    runs += [replace(run, model="worse", best_score=0.5) for run in runs if run.model == "gru"]
+    write_comparison(runs, data_of(runs), tmp_path)
+    first, second, _ = leaderboard(runs)["model"]
+    assert verdict(tmp_path).startswith(
+        f"{first} and {second} have the same validation accuracy (100.00 %), and no model has a better one. "
+        f"{first}, which has the fewest parameters of them, reached "
     )
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -122,8 +123,8 @@ def test_a_file_without_texts_is_one_line_with_the_place(
 def test_a_format_is_named_with_its_dot_or_without(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text\ngood\n")
     assert list(read_texts(str(tmp_path / "a.txt"), kind)) == ["good"]
-    with pytest.raises(ValueError, match=r"^--format=\.docx; accepted: \.txt, "):
-        read_texts(str(tmp_path / "a.txt"), "docx")
+    with pytest.raises(ValueError, match=rf"^--format={re.escape(kind)}x; accepted: \.txt, "):
+        read_texts(str(tmp_path / "a.txt"), f"{kind}x")
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(None, ['{"text": "é"}']), (".jsonl", ["é"])])

@@ -338,7 +338,7 @@ CASES = {
     ),
     "the logged model, for good: another version": Case(
         [Store.delete_logged_model, Store.collect_garbage],
-        {Store.load: "or use another version; registered versions: 1, 2"},
+        {Store.load: "or use another version; registered versions: 1, 2 (champion)"},
         [to_the_first],
         champion=1,
     ),

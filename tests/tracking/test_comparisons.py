@@ -90,3 +90,14 @@ def test_other_runs_are_another_comparison(compared: tuple[list[Run], Path]) -> 
     log_comparison(runs, folder)
     log_comparison([*runs, replace(runs[0], seed=4, run_id="1" * 32)], folder)
     assert len(comparisons(runs[0].dataset)) == 2
+
+
+def test_models_with_equal_scores_are_said_to_be_equal(compared: tuple[list[Run], Path]) -> None:
+    runs, folder = compared
+    board = pd.read_csv(folder / "leaderboard.csv")
+    pd.concat([board, board.assign(model="equal")]).to_csv(folder / "leaderboard.csv", index=False)
+    log_comparison(runs, folder)
+    (run,) = comparisons(runs[0].dataset)
+    name, monitor = board["model"][0], runs[0].monitor
+    said = f"{name} and equal have the same mean {monitor}, the best of these runs; see index.html."
+    assert said in run.data.tags["mlflow.note.content"]

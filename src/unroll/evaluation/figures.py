@@ -26,6 +26,7 @@ from unroll.pages.drawing import (
     TICK,
     WIDTH,
     legend_rows,
+    mark_percent,
     set_margins,
     shorten,
     width_of,
@@ -58,10 +59,11 @@ def learning_curve_figure(runs: Sequence[Run]) -> Figure:
         by_seed = pd.concat(histories, axis="columns", join="inner")  # the epochs that all have
         mean, sd = by_seed.mean(axis="columns"), by_seed.std(axis="columns")
         axes.plot(mean.index, mean, label=shorten(model), markersize=3, **style)
-        axes.fill_between(mean.index, mean - sd, mean + sd, color=style["color"], alpha=0.15, linewidth=0)
+        low, high = (mean - sd).clip(lower=0), (mean + sd).clip(upper=1)
+        axes.fill_between(mean.index, low, high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set(xlabel="epoch", ylabel=_score_label("validation", runs))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_formatter(_percent())
+    mark_percent(axes, "y")
     _add_legend(figure, axes)
     return figure
 
@@ -83,7 +85,7 @@ def score_figure(runs: Sequence[Run], board: pd.DataFrame) -> Figure:
     axes.set(xlabel=_score_label("test", runs))
     axes.set_yticks(range(len(board)), [shorten(model) for model in board["model"]])
     axes.set_ylim(len(board) - 0.5, -0.5)
-    axes.xaxis.set_major_formatter(_percent())
+    mark_percent(axes, "x")
     axes.grid(visible=False, axis="y")
     names = width_of(shorten(model) for model in board["model"])
     set_margins(figure, EDGE + names + TICK, EDGE + 2 * LINE + TICK, NUMBERS / 2)
@@ -99,7 +101,7 @@ def length_figure(runs: Sequence[Run], slices: Slices) -> Figure:
         axes.plot(range(len(slices.sizes)), slices.scores.loc[model], label=shorten(model), markersize=5, **style)
     axes.set(xlabel="tokens", ylabel=_score_label("test", runs))
     axes.set_xticks(range(len(slices.sizes)), slices.sizes.index)
-    axes.yaxis.set_major_formatter(_percent())
+    mark_percent(axes, "y")
     _add_legend(figure, axes)
     return figure
 
@@ -128,7 +130,8 @@ def cost_figure(runs: Sequence[Run]) -> Figure:
         axes.xaxis.set_major_formatter(_thousands)
         axes.margins(0.15)
         axes.set_xlabel(f"{cost.title}\n" + (f"{cost.better} →" if cost.more_is_cheaper else f"← {cost.better}"))
-        axes.yaxis.set_major_formatter(_percent())
+    for axes in grid.flat:  # the last of them has widened the axis that they share
+        mark_percent(axes, "y")
     _add_legend(figure, grid[0, 0], x_lines=2, between=(0.3, 3 * LINE + TICK + 0.15), right=0.2)
     figure.supylabel(_score_label("validation", runs), fontsize="medium", x=EDGE / WIDTH, ha="left")
     return figure
@@ -159,7 +162,7 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
             axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
     set_margins(figure, margin, margin, right, top=1.5 * LINE)
     shades = axes.inset_axes((1.05, 0, 0.05, 1))
-    bar = figure.colorbar(picture, shades, label="share of the gold label (%)", format=_percent())
+    bar = figure.colorbar(picture, shades, label="share of the gold label (%)", format=PercentFormatter(1, symbol=None))
     bar.outline.set_visible(False)
     return figure
 
@@ -183,10 +186,6 @@ def model_styles(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
 
 def _score_label(split: str, runs: Sequence[Run]) -> str:
     return f"{split} {metric_title(main_metric(runs), runs[0].task)} (%)"
-
-
-def _percent() -> PercentFormatter:
-    return PercentFormatter(1, symbol=None)  # one per axis: it chooses the decimals from the range of its axis
 
 
 def _thousands(value: float, _: int) -> str:

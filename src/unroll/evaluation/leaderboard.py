@@ -29,6 +29,11 @@ TIMED = {"training_seconds": "trained_on", "tokens_per_second": "evaluated_on"} 
 UNKNOWN = "unknown"  # of earlier versions
 
 
+def equally_good(board: pd.DataFrame, monitor: str) -> list[str]:
+    """The models with the best validation score: several if they are equal."""
+    return list(board["model"][board[monitor] == board[monitor].max()])
+
+
 def leaderboard(runs: Sequence[Run], level: float = 0.05) -> pd.DataFrame:
     """One row per model, best mean validation score first; ties are in order of model size.
 

@@ -12,8 +12,14 @@ from unroll.data.encoding import REPLACEMENT
 from unroll.data.prepared import PreparedData
 from unroll.evaluation import figures, slices, tables
 from unroll.evaluation.hardest import hardest_examples
-from unroll.evaluation.leaderboard import leaderboard, main_metric, single_device, with_intervals_over_texts
-from unroll.evaluation.pairs import compare_pairs, conclusion
+from unroll.evaluation.leaderboard import (
+    equally_good,
+    leaderboard,
+    main_metric,
+    single_device,
+    with_intervals_over_texts,
+)
+from unroll.evaluation.pairs import compare_pairs, conclusion, enumerate_words
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import label_kind, metric_title
 from unroll.files import write_json, write_text
@@ -109,6 +115,7 @@ def _page(
         formats=formats,
         models=models,
         winner=models[0],
+        equals=enumerate_words(equals) if len(equals := equally_good(board, monitor)) > 1 else None,
         winner_seeds=int(winner["seeds"]),
         winner_validation=score_text(monitor, winner[monitor]),
         winner_test=score_text(metric, winner[metric], winner[f"{metric}_sd"]),

@@ -36,8 +36,8 @@ def format_of(path: str, kind: str | None = None) -> str:
         kind = ".txt" if is_stdin else extension(path)
         if kind not in FORMATS:
             raise ValueError(f"{path}: unknown format {kind!r}; accepted: {kinds}, which --format names too")
-    elif (kind := f".{kind.lstrip('.')}") not in FORMATS:
-        raise ValueError(f"--format={kind}; accepted: {kinds}")
+    elif (typed := kind) and (kind := f".{typed.lstrip('.')}") not in FORMATS:
+        raise ValueError(f"--format={typed}; accepted: {kinds}")
     if is_stdin and kind == _PARQUET:
         raise ValueError(f"standard input as {kind}; accepted: a file of this format")
     return kind

@@ -6,15 +6,16 @@ The space is computed from the texts beside the axes. Matplotlib's own layouts d
 import io
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import NullLocator, StrMethodFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter, StrMethodFormatter
 
 INK = "#24292f"
 WIDTH = 4.8  # inches; on a phone the text of such a figure is only slightly smaller
@@ -110,6 +111,20 @@ def legend_rows(names: Sequence[str]) -> tuple[int, int]:
     """Columns and rows of a legend below axes as wide as the page."""
     columns = max(1, int(WIDTH / (0.6 + 0.075 * max(map(len, names)))))
     return columns, math.ceil(len(names) / columns)
+
+
+def mark_percent(axes: Axes, name: Literal["x", "y"], symbol: str | None = None) -> None:
+    """Mark an axis of shares in per cent, and let it end at 0 or 100 % instead of beyond; marks there are drawn whole.
+
+    All that is drawn must be within 0 and 1.
+    """
+    axis, set_ends = (axes.xaxis, axes.set_xlim) if name == "x" else (axes.yaxis, axes.set_ylim)
+    axis.set_major_formatter(PercentFormatter(1, symbol=symbol))  # its own: it chooses the decimals from the range
+    low, high = axis.get_view_interval()
+    if low <= 0 or high >= 1:
+        set_ends(max(low, 0), min(high, 1))
+        for artist in [*axes.lines, *axes.collections]:
+            artist.set_clip_on(False)
 
 
 def mark_powers(axis: Axis) -> None:

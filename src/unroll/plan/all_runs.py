@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from joblib import cpu_count
 from omegaconf import DictConfig
 
+from unroll.checks import counted
 from unroll.cluster import Cluster
 from unroll.config import choice, compose_again, source_of, task_overrides
 from unroll.data.prepared import PreparedData
@@ -133,9 +134,9 @@ def _complete(
             else:
                 bar.write(f"{title:<{width}}  {event.text}")
             sys.stdout.flush()
-    print(f"{total} runs in {time.monotonic() - start:.0f} s, {processes} at a time", flush=True)
+    print(f"{counted(total, 'run')} in {time.monotonic() - start:.0f} s, {processes} at a time", flush=True)
     if failed:
-        raise ValueError(f"{len(failed)} of {total} runs failed, for the reasons above: {', '.join(failed)}")
+        raise ValueError(f"{len(failed)} of {counted(total, 'run')} failed, for the reasons above: {', '.join(failed)}")
 
 
 def _places(asked: str, devices: Any, threads: int, jobs: int | None) -> Places:

@@ -17,6 +17,7 @@ from unroll.files import damaged_files
 from unroll.inference.model_folder import CONFIG
 from unroll.inference.server.source import RegisteredName
 from unroll.tracking.moved import present_location
+from unroll.tracking.registered import Registered
 
 _PREFIX = "sqlite:///"
 _OF_NAME = "FROM model_versions WHERE workspace = 'default' AND name = ? AND current_stage <> 'Deleted_Internal'"
@@ -41,31 +42,33 @@ class RegistryDatabase:
         Raises:
             StoreError: there is no such model, version or alias; lists what there is.
         """
+        registered = self.registered(name.name)
+        if registered is None:
+            return None
+        number = registered.aliases.get(name.chosen) if name.is_alias else int(name.chosen)
+        if number is not None and number in registered.versions:
+            return str(number)
+        if name.name not in registered.models:
+            raise StoreError(f"{name.uri}: no such model; {registered}")
+        what = f"no version has the alias {name.chosen}" if name.is_alias else "no such version"
+        raise StoreError(f"{name.uri}: {what}; {registered}")
+
+    def registered(self, name: str) -> Registered | None:
+        """What there is, in view of a model that may not exist; None if MLflow has to be asked."""
         # In a damaged file a value may have another type than its column.
         aliased = (
-            "SELECT CAST(version AS INTEGER) FROM registered_model_aliases "
-            "WHERE workspace = 'default' AND name = ? AND alias = ?"
+            "SELECT CAST(alias AS TEXT), CAST(version AS INTEGER) FROM registered_model_aliases "
+            "WHERE workspace = 'default' AND name = ? ORDER BY alias"
         )
         known = "SELECT CAST(name AS TEXT) FROM registered_models WHERE workspace = 'default' ORDER BY name"
         try:
             with self._open() as connection:
                 connection.execute("BEGIN")  # all of it as at one moment, while others register and delete
-                versions = [
-                    number
-                    for (number,) in connection.execute(f"SELECT CAST(version AS INTEGER) {_OF_NAME}", (name.name,))
-                ]
-                found = connection.execute(aliased, (name.name, name.chosen)).fetchone() if name.is_alias else None
-                names = [it for (it,) in connection.execute(known)]
+                versions = [it for (it,) in connection.execute(f"SELECT CAST(version AS INTEGER) {_OF_NAME}", (name,))]
+                aliases = dict(connection.execute(aliased, (name,)))
+                return Registered([it for (it,) in connection.execute(known)], name, versions, aliases)
         except sqlite3.Error:
             return None
-        number = (found[0] if found else None) if name.is_alias else int(name.chosen)
-        if number in versions:
-            return str(number)
-        if name.name not in names:
-            raise StoreError(f"{name.uri}: no such model; registered models: {', '.join(names) or 'none'}")
-        what = f"no version has the alias {name.chosen}" if name.is_alias else "no such version"
-        shown = ", ".join(map(str, sorted(versions))) or "none"
-        raise StoreError(f"{name.uri}: {what}; registered versions: {shown}")
 
     def folder(self, name: str, version: str) -> Path | None:
         """The model folder of a version; None if it is not on this machine, or damaged, or unroll did not log it."""

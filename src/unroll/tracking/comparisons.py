@@ -8,8 +8,8 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from unroll.evaluation.leaderboard import TIMED
-from unroll.evaluation.pairs import conclusion
+from unroll.evaluation.leaderboard import TIMED, equally_good
+from unroll.evaluation.pairs import conclusion, enumerate_words
 from unroll.evaluation.report import FILES
 from unroll.evaluation.runs import Run
 from unroll.tracking.git import source_tags
@@ -27,9 +27,13 @@ def log_comparison(runs: Sequence[Run], folder: Path) -> str:
     """
     client = open_store()
     run_id = _open_run(client, runs)
-    winner, pairs = pd.read_csv(folder / "leaderboard.csv").iloc[0], pd.read_csv(folder / "pairs.csv")
-    model = str(winner["model"])
-    note = [f"**{model}** has the best mean {runs[0].monitor} of these runs; see index.html."]
+    board, pairs = pd.read_csv(folder / "leaderboard.csv"), pd.read_csv(folder / "pairs.csv")
+    winner, monitor = board.iloc[0], runs[0].monitor
+    model, equals = str(winner["model"]), equally_good(board, monitor)
+    said = f"**{model}** has the best mean {monitor} of these runs"
+    if len(equals) > 1:
+        said = f"{enumerate_words(equals)} have the same mean {monitor}, the best of these runs"
+    note = [f"{said}; see index.html."]
     if len(pairs):
         note.append(f"On the same test examples, {conclusion(pairs, model)}")
     note += ["", *(_link(client, run) for run in runs)]

@@ -19,6 +19,7 @@ from unroll.inference import mlflow_model
 from unroll.inference.model_folder import CONFIG, ONNX_MODEL
 from unroll.tracking.logged_model import copy_code, example, is_exported, requirements, signature
 from unroll.tracking.offline import REFUSALS, UPLOAD, reason
+from unroll.tracking.registered import Registered
 from unroll.tracking.runs import TrackedRun, get_run
 
 
@@ -153,8 +154,8 @@ def finding_model(client: MlflowClient, uri: str) -> Iterator[None]:
 
 def _registered(client: MlflowClient, uri: str) -> str:
     """What the store has instead of a model that it does not have."""
-    versions = client.search_model_versions()
-    own = sorted(int(it.version) for it in versions if it.name == re.split("[/@]", uri.removeprefix("models:/"))[0])
-    if own:
-        return f"registered versions: {', '.join(map(str, own))}"
-    return f"registered models: {', '.join(sorted({it.name for it in versions})) or 'none'}"
+    name = re.split("[/@]", uri.removeprefix("models:/"))[0]
+    found = client.search_model_versions()
+    models, versions = {it.name for it in found}, [int(it.version) for it in found if it.name == name]
+    aliases = client.get_registered_model(name).aliases if versions else {}
+    return str(Registered(models, name, versions, {alias: int(version) for alias, version in aliases.items()}))

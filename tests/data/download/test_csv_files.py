@@ -94,6 +94,14 @@ def test_a_damaged_archive_is_named(tmp_path: Path, content: bytes) -> None:
         rows_of(tmp_path / "x.csv.gz", content)
 
 
+def test_what_is_accepted_is_said_once_for_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\nx,y\nx,y,z\n")
+    with pytest.raises(ValueError) as error:
+        download(source_of(tmp_path), tmp_path / "out")
+    said = f"{tmp_path}/train.csv cannot be read as .csv: line 3 has 3 cells; accepted: 2, as in the header"
+    assert str(error.value) == f"dataset.path={str(tmp_path)!r} cannot be loaded as a dataset: {said}"
+
+
 def source_of(path: Path, **changes: Any) -> Source:
     splits = {"train": "train", "validation": None, "test": None}
     columns = {"text": "text", "label": "label"}

@@ -148,7 +148,7 @@ def test_a_configuration_is_chosen_by_name(tmp_path: Path, write_dataset: WriteD
     assert download(reviews(folder, name="a"), tmp_path / "raw" / "x")["name"] == "a"
     assert_refused(reviews(folder, name="b"), tmp_path / "b" / "x", "dataset.splits.validation='validation'")
     assert_refused(reviews(folder, name="c"), tmp_path / "c" / "x", "configuration 'c'", "['a', 'b']")
-    assert_refused(reviews(folder), tmp_path / "none" / "x", str(folder), "configuration None", "['a', 'b']")
+    assert_refused(reviews(folder), tmp_path / "none" / "x", str(folder), "['a', 'b']")
 
 
 def test_a_new_download_replaces_the_old_one(tmp_path: Path, write_dataset: WriteDataset) -> None:

@@ -70,6 +70,12 @@ def test_an_unreachable_hub_is_an_error(download: Callable[..., Download]) -> No
     assert_refused(done, f"the Hub at {endpoint} cannot be reached", "dataset.path=FOLDER")
 
 
+def test_a_missing_folder_that_is_taken_for_a_repository_is_named_first(download: Callable[..., Download]) -> None:
+    done = download("http://127.0.0.1:1", "dataset.path=data/nothere")
+    taken = "dataset.path='data/nothere': no such folder or file here, so it was taken for a Hub repository; "
+    assert_refused(done, f"error: {taken}the Hub at http://127.0.0.1:1 cannot be reached")
+
+
 def test_offline_without_a_cached_copy_is_an_error(download: Callable[..., Download]) -> None:
     done = download("http://hub.invalid", HF_HUB_OFFLINE="1")
     assert_refused(done, "cornell-movie-review-data/rotten_tomatoes", "HF_HUB_OFFLINE")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -50,6 +51,16 @@ def test_keys_agree_with_a_comparison_of_the_strings(found: list[list[str]]) -> 
             assert (keys["words"][a] == keys["words"][b]) == (words[a] == words[b])
 
 
+@given(st.randoms(use_true_random=False), st.integers(1, 60), st.integers(1, 12))
+def test_texts_with_the_same_words_are_near_duplicates(random: Random, distinct: int, repetitions: int) -> None:
+    found = [random.choices(["No", "no", "film", "bad", "!", "?"], k=random.randint(1, 12)) for _ in range(distinct)]
+    found *= repetitions
+    random.shuffle(found)
+    keys = keys_of(*found)
+    _, firsts, same = np.unique(keys["words"], return_index=True, return_inverse=True)
+    assert (keys["near"] == keys["near"][firsts[same]]).all()
+
+
 def test_rows_that_repeat_one_of_their_split_or_of_another_are_counted() -> None:
     every = keys_of(["a"], ["A"], ["a"], ["b"], ["a"], ["c", "!"], ["c"])
 
@@ -76,6 +87,7 @@ def test_rows_that_repeat_one_of_their_split_or_of_another_are_counted() -> None
         (None, ["one", "ONE !", "two", "three"], {}),
         ("tokens", ["ONE !", "three"], {"the text is in validation too": 1, "the text is in test too": 1}),
         ("words", ["three"], {"the text is in validation too": 2, "the text is in test too": 1}),
+        ("near", ["three"], {"the text is in validation too": 2, "the text is in test too": 1}),
     ],
 )
 def test_training_rows_that_leak_are_dropped_by_option(

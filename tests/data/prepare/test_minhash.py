@@ -15,7 +15,7 @@ def groups_of(*blocks: list[np.ndarray]) -> list[int]:
     found = MinHash()
     for texts in blocks:
         found.add(Ragged.from_sequences(texts, np.int32))
-    return found.groups().tolist()  # type: ignore[no-any-return]
+    return found.groups(np.arange(sum(map(len, blocks)), dtype=np.uint64)).tolist()  # type: ignore[no-any-return]
 
 
 def texts(count: int, length: int) -> list[np.ndarray]:
@@ -71,6 +71,21 @@ def test_every_repetition_is_in_the_group_of_its_text() -> None:
 
 def test_100_000_times_the_same_text_is_one_group() -> None:
     assert set(groups_of(texts(1, 30) * 100_000)) == {0}
+
+
+def test_repetitions_are_found_among_more_similar_texts_than_are_compared() -> None:
+    numbers = np.random.default_rng(0).integers(1, 4, (40, 12), dtype=np.int32)
+    found = list(np.tile(numbers, (20, 1)))
+    groups = np.reshape(groups_of(found), (20, 40))
+    assert (groups == groups[0]).all()
+
+
+def test_texts_without_words_are_together_if_their_keys_are_equal() -> None:
+    found = MinHash()
+    found.add(Ragged.from_sequences([[], [1], [], []], np.int32))
+    first, word, second, third = found.groups(np.array([7, 7, 8, 7], np.uint64))
+    assert first == third
+    assert len({first, word, second}) == 3
 
 
 def test_of_no_texts_there_are_no_groups() -> None:

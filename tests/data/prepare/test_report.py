@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.data.raw import ENTITIES, LENIENT, OPTIONS, REVIEWS, TAGS, raw_reviews, texts, write_raw
 from unroll.data.prepare.prepare import prepare
+from unroll.data.prepare.report import _label_figure, _length_figure, _unknown_figure
 from unroll.files import read_json
 
 
@@ -68,3 +70,21 @@ def test_thousands_of_labels_fit_on_the_page(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text()
     assert "1,950 others" in page
     assert len(page) < 200_000
+
+
+def test_without_unknown_tokens_there_is_no_figure_of_them(tmp_path: Path) -> None:
+    prepare(REVIEWS, raw_reviews(tmp_path / "acme"), tmp_path / "out", OPTIONS)
+    report, page = read_json(tmp_path / "out" / "report.json"), (tmp_path / "out" / "report.html").read_text()
+    is_unknown = any(facts["unknown_share"] for facts in report["splits"].values())
+    assert ("There are no unknown tokens." in page) != is_unknown
+    assert page.count('<svg role="img"') == 2 + is_unknown
+
+
+def test_no_axis_of_shares_goes_below_zero_or_beyond_all() -> None:
+    for figure in (
+        _unknown_figure({split: {"unknown_share": 1.0} for split in ("train", "validation", "test")}),
+        _label_figure({split: {"good": 4, "bad": 0} for split in ("train", "validation", "test")}, "texts"),
+    ):
+        assert figure.axes[0].get_xlim() == (0, 1)
+    figure = _length_figure({split: np.array([3, 3]) for split in ("train", "validation", "test")})
+    assert figure.axes[0].get_ylim() == (0, 1)

@@ -1,6 +1,8 @@
 """Exported networks compared with PyTorch's results."""
 
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from tests.tiny import MODELS, NETWORKS
 from unroll.data.padding import pad
 from unroll.data.tokens import Task
 from unroll.inference.building import build_model
+from unroll.inference.exporting import scans
 from unroll.inference.exporting.encoders import CELLS
 from unroll.inference.exporting.graph import find_exporter
 from unroll.inference.exporting.network import network_model
@@ -73,8 +76,22 @@ def test_every_cell_is_exported_in_every_encoder(cell: type[nn.Module], options:
 def test_every_public_cell_has_an_exporter() -> None:
     others = ("Encoder", "CRF", "Model", "CNN", "CharacterLSTM")
     public = [it for name, it in vars(unroll.nn).items() if isinstance(it, type) and not name.endswith(others)]
-    assert len(public) == 11
     assert set(public) == set(CELLS)
+
+
+def test_the_cell_of_the_contributing_page_is_exported_by_its_exporter(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (project / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    written = next(it for it in blocks if it.startswith("# src/unroll/nn/leaky.py"))
+    exporter = next(it for it in blocks if it.startswith("# src/unroll/inference/exporting/scans.py"))
+    names = dict(vars(scans))
+    exec(written + exporter.partition("CELLS")[0], names)
+    assert "Leaky: each_way(leaky)," in exporter
+    monkeypatch.setitem(CELLS, names["Leaky"], scans.each_way(names["leaky"]))
+    for bidirectional in (False, True):
+        network = random_network("labeling", names["Leaky"], bidirectional=bidirectional)
+        check_parity(network, "labeling", RAGGED, [60])
 
 
 @pytest.mark.parametrize(

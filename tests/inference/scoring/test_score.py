@@ -129,6 +129,7 @@ def test_an_output_of_something_else_is_refused(
     with pytest.raises(ValueError, match=r"notes.csv exists and is not by unroll score; accepted: another --output"):
         run(rows, output="notes.csv")
     assert (tmp_path / "notes.csv").read_text() == "mine"
+    assert not (tmp_path / ".notes.csv.running").exists()
 
 
 def test_an_unfinished_output_of_something_else_is_refused(

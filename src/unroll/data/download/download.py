@@ -137,9 +137,11 @@ def _load(source: Source, named: dict[str, list[Path]], folder: Path | None, cac
         try:
             found = load_folder(folder, source.name, source.lists_by_column, cache) | found
         except ValueError as error:
+            chosen = f" (configuration {source.name!r})" if source.name else ""
+            accepted = "a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
+            hint = "" if "accepted: " in str(error) else f"; accepted: {accepted}"
             raise ValueError(
-                f"dataset.path={source.path!r} (configuration {source.name!r}) cannot be loaded as a dataset: {error}; "
-                "accepted: a folder or repository with parquet (or CSV, JSON lines, Arrow) files in the Hub's layout"
+                f"dataset.path={source.path!r}{chosen} cannot be loaded as a dataset: {error}{hint}"
             ) from error
     for split, theirs in wanted.items():
         if theirs not in found:

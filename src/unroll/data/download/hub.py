@@ -104,6 +104,7 @@ def _is_intact(cached: Path, known_only: bool) -> bool:
 def _as_value_errors(repository: str, revision: str, key: str) -> Iterator[None]:
     """Turn the errors of the Hub's client into a ValueError of one line."""
     where, path = f"the Hub at {constants.ENDPOINT}", f"{key}.path={repository!r}"
+    taken = f"{path}: no such folder or file here, so it was taken for a Hub repository"
     try:
         yield
     except (HTTPError, HfHubHTTPError, HFValidationError, OSError) as error:
@@ -114,12 +115,12 @@ def _as_value_errors(repository: str, revision: str, key: str) -> Iterator[None]
             HFValidationError: f"{path}: no such folder; accepted: a folder or a Hub repository 'owner/name'",
             GatedRepoError: f"{path} is gated: accept its terms on the Hub and set HF_TOKEN",
             RevisionNotFoundError: f"{key}.revision={revision!r}: {where} has no such revision of {repository}",
-            RepositoryNotFoundError: f"{path}: no such folder; {where} has no such dataset, or HF_TOKEN is required",
-            LocalEntryNotFoundError: f"{path} at revision {revision!r} is not complete in the local cache, and {where} "
-            "did not respond or HF_HUB_OFFLINE is set",
-            (HfHubHTTPError, OSError): f"{path}: {where} {failed if status in (401, 403) else f'failed: {reason}'}",
-            HTTPError: f"{where} cannot be reached ({reason}); use a local copy with {key}.path=FOLDER, or the cache "
-            "with HF_HUB_OFFLINE=1",
+            RepositoryNotFoundError: f"{taken}; {where} has no such dataset, or HF_TOKEN is required",
+            LocalEntryNotFoundError: f"{taken}; revision {revision!r} is not complete in the local cache, and "
+            f"{where} did not respond or HF_HUB_OFFLINE is set",
+            (HfHubHTTPError, OSError): f"{taken}; {where} {failed if status in (401, 403) else f'failed: {reason}'}",
+            HTTPError: f"{taken}; {where} cannot be reached ({reason}); use a local copy with {key}.path=FOLDER, or "
+            "the cache with HF_HUB_OFFLINE=1",
         }
         message = next(message for kind, message in messages.items() if isinstance(error, kind))
         raise ValueError(message) from error

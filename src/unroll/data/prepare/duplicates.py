@@ -20,7 +20,8 @@ def text_keys(splits: dict[str, SplitRows]) -> dict[Sameness, TextKeys]:
     """Compute the keys of all texts; the splits belong to one corpus.
 
     Texts have equal keys `tokens` for the same tokens; `words` for the same words in lower case, without punctuation
-    (unless a text is only punctuation); and `near` if they share about 80 % or more of their pairs of adjacent words.
+    (unless a text is only punctuation); and `near` for the same words too, or if they share about 80 % or more of their
+    pairs of adjacent words.
     """
     corpus = next(iter(splits.values())).corpus
     numbers: dict[str, int] = {}
@@ -31,8 +32,9 @@ def text_keys(splits: dict[str, SplitRows]) -> dict[Sameness, TextKeys]:
     tokens, words, near = {}, {}, MinHash()
     for split, rows in splits.items():
         tokens[split], words[split] = _exact_keys(rows, lowered, near)
-    groups = Ragged.from_lengths(near.groups(), [len(rows) for rows in splits.values()])
-    return {"tokens": tokens, "words": words, "near": dict(zip(splits, groups, strict=True))}
+    groups = near.groups(np.concatenate([*words.values()]))
+    of_splits = Ragged.from_lengths(groups, [len(rows) for rows in splits.values()])
+    return {"tokens": tokens, "words": words, "near": dict(zip(splits, of_splits, strict=True))}
 
 
 def count_duplicates(keys: dict[Sameness, TextKeys]) -> dict[str, dict[str, int]]:

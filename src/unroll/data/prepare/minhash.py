@@ -9,7 +9,7 @@ from unroll.data.ragged import Ragged
 HASHES = 64  # a multiple of BANDS
 BANDS = 16
 SIMILAR = 0.8  # minimum share of equal values in the signatures of near duplicates
-NEIGHBOURS = 8  # number of texts of a bucket that each text is compared with
+NEIGHBOURS = 8  # number of texts of a bucket, with other signatures, that each text is compared with
 _STEP = 1 << 16  # number of pairs that are processed at a time, so that they stay in the CPU cache
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -47,11 +47,20 @@ class MinHash:
         self._signatures.append(_borrowed(smallest))
         self._is_empty.append(lengths == 0)
 
-    def groups(self) -> np.ndarray:
-        """The group (N,) of each text: connected components of near duplicates."""
+    def groups(self, keys: np.ndarray) -> np.ndarray:
+        """The group (N,) of each text: connected components of near duplicates.
+
+        Texts with equal signatures are always in one group.
+
+        Args:
+            keys: (N,) uint64; texts without words, which have no signatures, are in one group if their keys are equal.
+        """
         signatures, is_empty = np.concatenate(self._signatures), np.concatenate(self._is_empty)
+        keys = np.where(is_empty, keys, _digests(signatures.view(np.uint64)))
+        _, firsts, same = np.unique(keys, return_index=True, return_inverse=True)
+        signatures, is_empty = signatures[firsts], is_empty[firsts]  # (D,) distinct
         count = len(signatures)
-        bands = signatures.view(np.uint64)  # (N, BANDS), four values of 16 bits each
+        bands = signatures.view(np.uint64)  # (D, BANDS), four values of 16 bits each
         texts = np.flatnonzero(~is_empty)
         pairs = [np.zeros((2, 0), np.int64)]
         for band in range(BANDS):
@@ -64,7 +73,7 @@ class MinHash:
                 pairs.append(np.stack([a, b])[:, _similar(signatures, a, b)])
         a, b = np.concatenate(pairs, axis=1)
         _, groups = connected_components(coo_array((np.ones(len(a), bool), (a, b)), (count, count)), directed=False)
-        return groups
+        return groups[same]
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -73,6 +82,14 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def _digests(bands: np.ndarray) -> np.ndarray:
+    """64-bit hashes (N,) of signatures, given as (N, BANDS) uint64."""
+    digests = np.zeros(len(bands), np.uint64)
+    for band in bands.T:
+        digests = _mixed(digests ^ band)
+    return digests
 
 
 def _borrowed(smallest: np.ndarray) -> np.ndarray:

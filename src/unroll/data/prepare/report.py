@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from unroll.data.prepare.split_rows import SplitRows
 from unroll.data.tokens import Task
@@ -23,6 +23,7 @@ from unroll.pages.drawing import (
     TICK,
     WIDTH,
     inline_svg,
+    mark_percent,
     set_margins,
     shorten,
     width_of,
@@ -102,8 +103,14 @@ def _page(dataset: str, what: str, facts: dict[str, Any], lengths: dict[str, np.
         labels=_counts_table(f"{what.capitalize()} by label", "label", labels["train"], labels),
         label_figure=inline_svg(_label_figure(labels, what), "labels", f"Share of the {what} by label and split"),
         length_figure=inline_svg(_length_figure(lengths), "lengths", "Share of the texts by length and split"),
-        unknown_figure=inline_svg(_unknown_figure(splits), "unknown", "Share of unknown tokens by split"),
+        unknown_figure=_drawn_unknown(splits),
     )
+
+
+def _drawn_unknown(splits: dict[str, Any]) -> Markup | None:
+    if not any(facts["unknown_share"] for facts in splits.values()):
+        return None
+    return inline_svg(_unknown_figure(splits), "unknown", "Share of unknown tokens by split")
 
 
 def _rows_table(splits: dict[str, Any]) -> Table:
@@ -172,7 +179,7 @@ def _length_figure(lengths: dict[str, np.ndarray]) -> Figure:
         counts, _ = np.histogram(of_split, edges)
         axes.stairs(counts / len(of_split), edges, label=split, color=COLORS[i], linewidth=1.5)
     axes.set(xlabel="tokens", ylabel="share of the rows")
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    mark_percent(axes, "y", symbol="%")
     figure.legend(loc="lower center", ncols=len(lengths), borderaxespad=0.2)
     set_margins(figure, EDGE + LINE + NUMBERS + TICK, EDGE + 3.5 * LINE + TICK, NUMBERS / 2)
     return figure
@@ -192,7 +199,7 @@ def _finish_bars(axes: Axes, label: str, names: Iterable[str], bottom: float = 0
     """Name the axis, and leave space for the names of the bars and `bottom` inches below."""
     axes.set(xlabel=label)
     axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    mark_percent(axes, "x", symbol="%")
     axes.grid(visible=False, axis="y")
     assert isinstance(axes.figure, Figure)
     set_margins(axes.figure, EDGE + width_of(names) + TICK, EDGE + 2.5 * LINE + TICK + bottom, NUMBERS / 2)

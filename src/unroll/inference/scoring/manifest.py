@@ -58,6 +58,10 @@ class Place:
         self.model = self.work / "model"
         self._is_file, self._manifest = is_one_file(output), manifest_of(output)
 
+    def check(self) -> None:
+        """Raise ValueError if the output is there and of something else; nothing is written."""
+        self._facts_there()
+
     def complete(self) -> dict[str, Any] | None:
         """The facts of `finish` if the output is complete, else None.
 
@@ -66,13 +70,9 @@ class Place:
         """
         if (self.work / _MANIFEST).exists():  # the last step was interrupted
             self._move()
-        is_there = any(self._output.iterdir()) if self._output.is_dir() else self._output.exists()
-        if is_there:
-            facts = _read(self._manifest) or {}
-            if facts.get("fingerprint") == self._fingerprint and self._output.is_file() == self._is_file:
-                delete(self.work)
-                return facts
-            raise ValueError(f"{self._output} exists{self._differing(facts)}; accepted: another --output, or delete it")
+        if facts := self._facts_there():
+            delete(self.work)
+            return facts
         for other in self._output.parent.glob(glob.escape(f".{self._output.name}.parts-") + "*"):
             if other == self.work:
                 continue
@@ -84,6 +84,15 @@ class Place:
                     f"settings, another --output, or delete {other}"
                 )
         return None
+
+    def _facts_there(self) -> dict[str, Any] | None:
+        is_there = any(self._output.iterdir()) if self._output.is_dir() else self._output.exists()
+        if not is_there:
+            return None
+        facts = _read(self._manifest) or {}
+        if facts.get("fingerprint") == self._fingerprint and self._output.is_file() == self._is_file:
+            return facts
+        raise ValueError(f"{self._output} exists{self._differing(facts)}; accepted: another --output, or delete it")
 
     def begin(self) -> Any:
         """Within this context the folder is made; see `whole_folder`. What killed processes left of it is deleted."""

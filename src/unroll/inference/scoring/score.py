@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unroll.checks import check_choice, check_least
+from unroll.checks import check_choice, check_least, counted
 from unroll.files import delete, make_folder
 from unroll.hardware import DEVICES
 from unroll.inference.scoring.engines import ENGINES, Events
@@ -93,6 +93,7 @@ def score(
     settings: dict[str, Any] = {"input": file_facts(files), "model": source.identity(version), "part_bytes": size}
     settings |= asdict(options) | {"columns": options.columns and list(options.columns)}
     place = Place(output, settings)
+    place.check()  # before anything is written beside it
     make_folder(output.parent)
     with output_lock(output):
         if facts := place.complete():
@@ -116,7 +117,7 @@ def score(
         counts = {chunk: found for chunk in chunks if (found := read_counts(job.part(chunk)))}
         there = sum(it.rows for it in counts.values())
         if counts:
-            report(f"{output}: {len(counts)} of {len(chunks)} parts with {there} rows are there")
+            report(f"{output}: {len(counts)} of {counted(len(chunks), 'part')} with {counted(there, 'row')} are there")
         missing = [chunk for chunk in chunks if chunk not in counts]
         if missing:
             if engine == "local" and processes is None and loader.uses_gpu(job.model, job.device):
