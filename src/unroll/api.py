@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from omegaconf import OmegaConf
 
-from unroll.arguments import check_arguments, check_factory, check_targets
+from unroll.arguments import check_arguments, check_targets
 from unroll.checks import check_choice, unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
@@ -152,15 +152,14 @@ def train(
     trainer = dict(trainer or {}) | ({} if epochs is None else {"max_epochs": epochs})
     for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
         parts[group] = _overridden(_configuration(group, chosen[group]), overrides or {}, group)
-        if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
-            check = check_targets if group == "trainer" else check_factory
-            check(parts[group], group)
-
     parts["finetune"] = _overridden(_configuration("finetune", chosen["finetune"]), finetune or {}, "finetune")
-    if isinstance(model, SequenceModel):
+    if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
+        from unroll.training.factories import check_factories
         from unroll.training.finetuning import FineTuning
         from unroll.training.placing import announce_device
 
+        check_factories(parts["optimizer"], parts["scheduler"])
+        check_targets(parts["trainer"], "trainer")
         FineTuning.of(parts["finetune"], train_options)
 
         announce_device(parts["trainer"])

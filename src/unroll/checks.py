@@ -3,6 +3,10 @@
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
+from numbers import Integral
+
+LARGEST_SEED = 2**32 - 1  # of NumPy's RandomState, which scikit-learn and Optuna draw from
+SEEDS = f"from 0 to {LARGEST_SEED}"
 
 
 def check_least(least: int, none: str | None = None, /, **values: float | None) -> None:
@@ -11,6 +15,12 @@ def check_least(least: int, none: str | None = None, /, **values: float | None) 
         if value is not None and value < least:
             null = f", or null for {none}" if none else ""
             raise ValueError(f"{name}={value}; accepted: {least} or more{null}")
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Raise ValueError if a seed is one that a generator of random numbers does not take."""
+    if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"{name}={seed}; accepted: a whole number {SEEDS}")
 
 
 def check_below_one(**values: float) -> None:

@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unroll.checks import check_name, unknown_key
+from unroll.checks import LARGEST_SEED, SEEDS, check_name, unknown_key
 from unroll.cluster import Cluster, is_speaker
 from unroll.conf_files import check_choice_file, check_primary, groups_and_keys, message_with_file, typed_overrides
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, raise_terminated
@@ -141,8 +141,9 @@ def _check_value(key: str, written: str, value: Any, choices: list[str]) -> None
         check_name(key, value)
     if choices and value not in choices:
         raise ValueError(f"{written}: no such choice; accepted: {', '.join(choices)}")
-    if key == "seed" and not (type(value) is int and value >= 0) and not str(value).startswith(("${", "???")):
-        raise ValueError(f"{written}; accepted: a whole number from 0")
+    if key == "seed" and not str(value).startswith(("${", "???")):
+        if type(value) is not int or not 0 <= value <= LARGEST_SEED:
+            raise ValueError(f"{written}; accepted: a whole number {SEEDS}")
 
 
 class OutputFolder(Callback):

@@ -55,11 +55,11 @@ def test_a_file_that_does_not_list_them_is_named(tmp_path: Path, content: str) -
     assert f"plan={path} does not list labeling.models and seeds" in str(error.value)
 
 
-@pytest.mark.parametrize("seeds", ["[one]", "1", "null", "[]", "[1, 1]", "[1.5]", "[true]", "[-1]"])
+@pytest.mark.parametrize("seeds", ["[one]", "1", "null", "[]", "[1, 1]", "[1.5]", "[true]", "[-1]", "[4294967296]"])
 def test_seeds_are_different_whole_numbers(tmp_path: Path, seeds: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(f"labeling: {{models: [gru]}}\nseeds: {seeds}")
-    with pytest.raises(ValueError, match=r"seeds=.*; accepted: a list of one or more different whole numbers from 0"):
+    with pytest.raises(ValueError, match=r"seeds=.*; accepted: a list of one or more different whole numbers from 0 to 4294967295"):
         read_plan(path, "labeling")
 
 

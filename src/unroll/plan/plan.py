@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unroll.checks import check_name
+from unroll.checks import LARGEST_SEED, SEEDS, check_name
 from unroll.files import read_yaml
 
 
@@ -34,12 +34,12 @@ def read_plan(path: str | Path | None, task: str) -> Plan:
     _check_list(f"plan={path}: {group}.models", models, (str, int), "names of files in conf/model")
     for name in models:
         check_name(f"plan={path}: {group}.models", name)
-    _check_list(f"plan={path}: seeds", seeds, (int,), "whole numbers from 0")
+    _check_list(f"plan={path}: seeds", seeds, (int,), f"whole numbers {SEEDS}")
     return Plan([str(name) for name in models], seeds)
 
 
 def _check_list(where: str, values: Any, kinds: tuple[type, ...], accepted: str) -> None:
     """Raise ValueError unless `values` is a non-empty list of different values of these types."""
     is_list = isinstance(values, list) and len(values) > 0 and all(type(value) in kinds for value in values)
-    if not is_list or len(set(values)) < len(values) or any(type(v) is int and v < 0 for v in values):
+    if not is_list or len(set(values)) < len(values) or any(type(v) is int and not 0 <= v <= LARGEST_SEED for v in values):
         raise ValueError(f"{where}={values!r}; accepted: a list of one or more different {accepted}")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from unroll.arguments import check_factory
 from unroll.cluster import Cluster
 from unroll.config import build_options, choice, compose_again, composed_files, override, task_overrides
 from unroll.data.prepared import PreparedData
@@ -240,12 +239,12 @@ def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOp
     parts = {name: config[name] for name in PARTS}
     check_model(parts["model"])
     if not is_baseline(parts):
+        from unroll.training.factories import check_factories
         from unroll.training.finetuning import FineTuning
         from unroll.training.processes import spread  # importing what the parts name takes seconds
         from unroll.training.trainer import build_trainer
 
-        for name in ("optimizer", "scheduler"):
-            check_factory(parts[name], name)
+        check_factories(parts["optimizer"], parts["scheduler"])
         build_trainer(parts["trainer"])
         parts["trainer"] = spread(parts["trainer"], is_said=True)  # checkpoints are of as many processes
         FineTuning.of(parts["finetune"], options)
