@@ -21,7 +21,7 @@ from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.data.tokens import DeclaredTask
 from unroll.files import delete, read_yaml
-from unroll.inference.building import Model
+from unroll.inference.building import Model, check_used
 from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
 from unroll.keys import accepted_keys, listed
@@ -102,6 +102,7 @@ def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
             f"accepted: the file of a model alone, or python pipelines/train.py model={name}"
         )
     config = _overridden(config, overrides, "model")
+    check_used(overrides, config, data.task)
     model = build(config, data.schema)
     _BUILT[model] = name, config
     return model

@@ -47,6 +47,13 @@ def first_names(names: list[str]) -> str:
     return ", ".join(names if len(names) <= 20 else [*names[:20], f"and {len(names) - 20} more"])
 
 
+def closest(value: str, accepted: Collection[str]) -> str | None:
+    """The accepted name that is most like a value, whatever the case of its letters; None if none is like it."""
+    folded = {name.casefold(): name for name in accepted}
+    close = get_close_matches(value.casefold(), folded, n=1)
+    return folded[close[0]] if close else None
+
+
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:
     """The message for an unknown configuration key, with the closest accepted key."""
     close = get_close_matches(key, accepted, n=1)

@@ -141,9 +141,9 @@ def _check_value(key: str, written: str, value: Any, choices: list[str]) -> None
         check_name(key, value)
     if choices and value not in choices:
         raise ValueError(f"{written}: no such choice; accepted: {', '.join(choices)}")
-    if key == "seed" and not str(value).startswith(("${", "???")):
-        if type(value) is not int or not 0 <= value <= LARGEST_SEED:
-            raise ValueError(f"{written}; accepted: a whole number {SEEDS}")
+    is_seed = (type(value) is int and 0 <= value <= LARGEST_SEED) or str(value).startswith(("${", "???"))
+    if key == "seed" and not is_seed:
+        raise ValueError(f"{written}; accepted: a whole number {SEEDS}")
 
 
 class OutputFolder(Callback):

@@ -28,6 +28,10 @@ MISTAKES = {
     "train.py model.hidden_size=0": ["hidden_size=0", "1 or more"],
     "train.py model.pooling=sum": ["model.pooling='sum'", "'last', 'mean', 'max', 'attention' or 'concat'"],
     "train.py model.head=crff": ["model.head='crff'", "'softmax', 'crf' or 'constrained_crf'"],
+    "train.py model.head=crf": ["model.head=crf is for labeling", "softmax"],
+    "train.py model.encoder.num_layers=0": ["model.encoder.num_layers=0", "1 or more"],
+    "train.py model.encoder=null": ["model.encoder=None", "unroll.nn.RecurrentEncoder"],
+    "train.py trainer.precision=bf17": ["trainer.precision='bf17'", "bf16-mixed"],
     "train.py vectors=nowhere": ["vectors=nowhere", "GloVe", "gzip"],
     "train.py batch_tokens=0": ["batch_tokens=0", "1 or more"],
     "train.py model=elman model.encoder.cell.activation=gelu": [

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from unroll.cluster import Cluster
 from unroll.config import build_options, choice, compose_again, composed_files, override, task_overrides
 from unroll.data.prepared import PreparedData
-from unroll.inference.building import check_model
+from unroll.inference.building import check_used, try_model
 from unroll.locks import run_lock
 from unroll.plan.fingerprint import WITHOUT_EFFECT, training_inputs
 from unroll.run_folder import RunFolder, RunRecord
@@ -237,7 +237,9 @@ def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOp
     options = build_options(TrainOptions, config)
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
-    check_model(parts["model"])
+    try_model(parts["model"], data.schema)
+    typed = [it.lstrip("+").partition("=")[0] for it in training.overrides]
+    check_used([it.removeprefix("model.") for it in typed if it.startswith("model.")], parts["model"], data.task)
     if not is_baseline(parts):
         from unroll.training.factories import check_factories
         from unroll.training.finetuning import FineTuning
