@@ -109,7 +109,7 @@ def _message_of_hydra(error: Any) -> str:
     if _is(error, "hydra.errors.MissingConfigException") and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         by = re.match("In '(.+?)'", str(error))  # the file whose defaults name the choice
-        is_typed = any(argument.lstrip("+").startswith(f"{group}=") for argument in sys.argv[1:])
+        is_typed = any(argument.lstrip("+") == f"{group}={choice}" for argument in sys.argv[1:])
         where = f" (in conf/{by[1]}.yaml)" if by and not is_typed else ""
         return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
     if _is(error, "hydra.errors.OverrideParseException"):
