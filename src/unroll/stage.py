@@ -23,6 +23,7 @@ from unroll.checks import LARGEST_SEED, SEEDS, check_name, unknown_key
 from unroll.cluster import Cluster, is_speaker
 from unroll.conf_files import check_choice_file, check_primary, groups_and_keys, message_with_file, typed_overrides
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, raise_terminated
+from unroll.files import unwritable
 from unroll.keys import accept_keys
 from unroll.parent import end_with_dvc
 from unroll.project import project_root, set_environment
@@ -69,10 +70,12 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
 @contextmanager
 def _naming_files(stage: str) -> Iterator[None]:
-    """Name in the error of a composition the file of conf/ that it is about."""
+    """Name in the error of a composition the file of conf/ that it is about, or the folder that Hydra cannot create."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and Path(error.filename or "").absolute() in OutputFolder.created:
+            raise unwritable(Path(error.filename), error) from error
         if not is_mistake(error):
             raise
         raise ValueError(message_with_file(error, sys.argv[1:], stage)) from error
