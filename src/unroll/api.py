@@ -99,7 +99,7 @@ def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
     if "_target_" not in config:
         raise ValueError(
             f"model={name!r}: conf/model/{name}.yaml is a promoted trial, which sets options of the training too; "
-            f"accepted: the file of a model alone, or python pipelines/train.py model={name}"
+            f"accepted: the file of a model alone, or python pipelines/train.py dataset=NAME model={name}"
         )
     config = _overridden(config, overrides, "model")
     check_used(overrides, config, data.task)
