@@ -124,6 +124,15 @@ def test_a_choice_that_a_file_names_is_told_with_the_file(
     assert message(error) == f"model=grru: no such choice{where}; accepted: gru, lstm"
 
 
+def test_a_default_without_a_file_is_told_with_the_file_that_names_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    error = ConfigCompositionException("In 'model/mine': Could not load 'model/grru'.")
+    said = "conf/model/mine.yaml: its defaults name grru, which is no file in conf/model (did you mean gru?)"
+    assert message(error).startswith(f"{said}; accepted: awd_lstm, bilstm, ")
+
+
 def test_of_an_error_that_announces_its_text_two_lines_are_shown() -> None:
     assert message(ConfigCompositionException("In 'train': ValidationError raised:\nValue 'x'\n  full_key: a")) == (
         "In 'train': ValidationError raised: Value 'x'"

@@ -10,9 +10,10 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from unroll.checks import missing_key, unknown_key
+from unroll.checks import closest, missing_key, unknown_key
 from unroll.cluster import is_speaker
 from unroll.files import reason, refusal, yaml_problem
 
@@ -112,6 +113,14 @@ def _message_of_hydra(error: Any) -> str:
         is_typed = any(argument.lstrip("+") == f"{group}={choice}" for argument in sys.argv[1:])
         where = f" (in conf/{by[1]}.yaml)" if by and not is_typed else ""
         return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
+    if found := re.match(r"In '(.+?)': Could not (?:load|find) '(?:(.+)/)?(.+?)'", str(error)):
+        file, group, choice = found.groups()
+        accepted = sorted(it.stem for it in Path("conf", group or "").glob("*.yaml"))
+        close = closest(choice, accepted)
+        return (
+            f"conf/{file}.yaml: its defaults name {choice}, which is no file in {Path('conf', group or '')}"
+            f"{f' (did you mean {close}?)' if close else ''}; accepted: {', '.join(accepted)}"
+        )
     if _is(error, "hydra.errors.OverrideParseException"):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if _is(error, HYDRA) else error
