@@ -12,7 +12,7 @@ SEEDS = f"from 0 to {LARGEST_SEED}"
 def check_least(least: int, none: str | None = None, /, **values: float | None) -> None:
     """Raise ValueError if one of the values, given by name, is below `least`; `none` says what None stands for."""
     for name, value in values.items():
-        if value is not None and value < least:
+        if value is not None and not value >= least:  # NaN is neither
             null = f", or null for {none}" if none else ""
             raise ValueError(f"{name}={value}; accepted: {least} or more{null}")
 
