@@ -113,14 +113,8 @@ def _message_of_hydra(error: Any) -> str:
         is_typed = any(argument.lstrip("+") == f"{group}={choice}" for argument in sys.argv[1:])
         where = f" (in conf/{by[1]}.yaml)" if by and not is_typed else ""
         return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
-    if found := re.match(r"In '(.+?)': Could not (?:load|find) '(?:(.+)/)?(.+?)'", str(error)):
-        file, group, choice = found.groups()
-        accepted = sorted(it.stem for it in Path("conf", group or "").glob("*.yaml"))
-        close = closest(choice, accepted)
-        return (
-            f"conf/{file}.yaml: its defaults name {choice}, which is no file in {Path('conf', group or '')}"
-            f"{f' (did you mean {close}?)' if close else ''}; accepted: {', '.join(accepted)}"
-        )
+    if said := _wrong_default(str(error)):
+        return said
     if _is(error, "hydra.errors.OverrideParseException"):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if _is(error, HYDRA) else error
@@ -143,6 +137,20 @@ def _message_of_hydra(error: Any) -> str:
         return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
     key = getattr(error, "full_key", None)  # the other lines are search paths and Python types
     return f"{key}: {_first_line(error)}" if key else _first_line(error)
+
+
+def _wrong_default(text: str) -> str | None:
+    """What is wrong with a file of conf/ whose defaults name no file of a group that there is; None of other errors."""
+    found = re.match(r"In '(.+?)': Could not (?:load|find) '(.+)/(.+?)'", text)
+    accepted = sorted(it.stem for it in Path("conf", found[2]).glob("*.yaml")) if found else []
+    if found is None or not accepted:
+        return None
+    close = closest(found[3], accepted)
+    hint = f" (did you mean {close}?)" if close else ""
+    return (
+        f"conf/{found[1]}.yaml: its defaults name {found[3]}, which is no file in conf/{found[2]}{hint}; "
+        f"accepted: {', '.join(accepted)}"
+    )
 
 
 def _file_in_reading(error: BaseException) -> str | None:
