@@ -11,11 +11,11 @@ from unroll.config import build_options, source_of
 @stage
 def main(config: DictConfig) -> None:
     from unroll.drift.drift import DriftOptions, find_drift, report
-    from unroll.files import write_json
+    from unroll.files import make_folder, write_json
 
     options = build_options(DriftOptions, config)
     drift = find_drift(source_of(config), options)
-    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(options.output).parent)
     write_json(Path(options.output), drift.facts())
     print(report(drift))
 

@@ -106,6 +106,20 @@ def test_a_wrong_value_is_named_with_what_is_accepted(arguments: dict[str, Any],
         assert part in message
 
 
+def takes_either(size: int | Literal["all", "none"], inner: Callable[[int], int] | None = None) -> None:
+    pass
+
+
+def test_of_a_union_every_type_is_accepted() -> None:
+    said = refused(takes_either, {"size": "al"})
+    assert said == "model.size='al': input should be a valid integer or 'all' or 'none'"
+
+
+def test_where_an_object_is_built_a_target_is_accepted() -> None:
+    said = "model.inner='abs': input should be a mapping with _target_"
+    assert refused(takes_either, {"inner": "abs"}) == said
+
+
 @given(st.text())
 def test_only_the_listed_choices_pass(value: str) -> None:
     if value in ("last", "mean"):

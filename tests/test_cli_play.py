@@ -22,7 +22,10 @@ from unroll.data.prepared import PreparedData
         ([], "no trained network in models/DATASET/MODEL/SEED; accepted: .*pipelines/train.py"),
         (["MODEL", "--port=70000"], "--port=70000; accepted: 0 to 65535"),
         (["MODEL", "--host=0.0.0.0"], "--host=0.0.0.0: other machines could open the page; accepted: .*--insecure"),
-        (["MODEL", "--data=nowhere"], "nowhere contains no prepared data; run first: python pipelines/prepare.py"),
+        (
+            ["MODEL", "--data=nowhere"],
+            "nowhere contains no prepared data; run first: python pipelines/prepare.py dataset=NAME output=nowhere",
+        ),
         (["models:/any@champion"], "no MLflow store: .*; accepted: MLFLOW_TRACKING_URI"),
         (["runs:/1"], "runs:/1: not the name of a registered model; accepted: models:/NAME@ALIAS"),
     ],

@@ -28,7 +28,10 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> str:
     ("arguments", "message"),
     [
         (["no/such/folder"], "no/such/folder: no such folder; accepted: a run folder .*NAME@champion or models:/"),
-        (["FOLDER"], "no trained model in this folder; accepted: .* to train one: python pipelines/train.py"),
+        (
+            ["FOLDER"],
+            "no trained model in this folder; accepted: .* python pipelines/train.py dataset=NAME model=NAME",
+        ),
         (["FOLDER", "--port=70000"], "--port=70000; accepted: 0 to 65535"),
         (["FOLDER", "--workers=0"], "--workers=0; accepted: 1 or more"),
         (["models:/any@champion"], "no MLflow store: .*; accepted: MLFLOW_TRACKING_URI"),

@@ -38,6 +38,14 @@ def test_a_message_about_no_key_stays(text: str, project: Path, monkeypatch: pyt
     assert message_with_file(ValueError(text), [], "prepare") == text
 
 
+def test_a_message_names_the_file_of_a_choice(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the processes of a plan, which have no configuration of Hydra's."""
+    monkeypatch.chdir(project)
+    error = ValueError("model.hiden_size: unknown key")
+    found = message_with_file(error, ["model=mine", "seed=1"], "train", {"model": "mine"})
+    assert found == "model.hiden_size: unknown key; see conf/model/mine.yaml"
+
+
 @pytest.mark.parametrize("key", ["hydra.sweeper.pruner", "hydra.sweeper.pruner.n_warmup_steps"])
 def test_a_message_about_a_part_of_a_study_names_the_folder_of_its_choices(
     key: str, project: Path, monkeypatch: pytest.MonkeyPatch

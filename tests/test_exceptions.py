@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra.errors import ConfigCompositionException, InstantiationException
+from hydra.errors import ConfigCompositionException, InstantiationException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -110,6 +110,27 @@ def test_an_error_of_hydra_without_a_text_is_its_cause() -> None:
     error = ConfigCompositionException()
     error.__cause__ = ValueError("lr=-1; accepted: above 0")
     assert message(error) == "lr=-1; accepted: above 0"
+
+
+@pytest.mark.parametrize(
+    ("typed", "where"),
+    [([], " (in conf/model/mine.yaml)"), (["model=mine"], " (in conf/model/mine.yaml)"), (["model=grru"], "")],
+)
+def test_a_choice_that_a_file_names_is_told_with_the_file(
+    typed: list[str], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", *typed])
+    error = MissingConfigException("In 'model/mine': Could not find 'model/grru'", "model/grru", ["gru", "lstm"])
+    assert message(error) == f"model=grru: no such choice{where}; accepted: gru, lstm"
+
+
+def test_a_default_without_a_file_is_told_with_the_file_that_names_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    error = ConfigCompositionException("In 'model/mine': Could not load 'model/grru'.")
+    said = "conf/model/mine.yaml: its defaults name grru, which is no file in conf/model (did you mean gru?)"
+    assert message(error).startswith(f"{said}; accepted: awd_lstm, bilstm, ")
 
 
 def test_of_an_error_that_announces_its_text_two_lines_are_shown() -> None:

@@ -320,3 +320,15 @@ def test_a_file_in_the_place_of_a_folder_is_named(path: str, tmp_path: Path) -> 
     make_folder(tmp_path / "new" / "folder")
     make_folder(tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder").is_dir()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_a_folder_where_there_is_no_place_is_named() -> None:
+    said = r"^/proc/x cannot be written: No such file or directory; accepted: another place$"
+    with pytest.raises(ValueError, match=said):
+        make_folder(Path("/proc/x"))
+    with pytest.raises(ValueError, match=said):
+        write_text(Path("/proc/x"), "text")
+    for target in ("/proc/x", "/proc/x/y"):
+        with pytest.raises(ValueError, match=said), whole_folder(Path(target)):
+            pass

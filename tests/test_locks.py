@@ -4,7 +4,8 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -147,6 +148,24 @@ def test_a_folder_is_of_one_process_until_that_dies(tmp_path: Path) -> None:
     assert not is_run_locked(tmp_path)
     with run_lock(tmp_path):
         assert is_run_locked(tmp_path)
+
+
+@pytest.mark.parametrize("lock", [run_lock, output_lock])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+def test_an_output_where_there_is_no_place_is_not_in_use(lock: Callable[[Path], AbstractContextManager[None]]) -> None:
+    said = r"^/proc/x cannot be written: No such file or directory; accepted: another place$"
+    for output in ("/proc/x", "/proc/x/y"):
+        with pytest.raises(ValueError, match=said), lock(Path(output)):
+            pass
+
+
+@pytest.mark.parametrize("lock", [run_lock, output_lock])
+def test_an_output_below_a_file_is_refused(
+    lock: Callable[[Path], AbstractContextManager[None]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file is a file; accepted: a folder"), lock(tmp_path / "file" / "x"):
+        pass
 
 
 def test_one_process_writes_an_output_and_can_be_waited_for(tmp_path: Path) -> None:

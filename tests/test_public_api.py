@@ -134,6 +134,7 @@ def test_options_of_prepare_that_are_wrong_are_named(
         ("bilstm", {"encoder": {"layers": 2}}, r"model\.encoder\.layers: unknown key.*; accepted: cell, num_layers"),
         ("bilstm", {"_target_": "os.system"}, r"model\._target_: unknown key"),
         ("crfsuite", {}, "CRFSuite is for labeling"),
+        ("gru", {"head": "crf"}, r"^model\.head=crf is for labeling and tagging, .*; accepted: softmax"),
     ],
 )
 def test_models_and_keys_that_are_unknown_are_named(
@@ -150,7 +151,7 @@ def test_a_promoted_trial_which_is_more_than_a_model_is_refused(
     (tmp_path / "conf/model/best.yaml").write_text("# @package _global_\nmodel: {_target_: x}\nbatch_size: 8\n")
     monkeypatch.setattr("unroll.api.project_root", lambda: tmp_path)
     with pytest.raises(
-        ValueError, match=r"^model='best': conf/model/best\.yaml is a promoted trial.*train\.py model=best"
+        ValueError, match=r"^model='best': conf/model/best\.yaml is a promoted trial.*train\.py dataset=NAME model=best"
     ):
         unroll.build_model("best", reviews)
 
@@ -181,6 +182,9 @@ def test_keys_of_parts_are_overridden_and_the_others_stay(reviews: PreparedData)
         ({"optimizer": {"rate": 1}}, r"optimizer\.rate: unknown key; accepted: lr, "),
         ({"trainer": {"devices": [[]]}}, r"trainer\.devices"),
         ({"epochs": 0}, "max_epochs=0"),
+        ({"optimizer": {"lr": "fast"}}, r"^optimizer\.lr='fast'; accepted: a number above 0$"),
+        ({"scheduler": {"warmup": 2}}, r"^scheduler\.warmup=2; accepted: 0 to below 1$"),
+        ({"seed": 2**32}, "^seed=4294967296; accepted: a whole number from 0 to 4294967295$"),
     ],
 )
 def test_options_of_train_that_are_wrong_are_named(

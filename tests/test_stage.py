@@ -128,9 +128,10 @@ def test_an_unknown_choice_lists_the_choices(run: Run) -> None:
         ("~seed", "~seed: every command needs this key; accepted: seed=VALUE, ~seed.PART"),
         ("+model@other=small", "+model@other=small: a group has one place; accepted: model=NAME"),
         ("seed=1,2", "seed=1,2: several values; accepted: one, several with -m, or a list: seed=[…]"),
-        ("seed=../../x", "seed=../../x; accepted: a whole number from 0"),
-        ("seed=-1", "seed=-1; accepted: a whole number from 0"),
-        ("seed=1.0", "seed=1.0; accepted: a whole number from 0"),
+        ("seed=../../x", "seed=../../x; accepted: a whole number from 0 to 4294967295"),
+        ("seed=-1", "seed=-1; accepted: a whole number from 0 to 4294967295"),
+        ("seed=1.0", "seed=1.0; accepted: a whole number from 0 to 4294967295"),
+        ("seed=4294967296", "seed=4294967296; accepted: a whole number from 0 to 4294967295"),
         ("=3", "=3: no key; accepted: KEY=VALUE"),
     ],
 )
@@ -150,7 +151,7 @@ def test_an_override_that_hydra_cannot_use_is_named_with_what_is_accepted(
     [
         ("model=../x,small", "model='../x'; accepted: a name of letters, digits and . _ + -, not with . + - first"),
         ("model=small,tiny", "model=tiny: no such choice; accepted: large, small"),
-        ("seed=1,../x", "seed=../x; accepted: a whole number from 0"),
+        ("seed=1,../x", "seed=../x; accepted: a whole number from 0 to 4294967295"),
     ],
 )
 def test_every_value_of_a_sweep_is_checked_before_it_starts(override: str, said: str, tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ from weakref import WeakKeyDictionary
 
 from omegaconf import OmegaConf
 
-from unroll.arguments import check_arguments, check_factory, check_targets
+from unroll.arguments import check_arguments, check_targets
 from unroll.checks import check_choice, unknown_key
 from unroll.data.prepared import PreparedData
 from unroll.data.source import COLUMNS, Source
 from unroll.data.tokenizer import TokenizerOptions
 from unroll.data.tokens import DeclaredTask
 from unroll.files import delete, read_yaml
-from unroll.inference.building import Model
+from unroll.inference.building import Model, check_used
 from unroll.inference.building import build_model as build
 from unroll.inference.predictor import Predictor
 from unroll.keys import accepted_keys, listed
@@ -99,9 +99,10 @@ def build_model(name: str, data: PreparedData, **overrides: Any) -> Model:
     if "_target_" not in config:
         raise ValueError(
             f"model={name!r}: conf/model/{name}.yaml is a promoted trial, which sets options of the training too; "
-            f"accepted: the file of a model alone, or python pipelines/train.py model={name}"
+            f"accepted: the file of a model alone, or python pipelines/train.py dataset=NAME model={name}"
         )
     config = _overridden(config, overrides, "model")
+    check_used(overrides, config, data.task)
     model = build(config, data.schema)
     _BUILT[model] = name, config
     return model
@@ -152,15 +153,14 @@ def train(
     trainer = dict(trainer or {}) | ({} if epochs is None else {"max_epochs": epochs})
     for group, overrides in {"optimizer": optimizer, "scheduler": scheduler, "trainer": trainer}.items():
         parts[group] = _overridden(_configuration(group, chosen[group]), overrides or {}, group)
-        if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
-            check = check_targets if group == "trainer" else check_factory
-            check(parts[group], group)
-
     parts["finetune"] = _overridden(_configuration("finetune", chosen["finetune"]), finetune or {}, "finetune")
-    if isinstance(model, SequenceModel):
+    if isinstance(model, SequenceModel):  # a baseline uses none of them, and checking would import Lightning
+        from unroll.training.factories import check_factories
         from unroll.training.finetuning import FineTuning
         from unroll.training.placing import announce_device
 
+        check_factories(parts["optimizer"], parts["scheduler"])
+        check_targets(parts["trainer"], "trainer")
         FineTuning.of(parts["finetune"], train_options)
 
         announce_device(parts["trainer"])

@@ -65,13 +65,22 @@ def check_arguments(
 
 def _refusal(where: str, value: Any, error: ValidationError) -> str:
     """The message for a wrong value: names the wrong entry of a mapping, otherwise the whole value."""
-    first = error.errors()[0]
-    place, message = first["loc"][:1], first["msg"].lower()
+    errors = error.errors()
+    place, messages = errors[0]["loc"][:1], [_expected(errors[0])]
     if isinstance(value, Mapping) and place and place[0] in value:
         where, value = f"{where}.{place[0]}", value[place[0]]
+    elif all(it["input"] is value for it in errors):  # of every type that a union allows
+        messages = list(dict.fromkeys(_expected(it) for it in errors))
+    message = " or ".join([messages[0], *(it.removeprefix("input should be ") for it in messages[1:])])
     if message.endswith("valid string") and isinstance(value, int | float):
         message += f'; in quotes it is one: "{value}"'
     return f"{where}={value!r}: {message}"
+
+
+def _expected(error: Any) -> str:
+    """What one error of pydantic says: of an object, which no file of conf/ can contain, what stands for it there."""
+    is_of_object = error["type"] in _OBJECTS
+    return "input should be a mapping with _target_" if is_of_object else str(error["msg"]).lower()
 
 
 def locate(target: str, where: str) -> Callable[..., Any]:

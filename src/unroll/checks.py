@@ -3,14 +3,24 @@
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
+from numbers import Integral
+
+LARGEST_SEED = 2**32 - 1  # of NumPy's RandomState, which scikit-learn and Optuna draw from
+SEEDS = f"from 0 to {LARGEST_SEED}"
 
 
 def check_least(least: int, none: str | None = None, /, **values: float | None) -> None:
     """Raise ValueError if one of the values, given by name, is below `least`; `none` says what None stands for."""
     for name, value in values.items():
-        if value is not None and value < least:
+        if value is not None and not value >= least:  # NaN is neither
             null = f", or null for {none}" if none else ""
             raise ValueError(f"{name}={value}; accepted: {least} or more{null}")
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Raise ValueError if a seed is one that a generator of random numbers does not take."""
+    if not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"{name}={seed}; accepted: a whole number {SEEDS}")
 
 
 def check_below_one(**values: float) -> None:
@@ -40,6 +50,13 @@ def first_names(names: list[str]) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def closest(value: str, accepted: Collection[str]) -> str | None:
+    """The accepted name that is most like a value, whatever the case of its letters; None if none is like it."""
+    folded = {name.casefold(): name for name in accepted}
+    close = get_close_matches(value.casefold(), folded, n=1)
+    return folded[close[0]] if close else None
 
 
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:

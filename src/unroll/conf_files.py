@@ -50,12 +50,15 @@ def groups_and_keys(project: Path, stage: str) -> list[str]:
     return [str(it) for it in dict.fromkeys([*groups, *content]) if it not in ("defaults", "hydra")]
 
 
-def message_with_file(error: BaseException, typed: Sequence[str], stage: str) -> str:
+def message_with_file(
+    error: BaseException, typed: Sequence[str], stage: str, choices: Mapping[str, Any] | None = None
+) -> str:
     """The message of an error, with the file of conf/ that sets the wrong key unless a key that was typed is wrong.
 
     Args:
         typed: the overrides of the command line.
         stage: the primary configuration.
+        choices: of the groups; by default those of the running command.
     """
     text = message(error)
     found = re.match(r"(\w+)(?:\.\w+)*(?=[:=\[])", text)  # the key that the message begins with
@@ -69,7 +72,8 @@ def message_with_file(error: BaseException, typed: Sequence[str], stage: str) ->
         if group := next((it for it in groups if it.is_dir()), None):
             return f"{text}; see {group}/"
         return f"{text}; see conf/{stage}.yaml and conf/{STAGE}.yaml"
-    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    if choices is None:
+        choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     if found is not None and choices.get(found[1]) is not None:
         return f"{text}; see conf/{found[1]}/{choices[found[1]]}.yaml"
     is_key = found is not None and (is_unknown or ": missing key" in text or found[1] in _mapping(Path.cwd(), stage))

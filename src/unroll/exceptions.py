@@ -10,9 +10,10 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from unroll.checks import missing_key, unknown_key
+from unroll.checks import closest, missing_key, unknown_key
 from unroll.cluster import is_speaker
 from unroll.files import reason, refusal, yaml_problem
 
@@ -109,9 +110,11 @@ def _message_of_hydra(error: Any) -> str:
     if _is(error, "hydra.errors.MissingConfigException") and error.options:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         by = re.match("In '(.+?)'", str(error))  # the file whose defaults name the choice
-        is_typed = any(argument.lstrip("+").startswith(f"{group}=") for argument in sys.argv[1:])
+        is_typed = any(argument.lstrip("+") == f"{group}={choice}" for argument in sys.argv[1:])
         where = f" (in conf/{by[1]}.yaml)" if by and not is_typed else ""
         return f"{group}={choice}: no such choice{where}; accepted: {', '.join(error.options)}"
+    if said := _wrong_default(str(error)):
+        return said
     if _is(error, "hydra.errors.OverrideParseException"):
         return f"{error.override!r} cannot be read ({str(error).splitlines()[0]}); accepted: key=value"
     culprit = error.__cause__ if _is(error, HYDRA) else error
@@ -134,6 +137,20 @@ def _message_of_hydra(error: Any) -> str:
         return unknown_key(name, last, accepted) if error is not culprit else missing_key(name, last, accepted)
     key = getattr(error, "full_key", None)  # the other lines are search paths and Python types
     return f"{key}: {_first_line(error)}" if key else _first_line(error)
+
+
+def _wrong_default(text: str) -> str | None:
+    """What is wrong with a file of conf/ whose defaults name no file of a group that there is; None of other errors."""
+    found = re.match(r"In '(.+?)': Could not (?:load|find) '(.+)/(.+?)'", text)
+    accepted = sorted(it.stem for it in Path("conf", found[2]).glob("*.yaml")) if found else []
+    if found is None or not accepted:
+        return None
+    close = closest(found[3], accepted)
+    hint = f" (did you mean {close}?)" if close else ""
+    return (
+        f"conf/{found[1]}.yaml: its defaults name {found[3]}, which is no file in conf/{found[2]}{hint}; "
+        f"accepted: {', '.join(accepted)}"
+    )
 
 
 def _file_in_reading(error: BaseException) -> str | None:

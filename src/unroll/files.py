@@ -50,19 +50,37 @@ def _writing(target: Path, work: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and error.filename == str(work) and error.filename2 is None:
+            raise unwritable(target, error) from error  # there is no place for new files
         refused = refusal(error)
         if refused is None or not (refused.path is None or refused.path.startswith((str(work), str(target)))):
             raise
         raise ValueError(f"{target} cannot be written: {refused.cause}") from error
 
 
+def unwritable(path: Path, error: OSError) -> ValueError:
+    """The error for a file or folder that cannot be created."""
+    return ValueError(f"{_shown(path)} cannot be written: {error.strerror}; accepted: another place")
+
+
+def _shown(path: Path) -> str:
+    """The path for a message: without the folders that ``..`` leads out of again."""
+    return os.path.abspath(path) if ".." in path.parts else str(path)
+
+
 def make_folder(path: Path) -> None:
-    """Create a folder, and those that it is in, unless it exists; raises ValueError if a file has its place."""
+    """Create a folder, and those that it is in, unless it exists.
+
+    Raises:
+        ValueError: a file has its place, or the file system has none for it, such as /proc.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise unwritable(path, error) from error
     except (FileExistsError, NotADirectoryError):
         file = next(it for it in (path, *path.parents) if it.exists())
-        raise ValueError(f"{file} is a file; accepted: a folder, or a path that does not exist") from None
+        raise ValueError(f"{_shown(file)} is a file; accepted: a folder, or a path that does not exist") from None
 
 
 @contextmanager
@@ -74,7 +92,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """
     with _writing(target, target.parent):
         make_folder(target.parent)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        except FileNotFoundError as error:
+            raise unwritable(target, error) from error
         work.chmod(0o755)  # mkdtemp creates it with mode 700
     try:
         with _writing(target, work):

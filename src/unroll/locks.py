@@ -12,7 +12,7 @@ from zlib import crc32
 from filelock import FileLock, Timeout
 
 from unroll.exceptions import without_password
-from unroll.files import refusal
+from unroll.files import make_folder, unwritable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -26,9 +26,10 @@ def run_lock(output: Path, wait: bool = False) -> Iterator[None]:
     """Prevent other processes from training in the run folder `output`.
 
     Raises:
-        ValueError: another process trains there, and `wait` is false; if it is true, wait until that is done.
+        ValueError: another process trains there, and `wait` is false; if it is true, wait until that is done. Or the
+            folder cannot be created.
     """
-    lock = FileLock(_run_lock_file(output))  # creates the folder
+    lock = _lock_of(output)
     try:
         held = lock.acquire(blocking=False)
     except Timeout as error:
@@ -47,14 +48,13 @@ def output_lock(output: Path, wait: bool = False) -> Iterator[None]:
     Raises:
         ValueError: another process writes it, and is not waited for; or the lock file beside it cannot be written.
     """
+    lock = _lock_of(output)
     try:
-        held = FileLock(_run_lock_file(output)).acquire(blocking=wait)
+        held = lock.acquire(blocking=wait)
     except Timeout as error:
         raise ValueError(f"another process writes {output}; accepted: another one, or wait for it") from error
     except OSError as error:
-        if not (refused := refusal(error)):
-            raise
-        raise ValueError(f"{output} cannot be written: {refused.cause}; accepted: another place") from error
+        raise unwritable(output, error) from error
     with held:
         yield
 
@@ -71,6 +71,18 @@ def is_run_locked(output: Path) -> bool:
 def cache_lock(folder: Path) -> FileLock:
     """The lock of a folder that exists; the process that holds it makes what the others wait for."""
     return FileLock(folder / ".lock")
+
+
+def _lock_of(output: Path) -> FileLock:
+    """The lock of an output; creates its file, since FileLock takes a folder without files for one that is in use."""
+    file = _run_lock_file(output)
+    try:
+        make_folder(file.parent)
+        if not file.exists():
+            file.touch()
+    except OSError as error:
+        raise unwritable(output, error) from error
+    return FileLock(file)
 
 
 def _run_lock_file(output: Path) -> Path:

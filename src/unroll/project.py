@@ -9,6 +9,13 @@ def project_root() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def writing_command(stage: str, folder: Path, usual: str) -> str:
+    """The command of a stage that writes a folder of a dataset, which is in the folder `usual` or elsewhere."""
+    if folder.absolute().parent.parts[-2:] == Path(usual).parts:
+        return f"python pipelines/{stage}.py dataset={folder.name}"
+    return f"python pipelines/{stage}.py dataset=NAME output={folder}"
+
+
 def database_folder(project: Path) -> Path:
     """The folder of the local MLflow database of a checkout.
 

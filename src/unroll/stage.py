@@ -20,10 +20,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unroll.checks import check_name, unknown_key
+from unroll.checks import LARGEST_SEED, SEEDS, check_name, unknown_key
 from unroll.cluster import Cluster, is_speaker
 from unroll.conf_files import check_choice_file, check_primary, groups_and_keys, message_with_file, typed_overrides
 from unroll.exceptions import JobFailed, Pruned, Terminated, clear_errors, is_mistake, raise_terminated
+from unroll.files import unwritable
 from unroll.keys import accept_keys
 from unroll.parent import end_with_dvc
 from unroll.project import project_root, set_environment
@@ -70,10 +71,12 @@ def stage(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
 @contextmanager
 def _naming_files(stage: str) -> Iterator[None]:
-    """Name in the error of a composition the file of conf/ that it is about."""
+    """Name in the error of a composition the file of conf/ that it is about, or the folder that Hydra cannot create."""
     try:
         yield
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and Path(error.filename or "").absolute() in OutputFolder.created:
+            raise unwritable(Path(error.filename), error) from error
         if not is_mistake(error):
             raise
         raise ValueError(message_with_file(error, sys.argv[1:], stage)) from error
@@ -163,8 +166,9 @@ def _check_value(key: str, written: str, value: Any, choices: list[str]) -> None
         check_name(key, value)
     if choices and value not in choices:
         raise ValueError(f"{written}: no such choice; accepted: {', '.join(choices)}")
-    if key == "seed" and not (type(value) is int and value >= 0) and not str(value).startswith(("${", "???")):
-        raise ValueError(f"{written}; accepted: a whole number from 0")
+    is_seed = (type(value) is int and 0 <= value <= LARGEST_SEED) or str(value).startswith(("${", "???"))
+    if key == "seed" and not is_seed:
+        raise ValueError(f"{written}; accepted: a whole number {SEEDS}")
 
 
 class OutputFolder(Callback):

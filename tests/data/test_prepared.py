@@ -102,7 +102,9 @@ def test_damaged_arrays_are_noticed_and_the_command_is_named(folder: Path, file:
     else:
         flipped = content[:-1] + bytes([content[-1] ^ 1])
         (folder / file).write_bytes({"cut": content[:-4], "flipped": flipped, "emptied": b""}[damage])
-    with pytest.raises(ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=reviews$"):
+    with pytest.raises(
+        ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=NAME output=.*reviews$"
+    ):
         PreparedData(folder).split("test")
 
 
@@ -119,7 +121,9 @@ def test_every_file_of_prepared_data_is_compared_with_its_checksum(folder: Path,
     else:
         flipped = content[:9] + bytes([content[9] ^ 1]) + content[10:]
         (folder / file).write_bytes({"cut": content[:-4], "flipped": flipped, "emptied": b""}[damage])
-    with pytest.raises(ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=reviews$"):
+    with pytest.raises(
+        ValueError, match=r"reviews is damaged: .* python pipelines/prepare\.py dataset=NAME output=.*reviews$"
+    ):
         data = PreparedData(folder)
         assert data.schema
         data.split("test")
@@ -129,7 +133,15 @@ def test_an_empty_folder_is_an_error_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as error:
         PreparedData(tmp_path / "reviews")
     assert str(tmp_path / "reviews") in str(error.value)
-    assert "python pipelines/prepare.py dataset=reviews" in str(error.value)
+    assert f"python pipelines/prepare.py dataset=NAME output={tmp_path / 'reviews'}" in str(error.value)
+
+
+def test_the_command_for_data_in_their_usual_place_has_their_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"prepared data; run first: python pipelines/prepare\.py dataset=reviews$"):
+        PreparedData("data/prepared/reviews")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +208,9 @@ def test_data_that_have_all_words_are_joined_as_they_are(folder: Path) -> None:
 def test_data_of_an_earlier_version_are_not_joined_without_their_words(with_others: Path) -> None:
     (with_others / "tokens" / "other_words.json").unlink()
     write_checksums(with_others)
-    with pytest.raises(ValueError, match=r"earlier version.*run again: python pipelines/prepare\.py dataset=reviews$"):
+    with pytest.raises(
+        ValueError, match=r"earlier version.*run again: python pipelines/prepare\.py dataset=NAME output=.*reviews$"
+    ):
         PreparedData(with_others).joined(["rome"])
 
 
@@ -205,6 +219,6 @@ def test_words_that_do_not_belong_to_the_tokens_are_an_error(with_others: Path, 
     write_json(with_others / "tokens" / "other_words.json", content)
     write_checksums(with_others)
     with pytest.raises(
-        ValueError, match=r"other_words\.json is damaged .*python pipelines/prepare\.py dataset=reviews$"
+        ValueError, match=r"other_words\.json is damaged .*python pipelines/prepare\.py dataset=NAME output=.*reviews$"
     ):
         PreparedData(with_others).joined(["rome"])

@@ -221,6 +221,12 @@ def test_without_a_trained_model_is_an_error(reviews: PreparedData, tmp_path: Pa
         evaluate(reviews, tmp_path, OPTIONS)
 
 
+def test_the_command_for_a_missing_model_has_its_dataset_and_its_name(reviews: PreparedData, tmp_path: Path) -> None:
+    said = r"train one with python pipelines/train\.py dataset=tickets model=gru seed=2$"
+    with pytest.raises(ValueError, match=said):
+        evaluate(reviews, tmp_path / "models/tickets/gru/2", OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [

@@ -1,14 +1,16 @@
 """A model's configuration can name parts of models, and cannot make the program do anything else."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tiny import forget_checksums, save_random_model, tiny_parts
+from tests.tiny import MODELS, forget_checksums, save_random_model, tiny_parts
 from unroll.data.prepared import PreparedData
-from unroll.inference.building import build_model, check_model
+from unroll.data.tokens import Task
+from unroll.inference.building import build_model, check_model, check_used, try_model
 from unroll.inference.predictor import Predictor
 from unroll.inference.trained_model import TrainedModel
 from unroll.nn import LSTM, CharacterCNN, SequenceModel
@@ -105,6 +107,106 @@ def test_a_fixed_argument_of_a_part_is_refused_in_one_line(entities: PreparedDat
 def test_a_value_where_a_part_belongs_is_refused_in_one_line(wrong: Any, entities: PreparedData) -> None:
     with pytest.raises(ValueError, match=r"^model[.:]"):
         build_model(config(encoder=wrong), entities.schema)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hidden_size": -3}, "model.hidden_size=-3; accepted: 1 or more"),
+        ({"dropout": 1.5}, "model.dropout=1.5; accepted: 0 to below 1"),
+        ({"encoder": {"num_layers": 0}}, "model.encoder.num_layers=0; accepted: 1 or more"),
+        ({"encoder": {"dropout": 2.0}}, "model.encoder.dropout=2.0; accepted: 0 to below 1"),
+        ({"characters": {"filters": 0}}, "model.characters.filters=0; accepted: 1 or more"),
+    ],
+)
+def test_a_value_that_a_part_refuses_is_named_by_its_key(
+    changes: dict[str, Any], said: str, entities: PreparedData
+) -> None:
+    made = {key: config()[key] | it if isinstance(it, dict) else it for key, it in changes.items()}
+    for build in (build_model, try_model):
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+            build(config(**made), entities.schema)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_trying_a_model_refuses_what_building_it_does(name: str, prepared: dict[Task, PreparedData]) -> None:
+    for data in prepared.values():
+        found = []
+        for build in (build_model, try_model):
+            try:
+                build(MODELS[name], data.schema)
+                found.append("")
+            except ValueError as error:
+                found.append(str(error))
+        assert found[0] == found[1]
+
+
+CELLS = ["Elman", "GRU", "IndRNN", "LRU", "LSTM", "MinGRU", "MinLSTM", "PeepholeLSTM", "QRNN", "SLSTM", "SRU"]
+
+
+@pytest.mark.parametrize("wrong", ["Lstm", "CharacterCNN", "LinearChainCRF", "RecurrentEncoder"])
+def test_a_cell_that_is_none_lists_the_cells(wrong: str) -> None:
+    with pytest.raises(ValueError) as error:
+        check_model(config(encoder=config()["encoder"] | {"cell": {"_target_": f"unroll.nn.{wrong}"}}))
+    said, _, accepted = str(error.value).partition("; accepted: ")
+    hint = " (did you mean unroll.nn.LSTM?)" if wrong == "Lstm" else ""
+    assert said.startswith(f"model.encoder.cell._target_='unroll.nn.{wrong}'{hint}")
+    assert accepted == ", ".join(f"unroll.nn.{name}" for name in CELLS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "encoder",
+            None,
+            "model.encoder=None; accepted: a mapping with _target_ and _partial_: true; _target_ is one of "
+            "unroll.nn.FeedForwardEncoder, unroll.nn.RecurrentEncoder",
+        ),
+        (
+            "characters",
+            "unroll.nn.characterCNN",
+            "model.characters='unroll.nn.characterCNN' (did you mean unroll.nn.CharacterCNN?); accepted: a mapping "
+            "with _target_ and _partial_: true, or null; _target_ is one of unroll.nn.CharacterCNN, "
+            "unroll.nn.CharacterLSTM",
+        ),
+    ],
+)
+def test_a_value_where_a_part_belongs_lists_the_parts(key: str, value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        check_model(config(**{key: value}))
+
+
+def test_an_unknown_key_lists_no_argument_that_the_code_passes() -> None:
+    for changes in ({"hiden": 1}, {"encoder": config()["encoder"] | {"hiden": 1}}, {"characters": {"filtres": 1}}):
+        made = {key: config()[key] | it if key == "characters" else it for key, it in changes.items()}
+        with pytest.raises(ValueError, match="unknown key") as error:
+            check_model(config(**made))
+        accepted = str(error.value).partition("accepted: ")[2].split(", ")
+        assert not {"task", "label_names", "vocabulary_size", "alphabet_size", "input_size"} & set(accepted)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "task", "said"),
+    [
+        ("head", "crf", "classification", "model.head=crf is for labeling and tagging, and the dataset's task is"),
+        ("head", "constrained_crf", "multilabel", "model.head=constrained_crf is for labeling and tagging"),
+        ("pooling", "max", "labeling", "model.pooling=max is for classification and multilabel"),
+        ("pooling", "max", "tagging", "model.pooling=max is for classification and multilabel"),
+    ],
+)
+def test_a_key_that_the_task_does_not_use_is_refused_where_it_was_set(
+    key: str, value: str, task: Task, said: str
+) -> None:
+    made = config(**{key: value})
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}.* {task}; accepted: (softmax|last), or the command"):
+        check_used([key, "hidden_size"], made, task)
+    check_used(["hidden_size"], made, task)  # set in a file for both kinds of tasks
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel", "labeling", "tagging"])
+def test_values_that_say_nothing_are_accepted_for_every_task(task: Task) -> None:
+    check_used(["head", "pooling"], config(head="softmax", pooling="last"), task)
 
 
 def test_no_interpolation_is_resolved(entities: PreparedData, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,8 +97,8 @@ def test_a_label_may_have_any_name(name: str) -> None:
     [
         ("classification", "pooling", "first", r"\.pooling='first': input should be 'last', 'mean'"),
         ("labeling", "head", "argmax", r"\.head='argmax': input should be 'softmax', 'crf' or 'constrained_crf'"),
-        ("labeling", "word_dropout", 1.5, ": word_dropout=1.5; accepted: 0 to below 1"),
-        ("labeling", "hidden_size", 0, ": hidden_size=0; accepted: 1 or more"),
+        ("labeling", "word_dropout", 1.5, r"\.word_dropout=1\.5; accepted: 0 to below 1"),
+        ("labeling", "hidden_size", 0, r"\.hidden_size=0; accepted: 1 or more"),
     ],
 )
 def test_values_that_the_network_refuses_are_named(task: Task, key: str, value: object, message: str) -> None:

@@ -1,8 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from unroll.plan.plan import Plan, read_plan
+from unroll.plan.plan import Plan, check_models, read_plan
 
 PARAMS = """
 classification:
@@ -55,11 +56,53 @@ def test_a_file_that_does_not_list_them_is_named(tmp_path: Path, content: str) -
     assert f"plan={path} does not list labeling.models and seeds" in str(error.value)
 
 
-@pytest.mark.parametrize("seeds", ["[one]", "1", "null", "[]", "[1, 1]", "[1.5]", "[true]", "[-1]"])
+def test_parameters_of_other_stages_may_stand_beside_them(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS + "deploy: {port: 1}")
+    assert read_plan(path, "classification") == (["gru", "7"], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            PARAMS + "sedes: [1]",
+            "sedes: unknown key (did you mean 'seeds'?); accepted: classification, labeling, pretrain",
+        ),
+        (PARAMS.replace("seeds", "sedes"), "sedes: unknown key (did you mean 'seeds'?); accepted: "),
+        (
+            PARAMS.replace("  models", "  model: [gru]\n  models"),
+            "classification.model: unknown key (did you mean 'models'?); accepted: datasets, models",
+        ),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_closest(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"^{re.escape(f'plan={path}: {said}')}"):
+        read_plan(path, "classification")
+
+
+def test_the_params_of_the_project_have_no_unknown_key(project: Path) -> None:
+    for task in ("classification", "labeling"):
+        assert read_plan(project / "params.yaml", task).models
+
+
+def test_a_model_without_a_file_is_named_with_its_place(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    check_models("params.yaml", "multilabel", ["majority", "lstm"])
+    said = "plan=params.yaml: classification.models has 'lsmt', which is no file in conf/model (did you mean 'lstm'?)"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}; accepted: awd_lstm, bilstm, "):
+        check_models("params.yaml", "multilabel", ["majority", "lsmt"])
+
+
+@pytest.mark.parametrize("seeds", ["[one]", "1", "null", "[]", "[1, 1]", "[1.5]", "[true]", "[-1]", "[4294967296]"])
 def test_seeds_are_different_whole_numbers(tmp_path: Path, seeds: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(f"labeling: {{models: [gru]}}\nseeds: {seeds}")
-    with pytest.raises(ValueError, match=r"seeds=.*; accepted: a list of one or more different whole numbers from 0"):
+    with pytest.raises(
+        ValueError, match=r"seeds=.*; accepted: a list of one or more different whole numbers from 0 to 4294967295"
+    ):
         read_plan(path, "labeling")
 
 

@@ -81,7 +81,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
     [
         ({"sources": {}}, r"corpus\.sources=\{\}; accepted: one or more"),
         ({"held_out": 1.0}, r"corpus\.held_out=1\.0; accepted: 0 to below 1"),
-        ({"seed": -1}, r"corpus\.seed=-1; accepted: 0 or more"),
+        ({"seed": -1}, r"corpus\.seed=-1; accepted: a whole number from 0 to 4294967295"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:

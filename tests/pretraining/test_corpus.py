@@ -53,7 +53,7 @@ def test_held_out_documents_are_drawn_by_the_seed(build: Build) -> None:
 
 
 def test_what_is_no_corpus_or_damaged_is_refused(build: Build, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"contains no corpus; run first: python pipelines/pretrain\.py"):
+    with pytest.raises(ValueError, match=r"contains no corpus; run first: python pipelines/pretrain\.py corpus="):
         TokenCorpus.load(tmp_path)
     build(TEXTS)
     file = tmp_path / "corpora/mine/sequences/tokens.npy"

@@ -163,6 +163,8 @@ def test_a_training_step_waits_for_nothing() -> None:
         ("samples", 0),
         ("dropout", 1.0),
         ("lr", 0.0),
+        ("lr", float("inf")),
+        ("weight_decay", -0.1),
         ("device", "tpu"),
     ],
 )

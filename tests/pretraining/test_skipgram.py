@@ -182,6 +182,7 @@ def test_the_gradient_is_that_of_the_loss(corpus: TokenCorpus) -> None:
         ({"min_ngram": 4, "max_ngram": 3}, r"pretraining\.max_ngram=3; accepted: 4 or more"),
         ({"buckets": -1}, r"pretraining\.buckets=-1; accepted: 0 or more"),
         ({"lr": 0.0}, r"pretraining\.lr=0\.0; accepted: above 0"),
+        ({"lr": float("inf")}, r"pretraining\.lr=inf; accepted: above 0"),
         ({"subsample": float("nan")}, r"pretraining\.subsample=nan; accepted: above 0"),
     ],
 )

@@ -302,7 +302,7 @@ CASES = {
     "the registered model": Case(
         [lambda store: store.client.delete_registered_model(NAME)],
         {
-            to_the_first: "(registered models: none); first: python pipelines/register.py",
+            to_the_first: "(registered models: none); first: python pipelines/register.py dataset=",
             Store.load: "no such model; registered models: none",
         },
         [Store.register],

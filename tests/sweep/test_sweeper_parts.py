@@ -36,6 +36,11 @@ def test_a_sampler_with_a_seed_and_a_pruner_are_accepted(sampler: Any) -> None:
     check(sampler, NopPruner())
 
 
+def test_a_seed_that_a_sampler_does_not_take_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^hydra\.sweeper\.sampler\.seed=4294967296; accepted: a whole number from 0"):
+        check(partial(TPESampler, seed=2**32), NopPruner())
+
+
 def test_an_option_of_a_sampler_of_another_type_is_named() -> None:
     with pytest.raises(ValueError, match=r"^hydra\.sweeper\.sampler\.n_startup_trials='x': "):
         check(partial(TPESampler, seed=0, n_startup_trials="x"), NopPruner())

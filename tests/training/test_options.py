@@ -18,9 +18,11 @@ def test_tokens_of_a_batch_are_at_least_one_or_not_limited() -> None:
         replace(OPTIONS, batch_tokens=0)
 
 
-def test_a_negative_seed_is_refused() -> None:
-    assert replace(OPTIONS, seed=0).seed == 0
-    with pytest.raises(ValueError, match="seed=-1; accepted: 0 or more"):
+def test_a_seed_that_no_generator_takes_is_refused() -> None:
+    assert [replace(OPTIONS, seed=seed).seed for seed in (0, 2**32 - 1)] == [0, 2**32 - 1]
+    with pytest.raises(ValueError, match="seed=4294967296; accepted: a whole number from 0 to 4294967295"):
+        replace(OPTIONS, seed=2**32)
+    with pytest.raises(ValueError, match="seed=-1; accepted: a whole number from 0 to 4294967295"):
         replace(OPTIONS, seed=-1)
 
 

@@ -71,6 +71,13 @@ def test_a_precision_that_lightning_would_replace_is_refused(precision: object) 
         build_trainer(tiny_parts("gru")["trainer"] | {"precision": precision})
 
 
+@pytest.mark.parametrize("precision", ["bf17", "transformer-engine", "16-true", 8, [16]])
+def test_a_precision_that_does_not_work_lists_those_that_do(precision: object) -> None:
+    with pytest.raises(ValueError) as error:
+        build_trainer(tiny_parts("gru")["trainer"] | {"precision": precision})
+    assert str(error.value) == f"trainer.precision={precision!r}; accepted: 32-true, 64-true, bf16-mixed, 16-mixed"
+
+
 def test_scaled_gradients_of_a_fused_optimizer_are_unscaled_before_they_are_clipped(reviews: PreparedData) -> None:
     """As with 16-mixed on a GPU: the first step of Adam is that of unscaled gradients, however large the scale."""
     after = []

@@ -16,6 +16,7 @@ from unroll.data.ragged import Ragged
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import TOKEN_TASKS, Task
 from unroll.files import CHECKSUMS, check_files, read_json, reading, sha256
+from unroll.project import writing_command
 
 log = logging.getLogger("unroll")
 
@@ -116,11 +117,9 @@ class PreparedData:
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         if not (folder / "dataset.json").exists():
-            raise ValueError(
-                f"{folder} contains no prepared data; run first: python pipelines/prepare.py dataset={folder.name}"
-            )
+            raise ValueError(f"{folder} contains no prepared data; run first: {_command(folder)}")
         self.folder = folder
-        self._remedy = f"recreate it with python pipelines/prepare.py dataset={folder.name}"
+        self._remedy = f"recreate it with {_command(folder)}"
         check_files(folder, self._remedy, ["dataset.json"])
         with reading(folder / "dataset.json", self._remedy):
             self.description: dict[str, Any] = read_json(folder / "dataset.json", ["task"])
@@ -165,7 +164,7 @@ class PreparedData:
         if not self.other_words_file.is_file():
             raise ValueError(
                 f"{self.folder} was prepared by an earlier version, without the words outside the vocabulary, which "
-                f"pretrained weights may know; run again: python pipelines/prepare.py dataset={self.folder.name}"
+                f"pretrained weights may know; run again: {_command(self.folder)}"
             )
         with reading(self.other_words_file, self._remedy):
             words: list[str] = read_json(self.other_words_file)
@@ -191,6 +190,10 @@ class PreparedData:
             log.warning(
                 "warning: %s: all %s of train have the label %s, so any model predicts it", self.folder, what, names
             )
+
+
+def _command(folder: Path) -> str:
+    return writing_command("prepare", folder, "data/prepared")
 
 
 def checksum_of(folder: Path) -> str:

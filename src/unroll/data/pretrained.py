@@ -63,7 +63,8 @@ class Pretrained:
 
         remedy = f"recreate it with python pipelines/pretrain.py name={folder.name}"
         if not (folder / cls.CONFIG).is_file():
-            raise ValueError(f"{folder} contains nothing pretrained; run first: python pipelines/pretrain.py")
+            command = f"python pipelines/pretrain.py name={folder.name} corpus=NAME"
+            raise ValueError(f"{folder} contains nothing pretrained; run first: {command}")
         check_files(folder, remedy)
         with reading(folder, remedy):
             described = read_json(folder / cls.CONFIG, keys=("kind", "config"))

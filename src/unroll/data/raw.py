@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from unroll.data.source import Source
 from unroll.data.tokenizer import Tokenizer
 from unroll.files import check_files, read_json, reading, sha256
+from unroll.project import writing_command
 
 SOURCE = ("path", "name", "revision", "commit")  # of the manifest: what prepared data keep of it
 
@@ -93,7 +94,11 @@ def sample_texts(raw: Path, source: Source, count: int = 3) -> list[str] | list[
 
 
 def _no_data(raw: Path) -> ValueError:
-    return ValueError(f"{raw} contains no downloaded data; run first: python pipelines/download.py dataset={raw.name}")
+    return ValueError(f"{raw} contains no downloaded data; run first: {_command(raw)}")
+
+
+def _command(raw: Path) -> str:
+    return writing_command("download", raw, "data/raw")
 
 
 def plain_values(array: pa.Array, is_list: bool = False) -> list[Any]:
@@ -125,7 +130,7 @@ def _from_json(value: Any, kind: pa.DataType) -> Any:
 
 
 def _remedy(raw: Path) -> str:
-    return f"recreate it with python pipelines/download.py dataset={raw.name}"
+    return f"recreate it with {_command(raw)}"
 
 
 def _decoded(batch: pa.RecordBatch, lists: set[str]) -> list[dict[str, Any] | None]:

@@ -8,6 +8,7 @@ Array = TypeVar("Array")  # a NumPy array, or a tensor for PyTorch's networks
 DeclaredTask = Literal["classification", "labeling", "multilabel"]  # in conf/dataset
 Task = Literal["classification", "labeling", "multilabel", "tagging"]  # tagging: labeling with plain tags
 TOKEN_TASKS: tuple[Task, ...] = ("labeling", "tagging")  # with one label per token
+SEQUENCE_TASKS: tuple[Task, ...] = ("classification", "multilabel")  # with labels of the whole text
 
 TEXT, PAIR, TOKENS = "text", "text_pair", "tokens"  # names of columns and keys
 

@@ -22,7 +22,7 @@ from unroll.evaluation.leaderboard import (
 from unroll.evaluation.pairs import compare_pairs, conclusion, enumerate_words
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.evaluation.scores import label_kind, metric_title
-from unroll.files import write_json, write_text
+from unroll.files import make_folder, write_json, write_text
 from unroll.pages import formats
 from unroll.pages.drawing import inline_svg
 from unroll.pages.formats import score_text
@@ -57,7 +57,7 @@ def write_comparison(
     if not 0 < level < 1:
         raise ValueError(f"level={level}; accepted: above 0, below 1")
     check_scored_on(runs, data)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     board = with_intervals_over_texts(leaderboard(runs, level), runs, level)
     models = list(board["model"])
     pairs = compare_pairs(runs, models, level)

@@ -39,11 +39,20 @@ def is_network(folder: Path) -> bool:
     return isinstance(model, dict) and model.get("_target_") == "unroll.nn.SequenceModel"
 
 
+def _training_command(folder: Path) -> str:
+    """The command that trains the model of a folder, models/DATASET/MODEL/SEED/model or another."""
+    parts = folder.absolute().parts
+    if len(parts) > 5 and (parts[-5], parts[-1]) == ("models", "model"):
+        dataset, model, seed = parts[-4:-1]
+        return f"python pipelines/train.py dataset={dataset} model={model} seed={seed}"
+    return "python pipelines/train.py dataset=NAME model=NAME"
+
+
 @contextmanager
 def loading(folder: Path) -> Iterator[None]:
     """Turn whatever loading a damaged model raises into a ValueError of one line; for use around the whole of it."""
     if not (folder / CONFIG).exists():
-        raise ValueError(f"no trained model in {folder}; train one with python pipelines/train.py")
+        raise ValueError(f"no trained model in {folder}; train one with {_training_command(folder)}")
     try:
         yield
     except PermissionError:

@@ -15,12 +15,13 @@ from omegaconf import DictConfig
 
 from unroll.checks import counted
 from unroll.cluster import Cluster
+from unroll.conf_files import message_with_file
 from unroll.config import choice, compose_again, source_of, task_overrides
 from unroll.data.prepared import PreparedData
 from unroll.exceptions import JobFailed
 from unroll.hardware import may_have_gpu
 from unroll.plan.evaluate import Evaluation, evaluate_run
-from unroll.plan.plan import read_plan
+from unroll.plan.plan import check_models, read_plan
 from unroll.plan.train import Training, report_uncommitted, train_run
 from unroll.run_folder import State
 from unroll.side_by_side import Done, side_by_side
@@ -71,7 +72,9 @@ def evaluate_all(config: DictConfig) -> None:
 
 def _runs(config: DictConfig) -> Iterator[tuple[str, int, list[str]]]:
     """Model, seed and overrides of each run; all models with the first seed come first."""
-    common, plan = _common(config.jobs), read_plan(config.plan, source_of(config).task)
+    task = source_of(config).task
+    common, plan = _common(config.jobs), read_plan(config.plan, task)
+    check_models(config.plan, task, plan.models or [])
     for seed, model in product(plan.seeds or [], plan.models or []):
         yield model, seed, [*common, f"model={model}", f"seed={seed}"]
 
@@ -91,7 +94,10 @@ def _common(jobs: Any) -> list[str]:
 
 def _train(training: Training) -> str:
     is_kept = training.folder.is_kept(training.inputs)
-    record = train_run(training, is_planned=True)
+    try:
+        record = train_run(training, is_planned=True)
+    except ValueError as error:
+        raise ValueError(message_with_file(error, training.overrides, "train", {"model": training.model})) from error
     how = "kept from an earlier training" if is_kept else f"{record.training_seconds:.0f} s"
     return f"{record.monitor} {record.best_score:.4f} in epoch {record.best_epoch} of {record.epochs}, {how}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unroll.arguments import check_arguments, locate
-from unroll.checks import check_least, check_name, missing_key
+from unroll.checks import check_least, check_name, check_seed, missing_key
 from unroll.config import choice
 from unroll.files import json_digest, sha256
 from unroll.locks import output_lock
@@ -23,7 +23,7 @@ def run_pretraining(config: Mapping[str, Any], overrides: list[str]) -> None:
         ValueError: an option is not accepted, a dataset is missing, or MLflow cannot be used.
     """
     check_name("name", config["name"])
-    check_least(0, seed=config["seed"])
+    check_seed("seed", config["seed"])
     check_least(1, threads=config["threads"])
     folder, output = CorpusFolder(choice("corpus"), config), Path(config["output"])
     method = build_method(config["pretraining"])  # imports PyTorch

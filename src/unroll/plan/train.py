@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from unroll.arguments import check_factory
 from unroll.cluster import Cluster
 from unroll.config import build_options, choice, compose_again, composed_files, override, task_overrides
 from unroll.data.prepared import PreparedData
-from unroll.inference.building import check_model
+from unroll.inference.building import check_used, try_model
 from unroll.locks import run_lock
 from unroll.plan.fingerprint import WITHOUT_EFFECT, training_inputs
 from unroll.run_folder import RunFolder, RunRecord
@@ -238,14 +237,16 @@ def _checked(training: Training) -> tuple[PreparedData, dict[str, Any], "TrainOp
     options = build_options(TrainOptions, config)
     data = PreparedData(Path(config["data"]))
     parts = {name: config[name] for name in PARTS}
-    check_model(parts["model"])
+    try_model(parts["model"], data.schema)
+    typed = [it.lstrip("+").partition("=")[0] for it in training.overrides]
+    check_used([it.removeprefix("model.") for it in typed if it.startswith("model.")], parts["model"], data.task)
     if not is_baseline(parts):
+        from unroll.training.factories import check_factories
         from unroll.training.finetuning import FineTuning
         from unroll.training.processes import spread  # importing what the parts name takes seconds
         from unroll.training.trainer import build_trainer
 
-        for name in ("optimizer", "scheduler"):
-            check_factory(parts[name], name)
+        check_factories(parts["optimizer"], parts["scheduler"])
         build_trainer(parts["trainer"])
         parts["trainer"] = spread(parts["trainer"], is_said=True)  # checkpoints are of as many processes
         FineTuning.of(parts["finetune"], options)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import delayed
 
-from unroll.checks import check_below_one, check_least
+from unroll.checks import check_below_one, check_least, check_seed
 from unroll.data.encoding import DistinctTokens
 from unroll.data.prepare.duplicates import Sameness, text_keys
 from unroll.data.prepare.split_rows import Corpus, SplitRows
@@ -56,7 +56,7 @@ class CorpusOptions:
         if not self.sources:
             raise ValueError("corpus.sources={}; accepted: one or more sources, NAME: {dataset: …} or NAME: {path: …}")
         check_below_one(**{"corpus.held_out": self.held_out})
-        check_least(0, **{"corpus.seed": self.seed})
+        check_seed("corpus.seed", self.seed)
 
 
 def build_corpus(

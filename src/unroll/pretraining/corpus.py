@@ -91,7 +91,9 @@ class TokenCorpus:
             ValueError: `folder` contains none, or files that are not what was written.
         """
         if not (folder / cls.DESCRIPTION).is_file():
-            raise ValueError(f"{folder} contains no corpus; run first: python pipelines/pretrain.py")
+            raise ValueError(
+                f"{folder} contains no corpus; run first: python pipelines/pretrain.py corpus={folder.name}"
+            )
         check_files(folder, remedy)
         with reading(folder, remedy):
             documents, held_out = (

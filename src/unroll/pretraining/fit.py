@@ -79,11 +79,13 @@ class LanguageModeling:
         check_least(1, **{f"pretraining.{name}": getattr(self, name) for name in least_one})
         check_least(1, "no limit", **{"pretraining.max_words": self.max_words})
         check_least(4, **{"pretraining.window": self.window})
+        check_least(0, **{"pretraining.weight_decay": self.weight_decay})
         check_below_one(**{"pretraining.dropout": self.dropout})
         check_choice("pretraining.device", self.device, DEVICES)
         for name in ("lr", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"pretraining.{name}={getattr(self, name)}; accepted: above 0")
+            value = getattr(self, name)
+            if not value > 0 or (name == "lr" and math.isinf(value)):
+                raise ValueError(f"pretraining.{name}={value}; accepted: above 0")
 
     @property
     def kind(self) -> Kind:

@@ -1,5 +1,6 @@
 """Word vectors by skip-gram with subwords and negative sampling (Bojanowski et al. 2017)."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,9 @@ class SkipGram:
         check_least(self.window + 1, **{"pretraining.batch_tokens": self.batch_tokens})
         check_least(0, **{"pretraining.buckets": self.buckets, "pretraining.power": self.power})
         for name in ("subsample", "lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"pretraining.{name}={getattr(self, name)}; accepted: above 0")
+            value = getattr(self, name)
+            if not value > 0 or (name == "lr" and math.isinf(value)):
+                raise ValueError(f"pretraining.{name}={value}; accepted: above 0")
 
     def learn(self, corpus: TokenCorpus, seed: int, checkpoints: Path, report: Report) -> Pretrained:
         """Train on the documents of a corpus; a training that was interrupted goes on from its last block.

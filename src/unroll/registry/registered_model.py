@@ -126,7 +126,7 @@ class RegisteredModel:
             raise ValueError(
                 f"dataset={self.name}: no champion is registered, nor any version, in the MLflow store at "
                 f"{without_password(self.client.tracking_uri)} (registered models: {names}); "
-                "first: python pipelines/register.py"
+                f"first: python pipelines/register.py dataset={self.name}"
             )
         chosen = self.previous_champion() if version is None else version
         accepted = f"accepted: {', '.join(map(str, versions))}"

@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from unroll.evaluation.runs import Run, check_scored_on
 from unroll.exceptions import StoreError
-from unroll.files import check_files, write_json, write_text
+from unroll.files import check_files, make_folder, write_json, write_text
 from unroll.inference.predictor import Predictor
 from unroll.registry.candidate import Candidate
 from unroll.registry.card import description_of, write_card
@@ -61,7 +61,7 @@ def register_best(
         raise ValueError(f"runs={folder} are of {found}; accepted with dataset={dataset}: runs of that")
     with requiring():
         registration = register(candidate, rivals, gate, texts)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_json(output / "champion.json", registration.facts())
     write_text(output / CARD, registration.card)
     return registration

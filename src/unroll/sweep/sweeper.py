@@ -17,7 +17,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GridSampler
 
 from unroll.arguments import check_arguments
-from unroll.checks import check_name
+from unroll.checks import check_name, check_seed
 from unroll.conf_files import typed_overrides
 from unroll.exceptions import JobFailed
 from unroll.files import write_text
@@ -76,6 +76,7 @@ class StudySweeper:
             file = f"conf/hydra/sweeper/{part}/{choices.get(f'hydra/sweeper/{part}')}.yaml"
             raise ValueError(f"hydra.sweeper.{part} cannot be used; accepted: {accepted[part]}; see {file}")
         check_arguments(self.sampler.func, self.sampler.keywords, "hydra.sweeper.sampler")
+        check_seed("hydra.sweeper.sampler.seed", self.sampler.keywords["seed"])
 
     def sweep(self, arguments: list[str]) -> Study:
         overrides = [f"{key!s}={value}" for key, value in self.params.items()] + arguments

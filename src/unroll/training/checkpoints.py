@@ -10,7 +10,7 @@ from typing import Any
 from unroll.data.prepared import PreparedData
 from unroll.data.pretrained import pretrained_checksum
 from unroll.exceptions import Pruned
-from unroll.files import damaged_files, delete, json_digest, read_mapping, write_json
+from unroll.files import damaged_files, delete, json_digest, make_folder, read_mapping, write_json
 from unroll.run_folder import RunFolder
 from unroll.training.options import TrainOptions, without_device
 
@@ -40,7 +40,7 @@ def open_checkpoints(output: Path, data: PreparedData, parts: dict[str, Any], op
         print(f"{output}: deleting the checkpoints of another configuration or other data{named}", flush=True)
         for file in folder.glob("*"):
             delete(file)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_json(record, {**identity, "sha256": json_digest(identity)})
     return folder
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from unroll.checks import check_choice, check_least
+from unroll.checks import check_choice, check_least, check_seed
 from unroll.data.pretrained import pretrained_folder
 from unroll.data.vectors.files import find_vectors
 
@@ -41,7 +41,7 @@ class TrainOptions:
     pretrained: str | None = None
 
     def __post_init__(self) -> None:
-        check_least(0, seed=self.seed)
+        check_seed("seed", self.seed)
         check_least(1, batch_size=self.batch_size, patience=self.patience)
         check_least(1, checkpoint_steps=self.checkpoint_steps, threads=self.threads)
         check_least(1, "no limit", batch_tokens=self.batch_tokens)

@@ -90,6 +90,7 @@ def build_trainer(
         ValueError: an option is not accepted, or this machine does not have what it asks for.
     """
     quiet_lightning()
+    _check_option("precision", config)  # Lightning's own list has others
     check_targets(config, "trainer", unlisted=REFUSED)
     own = {
         "enable_checkpointing": True,
@@ -106,8 +107,7 @@ def build_trainer(
     for key, value in config.items():
         if key in REFUSED and value not in (defaults[key].default, own.get(key)):
             raise ValueError(f"trainer.{key}={value!r}; accepted: no such key, {REFUSED[key]}")
-        if key in CHECKED and not CHECKED[key][0](value):
-            raise ValueError(f"trainer.{key}={value!r}; accepted: {CHECKED[key][1]}")
+        _check_option(key, config)
     _check_end(config.get("max_epochs"), config.get("max_steps", -1), config)
     config, is_started = placed(spread(config)), Cluster.here() is not None
     own |= {"callbacks": [*callbacks], "logger": logger or False}
@@ -127,6 +127,11 @@ def build_trainer(
     if (asked := config.get("precision")) is not None and trainer.precision != _precision(asked):  # a silent fallback
         raise ValueError(f"trainer.precision={asked!r} needs a GPU; accepted: {', '.join([*PRECISIONS][:3])}")
     return trainer
+
+
+def _check_option(key: str, config: dict[str, Any]) -> None:
+    if key in CHECKED and key in config and not CHECKED[key][0](config[key]):
+        raise ValueError(f"trainer.{key}={config[key]!r}; accepted: {CHECKED[key][1]}")
 
 
 def _precision(name: str | int) -> str:

@@ -18,6 +18,7 @@ from unroll.data.tokenizer import Tokenizer
 from unroll.data.tokens import PADDING, SPECIAL_WORDS
 from unroll.inference.building import build_model, check_model
 from unroll.nn import SequenceModel
+from unroll.project import writing_command
 from unroll.training.finetuning import layer_of
 
 log = logging.getLogger("unroll")
@@ -165,7 +166,7 @@ def _check_tokenizer(name: str, tokenizer: Tokenizer, data: PreparedData) -> Non
         options = " ".join(f"tokenizer.{key}={'null' if theirs[key] is None else theirs[key]}" for key in differing)
         raise ValueError(
             f"pretrained={name}: its tokenizer differs from that of {data.folder} ({shown}); accepted: the same, "
-            f"python pipelines/prepare.py dataset={data.folder.name} {options}"
+            f"{writing_command('prepare', data.folder, 'data/prepared')} {options}"
         )
     if tokenizer.subwords and schema.tokenizer.subwords and tokenizer.subwords.model != schema.tokenizer.subwords.model:
         raise ValueError(

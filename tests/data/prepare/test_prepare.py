@@ -225,7 +225,7 @@ def test_a_failure_keeps_what_was_prepared_before(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_not_downloaded_is_an_error_with_the_command(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"python pipelines/download\.py dataset=reviews"):
+    with pytest.raises(ValueError, match=r"python pipelines/download\.py dataset=NAME output="):
         prepare(REVIEWS, tmp_path / "reviews", tmp_path / "out", OPTIONS)
 
 

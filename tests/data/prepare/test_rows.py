@@ -209,5 +209,5 @@ def test_sample_sentences_are_the_first_usable_lists_of_tokens(tmp_path: Path) -
 
 
 def test_sample_texts_of_nothing_is_an_error_with_the_command(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"pipelines/download\.py dataset=reviews"):
+    with pytest.raises(ValueError, match=r"pipelines/download\.py dataset=NAME output="):
         sample_texts(tmp_path / "reviews", REVIEWS)

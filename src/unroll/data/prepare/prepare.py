@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from unroll.checks import check_least
+from unroll.checks import check_least, check_seed
 from unroll.data.encoding import TokenEncoder, build_vocabulary
 from unroll.data.prepare.duplicates import Sameness, count_duplicates, drop_leaks, text_keys
 from unroll.data.prepare.given_tokens import Shares, measure_rules, nearest
@@ -78,7 +78,7 @@ class PrepareOptions:
             raise ValueError(f"max_bad_share={self.max_bad_share}; accepted: 0 to 1")
         check_least(1, "no limit", limit=self.limit, max_length=self.max_length, vectors_limit=self.vectors_limit)
         check_least(1, "one per core", processes=self.processes)
-        check_least(0, seed=self.seed)
+        check_seed("seed", self.seed)
         if self.vectors is not None:
             find_vectors(self.vectors).of_width()
             if self.tokenizer.subwords is not None:

@@ -102,6 +102,6 @@ def trained_networks(folder: Path) -> list[ServedModel]:
     if not found:
         raise ValueError(
             f"no trained network in {folder}/DATASET/MODEL/SEED; accepted: run folders, models:/NAME@champion; "
-            "to train one: python pipelines/train.py"
+            "to train one: python pipelines/train.py dataset=NAME model=NAME"
         )
     return found

@@ -114,7 +114,11 @@ def find_folder(path: Path, accepted: str = ANY_MODEL) -> Path:
     found = [str(file.parent).removesuffix("/model") for pattern in _TRAINED for file in Path().glob(pattern)]
     close = get_close_matches(str(path), sorted(found), n=_MOST_NAMED, cutoff=0)
     more = f" and {len(found) - len(close)} more" if len(close) < len(found) else ""
-    here = f"here: {', '.join(close)}{more}" if close else "to train one: python pipelines/train.py"
+    here = (
+        f"here: {', '.join(close)}{more}"
+        if close
+        else "to train one: python pipelines/train.py dataset=NAME model=NAME"
+    )
     raise ValueError(f"{path}: {what}; accepted: {accepted}; {here}")
 
 
