@@ -46,6 +46,7 @@ ELSEWHERE = {
     ("src/unroll/sweep/promote.py", "editor.dump"),  # to memory
     ("src/unroll/data/encoding.py", "np.save"),  # to the open file of a whole_file
     ("src/unroll/pretraining/checkpoints.py", "np.savez"),  # likewise
+    ("src/unroll/locks.py", "file.touch"),  # the empty file of a lock
 }
 MODULES = {"np", "torch", "shutil", "os", "OmegaConf", "pq", "json", "yaml", "safetensors", "pickle", "joblib"}
 

@@ -210,5 +210,5 @@ def test_the_command_line_has_the_device_and_the_batch_size(
         assert "invalid choice: 'tpu'" in capsys.readouterr().err.replace("argument --device: ", "")
     with pytest.raises(SystemExit, match=r"^error: device='cuda': .*; here: the CPU alone; accepted: auto, cpu$"):
         run(*given, "--device", "cuda")
-    with pytest.raises(SystemExit, match=r"^error: batch_size=0; accepted: 1 or more$"):
+    with pytest.raises(SystemExit, match=r"^error: --batch-size=0; accepted: 1 or more$"):
         run(*given, "--batch-size", "0")

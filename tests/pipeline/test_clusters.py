@@ -212,7 +212,7 @@ def test_the_tasks_of_a_slurm_job_train_as_two_processes_of_one_machine(
 def test_a_mistake_is_said_once_and_ends_all_processes(
     arguments: str, said: str, cluster: Project, srun: dict[str, str]
 ) -> None:
-    done = cluster.run(f"srun python pipelines/train.py trainer=ddp {arguments}", **srun | {"NODES": "1"})
+    done = cluster.run(f"srun python pipelines/train.py {arguments} trainer=ddp", **srun | {"NODES": "1"})
     first, second = ((cluster.root / f"{rank}.txt").read_text() for rank in range(2))
     assert (done.returncode, second) == (1, "")
     assert first.startswith(f"error: {said}") and first.count("\n") == 1, first
