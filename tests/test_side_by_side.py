@@ -82,10 +82,11 @@ def test_an_interruption_just_after_a_process_has_work_ends_it(
             wait_for(file)
         raise KeyboardInterrupt
 
+    others = set(multiprocessing.active_children())  # such as joblib's, of other tests in this process
     monkeypatch.setattr(_Worker, step, interrupted)
     with pytest.raises(KeyboardInterrupt):
         next(side_by_side(wait_for_ever, [str(file)], 1))
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_a_killed_callers_process_finishes_its_item_and_ends(tmp_path: Path) -> None:
