@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    logging.getLogger("unroll.inference").setLevel(logging.ERROR)  # a sentence is given to models of given tokens
+    logging.getLogger("unroll").setLevel(logging.ERROR)  # a sentence is given to models of given tokens
     print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
     print(HEADER, flush=True)
     with tempfile.TemporaryDirectory() as work:
