@@ -62,7 +62,7 @@ ifneq ($(MADE_IN),$(CURDIR))
 CLEAR := --clear
 endif
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-# Compiles with all cores, which pip does with one. Some packages have files that are no Python of this version.
+# Compiles with all cores; pip uses one. Some packages contain files that this version of Python cannot compile.
 PIP := $(VENV)/bin/python -m pip install --quiet --no-compile --constraint constraints.txt
 COMPILE := $(VENV)/bin/python -m compileall -qq -j 0 $(VENV)/lib || true
 

@@ -1,5 +1,6 @@
 """The models and seeds that a params.yaml lists."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from unroll.files import read_yaml
 GROUPS = ("classification", "labeling")
 KEYS = (*GROUPS, "pretrain", "seeds", "tokenizer", "trainer")
 LISTS = ("datasets", "models")  # of a group
+
+
+log = logging.getLogger("unroll")
 
 
 class Plan(NamedTuple):
@@ -35,9 +39,14 @@ def read_plan(path: str | Path | None, task: str) -> Plan:
         content = read_yaml(Path(path))
     except ValueError as error:
         raise ValueError(f"plan={path} does not list {group}.models and seeds: {error}") from error
-    # Stages of the user's own may have parameters in the same file: only what looks like one of these is a mistake.
-    mistaken = [key for key in content if closest(str(key), KEYS)] if isinstance(content, Mapping) else []
-    _check_keys(f"plan={path}: ", mistaken, KEYS)
+    # Stages of the user's own may have parameters in the same file, such as `train` beside our `trainer`.
+    given = content if isinstance(content, Mapping) else {}
+    for key in given.keys() - set(KEYS):
+        if close := closest(str(key), KEYS):
+            said = unknown_key(f"plan={path}: {key}", str(key), list(KEYS))
+            if close not in given:
+                raise ValueError(said)
+            log.warning("warning: %s", said)
     for name in GROUPS:
         listed = content.get(name) if isinstance(content, Mapping) else None
         _check_keys(f"plan={path}: {name}.", listed if isinstance(listed, Mapping) else (), LISTS)

@@ -124,7 +124,7 @@ class Dispatcher:
         desk.end()
 
     def take_back(self, desk: Desk) -> None:
-        """A worker's process has ended: others go on with its connections."""
+        """A worker's process has ended: others take over its connections."""
         self.retire(desk)
         going_on = 0
         for place, client in desk.clients.items():
@@ -166,7 +166,7 @@ class Dispatcher:
             self._listener.close()
 
     def _outlives(self, client: Client, last: Note) -> bool:
-        """Whether another worker can go on with a connection; sets the note for it."""
+        """Whether another worker can take over a connection; sets the note for it."""
         if not COUNTS_BYTES:
             return not last.ends  # no worker has begun
         counts = byte_counts(client.socket)

@@ -1,4 +1,4 @@
-"""What must be known of a connection for another process to go on with it when the one that answers is killed.
+"""What another process must know of a connection to take it over when the one that answers is killed.
 
 The kernel keeps a connection while some process has it open, and what a client has sent until it is removed. So the
 supervisor has all connections open, and workers remove a request when it has been answered. Whether the last answer was
@@ -31,7 +31,7 @@ class Note(NamedTuple):
         after: the same with the answer.
         removed: bytes that were removed from those which the client has sent.
         answered: requests in the bytes behind them that are answered when `after` bytes are written.
-        ends: whether nobody can go on with the connection when `after` bytes are written.
+        ends: whether nobody can take over the connection when `after` bytes are written.
     """
 
     before: int
@@ -120,7 +120,7 @@ def byte_counts(client: socket.socket) -> ByteCounts | None:
 
 
 def rest_of(note: Note, counts: ByteCounts) -> Note | None:
-    """The note with which another process goes on; None if nobody can.
+    """The note with which another process takes over; None if none can.
 
     That is so where an answer was sent in part, or a request is not in the kernel any more.
 
