@@ -129,7 +129,7 @@ def test_a_default_without_a_file_is_told_with_the_file_that_names_it(
 ) -> None:
     monkeypatch.chdir(project)
     error = ConfigCompositionException("In 'model/mine': Could not load 'model/grru'.")
-    said = "conf/model/mine.yaml: its defaults name grru, which is no file in conf/model (did you mean gru?)"
+    said = "conf/model/mine.yaml: its defaults name grru, which is no file in conf/model (did you mean 'gru'?)"
     assert message(error).startswith(f"{said}; accepted: awd_lstm, bilstm, ")
 
 

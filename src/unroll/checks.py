@@ -59,11 +59,15 @@ def closest(value: str, accepted: Collection[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
+def hint(value: str, accepted: Collection[str]) -> str:
+    """The question after a wrong value, ``(did you mean 'lstm'?)``; empty if no accepted name is like it."""
+    close = closest(value, accepted)
+    return f" (did you mean {close!r}?)" if close else ""
+
+
 def unknown_key(where: str, key: str, accepted: list[str]) -> str:
     """The message for an unknown configuration key, with the closest accepted key."""
-    close = get_close_matches(key, accepted, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{where}: unknown key{hint}; accepted: {', '.join(accepted)}"
+    return f"{where}: unknown key{hint(key, accepted)}; accepted: {', '.join(accepted)}"
 
 
 def missing_key(where: str, key: str, present: list[str]) -> str:

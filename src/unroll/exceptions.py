@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unroll.checks import closest, missing_key, unknown_key
+from unroll.checks import hint, missing_key, unknown_key
 from unroll.cluster import is_speaker
 from unroll.files import reason, refusal, yaml_problem
 
@@ -145,11 +145,9 @@ def _wrong_default(text: str) -> str | None:
     accepted = sorted(it.stem for it in Path("conf", found[2]).glob("*.yaml")) if found else []
     if found is None or not accepted:
         return None
-    close = closest(found[3], accepted)
-    hint = f" (did you mean {close}?)" if close else ""
     return (
-        f"conf/{found[1]}.yaml: its defaults name {found[3]}, which is no file in conf/{found[2]}{hint}; "
-        f"accepted: {', '.join(accepted)}"
+        f"conf/{found[1]}.yaml: its defaults name {found[3]}, which is no file in conf/{found[2]}"
+        f"{hint(found[3], accepted)}; accepted: {', '.join(accepted)}"
     )
 
 

@@ -149,7 +149,7 @@ def test_a_cell_that_is_none_lists_the_cells(wrong: str) -> None:
     with pytest.raises(ValueError) as error:
         check_model(config(encoder=config()["encoder"] | {"cell": {"_target_": f"unroll.nn.{wrong}"}}))
     said, _, accepted = str(error.value).partition("; accepted: ")
-    hint = " (did you mean unroll.nn.LSTM?)" if wrong == "Lstm" else ""
+    hint = " (did you mean 'unroll.nn.LSTM'?)" if wrong == "Lstm" else ""
     assert said.startswith(f"model.encoder.cell._target_='unroll.nn.{wrong}'{hint}")
     assert accepted == ", ".join(f"unroll.nn.{name}" for name in CELLS)
 
@@ -166,7 +166,7 @@ def test_a_cell_that_is_none_lists_the_cells(wrong: str) -> None:
         (
             "characters",
             "unroll.nn.characterCNN",
-            "model.characters='unroll.nn.characterCNN' (did you mean unroll.nn.CharacterCNN?); accepted: a mapping "
+            "model.characters='unroll.nn.characterCNN' (did you mean 'unroll.nn.CharacterCNN'?); accepted: a mapping "
             "with _target_ and _partial_: true, or null; _target_ is one of unroll.nn.CharacterCNN, "
             "unroll.nn.CharacterLSTM",
         ),

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 import unroll.baselines
 import unroll.nn
 from unroll.arguments import check_arguments
-from unroll.checks import closest
+from unroll.checks import hint
 from unroll.data.schema import DataSchema
 from unroll.data.tokens import SEQUENCE_TASKS, TOKEN_TASKS, Task
 from unroll.files import reason
@@ -157,7 +157,8 @@ def _check_parts(config: Any, where: str, accepted: dict[str, Any]) -> None:
     if "_target_" in config:
         target = config["_target_"]
         if not isinstance(target, str) or target not in accepted:
-            raise ValueError(f"{where}._target_={target!r}{_hint(target, accepted)}; accepted: {', '.join(accepted)}")
+            similar = hint(str(target), accepted)
+            raise ValueError(f"{where}._target_={target!r}{similar}; accepted: {', '.join(accepted)}")
         takes = signature(accepted[target]).parameters
         for key in (it for it in _ROLES if it in config and it in takes):
             _check_is_part(config[key], f"{where}.{key}", is_optional=takes[key].default is None)
@@ -171,17 +172,12 @@ def _check_is_part(value: Any, where: str, is_optional: bool) -> None:
     if (isinstance(value, dict) and "_target_" in value) or (value is None and is_optional):
         return
     accepted = _parts_for(where.rpartition(".")[2])
-    hint = _hint(value, accepted)
+    similar = "" if str(value) in accepted else hint(str(value), accepted)
     null = ", or null" if is_optional else ""
     raise ValueError(
-        f"{where}={value!r}{hint}; accepted: a mapping with _target_ and _partial_: true{null}; _target_ is one of "
+        f"{where}={value!r}{similar}; accepted: a mapping with _target_ and _partial_: true{null}; _target_ is one of "
         f"{', '.join(accepted)}"
     )
-
-
-def _hint(target: Any, accepted: dict[str, Any]) -> str:
-    close = closest(target, list(accepted)) if isinstance(target, str) and target not in accepted else None
-    return f" (did you mean {close}?)" if close else ""
 
 
 def _assemble(config: Any, where: str) -> Any:

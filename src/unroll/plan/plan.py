@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unroll.checks import LARGEST_SEED, SEEDS, check_name, closest, unknown_key
+from unroll.checks import LARGEST_SEED, SEEDS, check_name, closest, hint, unknown_key
 from unroll.files import read_yaml
 
 GROUPS = ("classification", "labeling")
@@ -67,11 +67,9 @@ def check_models(path: str | Path, task: str, models: Sequence[str]) -> None:
     accepted = sorted(file.stem for file in Path("conf/model").glob("*.yaml"))
     for name in models:
         if name not in accepted:
-            close = closest(name, accepted)
-            hint = f" (did you mean {close!r}?)" if close else ""
             raise ValueError(
-                f"plan={path}: {_group(task)}.models has {name!r}, which is no file in conf/model{hint}; accepted: "
-                f"{', '.join(accepted)}"
+                f"plan={path}: {_group(task)}.models has {name!r}, which is no file in conf/model"
+                f"{hint(name, accepted)}; accepted: {', '.join(accepted)}"
             )
 
 
